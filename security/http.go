@@ -1,0 +1,66 @@
+package security
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http"
+)
+
+// HandlerFunc returns next behind the guard of the operation: next runs only for requests that the operation's security
+// lets pass, with the token on the context, and no byte of the body is read before. An operation that g does not guard is
+// answered 500.
+func (g *Guards) HandlerFunc(operation *Operation, next http.HandlerFunc) http.HandlerFunc {
+	guard := g.guards[operation]
+	if guard == nil {
+		return func(w http.ResponseWriter, r *http.Request) {
+			g.validator.answer(r.Context(), operation, ErrUnguarded).write(w)
+		}
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, err := guard.check(r.Context(), httpRequest{r})
+		if err != nil {
+			g.validator.answer(r.Context(), operation, err).write(w)
+			return
+		}
+		next(w, r.WithContext(ctx))
+	}
+}
+
+// httpRequest reads a net/http request. It holds one pointer, so that making an interface of it allocates nothing.
+type httpRequest struct{ *http.Request }
+
+func (r httpRequest) Header(name string) []string { return r.Request.Header.Values(name) }
+func (r httpRequest) Query(name string) []string  { return r.URL.Query()[name] }
+func (r httpRequest) Method() string              { return r.Request.Method }
+func (r httpRequest) TLS() *tls.ConnectionState   { return r.Request.TLS }
+
+func (r httpRequest) Cookie(name string) []string {
+	var values []string
+	for _, cookie := range r.CookiesNamed(name) {
+		values = append(values, cookie.Value)
+	}
+	return values
+}
+
+// WriteRequestError answers a request whose parameters or body cannot be decoded: 400 with a fixed text, 413 for a body
+// over the limit of http.MaxBytesReader. The text of err, which may quote the request, does not reach the client.
+func (v *Validator) WriteRequestError(w http.ResponseWriter, r *http.Request, err error) {
+	e := errBadRequest
+	if sentinelOf(err) == errTooLarge {
+		e = errTooLarge
+	}
+	v.answer(r.Context(), operationOf(r.Context()), &refusal{sentinel: e, reason: "the request", cause: err}).write(w)
+}
+
+// WriteResponseError answers a request whose handler returned an error: one of this package with its own answer, so that a
+// handler may return what [Validator.Consume] returned, and any other with 500 and a fixed text.
+func (v *Validator) WriteResponseError(w http.ResponseWriter, r *http.Request, err error) {
+	v.answer(r.Context(), operationOf(r.Context()), err).write(w)
+}
+
+func operationOf(ctx context.Context) *Operation {
+	if result := resultOf(ctx); result != nil {
+		return result.guard.operation
+	}
+	return nil
+}

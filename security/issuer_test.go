@@ -1,0 +1,213 @@
+package security
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// printed returns the values as everything that prints would: fmt, also inside structs, pointers and slices, slog and JSON.
+func printed(values ...any) []string {
+	var out []string
+	for _, v := range values {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			out = append(out, fmt.Sprintf(verb, v), fmt.Sprintf(verb, []any{v}), fmt.Sprintf(verb, struct{ V any }{v}))
+		}
+		encoded, err := json.Marshal(v)
+		out = append(out, string(encoded), fmt.Sprint(err))
+		for _, handler := range []func(*strings.Builder) slog.Handler{
+			func(b *strings.Builder) slog.Handler { return slog.NewTextHandler(b, nil) },
+			func(b *strings.Builder) slog.Handler { return slog.NewJSONHandler(b, nil) },
+		} {
+			var b strings.Builder
+			slog.New(handler(&b)).Info("x", "value", v, "in", struct{ V any }{v})
+			out = append(out, b.String())
+		}
+	}
+	return out
+}
+
+// TestTokenFields issues a token with everything and reads it back.
+func TestTokenFields(t *testing.T) {
+	f := newFixture(t)
+	claims := userClaims{Name: `Alice "the" Älteste`}
+	claims.Team = &struct {
+		ID int `json:"id"`
+	}{7}
+	issued := must(f.issuer.Access(t.Context(), "alice", claims, WithRoles("USER", "AUDITOR"), WithScopes("read", "write"),
+		WithFresh(), WithClientID("web"), WithLifetime(time.Minute), WithSessionStart(f.clock.Now().Add(-time.Second)),
+		WithNotBefore(f.clock.Now().Add(-time.Hour))))(t)
+	token := f.token(t, issued.Text(), accessToken).(Token[userClaims])
+	now := time.UnixMilli(1_700_000_000_123).UTC()
+	for name, pair := range map[string][2]any{
+		"type":       {token.Type(), "access"},
+		"subject":    {token.Subject(), "alice"},
+		"id":         {token.ID(), issued.ID()},
+		"session":    {token.Session(), issued.Session()},
+		"issuer":     {token.Issuer(), testIssuer},
+		"audience":   {fmt.Sprint(token.Audience()), "[" + testIssuer + "]"},
+		"client":     {token.ClientID(), "web"},
+		"issued at":  {token.IssuedAt(), now},
+		"expires at": {token.ExpiresAt(), now.Add(time.Minute)},
+		"expires in": {issued.ExpiresIn(), time.Minute},
+		"not before": {token.NotBefore(), now.Add(-time.Hour)},
+		"auth time":  {token.AuthTime(), now.Add(-time.Second)},
+		"fresh":      {token.Fresh(), true},
+		"roles":      {fmt.Sprint(token.Roles()), "[USER AUDITOR]"},
+		"role":       {token.Role(), ""},
+		"has role":   {token.HasRole("AUDITOR") && !token.HasRole("ADMIN"), true},
+		"scopes":     {fmt.Sprint(token.Scopes()), "[read write]"},
+		"has scope":  {token.HasScope("write") && !token.HasScope("admin"), true},
+		"name":       {token.Claims().Name, claims.Name},
+		"team":       {token.Claims().Team.ID, 7},
+		"identity":   {token.Identity().Verifier + token.Identity().ID, OwnVerifier + issued.ID()},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s: %v, want %v", name, pair[0], pair[1])
+		}
+	}
+	// What a handler does to a slice reaches nobody else.
+	token.Roles()[0] = "ADMIN"
+	token.Scopes()[0] = "admin"
+	token.Audience()[0] = "x"
+	if token.HasRole("ADMIN") || token.HasScope("admin") || slices.Contains(token.Audience(), "x") {
+		t.Error("a token was changed through a slice that it returned")
+	}
+	one := f.token(t, must(f.issuer.Access(t.Context(), "alice", nil, WithRoles("USER")))(t).Text(), accessToken).(Token[userClaims])
+	if one.Role() != "USER" {
+		t.Errorf("the only role: %q", one.Role())
+	}
+}
+
+func TestZeroToken(t *testing.T) {
+	var token Token[userClaims]
+	if token.Type()+token.Subject()+token.ID()+token.Session()+token.Issuer()+token.ClientID()+token.Role()+token.Claims().Name != "" ||
+		token.Fresh() || token.HasRole("") || token.HasScope("") || !token.ExpiresAt().IsZero() || token.Identity().Verifier != "" {
+		t.Errorf("the zero token says something: %v", token)
+	}
+	if token.String() != "[no token]" {
+		t.Errorf("the zero token prints as %s", token)
+	}
+}
+
+// TestTokensPrintRedacted looks for the token and what is in it in everything that prints it.
+func TestTokensPrintRedacted(t *testing.T) {
+	f := newFixture(t)
+	pair, access, refresh := f.login(t)
+	type AccessToken struct{ Token[userClaims] }
+	named := AccessToken{access.(Token[userClaims])}
+	for _, text := range printed(access, refresh, named, &named, pair, pair.Access, &pair.Refresh) {
+		for _, secret := range []string{pair.Access.Text()[:20], pair.Access.ID(), pair.Refresh.ID(), pair.Access.Session(), "alice", fmt.Sprintf("%x", "alice")} {
+			if strings.Contains(text, secret) {
+				t.Errorf("printed %q: %s", secret, text)
+			}
+		}
+	}
+	if got := fmt.Sprint(named); got != "[access token]" {
+		t.Errorf("prints as %s", got)
+	}
+}
+
+// TestIssuingRefuses has what cannot be issued: most of all, a private claim in the place of a known one.
+func TestIssuingRefuses(t *testing.T) {
+	f := newFixture(t)
+	ctx := t.Context()
+	_, _, refresh := f.login(t)
+	issue := func(claims any, options ...TokenOption) error {
+		return second(f.issuer.Access(ctx, "alice", claims, options...))
+	}
+	cases := map[string]error{
+		"no subject":               second(f.issuer.Access(ctx, "", nil)),
+		"a subject with NUL":       second(f.issuer.Access(ctx, "a\x00", nil)),
+		"a subject not in UTF-8":   second(f.issuer.Access(ctx, "a\xff", nil)),
+		"an empty role":            issue(nil, WithRoles("")),
+		"a scope with a space":     issue(nil, WithScopes("a b")),
+		"an empty scope":           issue(nil, WithScopes("")),
+		"a negative lifetime":      issue(nil, WithLifetime(-1)),
+		"too long a lifetime":      issue(nil, WithLifetime(31*24*time.Hour), WithSessionStart(f.clock.Now().Add(29*24*time.Hour))),
+		"a session that is over":   issue(nil, WithSessionStart(f.clock.Now().Add(-31*24*time.Hour))),
+		"a time before 1970":       issue(nil, WithNotBefore(time.Unix(-5, 0))),
+		"a nil option":             issue(nil, nil),
+		"fresh and continued":      issue(nil, Continue(refresh), WithFresh()),
+		"a start and continued":    issue(nil, Continue(refresh), WithSessionStart(f.clock.Now())),
+		"another's session":        second(f.issuer.Access(ctx, "bob", nil, Continue(refresh))),
+		"claims that are a list":   issue([]string{"x"}),
+		"claims that are text":     issue("x"),
+		"claims not in UTF-8":      issue(map[string]string{"x": "\xff"}),
+		"claims of a channel":      issue(make(chan int)),
+		"claims over the limit":    issue(map[string]string{"x": strings.Repeat("x", DefaultMaxTokenSize)}),
+		"a type without a name":    second(f.issuer.Issue(ctx, NewTokenType[NoClaims](""), "alice", nil)),
+		"a type in capitals":       second(f.issuer.Issue(ctx, NewTokenType[NoClaims]("Access"), "alice", nil)),
+		"a nil type":               second(f.issuer.Issue(ctx, nil, "alice", nil)),
+		"claims nested too deeply": issue(map[string]json.RawMessage{"x": json.RawMessage(strings.Repeat("[", 40) + strings.Repeat("]", 40))}),
+	}
+	for _, name := range reserved {
+		cases["the claim "+name] = issue(map[string]any{name: "x"})
+		cases["the claim "+strings.ToUpper(name)] = issue(map[string]any{strings.ToUpper(name): "x"})
+	}
+	for name, err := range cases {
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func FuzzCompact(f *testing.F) {
+	fix := newFixture(f)
+	for _, seed := range []string{
+		compactHS256(goodHeader, payloadWith()), compactHS256(goodHeader, payloadWith("aud", `["a","`+testIssuer+`"]`)),
+		compactHS256(`{"alg":"none"}`, payloadWith()), "a.b.c", "...", "", compactHS256(goodHeader, `null`),
+	} {
+		f.Add(seed)
+	}
+	// Whatever comes in, the answer is a token or an error of ours, never both and never neither.
+	f.Fuzz(func(t *testing.T, text string) {
+		token, err := fix.validator.validate(t.Context(), text, accessToken, &Rules{})
+		if (token == nil) == (err == nil) {
+			t.Errorf("token %v, error %v", token, err)
+		}
+		if err != nil && sentinelOf(err) == errInternal {
+			t.Errorf("an error without a sentinel: %v", err)
+		}
+	})
+}
+
+func FuzzPayload(f *testing.F) {
+	fix := newFixture(f)
+	for _, seed := range []string{
+		payloadWith(), payloadWith("name", `"x"`), payloadWith("team", `{"id":1}`), payloadWith("roles", `["a"]`),
+		payloadWith("scope", `"a b"`), `{}`, `null`, `{"exp":1e400}`, payloadWith("x", `[[[[]]]]`),
+	} {
+		f.Add(seed)
+	}
+	// A payload that is accepted says what encoding/json reads of it, and can be written again.
+	f.Fuzz(func(t *testing.T, payload string) {
+		c, err := fix.verifier.verify(compactHS256(goodHeader, payload), accessToken)
+		if err != nil {
+			return
+		}
+		var loose struct{ Sub, Jti, Sid, Iss string }
+		if err := json.Unmarshal([]byte(payload), &loose); err != nil {
+			t.Fatalf("encoding/json refuses what we accept: %v", err)
+		}
+		if c.subject != loose.Sub || c.id != loose.Jti || c.session != loose.Sid || c.issuer != loose.Iss {
+			t.Errorf("read %+v, encoding/json reads %+v", c, loose)
+		}
+		again, err := c.encode(c.private)
+		if err != nil {
+			t.Fatalf("cannot be written again: %v", err)
+		}
+		second, err := decodeClaims(again, true)
+		if err != nil {
+			t.Fatalf("what was written cannot be read: %v", err)
+		}
+		twice, err := second.encode(second.private)
+		if err != nil || string(twice) != string(again) {
+			t.Errorf("written %s, then %s (%v)", again, twice, err)
+		}
+	})
+}

@@ -1,0 +1,335 @@
+package security
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/oapi-guard/oapi-guard/blacklist"
+)
+
+// login issues a pair and returns the verified tokens.
+func (f *fixture) login(t testing.TB, options ...TokenOption) (pair TokenPair, access, refresh AnyToken) {
+	t.Helper()
+	pair = must(f.issuer.Pair(t.Context(), "alice", nil, nil, options...))(t)
+	return pair, f.token(t, pair.Access.Text(), accessToken), f.token(t, pair.Refresh.Text(), refreshToken)
+}
+
+// accepted reports how a text fares: nil where it is accepted.
+func (f *fixture) accepted(text string, typ TokenType) error {
+	_, err := f.validator.validate(context.Background(), text, typ, &Rules{})
+	return err
+}
+
+// TestRevocations says for each kind of revocation which tokens it covers.
+func TestRevocations(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		revoke func(f *fixture, access, refresh AnyToken) error
+		// Whether these are revoked afterwards: the tokens of the login, those of another login of the subject, those of
+		// another subject, and those of a login after the revocation.
+		access, refresh, device, other, later bool
+	}{
+		{"token", func(f *fixture, access, _ AnyToken) error {
+			return f.validator.Revoke(context.Background(), access)
+		}, true, false, false, false, false},
+		{"session by the refresh token", func(f *fixture, _, refresh AnyToken) error {
+			return f.validator.RevokeSession(context.Background(), refresh)
+		}, true, true, false, false, false},
+		{"session by the access token", func(f *fixture, access, _ AnyToken) error {
+			return f.validator.RevokeSession(context.Background(), access)
+		}, true, true, false, false, false},
+		{"subject", func(f *fixture, _, _ AnyToken) error {
+			return second(f.validator.RevokeSubject(context.Background(), "alice"))
+		}, true, true, true, false, false},
+		{"subject, before the login", func(f *fixture, access, _ AnyToken) error {
+			return second(f.validator.RevokeSubjectBefore(context.Background(), "alice", f.clock.Now().Add(-time.Millisecond)))
+		}, false, false, false, false, false},
+		{"everybody", func(f *fixture, _, _ AnyToken) error {
+			return second(f.validator.RevokeAll(context.Background()))
+		}, true, true, true, true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			pair, access, refresh := f.login(t)
+			device := must(f.issuer.Pair(t.Context(), "alice", nil, nil))(t)
+			other := must(f.issuer.Pair(t.Context(), "bob", nil, nil))(t)
+			if err := tt.revoke(f, access, refresh); err != nil {
+				t.Fatal(err)
+			}
+			f.clock.Advance(time.Millisecond)
+			later := must(f.issuer.Pair(t.Context(), "alice", nil, nil))(t)
+			for _, c := range []struct {
+				name string
+				text string
+				typ  TokenType
+				want bool
+			}{
+				{"access", pair.Access.Text(), accessToken, tt.access},
+				{"another device", device.Access.Text(), accessToken, tt.device},
+				{"another subject", other.Access.Text(), accessToken, tt.other},
+				{"a later login", later.Access.Text(), accessToken, tt.later},
+				{"refresh", pair.Refresh.Text(), refreshToken, tt.refresh},
+			} {
+				err := f.accepted(c.text, c.typ)
+				if errors.Is(err, ErrTokenRevoked) != c.want || (err != nil) != c.want {
+					t.Errorf("%s: %v; want revoked: %v", c.name, err, c.want)
+				}
+			}
+		})
+	}
+}
+
+// TestRefresh consumes refresh tokens: each once, and whoever comes second ends the session, live access tokens included.
+func TestRefresh(t *testing.T) {
+	f := newFixture(t)
+	pair, _, refresh := f.login(t, WithFresh())
+	bystander := must(f.issuer.Pair(t.Context(), "alice", nil, nil))(t)
+
+	f.clock.Advance(time.Minute)
+	if err := f.validator.Consume(t.Context(), refresh); err != nil {
+		t.Fatal(err)
+	}
+	next := must(f.issuer.Pair(t.Context(), "alice", nil, nil, Continue(refresh)))(t)
+	if err := errors.Join(f.accepted(next.Access.Text(), accessToken), f.accepted(next.Refresh.Text(), refreshToken), f.accepted(pair.Access.Text(), accessToken)); err != nil {
+		t.Fatalf("after the refresh: %v", err)
+	}
+	// 78: the consumed token is presented again, at its guard.
+	if err := f.accepted(pair.Refresh.Text(), refreshToken); !errors.Is(err, ErrTokenRevoked) {
+		t.Errorf("the consumed token: %v", err)
+	}
+	for name, text := range map[string]string{"old access": pair.Access.Text(), "new access": next.Access.Text()} {
+		if err := f.accepted(text, accessToken); !errors.Is(err, ErrTokenRevoked) {
+			t.Errorf("%s token after the reuse: %v", name, err)
+		}
+	}
+	if err := f.accepted(next.Refresh.Text(), refreshToken); !errors.Is(err, ErrTokenRevoked) {
+		t.Errorf("new refresh token after the reuse: %v", err)
+	}
+	if err := f.accepted(bystander.Access.Text(), accessToken); err != nil {
+		t.Errorf("another session of the subject: %v", err)
+	}
+	// Presenting it over and over writes nothing more.
+	writes := f.list.writes
+	for range 5 {
+		_ = f.accepted(pair.Refresh.Text(), refreshToken)
+	}
+	if f.list.writes != writes {
+		t.Errorf("%d writes for presenting a revoked token again", f.list.writes-writes)
+	}
+}
+
+// TestConcurrentRefresh is case 75: of n callers with one refresh token exactly one gets new tokens, and since the token was
+// used twice the session ends.
+func TestConcurrentRefresh(t *testing.T) {
+	for range 20 {
+		f := newFixture(t)
+		pair, _, refresh := f.login(t)
+		var won, lost atomic.Int32
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() {
+				switch err := f.validator.Consume(context.Background(), refresh); {
+				case err == nil:
+					won.Add(1)
+				case errors.Is(err, ErrTokenRevoked):
+					lost.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if won.Load() != 1 || lost.Load() != 7 {
+			t.Fatalf("%d won, %d lost", won.Load(), lost.Load())
+		}
+		if err := f.accepted(pair.Access.Text(), accessToken); !errors.Is(err, ErrTokenRevoked) {
+			t.Fatalf("the session goes on: %v", err)
+		}
+	}
+}
+
+// TestSessionIsAbsolute refreshes again and again: the session ends when it would have ended.
+func TestSessionIsAbsolute(t *testing.T) {
+	f := newFixture(t)
+	pair, _, refresh := f.login(t)
+	end := pair.Refresh.ExpiresAt()
+	start := f.clock.Now().Truncate(time.Millisecond).UTC()
+	for range 29 {
+		f.clock.Advance(24 * time.Hour)
+		next := must(f.issuer.Pair(t.Context(), "alice", nil, nil, Continue(refresh)))(t)
+		if got := next.Refresh.ExpiresAt(); !got.Equal(end) {
+			t.Fatalf("the session ends %s, want %s", got, end)
+		}
+		token := f.token(t, next.Refresh.Text(), refreshToken).(Token[NoClaims])
+		if token.AuthTime() != start || token.Fresh() {
+			t.Fatalf("auth time %s, fresh %v", token.AuthTime(), token.Fresh())
+		}
+		refresh = token
+	}
+	f.clock.Advance(24*time.Hour - 5*time.Minute)
+	last := must(f.issuer.Access(t.Context(), "alice", nil, Continue(refresh)))(t)
+	if last.ExpiresIn() != 5*time.Minute || !last.ExpiresAt().Equal(end) {
+		t.Errorf("the last access token lives %s, beyond its session", last.ExpiresIn())
+	}
+	f.clock.Advance(5 * time.Minute)
+	if _, err := f.issuer.Access(t.Context(), "alice", nil, Continue(refresh)); !errors.Is(err, ErrTokenExpired) {
+		t.Errorf("after the end of the session: %v", err)
+	}
+}
+
+// TestSessionKeepsItsEnd refreshes a session with an issuer whose sessions last longer, as after a change of configuration.
+func TestSessionKeepsItsEnd(t *testing.T) {
+	f := newFixture(t)
+	f.issuer = must(NewIssuer(f.verifier, WithSessionLifetime(time.Hour)))(t)
+	pair, _, refresh := f.login(t)
+	longer := must(NewIssuer(f.verifier))(t)
+	next := must(longer.Pair(t.Context(), "alice", nil, nil, Continue(refresh)))(t)
+	if !next.Refresh.ExpiresAt().Equal(pair.Refresh.ExpiresAt()) {
+		t.Errorf("the session ended %s and now ends %s", pair.Refresh.ExpiresAt(), next.Refresh.ExpiresAt())
+	}
+}
+
+// TestRevocationOutlivesTokens is case 84: an entry is in force as long as any clock accepts the token.
+func TestRevocationOutlivesTokens(t *testing.T) {
+	f := newFixture(t)
+	pair, access, _ := f.login(t)
+	if err := f.validator.Revoke(t.Context(), access); err != nil {
+		t.Fatal(err)
+	}
+	f.clock.Advance(DefaultAccessLifetime + DefaultLeeway - time.Millisecond)
+	if err := f.accepted(pair.Access.Text(), accessToken); !errors.Is(err, ErrTokenRevoked) {
+		t.Errorf("in the last millisecond of the leeway: %v", err)
+	}
+	f.clock.Advance(time.Millisecond)
+	if err := f.accepted(pair.Access.Text(), accessToken); !errors.Is(err, ErrTokenExpired) {
+		t.Errorf("after the leeway: %v", err)
+	}
+}
+
+// TestTokenRunsOutMeanwhile revokes and consumes tokens whose time ran out while the request was served.
+func TestTokenRunsOutMeanwhile(t *testing.T) {
+	f := newFixture(t)
+	_, access, refresh := f.login(t)
+	f.clock.Advance(DefaultSessionLifetime + DefaultLeeway)
+	if err := f.validator.Revoke(t.Context(), access); err != nil {
+		t.Errorf("revoking: %v", err)
+	}
+	if err := f.validator.Consume(t.Context(), refresh); !errors.Is(err, ErrTokenExpired) {
+		t.Errorf("consuming: %v", err)
+	}
+	if f.list.writes != 0 {
+		t.Errorf("%d writes", f.list.writes)
+	}
+}
+
+// TestCutOff is case 81: a login in the very millisecond of the cut-off is revoked, and one that begins after it is not.
+func TestCutOff(t *testing.T) {
+	f := newFixture(t, WithClockSkew(2*time.Second))
+	same, _, _ := f.login(t)
+	cutOff := must(f.validator.RevokeSubject(t.Context(), "alice"))(t)
+	if want := f.clock.Now().Add(2 * time.Second).Truncate(time.Millisecond); !cutOff.Equal(want) {
+		t.Errorf("cut-off %s, want %s", cutOff, want)
+	}
+	if err := f.accepted(same.Access.Text(), accessToken); !errors.Is(err, ErrTokenRevoked) {
+		t.Errorf("a login in the same millisecond: %v", err)
+	}
+	after := must(f.issuer.Pair(t.Context(), "alice", nil, nil, WithSessionStart(cutOff.Add(time.Millisecond))))(t)
+	if err := f.accepted(after.Access.Text(), accessToken); err != nil {
+		t.Errorf("a login of the same request, begun after the cut-off: %v", err)
+	}
+}
+
+// TestRevokeFails is case 79: a revocation that was not recorded is an error of the caller, with the cause for those who ask.
+func TestRevokeFails(t *testing.T) {
+	f := newFixture(t)
+	_, access, refresh := f.login(t)
+	f.list.fail(nil, errSecretive)
+	ctx := t.Context()
+	for name, err := range map[string]error{
+		"token":   f.validator.Revoke(ctx, access),
+		"session": f.validator.RevokeSession(ctx, refresh),
+		"consume": f.validator.Consume(ctx, refresh),
+		"subject": second(f.validator.RevokeSubject(ctx, "alice")),
+		"all":     second(f.validator.RevokeAll(ctx)),
+	} {
+		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, errSecretive) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestRevokeGoesOn checks that a client that hangs up is logged out all the same.
+func TestRevokeGoesOn(t *testing.T) {
+	f := newFixture(t)
+	pair, _, refresh := f.login(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := f.validator.RevokeSession(ctx, refresh); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.accepted(pair.Access.Text(), accessToken); !errors.Is(err, ErrTokenRevoked) {
+		t.Errorf("after the log-out of a client that hung up: %v", err)
+	}
+}
+
+func TestTokensThatCannotBeRevoked(t *testing.T) {
+	f, other := newFixture(t), newFixture(t)
+	_, foreign, _ := other.login(t)
+	noSession := f.token(t, compactHS256(goodHeader, payloadWith("sid", "")), accessToken)
+	ctx := t.Context()
+	for name, err := range map[string]error{
+		"nil":                              f.validator.Revoke(ctx, nil),
+		"the zero token":                   f.validator.Revoke(ctx, Token[NoClaims]{}),
+		"the zero token's session":         f.validator.RevokeSession(ctx, Token[userClaims]{}),
+		"the zero token to consume":        f.validator.Consume(ctx, Token[NoClaims]{}),
+		"a token of another verifier":      f.validator.Revoke(ctx, foreign),
+		"the session of one without":       f.validator.RevokeSession(ctx, noSession),
+		"the empty subject":                second(f.validator.RevokeSubject(ctx, "")),
+		"continuing the zero token":        second(f.issuer.Access(ctx, "alice", nil, Continue(Token[NoClaims]{}))),
+		"continuing one without a session": second(f.issuer.Access(ctx, "alice", nil, Continue(noSession))),
+		"continuing a foreign one":         second(f.issuer.Access(ctx, "alice", nil, Continue(foreign))),
+	} {
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if err := f.validator.RevokeSession(ctx, noSession); !errors.Is(err, blacklist.ErrInvalid) {
+		t.Errorf("the session of a token without one: %v", err)
+	}
+	if f.list.writes != 2 { // the session of one without, twice: the blacklist itself says no to that
+		t.Logf("%d writes", f.list.writes)
+	}
+}
+
+// TestAuditLog checks that revocations are logged, without ids or tokens.
+func TestAuditLog(t *testing.T) {
+	var log bytes.Buffer
+	f := newFixture(t, WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	pair, access, refresh := f.login(t)
+	ctx := t.Context()
+	if err := errors.Join(f.validator.Revoke(ctx, access), f.validator.Consume(ctx, refresh)); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.accepted(pair.Refresh.Text(), refreshToken)
+	f.list.fail(errSecretive, errSecretive)
+	_ = f.validator.Revoke(ctx, access)
+	handler, _ := f.serve(t, &Operation{ID: "op", Requirement: Requirement{{accessScheme}}})
+	get(handler, bearer(pair.Access.Text()))
+	for _, want := range []string{"msg=revoked", "kind=token", `msg="refresh token reused"`, "kind=session", `msg="revocation failed"`, `msg="request failed" operation=op status=503`} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %s:\n%s", want, &log)
+		}
+	}
+	for _, secret := range []string{"alice", "hunter2", pair.Access.ID(), pair.Access.Session(), pair.Access.Text()[:20], pair.Refresh.ID()} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("the log holds %q:\n%s", secret, &log)
+		}
+	}
+}

@@ -1,0 +1,232 @@
+package security
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// OwnVerifier is the name of the application's own verifier: the one whose issuer is the application itself.
+const OwnVerifier = "own"
+
+// Defaults of a verifier.
+const (
+	// DefaultLeeway is how far clocks may differ.
+	DefaultLeeway = 30 * time.Second
+	// DefaultMaxLifetime is the longest accepted time between iat and exp.
+	DefaultMaxLifetime = 30 * 24 * time.Hour
+	// DefaultMaxTokenSize is the longest accepted token text, in bytes.
+	DefaultMaxTokenSize = 8 << 10
+
+	maxLeeway = 5 * time.Minute
+)
+
+// Verifier says whose tokens are accepted: an issuer, its audiences and its keys. A key verifies only tokens of its
+// verifier's issuer. It is immutable and safe for concurrent use.
+type Verifier struct {
+	name        string
+	issuer      string
+	audience    []string
+	keys        *KeySet
+	leeway      time.Duration
+	maxLifetime time.Duration
+	maxSize     int
+	now         func() time.Time
+	// headers are the header segments that an Issuer of this verifier writes, already decoded: nearly every token has
+	// one of them. It never grows.
+	headers map[string]signedAs
+}
+
+// signedAs is what a header says: which key has signed, and what type of token it is.
+type signedAs struct {
+	key *Key
+	// typ is the header's typ in the form of tokenTypeOf.
+	typ string
+}
+
+// VerifierOption changes a verifier.
+type VerifierOption func(*Verifier) error
+
+// WithAudience sets the audiences that the application answers to. A token names at least one of them (RFC 9068, section
+// 4). The default is the issuer itself, as for an application that issues tokens for its own use only. An [Issuer]
+// writes all of them.
+func WithAudience(audience ...string) VerifierOption {
+	return func(v *Verifier) error {
+		if len(audience) == 0 || slices.Contains(audience, "") {
+			return errors.New("security: WithAudience needs audiences, none of them empty")
+		}
+		v.audience = slices.Clone(audience)
+		return nil
+	}
+}
+
+// WithLeeway sets how far clocks may differ, for exp, nbf and iat: 0 to 5 minutes, 30 seconds by default.
+func WithLeeway(d time.Duration) VerifierOption {
+	return func(v *Verifier) error {
+		if d < 0 || d > maxLeeway {
+			return fmt.Errorf("security: the leeway is between 0 and %s", maxLeeway)
+		}
+		v.leeway = d
+		return nil
+	}
+}
+
+// WithMaxLifetime sets the longest accepted time between iat and exp, 30 days by default. Revocations of sessions are
+// kept as long as this, so that no token outlives its revocation.
+func WithMaxLifetime(d time.Duration) VerifierOption {
+	return func(v *Verifier) error {
+		if d < time.Millisecond {
+			return errors.New("security: the longest lifetime is positive")
+		}
+		v.maxLifetime = d
+		return nil
+	}
+}
+
+// WithMaxTokenSize sets the longest accepted token text in bytes, 8 KiB by default. A longer one is refused before
+// anything of it is decoded.
+func WithMaxTokenSize(bytes int) VerifierOption {
+	return func(v *Verifier) error {
+		if bytes < 64 {
+			return errors.New("security: no token fits into less than 64 bytes")
+		}
+		v.maxSize = bytes
+		return nil
+	}
+}
+
+// WithClock sets the clock, time.Now by default, of the verifier and of the issuer and validator over it. For tests.
+func WithClock(now func() time.Time) VerifierOption {
+	return func(v *Verifier) error {
+		if now == nil {
+			return errors.New("security: WithClock needs a clock")
+		}
+		v.now = now
+		return nil
+	}
+}
+
+// NewVerifier makes the application's own verifier. The issuer is the exact value of the claim iss, by convention an
+// https URL (RFC 9068, section 2.2).
+func NewVerifier(issuer string, keys *KeySet, options ...VerifierOption) (*Verifier, error) {
+	if issuer == "" {
+		return nil, errors.New("security: a verifier needs the name of its issuer")
+	}
+	if keys == nil || len(keys.keys) == 0 {
+		return nil, errors.New("security: a verifier needs a key set; make one with NewKeySet")
+	}
+	v := &Verifier{
+		name: OwnVerifier, issuer: issuer, audience: []string{issuer}, keys: keys,
+		leeway: DefaultLeeway, maxLifetime: DefaultMaxLifetime, maxSize: DefaultMaxTokenSize, now: time.Now,
+	}
+	for _, option := range options {
+		if option == nil {
+			return nil, errors.New("security: a nil option")
+		}
+		if err := option(v); err != nil {
+			return nil, err
+		}
+	}
+	v.headers = map[string]signedAs{}
+	for _, key := range keys.keys {
+		for _, name := range []string{accessType, refreshType} {
+			typ := NewTokenType[NoClaims](name).headerType()
+			v.headers[key.header(typ)] = signedAs{key, typ}
+		}
+	}
+	return v, nil
+}
+
+// Name returns the verifier's name, which is part of every token's identity on the blacklist.
+func (v *Verifier) Name() string { return v.name }
+
+// verify decides whether the text is a token of this verifier and of the wanted type. The order is that of the package
+// doc; nothing of the payload is decoded before the signature holds.
+func (v *Verifier) verify(text string, want TokenType) (*claims, error) {
+	c, err := cutCompact(text, v.maxSize)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := v.readHeader(c.header)
+	if err != nil {
+		return nil, err
+	}
+	signature, err := base64url.DecodeString(c.signature)
+	if err != nil {
+		return nil, because(ErrInvalidToken, "the signature's encoding")
+	}
+	if err := signed.key.method.Verify(c.signed, signature, signed.key.verify); err != nil {
+		return nil, because(ErrInvalidToken, "the signature")
+	}
+	payload, err := base64url.DecodeString(c.payload)
+	if err != nil {
+		return nil, because(ErrInvalidToken, "the payload's encoding")
+	}
+	claims, err := decodeClaims(payload, want.hasClaims())
+	if err != nil {
+		return nil, err
+	}
+	if err := v.checkTimes(claims); err != nil {
+		return nil, err
+	}
+	if claims.issuer != v.issuer {
+		return nil, because(ErrInvalidToken, "another issuer")
+	}
+	if !slices.ContainsFunc(claims.audience, func(a string) bool { return slices.Contains(v.audience, a) }) {
+		return nil, because(ErrInvalidToken, "another audience")
+	}
+	switch {
+	case claims.subject == "":
+		return nil, because(ErrInvalidToken, "no subject")
+	case claims.id == "":
+		return nil, because(ErrInvalidToken, "no id")
+	case signed.typ != want.headerType():
+		return nil, because(ErrWrongTokenType, "the header's typ")
+	}
+	return claims, nil
+}
+
+// readHeader decodes a header segment and chooses the key.
+func (v *Verifier) readHeader(segment string) (signedAs, error) {
+	if known, ok := v.headers[segment]; ok {
+		return known, nil
+	}
+	h, err := decodeHeader(segment)
+	if err != nil {
+		return signedAs{}, err
+	}
+	key, err := v.keys.find(h.keyID, h.hasKeyID, h.algorithm)
+	return signedAs{key, tokenTypeOf(h.typ)}, err
+}
+
+// checkTimes checks iat, nbf and exp with the leeway (RFC 7519, sections 4.1.4 to 4.1.6), and the lifetime.
+func (v *Verifier) checkTimes(c *claims) error {
+	now := instantOf(v.now())
+	latest := now.add(v.leeway)
+	switch {
+	case c.expires == none:
+		return because(ErrInvalidToken, "no exp")
+	case c.issued == none:
+		return because(ErrInvalidToken, "no iat")
+	case c.expires <= c.issued:
+		return because(ErrInvalidToken, "exp not after iat")
+	case c.expires > c.issued.add(v.maxLifetime):
+		return because(ErrInvalidToken, "a longer lifetime than accepted")
+	case c.expires.add(v.leeway) <= now:
+		return ErrTokenExpired
+	case c.issued > latest:
+		return because(ErrTokenNotYetValid, "iat in the future")
+	case c.notBefore > latest:
+		return ErrTokenNotYetValid
+	}
+	return nil
+}
+
+// sessionStart is when the token's session began: auth_time, or iat where there is none.
+func (c *claims) sessionStart() instant {
+	if c.authTime != none {
+		return c.authTime
+	}
+	return c.issued
+}
