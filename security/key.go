@@ -1,16 +1,20 @@
 package security
 
 import (
+	"bytes"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -23,8 +27,37 @@ const (
 	HS256 Algorithm = "HS256"
 	HS384 Algorithm = "HS384"
 	HS512 Algorithm = "HS512"
+	RS256 Algorithm = "RS256"
+	RS384 Algorithm = "RS384"
+	RS512 Algorithm = "RS512"
+	PS256 Algorithm = "PS256"
+	PS384 Algorithm = "PS384"
+	PS512 Algorithm = "PS512"
+	ES256 Algorithm = "ES256"
+	ES384 Algorithm = "ES384"
+	ES512 Algorithm = "ES512"
 	EdDSA Algorithm = "EdDSA"
 )
+
+var hmacMethods = map[Algorithm]*jwt.SigningMethodHMAC{
+	HS256: jwt.SigningMethodHS256, HS384: jwt.SigningMethodHS384, HS512: jwt.SigningMethodHS512,
+}
+
+var rsaMethods = map[Algorithm]jwt.SigningMethod{
+	RS256: jwt.SigningMethodRS256, RS384: jwt.SigningMethodRS384, RS512: jwt.SigningMethodRS512,
+	PS256: pss(jwt.SigningMethodPS256), PS384: pss(jwt.SigningMethodPS384), PS512: pss(jwt.SigningMethodPS512),
+}
+
+// ecdsaMethods has the one algorithm of each curve (RFC 7518, section 3.4).
+var ecdsaMethods = map[elliptic.Curve]*jwt.SigningMethodECDSA{
+	elliptic.P256(): jwt.SigningMethodES256, elliptic.P384(): jwt.SigningMethodES384, elliptic.P521(): jwt.SigningMethodES512,
+}
+
+// pss returns a method that takes only the salt length that RFC 7518, section 3.5, asks for; golang-jwt's own takes any.
+func pss(m *jwt.SigningMethodRSAPSS) *jwt.SigningMethodRSAPSS {
+	options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: m.Hash}
+	return &jwt.SigningMethodRSAPSS{SigningMethodRSA: m.SigningMethodRSA, Options: options, VerifyOptions: options}
+}
 
 // Key is a signature key bound to one algorithm: a token that names another one is refused, whatever its key id.
 // A Key prints as its id; the key material never leaves it.
@@ -56,19 +89,89 @@ const maxKeyID = 256
 // NewHMACKey makes a symmetric key for HS256, HS384 or HS512. The secret has at least as many bytes as the hash, 32, 48
 // or 64 (RFC 7518, section 3.2), and should come from a random source, not from a person. It is copied.
 func NewHMACKey(algorithm Algorithm, secret []byte, options ...KeyOption) (*Key, error) {
-	methods := map[Algorithm]*jwt.SigningMethodHMAC{
-		HS256: jwt.SigningMethodHS256, HS384: jwt.SigningMethodHS384, HS512: jwt.SigningMethodHS512,
-	}
-	method, ok := methods[algorithm]
+	method, ok := hmacMethods[algorithm]
 	if !ok {
 		return nil, fmt.Errorf("security: %q is not an HMAC algorithm; use HS256, HS384 or HS512", string(algorithm))
 	}
 	if least := method.Hash.Size(); len(secret) < least {
 		return nil, fmt.Errorf("security: a key for %s has at least %d bytes, this one has %d", algorithm, least, len(secret))
 	}
-	secret = append([]byte(nil), secret...)
-	thumbprint := `{"k":"` + base64.RawURLEncoding.EncodeToString(secret) + `","kty":"oct"}`
-	return newKey(algorithm, method, secret, secret, thumbprint, options)
+	secret = bytes.Clone(secret)
+	thumbprint := sha256.Sum256([]byte(`{"k":"` + base64url.EncodeToString(secret) + `","kty":"oct"}`))
+	return newKey(&Key{algorithm: algorithm, method: method, sign: secret, verify: secret}, thumbprint[:], options)
+}
+
+// Sizes of the moduli of RSA keys, in bits: the least is that of RFC 7518, section 3.3, and a larger one than the most would
+// cost every request too much.
+const (
+	minRSABits = 2048
+	maxRSABits = 8192
+)
+
+// NewRSAKey makes a key that signs and verifies with RS256, RS384, RS512, PS256, PS384 or PS512. Its modulus has 2048 to 8192
+// bits.
+func NewRSAKey(algorithm Algorithm, private *rsa.PrivateKey, options ...KeyOption) (*Key, error) {
+	if private == nil {
+		return nil, errors.New("security: no RSA key")
+	}
+	if err := private.Validate(); err != nil {
+		return nil, errors.New("security: the RSA private key is not valid")
+	}
+	return newRSAKey(algorithm, private, &private.PublicKey, options)
+}
+
+// NewRSAPublicKey makes a key that only verifies, with the algorithms of NewRSAKey.
+func NewRSAPublicKey(algorithm Algorithm, public *rsa.PublicKey, options ...KeyOption) (*Key, error) {
+	return newRSAKey(algorithm, nil, public, options)
+}
+
+func newRSAKey(algorithm Algorithm, private any, public *rsa.PublicKey, options []KeyOption) (*Key, error) {
+	method, ok := rsaMethods[algorithm]
+	if !ok {
+		return nil, fmt.Errorf("security: %q is not an RSA algorithm; use RS256 to RS512 or PS256 to PS512", string(algorithm))
+	}
+	if public == nil || public.N == nil {
+		return nil, errors.New("security: no RSA key")
+	}
+	if bits := public.N.BitLen(); bits < minRSABits || bits > maxRSABits {
+		return nil, fmt.Errorf("security: an RSA key has %d to %d bits, this one has %d", minRSABits, maxRSABits, bits)
+	}
+	if public.E < 3 || public.E%2 == 0 || public.E > 1<<31-1 || public.N.Bit(0) == 0 {
+		return nil, errors.New("security: the modulus of an RSA key is odd, and so is its exponent, which is at least 3")
+	}
+	return newPublicKey(&Key{algorithm: algorithm, method: method, sign: private, verify: public}, public, options)
+}
+
+// NewECDSAKey makes a key that signs and verifies. Its curve says with what: P-256 with ES256, P-384 with ES384, P-521 with
+// ES512.
+func NewECDSAKey(private *ecdsa.PrivateKey, options ...KeyOption) (*Key, error) {
+	if private == nil {
+		return nil, errors.New("security: no ECDSA key")
+	}
+	if _, err := private.ECDH(); err != nil {
+		return nil, errors.New("security: the ECDSA private key is not valid")
+	}
+	return newECDSAKey(private, &private.PublicKey, options)
+}
+
+// NewECDSAPublicKey makes a key that only verifies, with the algorithm of its curve. A point that is not on the curve is an
+// error.
+func NewECDSAPublicKey(public *ecdsa.PublicKey, options ...KeyOption) (*Key, error) {
+	return newECDSAKey(nil, public, options)
+}
+
+func newECDSAKey(private any, public *ecdsa.PublicKey, options []KeyOption) (*Key, error) {
+	if public == nil || public.Curve == nil {
+		return nil, errors.New("security: no ECDSA key")
+	}
+	method, ok := ecdsaMethods[public.Curve]
+	if !ok {
+		return nil, errors.New("security: the curve of an ECDSA key is P-256, P-384 or P-521")
+	}
+	if _, err := public.ECDH(); err != nil {
+		return nil, errors.New("security: the point of the ECDSA key is not on its curve")
+	}
+	return newPublicKey(&Key{algorithm: Algorithm(method.Alg()), method: method, sign: private, verify: public}, public, options)
 }
 
 // NewEd25519Key makes a key that signs and verifies with Ed25519 (RFC 8037). It is copied.
@@ -76,9 +179,10 @@ func NewEd25519Key(private ed25519.PrivateKey, options ...KeyOption) (*Key, erro
 	if len(private) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("security: an Ed25519 private key has %d bytes, this one has %d", ed25519.PrivateKeySize, len(private))
 	}
-	seed := private.Seed()
-	private = ed25519.NewKeyFromSeed(seed)
-	return newEd25519Key(crypto.PrivateKey(private), private.Public().(ed25519.PublicKey), options)
+	// From the seed, so that the public half is that of the private one.
+	private = ed25519.NewKeyFromSeed(private.Seed())
+	public := ed25519.PublicKey(private[ed25519.SeedSize:])
+	return newPublicKey(&Key{algorithm: EdDSA, method: jwt.SigningMethodEdDSA, sign: crypto.PrivateKey(private), verify: public}, public, options)
 }
 
 // NewEd25519PublicKey makes a key that only verifies. It is copied.
@@ -86,22 +190,25 @@ func NewEd25519PublicKey(public ed25519.PublicKey, options ...KeyOption) (*Key, 
 	if len(public) != ed25519.PublicKeySize {
 		return nil, fmt.Errorf("security: an Ed25519 public key has %d bytes, this one has %d", ed25519.PublicKeySize, len(public))
 	}
-	return newEd25519Key(nil, append(ed25519.PublicKey(nil), public...), options)
+	public = ed25519.PublicKey(bytes.Clone(public))
+	return newPublicKey(&Key{algorithm: EdDSA, method: jwt.SigningMethodEdDSA, verify: public}, public, options)
 }
 
-func newEd25519Key(private crypto.PrivateKey, public ed25519.PublicKey, options []KeyOption) (*Key, error) {
-	thumbprint := `{"crv":"Ed25519","kty":"OKP","x":"` + base64.RawURLEncoding.EncodeToString(public) + `"}`
-	return newKey(EdDSA, jwt.SigningMethodEdDSA, private, public, thumbprint, options)
-}
-
-// newKey takes the members of the key that RFC 7638 hashes, already in its canonical form.
-func newKey(algorithm Algorithm, method jwt.SigningMethod, sign, verify any, thumbprint string, options []KeyOption) (*Key, error) {
-	sum := sha256.Sum256([]byte(thumbprint))
-	key := &Key{
-		id:        base64.RawURLEncoding.EncodeToString(sum[:]),
-		algorithm: algorithm, method: method, sign: sign, verify: verify,
+func newPublicKey(key *Key, public any, options []KeyOption) (*Key, error) {
+	jwk := jose.JSONWebKey{Key: public}
+	thumbprint, err := jwk.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return nil, errors.New("security: the key has no thumbprint")
 	}
+	return newKey(key, thumbprint, options)
+}
+
+func newKey(key *Key, thumbprint []byte, options []KeyOption) (*Key, error) {
+	key.id = base64url.EncodeToString(thumbprint)
 	for _, option := range options {
+		if option == nil {
+			return nil, errors.New("security: a nil option")
+		}
 		if err := option(key); err != nil {
 			return nil, err
 		}
@@ -137,63 +244,3 @@ func (k *Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 func (k *Key) MarshalText() ([]byte, error) {
 	return nil, errors.New("security: a key is not for encoding")
 }
-
-// KeySet holds the keys of one verifier: the one that signs and those that still verify. It is immutable.
-type KeySet struct {
-	signing *Key
-	keys    []*Key
-}
-
-// NewKeySet makes a key set. Tokens are signed with the first key that can sign; every key verifies. Key ids are
-// distinct. A set whose keys only verify serves a verifier without an [Issuer].
-func NewKeySet(keys ...*Key) (*KeySet, error) {
-	if len(keys) == 0 {
-		return nil, errors.New("security: a key set needs a key")
-	}
-	set := &KeySet{keys: append([]*Key(nil), keys...)}
-	for i, key := range keys {
-		if key == nil || key.verify == nil {
-			return nil, fmt.Errorf("security: key %d of the key set is nil or was not made by this package", i+1)
-		}
-		for _, other := range keys[:i] {
-			if other.id == key.id {
-				return nil, fmt.Errorf("security: two keys of the key set have the id %s; set one with WithKeyID", key.id)
-			}
-		}
-		if set.signing == nil && key.sign != nil {
-			set.signing = key
-		}
-	}
-	return set, nil
-}
-
-// find returns the key for a token's header. Without a key id a key is chosen only if exactly one could match. The
-// algorithm must be the key's own: the token never chooses it.
-func (s *KeySet) find(id string, hasID bool, algorithm string) (*Key, error) {
-	var found *Key
-	for _, key := range s.keys {
-		if hasID && key.id != id || string(key.algorithm) != algorithm {
-			continue
-		}
-		if found != nil {
-			return nil, because(ErrInvalidToken, "no key id and more than one key for the algorithm")
-		}
-		found = key
-	}
-	if found == nil {
-		return nil, because(ErrInvalidToken, "no key for this key id and algorithm")
-	}
-	return found, nil
-}
-
-// String lists the key ids, never key material.
-func (s *KeySet) String() string {
-	names := make([]string, len(s.keys))
-	for i, key := range s.keys {
-		names[i] = key.String()
-	}
-	return strings.Join(names, ", ")
-}
-
-// Format prints as String does, whatever the verb.
-func (s *KeySet) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
