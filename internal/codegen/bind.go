@@ -1,0 +1,101 @@
+package codegen
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/oapi-codegen/oapi-codegen/v2/pkg/codegen"
+)
+
+// bind gives every operation the name of its methods, by the registrations of its routes, and returns the operations in the
+// order of their first registration. A registration without an operation and an operation without a registration are
+// problems, so that no route is without the guard that belongs to it.
+func bind(operations []*operation, g *generated, spec *source, p *problems) []*operation {
+	type target struct {
+		*operation
+		route
+	}
+	routes := map[string]target{}
+	for _, o := range operations {
+		for _, r := range slices.Concat([]route{o.route}, o.aliases) {
+			pattern := r.method + " " + codegen.SwaggerUriToStdHttpUri(r.path)
+			if other, taken := routes[pattern]; taken {
+				p.add(place{source: spec}.at("paths", r.path), "%s and %s are the same route to the router; remove one", other.route, r)
+			}
+			routes[pattern] = target{o, r}
+		}
+	}
+	var bound []*operation
+	owners := map[string]*operation{}
+	for _, registration := range g.registrations {
+		target, ok := routes[registration.pattern]
+		o := target.operation
+		if !ok {
+			p.add(place{source: spec}, "oapi-codegen registers %q, which is not an operation of the document, or registers it twice", registration.pattern)
+			continue
+		}
+		delete(routes, registration.pattern)
+		if owner := owners[registration.handler]; owner != nil && owner != o {
+			p.add(o.at, "operations %s and %s get the same Go name %s; give them operationIds that differ in letters or digits", owner.id, o.id, registration.handler)
+			continue
+		}
+		owners[registration.handler] = o
+		switch o.goName {
+		case "":
+			o.goName = registration.handler
+			bound = append(bound, o)
+		case registration.handler:
+		default:
+			p.add(o.at, "oapi-codegen gives operation %s the two names %s and %s", o.id, o.goName, registration.handler)
+		}
+	}
+	for _, pattern := range slices.Sorted(maps.Keys(routes)) {
+		p.add(routes[pattern].at, "oapi-codegen registers no handler for %s", routes[pattern].route)
+	}
+	for _, o := range bound {
+		if _, ok := g.methods[o.goName]; !ok {
+			p.add(o.at, "StrictServerInterface has no method %s for operation %s", o.goName, o.id)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(g.methods)) {
+		if owners[name] == nil {
+			p.add(place{source: spec}, "StrictServerInterface has the method %s, which is registered nowhere", name)
+		}
+	}
+	return bound
+}
+
+// checkPatterns registers the patterns with net/http's router, which panics on those that it cannot take: better now than
+// when the service starts.
+func checkPatterns(operations []*operation, g *generated, p *problems) {
+	mux := http.NewServeMux()
+	at := map[string]place{}
+	for _, o := range operations {
+		at[o.goName] = o.at
+	}
+	for _, registration := range g.registrations {
+		if err := register(mux, registration.pattern); err != nil {
+			p.add(at[registration.handler], "net/http's router cannot take %q: %v; rename the path", registration.pattern, err)
+		}
+	}
+}
+
+func register(mux *http.ServeMux, pattern string) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			text := fmt.Sprint(r)
+			// The router says where in Go the other pattern was registered, which is here for all of them.
+			if _, conflict, found := strings.Cut(text, "conflicts with pattern "); found {
+				other, reason, _ := strings.Cut(conflict, " (registered at ")
+				_, reason, _ = strings.Cut(reason, "):")
+				text = fmt.Sprintf("it conflicts with %s: %s", other, strings.Join(strings.Fields(reason), " "))
+			}
+			err = fmt.Errorf("%s", strings.TrimPrefix(text, "parsing "))
+		}
+	}()
+	mux.HandleFunc(pattern, func(http.ResponseWriter, *http.Request) {})
+	return nil
+}

@@ -1,0 +1,124 @@
+package codegen
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// schemaRef is what a reference to a component schema begins with.
+const schemaRef = "#/components/schemas/"
+
+// ReservedClaims are the claims that the runtime reads and writes itself. A schema of private claims has no property of
+// these names in any case: the runtime would neither issue nor read it.
+var ReservedClaims = []string{
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "auth_time", "acr", "amr", "azp", "client_id",
+	"scope", "scp", "roles", "fresh", "csrf", "typ", "type", "cnf", "act", "may_act",
+}
+
+// checkClaims reports token types whose claims are no schema for a JSON object, or one with reserved names.
+func checkClaims(schemas openapi3.Schemas, spec *source, types []*tokenType, p *problems) {
+	for _, t := range types {
+		if t.claims == "" {
+			continue
+		}
+		ref := schemas[t.claims]
+		if ref == nil || ref.Value == nil {
+			p.add(t.claimsAt, "the document has no schema %q; claims has to refer to one of its component schemas", t.claims)
+			continue
+		}
+		at := place{source: spec}.at("components", "schemas", t.claims)
+		properties := map[string]place{}
+		collectProperties(ref, at, properties, map[*openapi3.Schema]bool{})
+		if !ref.Value.Type.Is("object") && len(properties) == 0 && len(ref.Value.AllOf) == 0 {
+			p.add(t.claimsAt, "schema %q is not an object with properties, and claims are the members of an object", t.claims)
+		}
+		for _, name := range slices.Sorted(maps.Keys(properties)) {
+			if slices.ContainsFunc(ReservedClaims, func(reserved string) bool { return strings.EqualFold(reserved, name) }) {
+				p.add(properties[name], "property %q of the claims %q: the name is reserved for the token itself; rename it", name, t.claims)
+			}
+		}
+	}
+}
+
+// collectProperties finds the properties of a schema and of those that it is composed of.
+func collectProperties(ref *openapi3.SchemaRef, at place, properties map[string]place, seen map[*openapi3.Schema]bool) {
+	if ref == nil || ref.Value == nil || seen[ref.Value] {
+		return
+	}
+	seen[ref.Value] = true
+	for name := range ref.Value.Properties {
+		properties[name] = at.at("properties", name)
+	}
+	for key, parts := range map[string]openapi3.SchemaRefs{"allOf": ref.Value.AllOf, "anyOf": ref.Value.AnyOf, "oneOf": ref.Value.OneOf} {
+		for i, part := range parts {
+			collectProperties(part, at.at(key).item(i), properties, seen)
+		}
+	}
+}
+
+// resolveClaims finds the Go types of the claims and checks that they were generated.
+func resolveClaims(doc *document, types []*tokenType, g *generated, p *problems) {
+	for _, t := range types {
+		if t.claims == "" {
+			continue
+		}
+		name, err := doc.schemaType(t.claims)
+		if err != nil {
+			p.add(t.claimsAt, "oapi-codegen: schema %q: %v", t.claims, err)
+			continue
+		}
+		if !g.names.declared[name] {
+			p.add(t.claimsAt, "oapi-codegen generates no Go type for schema %q; let generate.models be true, and the schema be neither excluded nor mapped to another package", t.claims)
+		}
+		t.goClaims = name
+	}
+}
+
+// closure returns the component schemas that the named ones refer to, themselves included: what has to survive pruning so
+// that their Go types are whole.
+func closure(schemas openapi3.Schemas, names ...string) (openapi3.Schemas, error) {
+	kept := openapi3.Schemas{}
+	for len(names) > 0 {
+		name := names[0]
+		names = names[1:]
+		ref := schemas[name]
+		if ref == nil || kept[name] != nil {
+			continue
+		}
+		kept[name] = ref
+		text, err := json.Marshal(ref)
+		if err != nil {
+			return nil, err
+		}
+		var value any
+		if err := json.Unmarshal(text, &value); err != nil {
+			return nil, err
+		}
+		eachString(value, func(s string) {
+			if target, ok := strings.CutPrefix(s, schemaRef); ok {
+				names = append(names, pointerUnescape.Replace(target))
+			}
+		})
+	}
+	return kept, nil
+}
+
+// eachString calls f with every string in a JSON value: references stand in $ref, and in the mapping of a discriminator.
+func eachString(value any, f func(string)) {
+	switch value := value.(type) {
+	case string:
+		f(value)
+	case []any:
+		for _, item := range value {
+			eachString(item, f)
+		}
+	case map[string]any:
+		for _, item := range value {
+			eachString(item, f)
+		}
+	}
+}

@@ -1,0 +1,260 @@
+package codegen
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"go/token"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/oapi-codegen/oapi-codegen/v2/pkg/codegen"
+	"gopkg.in/yaml.v3"
+)
+
+// Config is what to generate, from what, and where to.
+type Config struct {
+	// Spec is the document: a path or a URL.
+	Spec string
+	// Package is the name of the Go package that is generated.
+	Package string
+	// Server is the kind of server: "std-http", which is also what "" means.
+	Server string
+	// Output is the folder that the files belong into. Generate does not look at it.
+	Output string
+
+	oapiCodegen         codegen.Configuration
+	schemes, operations map[string]entries
+	// source is the configuration file.
+	source *source
+}
+
+// DefaultServer is the server where none is named.
+const DefaultServer = "std-http"
+
+// The keys of the configuration.
+const (
+	keySpec, keyPackage, keyServer, keyOutput = "spec", "package", "server", "output"
+	keySchemes, keyOperations                 = "schemes", "operations"
+	keyOapiCodegen                            = "oapi-codegen"
+)
+
+var configKeys = []string{keySpec, keyPackage, keyServer, keyOutput, keySchemes, keyOperations, keyOapiCodegen}
+
+// ReadConfig reads a configuration file. Its paths are relative to the folder of the file; those of the result are relative
+// to the working directory.
+func ReadConfig(path string, data []byte) (*Config, error) {
+	c := &Config{source: &source{path: path, data: data}}
+	top := place{source: c.source}
+	var p problems
+
+	var values any
+	if err := yaml.Unmarshal(data, &values); err != nil {
+		return nil, yamlError(path, err)
+	}
+	if values == nil {
+		return c, nil
+	}
+	object, ok := values.(map[string]any)
+	if !ok {
+		p.add(top, "the configuration has to be an object with the keys %s", strings.Join(configKeys, ", "))
+		return nil, p.err()
+	}
+	found := readEntries(object, true, top, configKeys, &p)
+	text := func(key string) string {
+		e, ok := found[key]
+		if !ok {
+			return ""
+		}
+		value, isText := e.value.(string)
+		if !isText || value == "" {
+			p.add(e.at, "%s has to be a string that is not empty, not %s", key, jsonType(e.value))
+		}
+		return value
+	}
+	c.Spec = c.relative(text(keySpec))
+	c.Package = text(keyPackage)
+	c.Server = text(keyServer)
+	c.Output = c.relative(text(keyOutput))
+	c.schemes = readNamed(found, keySchemes, schemeKeys, &p)
+	c.operations = readNamed(found, keyOperations, operationKeys, &p)
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+
+	// The strict decoder numbers the lines of the whole file, so it gets the whole file.
+	whole := struct {
+		Spec, Package, Server, Output, Schemes, Operations any
+		OapiCodegen                                        codegen.Configuration `yaml:"oapi-codegen"`
+	}{}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&whole); err != nil {
+		return nil, yamlError(path, err)
+	}
+	c.oapiCodegen = whole.OapiCodegen
+	if overlay := &c.oapiCodegen.OutputOptions.Overlay.Path; *overlay != "" {
+		*overlay = c.relative(*overlay)
+	}
+	return c, nil
+}
+
+// relative returns a path of the configuration as seen from the working directory.
+func (c *Config) relative(path string) string {
+	if path == "" || filepath.IsAbs(path) || isURL(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(c.source.path), filepath.FromSlash(path))
+}
+
+// readNamed reads what stands under schemes or operations: x-guard objects by name.
+func readNamed(found entries, key string, known []string, p *problems) map[string]entries {
+	e, ok := found[key]
+	if !ok {
+		return nil
+	}
+	object, ok := e.value.(map[string]any)
+	if !ok {
+		p.add(e.at, "%s has to be an object of names, not %s", key, jsonType(e.value))
+		return nil
+	}
+	named := map[string]entries{}
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		at := e.at.at(name)
+		if _, ok := object[name].(map[string]any); !ok {
+			p.add(at, "has to be an object with %s, not %s", strings.Join(known, " or "), jsonType(object[name]))
+			continue
+		}
+		named[name] = readEntries(object[name], true, at, known, p)
+	}
+	return named
+}
+
+var (
+	yamlLine    = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
+	yamlUnknown = regexp.MustCompile(`^field (\S+) not found in type \S+$`)
+)
+
+// yamlError puts the file in front of the lines that the YAML decoder names.
+func yamlError(path string, err error) error {
+	texts := []string{err.Error()}
+	var typeError *yaml.TypeError
+	if errors.As(err, &typeError) {
+		texts = typeError.Errors
+	}
+	var errs []error
+	for _, text := range texts {
+		problem := Problem{File: path, Text: text}
+		if m := yamlLine.FindStringSubmatch(text); m != nil {
+			problem.Line, _ = strconv.Atoi(m[1])
+			problem.Text = m[2]
+		}
+		if m := yamlUnknown.FindStringSubmatch(problem.Text); m != nil {
+			problem.Text = fmt.Sprintf("oapi-codegen's configuration has no key %q here; remove it, or correct its spelling", m[1])
+		}
+		errs = append(errs, problem)
+	}
+	return errors.Join(errs...)
+}
+
+// servers are oapi-codegen's switches for the servers, those first that this generator supports.
+var servers = []struct {
+	name      string
+	supported bool
+	enabled   func(*codegen.GenerateOptions) *bool
+}{
+	{"std-http", true, func(g *codegen.GenerateOptions) *bool { return &g.StdHTTPServer }},
+	{"chi", false, func(g *codegen.GenerateOptions) *bool { return &g.ChiServer }},
+	{"echo", false, func(g *codegen.GenerateOptions) *bool { return &g.EchoServer }},
+	{"echo5", false, func(g *codegen.GenerateOptions) *bool { return &g.Echo5Server }},
+	{"fiber", false, func(g *codegen.GenerateOptions) *bool { return &g.FiberServer }},
+	{"fiber-v3", false, func(g *codegen.GenerateOptions) *bool { return &g.FiberV3Server }},
+	{"gin", false, func(g *codegen.GenerateOptions) *bool { return &g.GinServer }},
+	{"gorilla", false, func(g *codegen.GenerateOptions) *bool { return &g.GorillaServer }},
+	{"iris", false, func(g *codegen.GenerateOptions) *bool { return &g.IrisServer }},
+}
+
+// settings returns the configuration that oapi-codegen is run with: what the user passes through, and what this generator
+// needs of it.
+func (c *Config) settings() (codegen.Configuration, error) {
+	var p problems
+	top := c.top()
+	s := c.oapiCodegen
+	s.PackageName = c.packageName(&p)
+	server := c.Server
+	if server == "" {
+		server = DefaultServer
+	}
+	generate := top.at(keyOapiCodegen, "generate")
+	known := false
+	for _, candidate := range servers {
+		enabled := candidate.enabled(&s.Generate)
+		switch {
+		case candidate.name == server:
+			known = true
+			*enabled = true
+			if !candidate.supported {
+				p.add(top.at(keyServer), "server %q is not supported yet; choose %s", server, DefaultServer)
+			}
+		case *enabled:
+			key := candidate.name + "-server"
+			p.add(generate.at(key), "%s contradicts server %s; remove this line", key, server)
+		}
+	}
+	if !known {
+		p.add(top.at(keyServer), "unknown server %q; choose %s", server, DefaultServer)
+	}
+	if !c.has(generate) {
+		s.Generate.Models = true
+	} else if c.has(generate.at("strict-server")) && !s.Generate.Strict {
+		p.add(generate.at("strict-server"), "the guards need the strict server; remove this line")
+	}
+	s.Generate.Strict = true
+	// A package variable of oapi-codegen keeps the suffix of an earlier run where this is empty.
+	if s.OutputOptions.ResponseTypeSuffix == "" {
+		s.OutputOptions.ResponseTypeSuffix = "Response"
+	}
+	s = s.UpdateDefaults()
+	if err := p.err(); err != nil {
+		return s, err
+	}
+	if err := s.Validate(); err != nil {
+		p.add(top, "oapi-codegen: %v", err)
+	}
+	return s, p.err()
+}
+
+// top returns the place of the configuration as a whole.
+func (c *Config) top() place {
+	if c.source == nil {
+		c.source = &source{path: "oapi-guard", data: []byte{}}
+	}
+	return place{source: c.source}
+}
+
+func (c *Config) has(at place) bool {
+	_, _, exact := c.source.find(at.pointer)
+	return exact
+}
+
+// packageName returns the package, of which oapi-codegen's configuration may speak too.
+func (c *Config) packageName(p *problems) string {
+	name, inner, at := c.Package, c.oapiCodegen.PackageName, c.top().at(keyPackage)
+	switch {
+	case name == "" && inner == "":
+		p.add(c.top(), "no package is named; say package: NAME in the configuration or --package NAME")
+		return ""
+	case name == "":
+		name, at = inner, c.top().at(keyOapiCodegen, keyPackage)
+	case inner != "" && inner != name:
+		p.add(c.top().at(keyOapiCodegen, keyPackage), "package %s contradicts package %s; remove this line", inner, name)
+	}
+	if !token.IsIdentifier(name) || name == "_" {
+		p.add(at, "%q is not the name of a Go package", name)
+	}
+	return name
+}

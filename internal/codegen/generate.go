@@ -1,0 +1,109 @@
+// Package codegen generates the security layer of an API: from an OpenAPI document and a configuration it makes the Go code
+// of a strict server, with oapi-codegen, and beside it the code that guards every operation as the document says.
+//
+// [Generate] reads the document and returns the files; it writes nothing. [WriteFiles] writes them, all or none. What is
+// wrong with a document is an error that names the file, the line and what to do; what is not supported yet is an error
+// too, so that no operation ends up with less security than the document asks for.
+package codegen
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// The files that are generated.
+const (
+	APIFile   = "api.gen.go"
+	GuardFile = "guard.gen.go"
+)
+
+// Result is what a run generated.
+type Result struct {
+	// Files are the contents by file name.
+	Files map[string][]byte
+	// Warnings are oapi-codegen's remarks on its configuration.
+	Warnings []string
+}
+
+// Generate generates the files for a configuration. libraryVersion is the version of oapi-codegen that this program is
+// built with, for the header of its file. Errors join a [Problem] for everything that was found wrong.
+func Generate(c *Config, libraryVersion string) (*Result, error) {
+	settings, err := c.settings()
+	if c.Spec == "" {
+		var p problems
+		p.add(c.top(), "no document is named; say spec: FILE in the configuration or --spec FILE")
+		err = errors.Join(p.err(), err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	libraryLock.Lock()
+	defer libraryLock.Unlock()
+
+	path := relativePath(c.Spec)
+	spec := &source{path: path, overlay: settings.OutputOptions.Overlay.Path}
+	fail := func(err error) error { return Problem{File: path, Text: fmt.Sprintf("oapi-codegen: %v", err)} }
+	loaded, err := load(path, settings)
+	if err != nil {
+		return nil, fail(err)
+	}
+	doc := newDocument(loaded, settings)
+
+	// oapi-codegen prunes the schemas that only x-guard refers to. Where there are such claims it runs once before, for the
+	// filters of its configuration and the pruning, and then again with the claims put back.
+	r := &reader{doc: loaded, spec: spec, config: c, ids: doc.ids, used: map[string]bool{}}
+	r.schemes = readSchemes(loaded, spec, c, &r.problems)
+	keepsClaims := slices.ContainsFunc(slices.Collect(maps.Values(r.schemes)), func(s *scheme) bool { return s.claims != "" })
+	var code string
+	if keepsClaims {
+		err = doc.filter()
+	} else {
+		code, err = doc.generate(settings)
+	}
+	if err != nil {
+		return nil, errors.Join(r.err(), fail(err))
+	}
+
+	operations := r.readOperations()
+	types := tokenTypes(r.schemes, r.used, &r.problems)
+	checkClaims(doc.schemas, spec, types, &r.problems)
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	if keepsClaims {
+		var names []string
+		for _, t := range types {
+			if t.claims != "" {
+				names = append(names, t.claims)
+			}
+		}
+		if code, err = doc.generateKeeping(names); err != nil {
+			return nil, fail(err)
+		}
+	}
+	code = withHeader(code, libraryVersion)
+
+	g, err := parseGenerated(code)
+	if err != nil {
+		return nil, fail(err)
+	}
+	operations = bind(operations, g, spec, &r.problems)
+	checkPatterns(operations, g, &r.problems)
+	resolveClaims(doc, types, g, &r.problems)
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	guard, err := render(settings.PackageName, operations, types, r, g, unguarded(loaded))
+	if err != nil {
+		return nil, err
+	}
+	if err := checkNames(guard, types, doc, spec, g); err != nil {
+		return nil, err
+	}
+	return &Result{
+		Files:    map[string][]byte{APIFile: []byte(code), GuardFile: []byte(guard)},
+		Warnings: warnings(settings),
+	}, nil
+}

@@ -1,0 +1,268 @@
+package codegen
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// The keys of x-guard on an operation or on the document.
+const (
+	keyFresh = "fresh"
+	keyRoles = "roles"
+	keyAllow = "allow"
+	keyDeny  = "deny"
+)
+
+var operationKeys = []string{keyFresh, keyRoles}
+
+// operation is an operation of the document with its security.
+type operation struct {
+	route
+	// id is the raw operationId, or METHOD and path.
+	id          string
+	at          place
+	requirement *requirement
+	rules       rules
+	// aliases are the other paths that refer to the path of the operation.
+	aliases []route
+
+	// goName is the name of the operation's methods in the generated code.
+	goName string
+}
+
+// route is a method and a path of the document.
+type route struct{ method, path string }
+
+func (r route) String() string { return r.method + " " + r.path }
+
+// rules are what an operation asks beyond a valid token.
+type rules struct {
+	fresh       bool
+	maxAge      time.Duration
+	allow, deny []string
+}
+
+func (r rules) none() bool { return !r.fresh && r.maxAge == 0 && r.allow == nil && r.deny == nil }
+
+// reader reads the operations of a document.
+type reader struct {
+	doc     *openapi3.T
+	spec    *source
+	config  *Config
+	schemes map[string]*scheme
+	used    map[string]bool
+	// ids are the operationIds as the document has them: oapi-codegen overwrites them.
+	ids      map[*openapi3.Operation]string
+	defaults entries
+	// general is the requirement of the document, read when an operation has none of its own.
+	general *requirement
+	problems
+}
+
+// readOperations reads what the operations of the document say of their security. They are sorted by path and method.
+func (r *reader) readOperations() []*operation {
+	top := place{source: r.spec}
+	value, present := r.doc.Extensions[guardKey]
+	r.defaults = readEntries(value, present, top.at(guardKey), operationKeys, &r.problems)
+	readRules(r.defaults, &r.problems)
+
+	var operations []*operation
+	byPointer := map[*openapi3.Operation]*operation{}
+	aliases := map[route]*openapi3.Operation{}
+	unmatched := maps.Clone(r.config.operations)
+	items := r.doc.Paths.Map()
+	for _, path := range slices.Sorted(maps.Keys(items)) {
+		item := items[path]
+		if item == nil {
+			continue
+		}
+		at := top.at("paths", path)
+		if _, ok := item.Extensions[guardKey]; ok {
+			r.add(at.at(guardKey), "%s means nothing on a path; put it on its operations, or on the document", guardKey)
+		}
+		methods := item.Operations()
+		for _, method := range slices.Sorted(maps.Keys(methods)) {
+			source := methods[method]
+			if isAlias(item) {
+				aliases[route{method, path}] = source
+				continue
+			}
+			o := r.readOperation(route{method, path}, source, at.at(strings.ToLower(method)), unmatched)
+			operations = append(operations, o)
+			byPointer[source] = o
+		}
+	}
+	for _, alias := range slices.SortedFunc(maps.Keys(aliases), func(a, b route) int { return strings.Compare(a.String(), b.String()) }) {
+		o := byPointer[aliases[alias]]
+		if o == nil {
+			r.add(top.at("paths", alias.path), "the path refers to another one whose %s is not an operation of the document", alias.method)
+			continue
+		}
+		o.aliases = append(o.aliases, alias)
+	}
+	for _, key := range slices.Sorted(maps.Keys(unmatched)) {
+		r.add(r.config.top().at(keyOperations, key), "no operation has the operationId %q, nor is it METHOD and path of one, such as \"GET /users/{id}\"", key)
+	}
+	return operations
+}
+
+// isAlias reports whether the path refers to another path of the same document, which is when oapi-codegen registers the
+// handlers of that one again.
+func isAlias(item *openapi3.PathItem) bool { return strings.HasPrefix(item.Ref, "#/paths/") }
+
+func (r *reader) readOperation(where route, source *openapi3.Operation, at place, unmatched map[string]entries) *operation {
+	o := &operation{route: where, id: r.ids[source], at: at}
+	if o.id == "" {
+		o.id = where.String()
+	}
+	value, present := source.Extensions[guardKey]
+	own := readEntries(value, present, at.at(guardKey), operationKeys, &r.problems)
+	for _, name := range slices.Compact([]string{o.id, where.String()}) {
+		own = r.config.operations[name].over(own)
+		delete(unmatched, name)
+	}
+	if source.Security != nil {
+		o.requirement = r.readRequirement(*source.Security, at.at("security"), "operation "+o.id)
+	} else {
+		if r.general == nil {
+			r.general = r.readRequirement(r.doc.Security, place{source: r.spec}.at("security"), "the document")
+		}
+		o.requirement = r.general
+	}
+
+	if o.requirement.public() {
+		for _, e := range own {
+			r.add(e.at, "operation %s is public: rules hold for those who identify; give it a security requirement, or remove the rule", o.id)
+		}
+		return o
+	}
+	before := len(r.list)
+	readRules(own, &r.problems)
+	if len(r.list) > before {
+		return o
+	}
+	var known problems // those of the document are reported once
+	o.rules = readRules(own.over(r.defaults), &known)
+	if token := o.requirement.token; o.rules.fresh && token != "access" && token != "" {
+		r.add(own.over(r.defaults)[keyFresh].at, "operation %s takes %s tokens, and only access tokens are fresh; ask for a duration such as 15m since the login instead", o.id, token)
+	}
+	return o
+}
+
+// readRules reads the keys of x-guard of an operation.
+func readRules(e entries, p *problems) rules {
+	var read rules
+	if fresh, ok := e[keyFresh]; ok {
+		read.fresh, read.maxAge = readFresh(fresh, p)
+	}
+	roles, ok := e[keyRoles]
+	if !ok {
+		return read
+	}
+	object := roles.object([]string{keyAllow, keyDeny}, p)
+	if object == nil {
+		return read
+	}
+	allow, hasAllow := object[keyAllow]
+	deny, hasDeny := object[keyDeny]
+	switch {
+	case hasAllow && hasDeny:
+		p.add(roles.at, "roles are allowed or denied, never both; remove one of the keys")
+	case hasAllow:
+		read.allow = allow.texts(p)
+	case hasDeny:
+		read.deny = deny.texts(p)
+	case len(roles.value.(map[string]any)) == 0:
+		p.add(roles.at, "roles says nothing; add allow or deny, or remove it")
+	}
+	return read
+}
+
+func readFresh(e entry, p *problems) (bool, time.Duration) {
+	switch value := e.value.(type) {
+	case bool:
+		if !value {
+			p.add(e.at, "fresh is true or a duration such as 15m; a rule of the document can be replaced, not dropped: remove this line, or ask for a longer duration")
+		}
+		return value, 0
+	case string:
+		age, err := time.ParseDuration(value)
+		if err != nil || age < time.Second || age%time.Second != 0 {
+			p.add(e.at, "%q is not a duration of whole seconds such as 15m or 90s", value)
+			return false, 0
+		}
+		return false, age
+	default:
+		p.add(e.at, "fresh is true or a duration such as 15m, not %s", jsonType(value))
+		return false, 0
+	}
+}
+
+// requirement is the security of an operation: alternatives in the order of the document.
+type requirement struct {
+	// alternatives hold a scheme each, or nil for anonymous callers.
+	alternatives []*scheme
+	// token is the token type of every scheme; "" for a public operation, and where there was a problem.
+	token string
+}
+
+func (r *requirement) public() bool { return len(r.alternatives) == 0 }
+
+func (r *requirement) optional() bool { return slices.Contains(r.alternatives, nil) }
+
+// readRequirement reads a list of alternatives. What it does not support is a problem: no operation gets less than the
+// document asks for.
+func (r *reader) readRequirement(list openapi3.SecurityRequirements, at place, owner string) *requirement {
+	read := &requirement{}
+	for i, alternative := range list {
+		at := at.item(i)
+		switch names := slices.Sorted(maps.Keys(alternative)); len(names) {
+		case 0:
+			read.alternatives = append(read.alternatives, nil)
+		case 1:
+			s := r.readAlternative(names[0], alternative[names[0]], at.at(names[0]), owner)
+			read.alternatives = append(read.alternatives, s)
+			if s == nil {
+				continue
+			}
+			if read.token != "" && read.token != s.token {
+				r.add(at.at(s.name), "security of %s: alternatives with different types of token (%s, %s) are not supported yet", owner, read.token, s.token)
+			}
+			read.token = s.token
+		default:
+			r.add(at, "security of %s: several schemes in one alternative (%s) are not supported yet", owner, strings.Join(names, " and "))
+			read.alternatives = append(read.alternatives, nil)
+		}
+	}
+	if len(list) > 0 && !slices.ContainsFunc(list, func(a openapi3.SecurityRequirement) bool { return len(a) > 0 }) {
+		r.add(at, "security of %s has the empty alternative only; say security: [] if it is public, or add a scheme", owner)
+	}
+	return read
+}
+
+// readAlternative returns the scheme of an alternative, or nil where there is a problem with it.
+func (r *reader) readAlternative(name string, scopes []string, at place, owner string) *scheme {
+	s := r.schemes[name]
+	if s == nil {
+		r.add(at, "security of %s: the document defines no security scheme %q; it defines %s", owner, name, listed(r.schemes))
+		return nil
+	}
+	if s.unsupported != "" {
+		r.add(at, "security of %s: security scheme %q (%s) is not supported yet; supported is http bearer with JWTs", owner, name, s.unsupported)
+		return nil
+	}
+	if len(scopes) > 0 {
+		if r.doc.IsOpenAPI31OrLater() {
+			r.add(at, "security of %s: roles of the bearer scheme %q are not supported yet; use %s.roles", owner, name, guardKey)
+		} else {
+			r.add(at, "security of %s: the list of an http scheme has to be empty in OpenAPI 3.0; use %s.roles instead", owner, guardKey)
+		}
+		return nil
+	}
+	r.used[name] = true
+	return s
+}

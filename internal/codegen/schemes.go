@@ -1,0 +1,206 @@
+package codegen
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// The keys of x-guard on a security scheme. Those that a later version reads are known too, so that they are called by
+// name instead of unknown.
+const (
+	keyToken  = "token"
+	keyClaims = "claims"
+	keyRef    = "$ref"
+)
+
+var (
+	schemeKeys      = []string{keyClaims, "csrf", "opaque", "prefix", "principal", keyToken, "verifier"}
+	schemeSupported = []string{keyClaims, keyToken}
+)
+
+// scheme is a security scheme of the document.
+type scheme struct {
+	name string
+	at   place
+	// unsupported says why no operation can use the scheme, or is "".
+	unsupported string
+	// token is the name of the token type.
+	token   string
+	tokenAt place
+	// claims is the name of the component schema of the private claims, or "".
+	claims   string
+	claimsAt place
+
+	// goName is the scheme's field in the generated code.
+	goName string
+}
+
+// readSchemes reads the security schemes of the document, with what the configuration says of them.
+func readSchemes(doc *openapi3.T, spec *source, c *Config, p *problems) map[string]*scheme {
+	schemes := map[string]*scheme{}
+	top := place{source: spec}.at("components", "securitySchemes")
+	if doc.Components != nil {
+		for _, name := range slices.Sorted(maps.Keys(doc.Components.SecuritySchemes)) {
+			ref := doc.Components.SecuritySchemes[name]
+			if ref == nil || ref.Value == nil {
+				p.add(top.at(name), "security scheme %q is empty", name)
+				continue
+			}
+			schemes[name] = readScheme(name, ref, top.at(name), c.schemes[name], p)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.schemes)) {
+		if schemes[name] == nil {
+			p.add(c.top().at(keySchemes, name), "the document has no security scheme %q; it has %s", name, listed(schemes))
+		}
+	}
+	return schemes
+}
+
+// listed names the schemes, for errors.
+func listed(schemes map[string]*scheme) string {
+	if len(schemes) == 0 {
+		return "none"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(schemes)), ", ")
+}
+
+func readScheme(name string, ref *openapi3.SecuritySchemeRef, at place, fromConfig entries, p *problems) *scheme {
+	s := &scheme{name: name, at: at, token: "access"}
+	value, present := ref.Value.Extensions[guardKey]
+	guard := fromConfig.over(readEntries(value, present, at.at(guardKey), schemeKeys, p))
+
+	s.unsupported = unsupportedKind(ref.Value)
+	for _, key := range slices.Sorted(maps.Keys(guard)) {
+		if s.unsupported == "" && !slices.Contains(schemeSupported, key) {
+			s.unsupported = "with " + guardKey + "." + key
+		}
+	}
+	if e, ok := guard[keyToken]; ok {
+		s.tokenAt = e.at
+		token, isText := e.value.(string)
+		switch {
+		case !isText:
+			p.add(e.at, "%s has to be a string such as access or refresh, not %s", keyToken, jsonType(e.value))
+		case !validTokenName(token):
+			p.add(e.at, "%q cannot name a token type: use lower-case letters, digits and dashes, a letter first and no dash last", token)
+		default:
+			s.token = token
+		}
+	}
+	if e, ok := guard[keyClaims]; ok {
+		s.claimsAt = e.at
+		s.claims = readClaims(e, ref, fromConfig, p)
+	}
+	return s
+}
+
+// unsupportedKind says what kind of scheme it is where it is not a JWT in the Authorization header, or returns "".
+func unsupportedKind(s *openapi3.SecurityScheme) string {
+	switch s.Type {
+	case "http":
+		if !strings.EqualFold(s.Scheme, "bearer") {
+			return "http " + s.Scheme
+		}
+		if s.BearerFormat != "" && !strings.EqualFold(s.BearerFormat, "JWT") {
+			return "http bearer with the opaque format " + strconv.Quote(s.BearerFormat)
+		}
+		return ""
+	case "apiKey":
+		return "apiKey in " + s.In
+	default:
+		return s.Type
+	}
+}
+
+// readClaims returns the name of the component schema that claims refers to.
+func readClaims(e entry, ref *openapi3.SecuritySchemeRef, fromConfig entries, p *problems) string {
+	object := e.object([]string{keyRef}, p)
+	if object == nil {
+		return ""
+	}
+	target, ok := object[keyRef]
+	text, isText := target.value.(string)
+	if !ok || !isText {
+		p.add(e.at, "claims has to name a schema: {$ref: '#/components/schemas/NAME'}")
+		return ""
+	}
+	name, local := strings.CutPrefix(text, schemaRef)
+	_, inConfig := fromConfig[keyClaims]
+	// A reference is relative to the file that it stands in.
+	if !local || ref.Ref != "" && !strings.HasPrefix(ref.Ref, "#") && !inConfig {
+		p.add(target.at, "claims in another file are not supported yet; refer to a schema of the document: '#/components/schemas/NAME'")
+		return ""
+	}
+	return pointerUnescape.Replace(name)
+}
+
+// validTokenName is what the runtime accepts, without a dash at the end, which no Go name shows.
+func validTokenName(name string) bool {
+	if name == "" || name[0] < 'a' || name[0] > 'z' || strings.HasSuffix(name, "-") {
+		return false
+	}
+	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+// tokenType is a type of token that the operations use.
+type tokenType struct {
+	// name is as in x-guard.token; goName is the Go type.
+	name, goName string
+	// schemes are the names of the schemes that operations use.
+	schemes []string
+	// claims is the name of the component schema of the private claims, or "".
+	claims   string
+	claimsAt place
+	// goClaims is the Go type of the claims, set once api.gen.go is there.
+	goClaims string
+}
+
+// tokenTypes returns the token types of the schemes in use: access, refresh, then the others by name. A scheme that says
+// nothing of claims takes those of its token type.
+func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) []*tokenType {
+	types := map[string]*tokenType{}
+	goNames := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(used)) {
+		s := schemes[name]
+		t := types[s.token]
+		if t == nil {
+			t = &tokenType{name: s.token, goName: goTokenName(s.token)}
+			types[s.token] = t
+			if other, taken := goNames[t.goName]; taken {
+				p.add(s.tokenAt, "token types %q and %q get the same Go name %s; rename one", other, s.token, t.goName)
+			}
+			goNames[t.goName] = s.token
+		}
+		t.schemes = append(t.schemes, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(schemes)) {
+		s := schemes[name]
+		t := types[s.token]
+		switch {
+		case t == nil || s.claims == "" || s.unsupported != "":
+		case t.claims == "":
+			t.claims, t.claimsAt = s.claims, s.claimsAt
+		case t.claims != s.claims:
+			p.add(s.claimsAt, "token type %q already has the claims %s; give both schemes the same claims, or this one another %s.token", s.token, t.claims, guardKey)
+		}
+	}
+	return slices.SortedFunc(maps.Values(types), func(a, b *tokenType) int {
+		return strings.Compare(tokenOrder(a.name), tokenOrder(b.name))
+	})
+}
+
+// tokenOrder sorts access and refresh before the names of one's own, which begin with a letter.
+func tokenOrder(name string) string {
+	switch name {
+	case "access":
+		return "0"
+	case "refresh":
+		return "1"
+	}
+	return name
+}

@@ -1,0 +1,105 @@
+package codegen
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// guardKey is the extension that holds what OpenAPI has no word for.
+const guardKey = "x-guard"
+
+// entry is the value of one key of an x-guard object, and where it stands.
+type entry struct {
+	value any
+	at    place
+}
+
+// entries are the keys of an x-guard object, or of what the configuration says in its place.
+type entries map[string]entry
+
+// readEntries returns the keys of an object and reports those that are not known. value is nil where there is no object.
+func readEntries(value any, present bool, at place, known []string, p *problems) entries {
+	if !present {
+		return nil
+	}
+	object, ok := value.(map[string]any)
+	if !ok {
+		p.add(at, "%s has to be an object, not %s", guardKey, jsonType(value))
+		return nil
+	}
+	found := entries{}
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		if !slices.Contains(known, key) {
+			p.add(at.at(key), "unknown key %q; the keys here are %s", key, strings.Join(known, ", "))
+			continue
+		}
+		found[key] = entry{object[key], at.at(key)}
+	}
+	return found
+}
+
+// over returns the entries with those of e in front: a key replaces the same key, whatever is in it.
+func (e entries) over(base entries) entries {
+	merged := maps.Clone(base)
+	if merged == nil {
+		merged = entries{}
+	}
+	maps.Copy(merged, e)
+	return merged
+}
+
+// object returns the value as an object whose keys are among the known ones.
+func (e entry) object(known []string, p *problems) entries {
+	if _, ok := e.value.(map[string]any); !ok {
+		p.add(e.at, "has to be an object with %s, not %s", strings.Join(known, " or "), jsonType(e.value))
+		return nil
+	}
+	return readEntries(e.value, true, e.at, known, p)
+}
+
+// texts returns the value as a list of strings, at least one, none of them empty and none twice.
+func (e entry) texts(p *problems) []string {
+	list, ok := e.value.([]any)
+	if !ok {
+		p.add(e.at, "has to be a list of strings, not %s", jsonType(e.value))
+		return nil
+	}
+	if len(list) == 0 {
+		p.add(e.at, "an empty list lets nobody in, or everybody: name the roles, or remove the key")
+	}
+	var texts []string
+	for i, item := range list {
+		text, ok := item.(string)
+		switch {
+		case !ok:
+			p.add(e.at.item(i), "has to be a string, not %s", jsonType(item))
+		case text == "":
+			p.add(e.at.item(i), "an empty string names nothing; remove it")
+		case slices.Contains(texts, text):
+			p.add(e.at.item(i), "%s stands here twice; remove one", strconv.Quote(text))
+		default:
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
+// jsonType names the JSON type of a decoded value, for errors.
+func jsonType(value any) string {
+	switch value.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "a boolean"
+	case string:
+		return "a string"
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "an object"
+	default:
+		return "a number"
+	}
+}
