@@ -1,0 +1,45 @@
+# make help lists the targets. Everything that they need beyond Go, make and git they install themselves.
+.DEFAULT_GOAL := help
+
+# The race detector needs a C compiler; where there is none the tests run without it.
+RACE := $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env CC)" >/dev/null 2>&1 && echo -race)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## build and serve the example (ADDR=127.0.0.1:8080)
+	@go run ./example
+
+.PHONY: test
+test: ## run all tests, with a real redis-server
+	@scripts/redis.sh
+	go test $(RACE) -shuffle=on -timeout 15m ./...
+
+.PHONY: check
+check: check-generate ## formatting, vet, linters, go.mod, generated code
+	@files=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); test -z "$$files" || { echo "not formatted (gofmt -w):"; echo "$$files"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go mod tidy -diff
+	go mod verify
+
+.PHONY: generate
+generate: ## write gen/ from api.yaml
+	go generate .
+
+.PHONY: check-generate
+check-generate: ## fail where gen/ is not what api.yaml generates
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	go run ./cmd/oapi-guard generate --config oapi-guard.yaml --output "$$dir" && \
+	diff -r "$$dir" gen || { echo "gen/ is not up to date: make generate"; exit 1; }
+
+.PHONY: bench
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./security ./example ./blacklist/...
+
+.PHONY: clean
+clean: ## remove what the example keeps (the signing key: everybody is logged out)
+	rm -rf .data

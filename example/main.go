@@ -1,0 +1,173 @@
+// Command example serves the reference API of api.yaml: log-ins with access and refresh tokens that can be revoked. It shows
+// how the generated code, the tokens and a blacklist are put together; make run starts it.
+//
+// Environment:
+//
+//	ADDR        where to listen, 127.0.0.1:8080 by default
+//	JWT_SECRET  the signing secret, base64 of at least 32 bytes; without it, DATA_DIR/signing.key is used, made at first start
+//	DATA_DIR    where files are kept, .data by default
+//
+// Its users and their passwords are public. It listens on loopback addresses only, unless told otherwise with a flag.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/gen"
+	"github.com/oapi-guard/oapi-guard/security"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "example:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx ends, then lets the requests under way finish.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("example", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	anywhere := flags.Bool("demo-users-anywhere", false, "listen on an address that is not loopback, although everybody knows the demo passwords")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(stderr, nil))
+
+	secret, err := loadSecret(getenv("JWT_SECRET"), filepath.Join(orDefault(getenv("DATA_DIR"), ".data"), "signing.key"))
+	if err != nil {
+		return err
+	}
+	list, err := blacklist.NewMemory(blacklist.WithLogger(logger))
+	if err != nil {
+		return err
+	}
+	defer list.Close()
+
+	listener, err := listen(orDefault(getenv("ADDR"), "127.0.0.1:8080"), *anywhere)
+	if err != nil {
+		return err
+	}
+	handler, err := newHandler(secret, list, logger, bcrypt.DefaultCost)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+	fmt.Fprintf(stdout, welcome, "http://"+listener.Addr().String())
+
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Serve(listener) }()
+	select {
+	case err := <-stopped:
+		return err
+	case <-ctx.Done():
+	}
+	logger.Info("shutting down")
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return errors.Join(err, server.Close())
+	}
+	return nil
+}
+
+// issuerName is the issuer and the audience of this API's tokens. A real service has its own URL here.
+const issuerName = "https://reference.example.com"
+
+// newHandler puts the API together: keys, verifier, issuer, validator, and the service behind the generated guards.
+func newHandler(secret []byte, list blacklist.Blacklist, logger *slog.Logger, bcryptCost int, options ...security.VerifierOption) (http.Handler, error) {
+	key, err := security.NewHMACKey(security.HS256, secret)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := security.NewKeySet(key)
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := security.NewVerifier(issuerName, keys, options...)
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := security.NewIssuer(verifier)
+	if err != nil {
+		return nil, err
+	}
+	validator, err := security.NewValidator(verifier, list, security.WithLogger(logger), security.WithErrorHandler(logOwnErrors(logger)))
+	if err != nil {
+		return nil, err
+	}
+	accounts, err := newAccounts(runtime.GOMAXPROCS(0), bcryptCost)
+	if err != nil {
+		return nil, err
+	}
+	api, err := gen.GuardedHandler(&service{accounts, gen.NewGuardedIssuer(issuer), validator}, validator)
+	if err != nil {
+		return nil, err
+	}
+	// No operation of this API has a large body.
+	return http.MaxBytesHandler(api, 16<<10), nil
+}
+
+// logOwnErrors logs the text of errors that handlers of this service return. The package itself logs no such text, because
+// it cannot know what is in it.
+func logOwnErrors(logger *slog.Logger) security.ErrorHandler {
+	return func(ctx context.Context, failure security.Failure) security.Answer {
+		if failure.Answer.Status == http.StatusInternalServerError {
+			logger.ErrorContext(ctx, "handler failed", "error", failure.Err)
+		}
+		return failure.Answer
+	}
+}
+
+// listen listens on the address, which has to be loopback unless anywhere is set.
+func listen(addr string, anywhere bool) (net.Listener, error) {
+	resolved, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	if !anywhere && !resolved.IP.IsLoopback() {
+		return nil, fmt.Errorf("%s is not a loopback address, and everybody knows the passwords of the demo users; -demo-users-anywhere listens there all the same", addr)
+	}
+	return net.ListenTCP("tcp", resolved)
+}
+
+func orDefault(value, otherwise string) string {
+	if value == "" {
+		return otherwise
+	}
+	return value
+}
+
+const welcome = `Serving the reference API on %[1]s
+Users: alice/wonderland (USER), admin/rabbit-hole (ADMIN). Revocations are kept in memory: a restart forgets them.
+Try:
+  curl -s %[1]s/greeting
+  TOKEN=$(curl -s %[1]s/login -d '{"username":"alice","password":"wonderland"}' | sed 's/.*"access_token":"\([^"]*\).*/\1/')
+  curl -s %[1]s/protected -H "Authorization: Bearer $TOKEN"
+`

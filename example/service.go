@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/oapi-guard/oapi-guard/gen"
+	"github.com/oapi-guard/oapi-guard/security"
+)
+
+// service implements the API of api.yaml. Who may call what is not decided here: the document says it and the generated
+// guards see to it, so that every method with a token argument has a verified one.
+type service struct {
+	accounts  *accounts
+	tokens    gen.GuardedIssuer
+	validator *security.Validator
+}
+
+var _ gen.GuardedServer = (*service)(nil)
+
+// logInTimeout bounds how long a log-in waits for its turn.
+const logInTimeout = 2 * time.Second
+
+func (s *service) Login(ctx context.Context, request gen.LoginRequestObject) (gen.LoginResponseObject, error) {
+	ctx, cancel := context.WithTimeout(ctx, logInTimeout)
+	defer cancel()
+	user, err := s.accounts.logIn(ctx, request.Body.Username, request.Body.Password)
+	if errors.Is(err, errWrongPassword) {
+		detail := "Wrong username or password."
+		var answer gen.Login401ApplicationProblemPlusJSONResponse
+		answer.Body = gen.Problem{Title: "Unauthorized", Status: 401, Detail: &detail}
+		answer.Headers.WWWAuthenticate = `Bearer realm="api"`
+		return answer, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	pair, err := s.tokens.Pair(ctx, user.username, claimsOf(user), security.WithRoles(user.role), security.WithFresh())
+	if err != nil {
+		return nil, err
+	}
+	return gen.Login200JSONResponse{TokenPairJSONResponse: tokenResponse(pair)}, nil
+}
+
+// Refresh consumes the token first: of two requests that carry the same one, only one gets a new pair.
+func (s *service) Refresh(ctx context.Context, token gen.RefreshToken, _ gen.RefreshRequestObject) (gen.RefreshResponseObject, error) {
+	if err := s.validator.Consume(ctx, token); err != nil {
+		return nil, err
+	}
+	// Roles and claims come from the account and not from the old token, so that they are as they are now.
+	user, ok := s.accounts.find(token.Subject())
+	if !ok {
+		return nil, security.ErrInvalidToken
+	}
+	pair, err := s.tokens.Pair(ctx, user.username, claimsOf(user), security.WithRoles(user.role), security.Continue(token))
+	if err != nil {
+		return nil, err
+	}
+	return gen.Refresh200JSONResponse{TokenPairJSONResponse: tokenResponse(pair)}, nil
+}
+
+func (s *service) Logout(ctx context.Context, token gen.RefreshToken, _ gen.LogoutRequestObject) (gen.LogoutResponseObject, error) {
+	if err := s.validator.RevokeSession(ctx, token); err != nil {
+		return nil, err
+	}
+	return gen.Logout204Response{}, nil
+}
+
+func (s *service) RevokeCurrentToken(ctx context.Context, token gen.AccessToken, _ gen.RevokeCurrentTokenRequestObject) (gen.RevokeCurrentTokenResponseObject, error) {
+	if err := s.validator.Revoke(ctx, token); err != nil {
+		return nil, err
+	}
+	return gen.RevokeCurrentToken204Response{}, nil
+}
+
+func (s *service) GetProtected(_ context.Context, token gen.AccessToken, _ gen.GetProtectedRequestObject) (gen.GetProtectedResponseObject, error) {
+	info := gen.GetProtected200JSONResponse{
+		Identity: token.Subject(), Type: token.Type(), Fresh: token.Fresh(), Exp: token.ExpiresAt().Unix(), Jti: token.ID(),
+	}
+	if role := token.Role(); role != "" {
+		info.Role = &role
+	}
+	return info, nil
+}
+
+func (s *service) GetGreeting(_ context.Context, token *gen.AccessToken, _ gen.GetGreetingRequestObject) (gen.GetGreetingResponseObject, error) {
+	name := "stranger"
+	if token != nil {
+		name = token.Claims().Name
+	}
+	return gen.GetGreeting200JSONResponse{Message: "Hello, " + name + "!"}, nil
+}
+
+func (s *service) ChangeEmail(_ context.Context, token gen.AccessToken, request gen.ChangeEmailRequestObject) (gen.ChangeEmailResponseObject, error) {
+	email := request.Body.Email
+	if at := strings.IndexByte(email, '@'); at < 1 || at == len(email)-1 || len(email) > 254 {
+		detail := "This is no e-mail address."
+		return gen.ChangeEmail400ApplicationProblemPlusJSONResponse{
+			ProblemApplicationProblemPlusJSONResponse: gen.ProblemApplicationProblemPlusJSONResponse{Title: "Bad Request", Status: 400, Detail: &detail},
+		}, nil
+	}
+	if !s.accounts.changeEmail(token.Subject(), email) {
+		return nil, security.ErrInvalidToken
+	}
+	return gen.ChangeEmail204Response{}, nil
+}
+
+func (s *service) ListUsers(context.Context, gen.AccessToken, gen.ListUsersRequestObject) (gen.ListUsersResponseObject, error) {
+	users := gen.ListUsers200JSONResponse{}
+	for _, a := range s.accounts.list() {
+		users = append(users, gen.User{Username: a.username, Role: a.role, Email: &a.email})
+	}
+	return users, nil
+}
+
+func claimsOf(a account) gen.UserClaims {
+	return gen.UserClaims{Name: strings.ToUpper(a.username[:1]) + a.username[1:]}
+}
+
+// tokenResponse is the answer of RFC 6749, section 5.1.
+func tokenResponse(pair security.TokenPair) gen.TokenPairJSONResponse {
+	return gen.TokenPairJSONResponse{
+		Body: gen.TokenPair{
+			AccessToken: pair.Access.Text(), RefreshToken: pair.Refresh.Text(), TokenType: "Bearer",
+			ExpiresIn: int64(pair.Access.ExpiresIn() / time.Second),
+		},
+		Headers: gen.TokenPairResponseHeaders{CacheControl: "no-store"},
+	}
+}

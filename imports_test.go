@@ -1,0 +1,85 @@
+package oapiguard
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/oapi-guard/oapi-guard"
+
+// TestDirectRequirements checks that every direct requirement of the root module is one that was decided on: users of the
+// library get them all into their module graph.
+func TestDirectRequirements(t *testing.T) {
+	allowed := []string{
+		// what tokens are made of
+		"github.com/golang-jwt/jwt/v5", "github.com/go-json-experiment/json",
+		// the generator
+		"github.com/oapi-codegen/oapi-codegen/v2", "github.com/getkin/kin-openapi", "gopkg.in/yaml.v3", "golang.org/x/tools",
+		// generated code
+		"github.com/oapi-codegen/runtime",
+		// stores
+		"go.etcd.io/bbolt", "github.com/redis/go-redis/v9",
+		// metrics of a blacklist: the API only, no SDK
+		"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric",
+		// the example
+		"golang.org/x/crypto",
+		// tests
+		"github.com/rogpeppe/go-internal", "go.uber.org/goleak",
+	}
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for scanner := bufio.NewScanner(bytes.NewReader(mod)); scanner.Scan(); {
+		line := strings.TrimSpace(strings.TrimPrefix(scanner.Text(), "require "))
+		if !strings.Contains(line, " v") || strings.HasSuffix(line, "// indirect") || strings.HasPrefix(line, "module") {
+			continue
+		}
+		found++
+		if path, _, _ := strings.Cut(line, " "); !slices.Contains(allowed, path) {
+			t.Errorf("go.mod requires %s, which is not on the list; add it with a reason", path)
+		}
+	}
+	if found == 0 {
+		t.Error("no requirement found in go.mod")
+	}
+}
+
+// TestImports checks the arrows of ARCHITECTURE.md: what a package may reach, directly or not.
+func TestImports(t *testing.T) {
+	tests := []string{"go.uber.org/goleak", "github.com/rogpeppe/go-internal", "testing"}
+	generator := []string{module + "/internal/codegen", "github.com/oapi-codegen/oapi-codegen/v2", "github.com/getkin/kin-openapi"}
+	stores := []string{module + "/blacklist/boltstore", module + "/blacklist/redisstore", "go.etcd.io/bbolt", "github.com/redis/go-redis/v9"}
+	for _, tt := range []struct {
+		name, pkg string
+		forbidden [][]string
+	}{
+		{"the runtime", "./security", [][]string{tests, generator, stores}},
+		{"the contract", "./blacklist", [][]string{tests, generator, stores, {module + "/security", "github.com/golang-jwt/jwt/v5"}}},
+		{"generated code", "./gen", [][]string{tests, generator, stores}},
+		{"the generator", "./internal/codegen", [][]string{tests, stores, {module + "/security", module + "/blacklist"}}},
+		{"the command", "./cmd/oapi-guard", [][]string{tests, stores, {module + "/security", module + "/blacklist"}}},
+		{"the example", "./example", [][]string{tests, generator}},
+		{"a store", "./blacklist/redisstore", [][]string{tests, generator, {module + "/security"}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := exec.Command("go", "list", "-deps", tt.pkg).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, path := range strings.Fields(string(out)) {
+				for _, forbidden := range slices.Concat(tt.forbidden...) {
+					if path == forbidden || strings.HasPrefix(path, forbidden+"/") {
+						t.Errorf("%s reaches %s", tt.pkg, path)
+					}
+				}
+			}
+		})
+	}
+}
