@@ -14,7 +14,7 @@ import (
 // claims is what a verified payload says, in the layout of RFC 9068 with the additions that refreshing and revoking
 // need. Strings are parts of one copy of the payload.
 type claims struct {
-	issuer, subject, id, session, clientID string
+	issuer, subject, id, session, clientID, csrf string
 
 	audience                             []string
 	expires, issued, notBefore, authTime instant
@@ -94,6 +94,8 @@ func (d *claimsDecoder) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 			d.session, err = d.stringAt(value, end)
 		case "client_id":
 			d.clientID, err = d.stringAt(value, end)
+		case "csrf":
+			d.csrf, err = d.stringAt(value, end)
 		case "exp":
 			d.expires, err = numericDate(value)
 		case "nbf":
@@ -237,6 +239,7 @@ func (c *claims) encode(extra []byte) ([]byte, error) {
 	text("sid", c.session)
 	date("auth_time", c.authTime)
 	text("client_id", c.clientID)
+	text("csrf", c.csrf)
 	if c.fresh {
 		b = append(b, `,"fresh":true`...)
 	}

@@ -43,6 +43,10 @@ var (
 	ErrFreshTokenRequired = &Error{http.StatusUnauthorized, "insufficient_user_authentication", "Unauthorized", "A more recent authentication is required."}
 	// ErrAccessDenied says that the token is good and its roles or scopes are not enough: 403.
 	ErrAccessDenied = &Error{http.StatusForbidden, "insufficient_scope", "Forbidden", "The credentials do not allow this."}
+	// ErrCrossOrigin says that a browser sent the request, with a cookie, on behalf of a page of another origin: 403.
+	ErrCrossOrigin = &Error{http.StatusForbidden, "", "Forbidden", "The request comes from another origin."}
+	// ErrCSRF says that a request with a token in a cookie does not repeat the token's claim csrf: 403.
+	ErrCSRF = &Error{http.StatusForbidden, "", "Forbidden", "The request lacks its proof against forgery."}
 	// ErrUnavailable says that something needed for the decision, such as the blacklist, could not answer. It is
 	// neither yes nor no: 503 with Retry-After.
 	ErrUnavailable = &Error{http.StatusServiceUnavailable, "", "Service Unavailable", "Try again later."}

@@ -84,6 +84,18 @@ func newFixture(t testing.TB, options ...ValidatorOption) *fixture {
 	return f
 }
 
+// validate decides over the text of a token as the guard of an operation without rules does.
+func (f *fixture) validate(ctx context.Context, text string, typ TokenType) (credential, error) {
+	guards, err := NewGuards(f.validator, &Operation{ID: "op", Requirement: Requirement{{&Scheme{Name: "scheme", Token: typ}}}})
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range guards.guards {
+		return g.validate(ctx, httpRequest{httptest.NewRequest(http.MethodGet, "/", nil)}, &g.alternatives[0], text)
+	}
+	return nil, ErrUnguarded
+}
+
 func must[T any](value T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()

@@ -1,20 +1,22 @@
 package security
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 )
 
 // Request is what the guard reads of a request; each router's glue has one. Slices hold every value, in order, and stay
 // valid only during the call.
 type Request interface {
+	Method() string
+	Host() string
 	Header(name string) []string
 	Query(name string) []string
 	Cookie(name string) []string
-	Method() string
 	TLS() *tls.ConnectionState
 }
 
@@ -28,9 +30,26 @@ type Guards struct {
 type guard struct {
 	validator *Validator
 	operation *Operation
-	schemes   []*Scheme
 	optional  bool
+	// alternatives are in document order, without the empty one.
+	alternatives []alternative
+	// sources are all places where a token of an alternative may stand, each once.
+	sources []source
 }
+
+// alternative is a scheme that lets a request pass.
+type alternative struct {
+	scheme   *Scheme
+	verifier *Verifier
+	// source is the index of the scheme's source.
+	source int
+	// displacedBy are the indices of header sources of the same token type, for a cookie: a header that is present decides
+	// alone.
+	displacedBy []int
+}
+
+// maxSources bounds the places where one operation looks for tokens.
+const maxSources = 8
 
 // NewGuards makes the guards of the operations, or says which operation asks for what cannot be enforced.
 func NewGuards(validator *Validator, operations ...*Operation) (*Guards, error) {
@@ -42,17 +61,48 @@ func NewGuards(validator *Validator, operations ...*Operation) (*Guards, error) 
 		if o == nil {
 			return nil, errors.New("security: a nil operation")
 		}
-		if err := o.check(); err != nil {
-			return nil, err
-		}
-		own := &guard{validator: validator, operation: o, optional: o.Optional()}
-		for _, alternative := range o.Requirement {
-			own.schemes = append(own.schemes, alternative...)
-		}
-		if len(own.schemes) == 0 && !o.Public() {
-			return nil, fmt.Errorf("security: operation %s: it only has the empty alternative; say security: [] for a public operation", o.ID)
+		own, err := newGuard(validator, o)
+		if err != nil {
+			return nil, fmt.Errorf("security: operation %s: %w", o.ID, err)
 		}
 		g.guards[o] = own
+	}
+	return g, nil
+}
+
+func newGuard(validator *Validator, o *Operation) (*guard, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	g := &guard{validator: validator, operation: o, optional: o.Optional()}
+	for _, a := range o.Requirement {
+		for _, scheme := range a {
+			verifier := validator.verifiers[cmp.Or(scheme.Verifier, OwnVerifier)]
+			if verifier == nil {
+				return nil, fmt.Errorf("scheme %s: the validator has no verifier %q; see WithVerifier", scheme.Name, scheme.Verifier)
+			}
+			src := scheme.source()
+			i := slices.Index(g.sources, src)
+			if i < 0 {
+				i = len(g.sources)
+				g.sources = append(g.sources, src)
+			}
+			g.alternatives = append(g.alternatives, alternative{scheme: scheme, verifier: verifier, source: i})
+		}
+	}
+	switch {
+	case len(g.alternatives) == 0 && !o.Public():
+		return nil, errors.New("it has the empty alternative only; say security: [] for a public operation")
+	case len(g.sources) > maxSources:
+		return nil, fmt.Errorf("tokens in more than %d places", maxSources)
+	}
+	for i := range g.alternatives {
+		own := &g.alternatives[i]
+		for _, other := range g.alternatives {
+			if own.scheme.In == InCookie && other.scheme.In == InHeader && other.scheme.Token.Name() == own.scheme.Token.Name() {
+				own.displacedBy = append(own.displacedBy, other.source)
+			}
+		}
 	}
 	return g, nil
 }
@@ -87,55 +137,69 @@ func resultOf(ctx context.Context) *result {
 
 // check decides over one request and returns the context for its handler. The first alternative in document order that
 // verifies wins. An operation is anonymous only when the request carries no credential at all.
-func (g *guard) check(ctx context.Context, r Request) (context.Context, error) {
-	text, err := bearerToken(r)
-	if err != nil {
-		return nil, err
-	}
-	if text == "" {
-		if !g.optional {
-			return nil, ErrNoCredentials
+func (g *guard) check(ctx context.Context, r Request) (outcome, error) {
+	var at [maxSources]found
+	var in [InCookie + 1]bool
+	for i, src := range g.sources {
+		var err error
+		if at[i], err = src.locate(r); err != nil {
+			return outcome{}, err
 		}
-		return &guardedContext{ctx, result{guard: g}}, nil
+		in[src.in] = in[src.in] || at[i].present
+	}
+	switch {
+	case in[InQuery] && (in[InHeader] || in[InCookie]):
+		return outcome{}, because(ErrMalformedRequest, "a token in the query beside another one")
+	case in == [InCookie + 1]bool{}:
+		// Credentials that no alternative understands are not anonymous.
+		if !g.optional || len(r.Header(authorization)) > 0 {
+			return outcome{}, ErrNoCredentials
+		}
+		return outcome{context: &guardedContext{ctx, result{guard: g}}}, nil
 	}
 	var refused error
-	for _, scheme := range g.schemes {
-		token, err := g.validator.validate(ctx, text, scheme.Token, &g.operation.Rules)
+	for i := range g.alternatives {
+		a := &g.alternatives[i]
+		if !at[a.source].present || slices.ContainsFunc(a.displacedBy, func(header int) bool { return at[header].present }) {
+			continue
+		}
+		token, err := g.validate(ctx, r, a, at[a.source].text)
 		if err == nil {
-			return &guardedContext{ctx, result{guard: g, token: token}}, nil
+			return outcome{&guardedContext{ctx, result{guard: g, token: token}}, in[InQuery]}, nil
 		}
 		// "Could not know" outweighs a refusal: the alternative might have held.
 		if refused == nil || errors.Is(err, ErrUnavailable) && !errors.Is(refused, ErrUnavailable) {
 			refused = err
 		}
 	}
-	return nil, refused
+	return outcome{}, refused
 }
 
-// bearerToken returns the token of the Authorization header (RFC 6750, section 2.1), or "" where the request has none. A
-// header with another auth scheme is one that no alternative understands: it is not anonymous.
-func bearerToken(r Request) (string, error) {
-	values := r.Header("Authorization")
-	switch len(values) {
-	case 0:
-		return "", nil
-	case 1:
-	default:
-		return "", because(ErrMalformedRequest, "several Authorization headers")
+// outcome is what becomes of a request that passes.
+type outcome struct {
+	context context.Context
+	// private says that the response must not be stored: the URL that it belongs to holds a token.
+	private bool
+}
+
+// validate decides over the text of a token, in the order of the package doc.
+func (g *guard) validate(ctx context.Context, r Request, a *alternative, text string) (credential, error) {
+	v := g.validator
+	token, err := a.verifier.verifyToken(text, a.scheme.Token)
+	if err != nil {
+		return nil, err
 	}
-	scheme, rest, found := strings.Cut(values[0], " ")
-	if scheme == "" {
-		return "", because(ErrMalformedRequest, "a blank Authorization header")
+	base := token.base()
+	if a.scheme.In == InCookie && unsafeRequest(r) {
+		if err := v.checkBrowser(r, base.claims); err != nil {
+			return nil, err
+		}
 	}
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", because(ErrNoCredentials, "another auth scheme")
+	if err := v.checkRevoked(ctx, base); err != nil {
+		return nil, err
 	}
-	token := strings.Trim(rest, " ")
-	if !found || token == "" {
-		return "", because(ErrMalformedRequest, "an auth scheme without a token")
-	}
-	if strings.ContainsAny(token, " \t") {
-		return "", because(ErrMalformedRequest, "more than one token")
+	if err := g.operation.Rules.check(base.claims, instantOf(a.verifier.now()), a.verifier.leeway); err != nil {
+		return nil, err
 	}
 	return token, nil
 }

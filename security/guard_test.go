@@ -142,7 +142,7 @@ func checkProblem(t *testing.T, w *httptest.ResponseRecorder) {
 // token verifies a text, for tests that need a token in hand.
 func (f *fixture) token(t testing.TB, text string, typ TokenType) AnyToken {
 	t.Helper()
-	state := must(f.validator.validate(t.Context(), text, typ, &Rules{}))(t)
+	state := must(f.validate(t.Context(), text, typ))(t)
 	return state.token()
 }
 

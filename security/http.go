@@ -17,18 +17,22 @@ func (g *Guards) HandlerFunc(operation *Operation, next http.HandlerFunc) http.H
 		}
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
-		ctx, err := guard.check(r.Context(), httpRequest{r})
+		outcome, err := guard.check(r.Context(), httpRequest{r})
 		if err != nil {
 			g.validator.answer(r.Context(), operation, err).write(w)
 			return
 		}
-		next(w, r.WithContext(ctx))
+		if outcome.private {
+			w.Header().Set("Cache-Control", "private, no-store")
+		}
+		next(w, r.WithContext(outcome.context))
 	}
 }
 
 // httpRequest reads a net/http request. It holds one pointer, so that making an interface of it allocates nothing.
 type httpRequest struct{ *http.Request }
 
+func (r httpRequest) Host() string                { return r.Request.Host }
 func (r httpRequest) Header(name string) []string { return r.Request.Header.Values(name) }
 func (r httpRequest) Query(name string) []string  { return r.URL.Query()[name] }
 func (r httpRequest) Method() string              { return r.Request.Method }

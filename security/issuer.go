@@ -86,6 +86,7 @@ type IssuedToken struct {
 	text      string
 	id        string
 	session   string
+	csrf      string
 	typ       string
 	issuedAt  instant
 	expiresAt instant
@@ -100,6 +101,9 @@ func (t IssuedToken) ID() string { return t.id }
 
 // Session returns the id of the token's session (sid).
 func (t IssuedToken) Session() string { return t.session }
+
+// CSRF returns the claim csrf of a token that was issued with [WithCSRF], or "". It is for the cookie that scripts read.
+func (t IssuedToken) CSRF() string { return t.csrf }
 
 // ExpiresAt returns when the token expires, in UTC.
 func (t IssuedToken) ExpiresAt() time.Time { return t.expiresAt.Time() }
@@ -127,7 +131,8 @@ type TokenOption func(*tokenRequest) error
 // tokenRequest is a token to issue, as the options say.
 type tokenRequest struct {
 	claims
-	lifetime time.Duration
+	lifetime  time.Duration
+	wantsCSRF bool
 	// parent is the token that the session is continued from.
 	parent *verified
 }
@@ -165,6 +170,12 @@ func validScope(s string) bool {
 // other types of token, and contradicts Continue.
 func WithFresh() TokenOption {
 	return func(r *tokenRequest) error { r.fresh = true; return nil }
+}
+
+// WithCSRF gives every token of the call a claim csrf, as tokens in cookies need: requests that change something repeat it in a
+// header.
+func WithCSRF() TokenOption {
+	return func(r *tokenRequest) error { r.wantsCSRF = true; return nil }
 }
 
 // WithClientID sets the client that the token is issued to (client_id; RFC 9068, section 2.2).
@@ -328,6 +339,9 @@ func (i *Issuer) sign(typ TokenType, r tokenRequest, private any) (IssuedToken, 
 	}
 	r.fresh = r.fresh && typ.Name() == accessType
 	r.id = rand.Text()
+	if r.wantsCSRF {
+		r.csrf = rand.Text()
+	}
 
 	var extra []byte
 	if private != nil {
@@ -350,6 +364,6 @@ func (i *Issuer) sign(typ TokenType, r tokenRequest, private any) (IssuedToken, 
 		return IssuedToken{}, fmt.Errorf("security: the token has %d bytes, more than its verifier accepts (%d; see WithMaxTokenSize)", len(text), i.verifier.maxSize)
 	}
 	return IssuedToken{
-		text: text, id: r.id, session: r.session, typ: typ.Name(), issuedAt: r.issued, expiresAt: r.expires,
+		text: text, id: r.id, session: r.session, csrf: r.csrf, typ: typ.Name(), issuedAt: r.issued, expiresAt: r.expires,
 	}, nil
 }

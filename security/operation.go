@@ -1,7 +1,7 @@
 package security
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 	"time"
 )
@@ -25,14 +25,6 @@ type Requirement []Alternative
 // Alternative is one element of security: all of its schemes have to hold. An empty one is for anonymous callers.
 type Alternative []*Scheme
 
-// Scheme is a security scheme of the document whose credential is a bearer token (RFC 6750) that is a JWT.
-type Scheme struct {
-	// Name is the scheme's name in the document.
-	Name string
-	// Token is the type of token that the scheme carries.
-	Token TokenType
-}
-
 // Rules are what an operation asks beyond a valid credential.
 type Rules struct {
 	// Fresh asks for a token that a login issued, not a refresh.
@@ -54,14 +46,13 @@ func (o *Operation) Optional() bool {
 
 // check refuses what the guard could not enforce.
 func (o *Operation) check() error {
-	fail := func(what string) error { return fmt.Errorf("security: operation %s: %s", o.ID, what) }
 	for _, alternative := range o.Requirement {
 		if len(alternative) > 1 {
-			return fail("several schemes in one alternative are not supported")
+			return errors.New("several schemes in one alternative are not supported")
 		}
 		for _, scheme := range alternative {
-			if scheme == nil || scheme.Token == nil || !validTypeName(scheme.Token.Name()) {
-				return fail("a scheme without a token type")
+			if err := scheme.check(); err != nil {
+				return errors.New(err.Error())
 			}
 		}
 	}
@@ -69,13 +60,13 @@ func (o *Operation) check() error {
 	hasRules := rules.Fresh || rules.MaxAge != 0 || rules.AllowRoles != nil || rules.DenyRoles != nil
 	switch {
 	case hasRules && o.Public():
-		return fail("rules on a public operation")
+		return errors.New("rules on a public operation")
 	case rules.AllowRoles != nil && rules.DenyRoles != nil:
-		return fail("roles both allowed and denied")
+		return errors.New("roles both allowed and denied")
 	case rules.AllowRoles != nil && len(rules.AllowRoles) == 0, rules.DenyRoles != nil && len(rules.DenyRoles) == 0:
-		return fail("an empty list of roles")
+		return errors.New("an empty list of roles")
 	case rules.MaxAge < 0:
-		return fail("a negative age")
+		return errors.New("a negative age")
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ func (v *Validator) Revoke(ctx context.Context, token AnyToken) error {
 	if err != nil {
 		return err
 	}
-	end := v.tokenEntryEnd(t)
+	end := tokenEntryEnd(t)
 	if !end.After(v.verifier.now()) {
 		return nil // it ran out while the request was served: no clock accepts it any more
 	}
@@ -37,7 +37,7 @@ func (v *Validator) Consume(ctx context.Context, token AnyToken) error {
 	if err != nil {
 		return err
 	}
-	end := v.tokenEntryEnd(t)
+	end := tokenEntryEnd(t)
 	if !end.After(v.verifier.now()) {
 		return ErrTokenExpired
 	}
@@ -58,7 +58,7 @@ func (v *Validator) RevokeSession(ctx context.Context, token AnyToken) error {
 	if err != nil {
 		return err
 	}
-	_, err = v.revoke(ctx, blacklist.OfSession(t.identity(), v.sessionEntryEnd()))
+	_, err = v.revoke(ctx, blacklist.OfSession(t.identity(), t.verifier.sessionEntryEnd()))
 	return err
 }
 
@@ -72,14 +72,14 @@ func (v *Validator) RevokeSubject(ctx context.Context, subject string) (cutOff t
 // RevokeSubjectBefore revokes the sessions of the subject begun at or before the cut-off, in whole milliseconds.
 func (v *Validator) RevokeSubjectBefore(ctx context.Context, subject string, cutOff time.Time) (time.Time, error) {
 	cutOff = cutOff.Truncate(time.Millisecond)
-	_, err := v.revoke(ctx, blacklist.OfSubject(v.verifier.name, subject, cutOff, v.sessionEntryEnd()))
+	_, err := v.revoke(ctx, blacklist.OfSubject(v.verifier.name, subject, cutOff, v.verifier.sessionEntryEnd()))
 	return cutOff, err
 }
 
 // RevokeIssuedBefore revokes every session of every subject begun at or before the cut-off, in whole milliseconds.
 func (v *Validator) RevokeIssuedBefore(ctx context.Context, cutOff time.Time) (time.Time, error) {
 	cutOff = cutOff.Truncate(time.Millisecond)
-	_, err := v.revoke(ctx, blacklist.OfVerifier(v.verifier.name, cutOff, v.sessionEntryEnd()))
+	_, err := v.revoke(ctx, blacklist.OfVerifier(v.verifier.name, cutOff, v.verifier.sessionEntryEnd()))
 	return cutOff, err
 }
 
@@ -94,22 +94,20 @@ func (v *Validator) ownToken(token AnyToken) (*verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.verifier != v.verifier {
-		return nil, errors.New("security: the token belongs to another verifier")
+	if v.verifiers[t.verifier.name] != t.verifier {
+		return nil, errors.New("security: the token belongs to a verifier of another validator")
 	}
 	return t, nil
 }
 
 // tokenEntryEnd is when no clock within the leeway accepts the token any more.
-func (v *Validator) tokenEntryEnd(t *verified) time.Time {
-	return t.claims.expires.add(v.verifier.leeway).Time()
+func tokenEntryEnd(t *verified) time.Time {
+	return t.claims.expires.add(t.verifier.leeway).Time()
 }
 
 // sessionEntryEnd is when the longest-lived token that exists now is accepted no more. The leeway counts twice: a token
 // may have been issued by a clock that is ahead, and is accepted for the leeway after its end.
-func (v *Validator) sessionEntryEnd() time.Time {
-	return v.verifier.now().Add(v.verifier.maxLifetime + 2*v.verifier.leeway)
-}
+func (v *Verifier) sessionEntryEnd() time.Time { return v.now().Add(v.maxLifetime + 2*v.leeway) }
 
 func (v *Validator) cutOffNow() time.Time { return v.verifier.now().Add(v.clockSkew) }
 

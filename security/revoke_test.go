@@ -23,7 +23,7 @@ func (f *fixture) login(t testing.TB, options ...TokenOption) (pair TokenPair, a
 
 // accepted reports how a text fares: nil where it is accepted.
 func (f *fixture) accepted(text string, typ TokenType) error {
-	_, err := f.validator.validate(context.Background(), text, typ, &Rules{})
+	_, err := f.validate(context.Background(), text, typ)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 
@@ -22,7 +23,9 @@ const (
 // Validator decides over requests: it verifies their tokens, asks the blacklist and applies the rules of operations. It
 // also revokes. It is safe for concurrent use.
 type Validator struct {
+	// verifier is the application's own.
 	verifier  *Verifier
+	verifiers map[string]*Verifier
 	blacklist blacklist.Blacklist
 	// inProcess says that look-ups need no deadline.
 	inProcess         bool
@@ -32,6 +35,8 @@ type Validator struct {
 	// challenge is the challenge without an error.
 	challenge    string
 	errorHandler ErrorHandler
+	crossOrigin  *http.CrossOriginProtection
+	csrfHeader   string
 	logger       *slog.Logger
 }
 
@@ -82,6 +87,26 @@ func WithClockSkew(d time.Duration) ValidatorOption {
 	}
 }
 
+// WithVerifier adds a verifier of tokens that others issue, such as an identity provider, beside the application's own. Its name
+// is what the document calls it, and what the blacklist knows its tokens by.
+func WithVerifier(verifier *Verifier) ValidatorOption {
+	return func(v *Validator) error {
+		if verifier == nil {
+			return errors.New("security: WithVerifier needs a verifier")
+		}
+		if v.verifiers[verifier.name] != nil {
+			return fmt.Errorf("security: two verifiers have the name %q; set one with WithName", verifier.name)
+		}
+		for _, other := range v.verifiers {
+			if other.issuer == verifier.issuer {
+				return errors.New("security: two verifiers have the same issuer")
+			}
+		}
+		v.verifiers[verifier.name] = verifier
+		return nil
+	}
+}
+
 // WithErrorHandler sets a function that may replace the answer to a refused request.
 func WithErrorHandler(handler ErrorHandler) ValidatorOption {
 	return func(v *Validator) error {
@@ -122,7 +147,8 @@ func NewValidator(verifier *Verifier, list blacklist.Blacklist, options ...Valid
 		return nil, errors.New("security: a validator needs a blacklist; say blacklist.None{} for an application that revokes nothing")
 	}
 	v := &Validator{
-		verifier: verifier, blacklist: list, challenge: `Bearer realm="api"`, logger: slog.New(slog.DiscardHandler),
+		verifier: verifier, verifiers: map[string]*Verifier{verifier.name: verifier}, blacklist: list, challenge: `Bearer realm="api"`, logger: slog.New(slog.DiscardHandler),
+		crossOrigin: http.NewCrossOriginProtection(), csrfHeader: DefaultCSRFHeader,
 		lookupTimeout: DefaultLookupTimeout, revocationTimeout: DefaultRevocationTimeout,
 	}
 	_, v.inProcess = list.(blacklist.InProcess)
@@ -135,26 +161,6 @@ func NewValidator(verifier *Verifier, list blacklist.Blacklist, options ...Valid
 		}
 	}
 	return v, nil
-}
-
-// validate decides over the text of a token: that it is a valid token of the type, that it is not revoked, and that it
-// satisfies the rules.
-func (v *Validator) validate(ctx context.Context, text string, typ TokenType, rules *Rules) (credential, error) {
-	claims, err := v.verifier.verify(text, typ)
-	if err != nil {
-		return nil, err
-	}
-	token, err := typ.newToken(verified{claims: claims, verifier: v.verifier})
-	if err != nil {
-		return nil, err
-	}
-	if err := v.checkRevoked(ctx, token.base()); err != nil {
-		return nil, err
-	}
-	if err := rules.check(claims, instantOf(v.verifier.now()), v.verifier.leeway); err != nil {
-		return nil, err
-	}
-	return token, nil
 }
 
 // checkRevoked asks the blacklist. No answer is neither yes nor no.
@@ -211,6 +217,6 @@ func (v *Validator) endReusedSession(ctx context.Context, token *verified) error
 		return err
 	}
 	v.audit(ctx, slog.LevelWarn, "refresh token reused", blacklist.Session, id)
-	_, err := v.revoke(ctx, blacklist.OfSession(id, v.sessionEntryEnd()))
+	_, err := v.revoke(ctx, blacklist.OfSession(id, token.verifier.sessionEntryEnd()))
 	return err
 }

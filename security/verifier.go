@@ -138,8 +138,29 @@ func NewVerifier(issuer string, keys *KeySet, options ...VerifierOption) (*Verif
 	return v, nil
 }
 
+// WithName sets the verifier's name, [OwnVerifier] by default. It is part of the identity of its tokens on the blacklist: keep it
+// when anything else changes.
+func WithName(name string) VerifierOption {
+	return func(v *Verifier) error {
+		if name == "" {
+			return errors.New("security: a verifier's name is not empty")
+		}
+		v.name = name
+		return nil
+	}
+}
+
 // Name returns the verifier's name, which is part of every token's identity on the blacklist.
 func (v *Verifier) Name() string { return v.name }
+
+// verifyToken is verify, with the token made of the claims.
+func (v *Verifier) verifyToken(text string, typ TokenType) (credential, error) {
+	claims, err := v.verify(text, typ)
+	if err != nil {
+		return nil, err
+	}
+	return typ.newToken(verified{claims: claims, verifier: v})
+}
 
 // verify decides whether the text is a token of this verifier and of the wanted type. The order is that of the package
 // doc; nothing of the payload is decoded before the signature holds.

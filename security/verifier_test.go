@@ -133,7 +133,7 @@ func TestHostileTokens(t *testing.T) {
 		{"private claim of the wrong type", claim("name", "7"), ErrInvalidToken},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			token, err := f.validator.validate(t.Context(), tt.text, accessToken, &Rules{})
+			token, err := f.validate(t.Context(), tt.text, accessToken)
 			if !errors.Is(err, tt.want) || token != nil {
 				t.Errorf("token %v, error %v; want %v and no token", token, err, tt.want)
 			}
@@ -166,7 +166,7 @@ func TestGoodTokens(t *testing.T) {
 		{"escaped claim", compactHS256(goodHeader, strings.Replace(payloadWith(), `"sub":"alice"`, `"\u0073ub":"al\u0069ce"`, 1))},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			token, err := f.validator.validate(t.Context(), tt.text, accessToken, &Rules{})
+			token, err := f.validate(t.Context(), tt.text, accessToken)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,65 @@
+package security
+
+import (
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"net/url"
+)
+
+// DefaultCSRFHeader is the header that repeats the claim csrf of a token in a cookie.
+const DefaultCSRFHeader = "X-CSRF-Token"
+
+// WithTrustedOrigins names the origins, such as https://app.example.com, whose pages may send requests with cookies from another
+// site. Their scripts still have to repeat the token's claim csrf. See http.CrossOriginProtection.
+func WithTrustedOrigins(origins ...string) ValidatorOption {
+	return func(v *Validator) error {
+		for _, origin := range origins {
+			if err := v.crossOrigin.AddTrustedOrigin(origin); err != nil {
+				return errors.New("security: a trusted origin is like https://app.example.com, without a path")
+			}
+		}
+		return nil
+	}
+}
+
+// WithCSRFHeader sets the header that repeats the claim csrf of a token in a cookie, [DefaultCSRFHeader] by default.
+func WithCSRFHeader(name string) ValidatorOption {
+	return func(v *Validator) error {
+		if name == "" {
+			return errors.New("security: WithCSRFHeader needs the name of a header")
+		}
+		v.csrfHeader = http.CanonicalHeaderKey(name)
+		return nil
+	}
+}
+
+// unsafeRequest reports whether a request may change something: by its method, or because it asks to upgrade the connection,
+// which a page of any site can do with GET.
+func unsafeRequest(r Request) bool {
+	switch r.Method() {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return len(r.Header("Upgrade")) > 0
+	default:
+		return true
+	}
+}
+
+// checkBrowser checks an unsafe request whose token came in a cookie, which a browser sends whoever made it send the request: it
+// has to come from a page of the same origin or a trusted one, and to repeat the token's claim csrf in a header, which only such
+// a page can read. A token without the claim is refused: it was not issued for a cookie.
+func (v *Validator) checkBrowser(r Request, c *claims) error {
+	request := &http.Request{
+		// Any unsafe method: the check would let an upgrade by GET pass.
+		Method: http.MethodPost, Host: r.Host(), URL: &url.URL{},
+		Header: http.Header{"Sec-Fetch-Site": r.Header("Sec-Fetch-Site"), "Origin": r.Header("Origin")},
+	}
+	if len(request.Header["Sec-Fetch-Site"]) > 1 || len(request.Header["Origin"]) > 1 || v.crossOrigin.Check(request) != nil {
+		return ErrCrossOrigin
+	}
+	repeated := r.Header(v.csrfHeader)
+	if len(repeated) != 1 || c.csrf == "" || subtle.ConstantTimeCompare([]byte(repeated[0]), []byte(c.csrf)) != 1 {
+		return ErrCSRF
+	}
+	return nil
+}
