@@ -1,6 +1,7 @@
 package security
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +11,9 @@ import (
 
 // maxCookie is what browsers keep of a cookie, in bytes of its Set-Cookie value (RFC 6265, section 6.1).
 const maxCookie = 4096
+
+// longestCookie is for how long browsers keep a cookie at most (RFC 6265bis, section 5.5).
+const longestCookie = 400 * 24 * time.Hour
 
 // TokenCookie makes the cookies that carry one type of token: the token itself, which no script can read, and its claim csrf,
 // which the application's own scripts read and repeat in a header. It is immutable.
@@ -101,7 +105,7 @@ func (c *TokenCookie) Set(token IssuedToken) ([]*http.Cookie, error) {
 	cookies := c.both(token.text, token.csrf)
 	for _, cookie := range cookies {
 		if !c.session {
-			cookie.MaxAge = max(1, int(token.ExpiresIn()/time.Second))
+			cookie.MaxAge = int(cmp.Or(token.ExpiresIn(), longestCookie) / time.Second)
 		}
 		if n := len(cookie.String()); n > maxCookie {
 			return nil, fmt.Errorf("security: cookie %q has %d bytes and browsers keep %d: give the token fewer claims", cookie.Name, n, maxCookie)

@@ -25,7 +25,6 @@ const (
 // Issuer issues the tokens that one [Verifier] accepts, in the layout of RFC 9068. It is safe for concurrent use.
 type Issuer struct {
 	verifier        *Verifier
-	key             *Key
 	accessLifetime  time.Duration
 	sessionLifetime time.Duration
 }
@@ -62,11 +61,13 @@ func NewIssuer(verifier *Verifier, options ...IssuerOption) (*Issuer, error) {
 	if verifier == nil {
 		return nil, errors.New("security: an issuer needs a verifier; make one with NewVerifier")
 	}
-	if verifier.keys.signing == nil {
-		return nil, errors.New("security: no key of the verifier can sign")
+	if keys, err := verifier.keys.current(); err != nil {
+		return nil, err
+	} else if keys.signing == nil {
+		return nil, errNoSigningKey
 	}
 	i := &Issuer{
-		verifier: verifier, key: verifier.keys.signing,
+		verifier:        verifier,
 		accessLifetime:  min(DefaultAccessLifetime, verifier.maxLifetime),
 		sessionLifetime: min(DefaultSessionLifetime, verifier.maxLifetime),
 	}
@@ -80,6 +81,8 @@ func NewIssuer(verifier *Verifier, options ...IssuerOption) (*Issuer, error) {
 	}
 	return i, nil
 }
+
+var errNoSigningKey = errors.New("security: no key of the verifier can sign")
 
 // IssuedToken is a token to hand to a client. It prints and logs redacted: only Text returns its text.
 type IssuedToken struct {
@@ -105,11 +108,15 @@ func (t IssuedToken) Session() string { return t.session }
 // CSRF returns the claim csrf of a token that was issued with [WithCSRF], or "". It is for the cookie that scripts read.
 func (t IssuedToken) CSRF() string { return t.csrf }
 
-// ExpiresAt returns when the token expires, in UTC.
+// ExpiresAt returns when the token expires, in UTC; the zero time is never.
 func (t IssuedToken) ExpiresAt() time.Time { return t.expiresAt.Time() }
 
-// ExpiresIn returns how long the token is valid from the moment it was issued, the expires_in of RFC 6749, section 5.1.
+// ExpiresIn returns how long the token is valid from the moment it was issued, the expires_in of RFC 6749, section 5.1; 0 for a token
+// that never expires.
 func (t IssuedToken) ExpiresIn() time.Duration {
+	if t.expiresAt == none {
+		return 0
+	}
 	return time.Duration(t.expiresAt-t.issuedAt) * time.Millisecond
 }
 
@@ -133,6 +140,7 @@ type tokenRequest struct {
 	claims
 	lifetime  time.Duration
 	wantsCSRF bool
+	noExpiry  bool
 	// parent is the token that the session is continued from.
 	parent *verified
 }
@@ -195,6 +203,12 @@ func WithLifetime(d time.Duration) TokenOption {
 	}
 }
 
+// WithoutExpiry issues a token that never expires. Its verifier has to accept such tokens, see [WithNeverExpiring]. Of a pair it is the
+// access token.
+func WithoutExpiry() TokenOption {
+	return func(r *tokenRequest) error { r.noExpiry = true; return nil }
+}
+
 // WithNotBefore sets when the token's time begins (nbf). The default is when it is issued.
 func WithNotBefore(t time.Time) TokenOption {
 	return func(r *tokenRequest) error { r.notBefore = instantOf(t); return nil }
@@ -244,7 +258,7 @@ func (i *Issuer) Pair(ctx context.Context, subject string, accessClaims, refresh
 	if err != nil {
 		return TokenPair{}, err
 	}
-	request.lifetime, request.notBefore = 0, request.issued
+	request.lifetime, request.noExpiry, request.notBefore = 0, false, request.issued
 	refresh, err := i.sign(NewTokenType[NoClaims](refreshType), request, refreshClaims)
 	if err != nil {
 		return TokenPair{}, err
@@ -319,23 +333,16 @@ func (r *tokenRequest) check() error {
 
 // sign writes one token of the request.
 func (i *Issuer) sign(typ TokenType, r tokenRequest, private any) (IssuedToken, error) {
-	lifetime := r.lifetime
-	if lifetime == 0 {
-		lifetime = i.accessLifetime
-		if typ.Name() == refreshType {
-			lifetime = i.sessionLifetime
-		}
+	keys, err := i.verifier.keys.current()
+	if err != nil {
+		return IssuedToken{}, err
 	}
-	// The end of the session caps every token of it, so that refreshing prolongs nothing.
-	r.expires = min(r.issued.add(lifetime), r.authTime.add(i.sessionLifetime))
-	if r.parent != nil && r.parent.typ == refreshType {
-		r.expires = min(r.expires, r.parent.claims.expires)
+	key := keys.signing
+	if key == nil {
+		return IssuedToken{}, errNoSigningKey
 	}
-	if r.expires <= r.issued {
-		return IssuedToken{}, because(ErrTokenExpired, "the session is over")
-	}
-	if r.expires > r.issued.add(i.verifier.maxLifetime) {
-		return IssuedToken{}, i.verifier.checkLifetime(lifetime)
+	if err := i.setExpiry(typ, &r); err != nil {
+		return IssuedToken{}, err
 	}
 	r.fresh = r.fresh && typ.Name() == accessType
 	r.id = rand.Text()
@@ -354,8 +361,8 @@ func (i *Issuer) sign(typ TokenType, r tokenRequest, private any) (IssuedToken, 
 	if err != nil {
 		return IssuedToken{}, err
 	}
-	text := i.key.header(typ.headerType()) + "." + base64url.EncodeToString(payload)
-	signature, err := i.key.method.Sign(text, i.key.sign)
+	text := key.header(typ.headerType()) + "." + base64url.EncodeToString(payload)
+	signature, err := key.method.Sign(text, key.sign)
 	if err != nil {
 		return IssuedToken{}, errors.New("security: the key could not sign")
 	}
@@ -366,4 +373,33 @@ func (i *Issuer) sign(typ TokenType, r tokenRequest, private any) (IssuedToken, 
 	return IssuedToken{
 		text: text, id: r.id, session: r.session, csrf: r.csrf, typ: typ.Name(), issuedAt: r.issued, expiresAt: r.expires,
 	}, nil
+}
+
+// setExpiry sets when the token expires. The end of the session caps every token of it, so that refreshing prolongs nothing.
+func (i *Issuer) setExpiry(typ TokenType, r *tokenRequest) error {
+	if r.noExpiry {
+		if !i.verifier.neverExpiring {
+			return errors.New("security: the verifier accepts no tokens without an expiry; see WithNeverExpiring")
+		}
+		r.expires = none
+		return nil
+	}
+	lifetime := r.lifetime
+	if lifetime == 0 {
+		lifetime = i.accessLifetime
+		if typ.Name() == refreshType {
+			lifetime = i.sessionLifetime
+		}
+	}
+	r.expires = min(r.issued.add(lifetime), r.authTime.add(i.sessionLifetime))
+	if r.parent != nil && r.parent.typ == refreshType && r.parent.claims.expires != none {
+		r.expires = min(r.expires, r.parent.claims.expires)
+	}
+	if r.expires <= r.issued {
+		return because(ErrTokenExpired, "the session is over")
+	}
+	if r.expires > r.issued.add(i.verifier.maxLifetime) {
+		return i.verifier.checkLifetime(lifetime)
+	}
+	return nil
 }

@@ -149,6 +149,15 @@ func TestJWKSHandler(t *testing.T) {
 	if other := do(http.MethodPost, ""); other.Code != http.StatusMethodNotAllowed || other.Header().Get("Allow") == "" {
 		t.Errorf("status %d for POST", other.Code)
 	}
+	rotation := must(NewKeyRotation(must(NewKeySet(ec))(t)))(t)
+	handler = must(JWKSHandler(rotation, time.Hour))(t)
+	before := do(http.MethodGet, "")
+	if err := rotation.Replace(must(NewKeySet(ec, ed))(t)); err != nil {
+		t.Fatal(err)
+	}
+	if after := do(http.MethodGet, before.Header().Get("ETag")); after.Code != http.StatusOK || len(must(ParsePublicJWKS(after.Body.Bytes()))(t)) != 2 {
+		t.Errorf("status %d after the rotation", after.Code)
+	}
 	for name, err := range map[string]error{
 		"no key set":          second(JWKSHandler(nil, time.Hour)),
 		"only symmetric keys": second(JWKSHandler(must(NewKeySet(hmac))(t), time.Hour)),

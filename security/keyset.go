@@ -3,13 +3,61 @@ package security
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // KeySet holds the keys of one verifier: the one that signs and those that still verify. It is immutable.
 type KeySet struct {
 	signing *Key
 	keys    []*Key
+	// headers are the header segments that an Issuer writes with these keys, already decoded: nearly every token has one of
+	// them. It never grows.
+	headers map[string]signedAs
+}
+
+// signedAs is what a header says: which key has signed, and what type of token it is.
+type signedAs struct {
+	key *Key
+	// typ is the header's typ in the form of tokenTypeOf.
+	typ string
+}
+
+// KeySource gives a verifier its keys: a [KeySet] that never changes, or a [KeyRotation].
+type KeySource interface {
+	// current returns the keys that are trusted now, or an error that wraps ErrUnavailable where that cannot be known.
+	current() (*KeySet, error)
+}
+
+func (s *KeySet) current() (*KeySet, error) { return s, nil }
+
+// KeyRotation is a key set that is replaced while the application runs. Every verification uses the set of that moment.
+type KeyRotation struct{ set atomic.Pointer[KeySet] }
+
+// NewKeyRotation begins with the key set.
+func NewKeyRotation(set *KeySet) (*KeyRotation, error) {
+	r := &KeyRotation{}
+	return r, r.Replace(set)
+}
+
+// Replace puts another key set in place. To rotate without logging anybody out: first a set in which the new key stands behind the
+// old one, wherever tokens are verified; then one in which it stands in front of it and signs; and when the last token of the old
+// key has expired, one without it. To distrust a key at once, a set without it: see [KeySet.Without].
+func (r *KeyRotation) Replace(set *KeySet) error {
+	if set == nil || len(set.keys) == 0 {
+		return errors.New("security: a rotation needs a key set; make one with NewKeySet")
+	}
+	r.set.Store(set)
+	return nil
+}
+
+func (r *KeyRotation) current() (*KeySet, error) {
+	set := r.set.Load()
+	if set == nil {
+		return nil, unavailable("no key set", nil)
+	}
+	return set, nil
 }
 
 // NewKeySet makes a key set. Tokens are signed with the first key that can sign; every key verifies. Key ids are
@@ -32,7 +80,37 @@ func NewKeySet(keys ...*Key) (*KeySet, error) {
 			set.signing = key
 		}
 	}
+	set.headers = make(map[string]signedAs, 2*len(keys))
+	for _, key := range keys {
+		for _, name := range []string{accessType, refreshType} {
+			typ := NewTokenType[NoClaims](name).headerType()
+			set.headers[key.header(typ)] = signedAs{key, typ}
+		}
+	}
 	return set, nil
+}
+
+// Without returns the set without the key of the id, for a key that is not to be trusted any more. Removing a key that is not there,
+// or the last one, is an error.
+func (s *KeySet) Without(id string) (*KeySet, error) {
+	keys := slices.DeleteFunc(slices.Clone(s.keys), func(key *Key) bool { return key.id == id })
+	if len(keys) == len(s.keys) {
+		return nil, errors.New("security: the key set has no key of this id")
+	}
+	return NewKeySet(keys...)
+}
+
+// readHeader decodes a header segment and chooses the key.
+func (s *KeySet) readHeader(segment string) (signedAs, error) {
+	if known, ok := s.headers[segment]; ok {
+		return known, nil
+	}
+	h, err := decodeHeader(segment)
+	if err != nil {
+		return signedAs{}, err
+	}
+	key, err := s.find(h.keyID, h.hasKeyID, h.algorithm)
+	return signedAs{key, tokenTypeOf(h.typ)}, err
 }
 
 // find returns the key for a token's header. Without a key id a key is chosen only if exactly one could match. The

@@ -22,7 +22,7 @@ func (v *Validator) Revoke(ctx context.Context, token AnyToken) error {
 		return err
 	}
 	end := tokenEntryEnd(t)
-	if !end.After(v.verifier.now()) {
+	if !end.IsZero() && !end.After(t.verifier.now()) {
 		return nil // it ran out while the request was served: no clock accepts it any more
 	}
 	_, err = v.revoke(ctx, blacklist.OfToken(t.identity(), end))
@@ -38,7 +38,7 @@ func (v *Validator) Consume(ctx context.Context, token AnyToken) error {
 		return err
 	}
 	end := tokenEntryEnd(t)
-	if !end.After(v.verifier.now()) {
+	if !end.IsZero() && !end.After(t.verifier.now()) {
 		return ErrTokenExpired
 	}
 	before, err := v.revoke(ctx, blacklist.OfToken(t.identity(), end))
@@ -100,14 +100,22 @@ func (v *Validator) ownToken(token AnyToken) (*verified, error) {
 	return t, nil
 }
 
-// tokenEntryEnd is when no clock within the leeway accepts the token any more.
+// tokenEntryEnd is when no clock within the leeway accepts the token any more; the zero time is never.
 func tokenEntryEnd(t *verified) time.Time {
+	if t.claims.expires == none {
+		return time.Time{}
+	}
 	return t.claims.expires.add(t.verifier.leeway).Time()
 }
 
-// sessionEntryEnd is when the longest-lived token that exists now is accepted no more. The leeway counts twice: a token
+// sessionEntryEnd is the same for the tokens of a session, and of all sessions: when the longest-lived token that exists now is accepted no more. The leeway counts twice: a token
 // may have been issued by a clock that is ahead, and is accepted for the leeway after its end.
-func (v *Verifier) sessionEntryEnd() time.Time { return v.now().Add(v.maxLifetime + 2*v.leeway) }
+func (v *Verifier) sessionEntryEnd() time.Time {
+	if v.neverExpiring {
+		return time.Time{}
+	}
+	return v.now().Add(v.maxLifetime + 2*v.leeway)
+}
 
 func (v *Validator) cutOffNow() time.Time { return v.verifier.now().Add(v.clockSkew) }
 

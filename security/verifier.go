@@ -28,21 +28,13 @@ type Verifier struct {
 	name        string
 	issuer      string
 	audience    []string
-	keys        *KeySet
+	keys        KeySource
 	leeway      time.Duration
 	maxLifetime time.Duration
 	maxSize     int
 	now         func() time.Time
-	// headers are the header segments that an Issuer of this verifier writes, already decoded: nearly every token has
-	// one of them. It never grows.
-	headers map[string]signedAs
-}
-
-// signedAs is what a header says: which key has signed, and what type of token it is.
-type signedAs struct {
-	key *Key
-	// typ is the header's typ in the form of tokenTypeOf.
-	typ string
+	// neverExpiring says that tokens without exp are accepted.
+	neverExpiring bool
 }
 
 // VerifierOption changes a verifier.
@@ -84,6 +76,12 @@ func WithMaxLifetime(d time.Duration) VerifierOption {
 	}
 }
 
+// WithNeverExpiring accepts tokens without exp, which an [Issuer] issues when asked to with [WithoutExpiry]. Revocations are then kept
+// for ever, and a stolen token that nobody knows to be stolen is good for ever too.
+func WithNeverExpiring() VerifierOption {
+	return func(v *Verifier) error { v.neverExpiring = true; return nil }
+}
+
 // WithMaxTokenSize sets the longest accepted token text in bytes, 8 KiB by default. A longer one is refused before
 // anything of it is decoded.
 func WithMaxTokenSize(bytes int) VerifierOption {
@@ -109,11 +107,11 @@ func WithClock(now func() time.Time) VerifierOption {
 
 // NewVerifier makes the application's own verifier. The issuer is the exact value of the claim iss, by convention an
 // https URL (RFC 9068, section 2.2).
-func NewVerifier(issuer string, keys *KeySet, options ...VerifierOption) (*Verifier, error) {
+func NewVerifier(issuer string, keys KeySource, options ...VerifierOption) (*Verifier, error) {
 	if issuer == "" {
 		return nil, errors.New("security: a verifier needs the name of its issuer")
 	}
-	if keys == nil || len(keys.keys) == 0 {
+	if set, ok := keys.(*KeySet); keys == nil || ok && (set == nil || len(set.keys) == 0) {
 		return nil, errors.New("security: a verifier needs a key set; make one with NewKeySet")
 	}
 	v := &Verifier{
@@ -126,13 +124,6 @@ func NewVerifier(issuer string, keys *KeySet, options ...VerifierOption) (*Verif
 		}
 		if err := option(v); err != nil {
 			return nil, err
-		}
-	}
-	v.headers = map[string]signedAs{}
-	for _, key := range keys.keys {
-		for _, name := range []string{accessType, refreshType} {
-			typ := NewTokenType[NoClaims](name).headerType()
-			v.headers[key.header(typ)] = signedAs{key, typ}
 		}
 	}
 	return v, nil
@@ -169,7 +160,11 @@ func (v *Verifier) verify(text string, want TokenType) (*claims, error) {
 	if err != nil {
 		return nil, err
 	}
-	signed, err := v.readHeader(c.header)
+	keys, err := v.keys.current()
+	if err != nil {
+		return nil, err
+	}
+	signed, err := keys.readHeader(c.header)
 	if err != nil {
 		return nil, err
 	}
@@ -208,34 +203,24 @@ func (v *Verifier) verify(text string, want TokenType) (*claims, error) {
 	return claims, nil
 }
 
-// readHeader decodes a header segment and chooses the key.
-func (v *Verifier) readHeader(segment string) (signedAs, error) {
-	if known, ok := v.headers[segment]; ok {
-		return known, nil
-	}
-	h, err := decodeHeader(segment)
-	if err != nil {
-		return signedAs{}, err
-	}
-	key, err := v.keys.find(h.keyID, h.hasKeyID, h.algorithm)
-	return signedAs{key, tokenTypeOf(h.typ)}, err
-}
-
 // checkTimes checks iat, nbf and exp with the leeway (RFC 7519, sections 4.1.4 to 4.1.6), and the lifetime.
 func (v *Verifier) checkTimes(c *claims) error {
 	now := instantOf(v.now())
 	latest := now.add(v.leeway)
 	switch {
-	case c.expires == none:
+	case c.expires == none && !v.neverExpiring:
 		return because(ErrInvalidToken, "no exp")
 	case c.issued == none:
 		return because(ErrInvalidToken, "no iat")
+	case c.expires == none: // for ever
 	case c.expires <= c.issued:
 		return because(ErrInvalidToken, "exp not after iat")
 	case c.expires > c.issued.add(v.maxLifetime):
 		return because(ErrInvalidToken, "a longer lifetime than accepted")
 	case c.expires.add(v.leeway) <= now:
 		return ErrTokenExpired
+	}
+	switch {
 	case c.issued > latest:
 		return because(ErrTokenNotYetValid, "iat in the future")
 	case c.notBefore > latest:
