@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"log/slog"
 	"math"
 	"math/bits"
@@ -24,16 +23,17 @@ const DefaultCapacity = 10_000_000
 //
 // It is bounded, see [WithCapacity], and never drops an entry in force. Look-ups take no lock and wait for nobody. There
 // is no goroutine in the background: calls sweep expired entries in small steps, and memory goes back as they leave. An
-// entry in force takes 43 to 96 bytes, once there are some ten thousand. It is in force by the clock; one that left because the clock ran ahead does not come back
+// entry in force takes 43 to 96 bytes, once there are some ten thousand, and each entry of the capacity two. It is in force by the clock; one that left because the clock ran ahead does not come back
 // when the clock is set right.
 type Memory struct {
 	clock     func() time.Time
 	capacity  int64
 	notBefore int64
-	keys      hasher
+	keys      keyMaker
 
+	filter filter
 	shards []shard
-	shift  uint // what is left of a key's second half after this is the number of its shard
+	shift  uint // the highest bits of a key's place, after this shift, are the number of its shard
 
 	held   atomic.Int64               // entries in the shards, expired ones too
 	ofKind [Verifier + 1]atomic.Int64 // the same by kind: nothing is looked up where there is nothing
@@ -136,12 +136,14 @@ func NewMemory(opts ...MemoryOption) (*Memory, error) {
 		clock:     cfg.clock,
 		capacity:  int64(cfg.capacity),
 		notBefore: math.MinInt64,
-		keys:      newHasher(),
+		keys:      newKeyMaker(),
+		filter:    newFilter(cfg.capacity),
 		shards:    make([]shard, 1<<logBits),
 		shift:     uint(64 - logBits),
 	}
 	for i := range m.shards {
 		m.shards[i].soonest.Store(millis.Never)
+		m.shards[i].filter = m.filter.part(i, len(m.shards))
 	}
 	if cfg.notBefore.IsZero() {
 		cfg.logger.Warn("blacklist: revocations are kept in memory: a restart forgets them, and no other process sees them")
@@ -196,10 +198,11 @@ func (m *Memory) IsRevoked(ctx context.Context, id Identity) (bool, error) {
 	if rand.Uint64()%lookupsPerSweep == 0 {
 		m.sweepSome(millis.Floor(m.clock()))
 	}
-	return id.ID != "" && m.covers(Token, &id, start) ||
-		id.Session != "" && m.covers(Session, &id, start) ||
-		id.Subject != "" && m.covers(Subject, &id, start) ||
-		m.covers(Verifier, &id, start), nil
+	v := m.keys.place.text(id.Verifier)
+	return id.ID != "" && m.covers(Token, v, &id, start) ||
+		id.Session != "" && m.covers(Session, v, &id, start) ||
+		id.Subject != "" && m.covers(Subject, v, &id, start) ||
+		m.covers(Verifier, v, &id, start), nil
 }
 
 // InProcess marks that look-ups never wait.
@@ -224,22 +227,25 @@ func (m *Memory) usable(ctx context.Context) error {
 	return nil
 }
 
-// covers reports whether an entry of the kind is in force for the token. It reads the clock only where there is an
-// entry: reading it takes longer than finding that there is none.
-func (m *Memory) covers(kind Kind, id *Identity, start int64) bool {
+// covers reports whether an entry of the kind is in force for the token; v is the hash of its verifier for a place. It
+// does what is left to do only where there may be an entry: a whole key and the clock take longer than the place.
+func (m *Memory) covers(kind Kind, v uint64, id *Identity, start int64) bool {
 	if m.ofKind[kind].Load() == 0 {
 		return false
 	}
-	k := m.keys.key(kind, id)
-	s := m.shardOf(k).table.Load().find(k)
+	place := m.keys.place.hash(kind, v, id)
+	if !m.filter.mayHave(place) {
+		return false
+	}
+	s := m.shardAt(place).table.Load().find(key{m.keys.nameOf(kind, id), place})
 	return s != nil && s.covers(millis.Floor(m.clock()), start)
 }
 
-func (m *Memory) shardOf(k key) *shard { return &m.shards[k.b>>m.shift] }
+func (m *Memory) shardAt(place uint64) *shard { return &m.shards[place>>m.shift] }
 
 // put puts e in force and reports whether it was before; done is false where there is no room for it.
 func (m *Memory) put(e entry, now int64) (before, done bool) {
-	sh := m.shardOf(e.key)
+	sh := m.shardAt(e.key.place)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if s := sh.table.Load().find(e.key); s != nil {
@@ -290,10 +296,3 @@ func (m *Memory) left(dropped tally) {
 		m.held.Add(-n)
 	}
 }
-
-// hasher makes keys: two hashes with seeds of their own, so that nobody outside of the process can tell which ids fall
-// together. 128 bits in place of the 256 of [Key], because two identities that fall together by chance, one in 10^24 at
-// 10 million entries, would only refuse a token that was not revoked.
-type hasher [2]maphash.Seed
-
-func newHasher() hasher { return hasher{maphash.MakeSeed(), maphash.MakeSeed()} }

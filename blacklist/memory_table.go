@@ -1,9 +1,10 @@
 package blacklist
 
 import (
-	"encoding/binary"
 	"hash/maphash"
 	"math"
+	"math/bits"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 )
@@ -15,59 +16,61 @@ import (
 // a slot's key is written once, before the slot can be found, and a table's slots never become free again. Entries leave
 // when the shard moves those in force to a new table; a look-up that still reads the old one began before the move.
 
-// key is the hash of what an entry is about. The low bits of a are its kind, so that it is never zero, keys of two
-// kinds never meet, and what leaves can be counted by kind.
-type key struct{ a, b uint64 }
+// key stands for what an entry is about: 128 bits of hash with seeds of the process, in place of the 256 of [Key],
+// because two identities that fall together by chance, one in 10^24 at 10 million entries, would only refuse a token that
+// was not revoked.
+//
+// The place says where the entry is: the highest bits its shard and its words in the filter, the others its slot and its
+// bits in those words. The low bits of the name are the kind, so that no name is zero, names of two kinds never meet, and what
+// leaves can be counted by kind.
+type key struct{ name, place uint64 }
 
 const kindBits = 7
 
-func (k key) kind() Kind { return Kind(k.a & kindBits) }
+func (k key) kind() Kind { return Kind(k.name & kindBits) }
 
-// key returns the key of an entry of the kind for the token, from the same parts as [KeyOf].
-func (h *hasher) key(kind Kind, id *Identity) key {
+// keyMaker makes keys, of the same parts as [KeyOf]. Each part is hashed by itself, so that it does not matter where one
+// ends and the next begins.
+type keyMaker struct{ name, place hasher }
+
+func newKeyMaker() keyMaker { return keyMaker{newHasher(), newHasher()} }
+
+func (m *keyMaker) key(kind Kind, id *Identity) key {
+	return key{m.nameOf(kind, id), m.place.hash(kind, m.place.text(id.Verifier), id)}
+}
+
+func (m *keyMaker) nameOf(kind Kind, id *Identity) uint64 {
+	return m.name.hash(kind, m.name.text(id.Verifier), id)&^kindBits | uint64(kind)
+}
+
+// hasher is one seeded hash of the parts, which are summed up with odd factors of their own.
+type hasher struct {
+	seed    maphash.Seed
+	factors [4]uint64
+}
+
+func newHasher() hasher {
+	h := hasher{seed: maphash.MakeSeed()}
+	for i := range h.factors {
+		h.factors[i] = rand.Uint64() | 1
+	}
+	return h
+}
+
+func (h *hasher) text(s string) uint64 { return maphash.String(h.seed, s) }
+
+// hash returns the hash for the kind; v is the verifier's.
+func (h *hasher) hash(kind Kind, v uint64, id *Identity) uint64 {
+	sum := uint64(kind)*h.factors[0] + v*h.factors[1]
 	switch kind {
 	case Token:
-		return h.hash(kind, id.Verifier, id.ID, "")
+		sum += h.text(id.ID) * h.factors[2]
 	case Session:
-		return h.hash(kind, id.Verifier, id.Subject, id.Session)
+		sum += h.text(id.Subject)*h.factors[2] + h.text(id.Session)*h.factors[3]
 	case Subject:
-		return h.hash(kind, id.Verifier, id.Subject, "")
-	default:
-		return h.hash(kind, id.Verifier, "", "")
+		sum += h.text(id.Subject) * h.factors[2]
 	}
-}
-
-// hash hashes three parts, each but the last after its length, so that no two different triples are written alike. The
-// kind is put into the result.
-func (h *hasher) hash(kind Kind, p, q, r string) key {
-	var short [128]byte
-	var k key
-	if 16+len(p)+len(q)+len(r) <= len(short) {
-		buf := binary.LittleEndian.AppendUint64(short[:0], uint64(len(p)))
-		buf = append(buf, p...)
-		buf = binary.LittleEndian.AppendUint64(buf, uint64(len(q)))
-		buf = append(buf, q...)
-		buf = append(buf, r...)
-		k = key{maphash.Bytes(h[0], buf), maphash.Bytes(h[1], buf)}
-	} else {
-		k = key{hashLong(h[0], p, q, r), hashLong(h[1], p, q, r)}
-	}
-	k.a = k.a&^kindBits | uint64(kind)
-	return k
-}
-
-// hashLong hashes parts of any length without copying them.
-func hashLong(seed maphash.Seed, p, q, r string) uint64 {
-	var h maphash.Hash
-	h.SetSeed(seed)
-	var length [8]byte
-	for _, part := range [...]string{p, q} {
-		binary.LittleEndian.PutUint64(length[:], uint64(len(part)))
-		_, _ = h.Write(length[:]) // never fails
-		_, _ = h.WriteString(part)
-	}
-	_, _ = h.WriteString(r)
-	return h.Sum64()
+	return sum
 }
 
 // entry is a revocation in milliseconds.
@@ -76,9 +79,9 @@ type entry struct {
 	until, cutOff int64
 }
 
-// slot holds an entry, or nothing while a is zero. Two fill a cache line.
+// slot holds an entry, or nothing while the name is zero. Two fill a cache line.
 type slot struct {
-	a, b          atomic.Uint64
+	name, place   atomic.Uint64
 	until, cutOff atomic.Int64
 }
 
@@ -107,17 +110,17 @@ type table struct {
 
 func newTable(slots int) *table { return &table{slots: make([]slot, slots), mask: uint64(slots - 1)} }
 
-// find returns the slot of the key, or nil; a nil table has none.
+// find returns the slot of the key, or nil. A nil table has none.
 func (t *table) find(k key) *slot {
 	if t == nil {
 		return nil
 	}
-	for i := k.b; ; i++ {
+	for i := k.place; ; i++ {
 		s := &t.slots[i&t.mask]
-		switch a := s.a.Load(); {
-		case a == 0:
+		switch name := s.name.Load(); {
+		case name == 0:
 			return nil
-		case a == k.a && s.b.Load() == k.b:
+		case name == k.name && s.place.Load() == k.place:
 			return s
 		}
 	}
@@ -125,15 +128,69 @@ func (t *table) find(k key) *slot {
 
 // add puts an entry, whose key is not there, into a free slot.
 func (t *table) add(e entry) {
-	i := e.key.b
-	for t.slots[i&t.mask].a.Load() != 0 {
+	i := e.key.place
+	for t.slots[i&t.mask].name.Load() != 0 {
 		i++
 	}
 	s := &t.slots[i&t.mask]
 	s.cutOff.Store(e.cutOff)
 	s.until.Store(e.until)
-	s.b.Store(e.key.b)
-	s.a.Store(e.key.a) // last: from here on look-ups find it
+	s.place.Store(e.key.place)
+	s.name.Store(e.key.name) // last: from here on look-ups find it
+}
+
+// filter answers for nearly all keys that are not there: two Bloom filters, each with three bits of one word for a key.
+// To reach the slots of 10 million entries takes ten times as long as everything else in a look-up, because a processor's
+// cache cannot hold them. It can hold the first filter, which in a full Memory lets one key in twelve pass that is not
+// there; of those, the second one lets one in twelve pass.
+//
+// The highest bits of a place choose the word, as they choose the shard, so that each shard has words of its own. A word
+// shows all entries in force at every moment: a shard that moves writes the new words over the old ones.
+type filter struct {
+	words [2][]atomic.Uint64
+	shift uint
+}
+
+// entriesPerWord is how many keys share a word at most, on average, in a full Memory.
+const entriesPerWord = 12
+
+func newFilter(capacity int) filter {
+	logWords := bits.Len(uint(capacity-1) / entriesPerWord)
+	f := filter{shift: uint(64 - logWords)}
+	for i := range f.words {
+		f.words[i] = make([]atomic.Uint64, 1<<logWords)
+	}
+	return f
+}
+
+// part returns the words for one of so many shards.
+func (f *filter) part(i, shards int) filter {
+	n := len(f.words[0]) / shards
+	return filter{[2][]atomic.Uint64{f.words[0][i*n : (i+1)*n], f.words[1][i*n : (i+1)*n]}, f.shift}
+}
+
+// mayHave reports whether a key of the place may be there; false is certain. It is for the whole filter.
+func (f *filter) mayHave(place uint64) bool {
+	i, b := place>>f.shift, shown(place)
+	return f.words[0][i].Load()&b[0] == b[0] && f.words[1][i].Load()&b[1] == b[1]
+}
+
+// inPart returns the number of the place's words in the part that has them.
+func (f *filter) inPart(place uint64) uint64 { return place >> f.shift & uint64(len(f.words[0])-1) }
+
+// show makes the part show the place.
+func (f *filter) show(place uint64) {
+	i, b := f.inPart(place), shown(place)
+	f.words[0][i].Or(b[0])
+	f.words[1][i].Or(b[1])
+}
+
+// shown returns the bits that show a place in its two words.
+func shown(place uint64) [2]uint64 {
+	return [2]uint64{
+		1<<(place>>20&63) | 1<<(place>>26&63) | 1<<(place>>32&63),
+		1<<(place&63) | 1<<(place>>6&63) | 1<<(place>>12&63),
+	}
 }
 
 // slotsFor returns how many slots to give n entries: at most three quarters get used, and an eighth more entries than n
@@ -153,7 +210,8 @@ type shard struct {
 	table atomic.Pointer[table]
 	// soonest is not after the end of any entry: before it, there is nothing to sweep.
 	soonest atomic.Int64
-	_       [32]byte // a cache line to each shard
+	filter  filter   // its part of the whole one
+	_       [40]byte // whole cache lines to each shard
 }
 
 // tally counts entries by kind.
@@ -166,6 +224,7 @@ func (sh *shard) insert(e entry, now int64) (dropped tally) {
 		dropped = sh.move(now, 1)
 		t = sh.table.Load()
 	}
+	sh.filter.show(e.key.place)
 	t.add(e)
 	sh.used++
 	if e.until < sh.soonest.Load() {
@@ -196,7 +255,7 @@ func (sh *shard) inForce(now int64) (n int, soonest int64) {
 	if t := sh.table.Load(); t != nil {
 		for i := range t.slots {
 			s := &t.slots[i]
-			if s.a.Load() == 0 {
+			if s.name.Load() == 0 {
 				continue
 			}
 			if until := s.until.Load(); until > now {
@@ -215,14 +274,18 @@ func (sh *shard) move(now int64, more int) (dropped tally) {
 	if inForce+more > 0 {
 		t = newTable(slotsFor(inForce + more))
 	}
+	words := make([][2]uint64, len(sh.filter.words[0]))
 	if old := sh.table.Load(); old != nil {
 		for i := range old.slots {
 			s := &old.slots[i]
-			e := entry{key{s.a.Load(), s.b.Load()}, s.until.Load(), s.cutOff.Load()}
+			e := entry{key{s.name.Load(), s.place.Load()}, s.until.Load(), s.cutOff.Load()}
 			switch {
-			case e.key.a == 0:
+			case e.key.name == 0:
 			case e.until > now:
 				t.add(e)
+				i, b := sh.filter.inPart(e.key.place), shown(e.key.place)
+				words[i][0] |= b[0]
+				words[i][1] |= b[1]
 			default:
 				dropped[e.key.kind()]++
 			}
@@ -231,5 +294,9 @@ func (sh *shard) move(now int64, more int) (dropped tally) {
 	sh.used = inForce
 	sh.soonest.Store(soonest)
 	sh.table.Store(t)
+	for i, word := range words {
+		sh.filter.words[0][i].Store(word[0])
+		sh.filter.words[1][i].Store(word[1])
+	}
 	return dropped
 }

@@ -1,0 +1,138 @@
+package blacklist
+
+import (
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+// freshID is an id of the length of a UUID that is another one at each call of next. It is written in place, so that
+// reading ids from a large memory is not what is measured.
+type freshID [36]byte
+
+func newFreshID(prefix string) *freshID {
+	id := new(freshID)
+	copy(id[:], prefix+"-0000-4000-8000-000000000000")
+	return id
+}
+
+func (id *freshID) next(i uint64) string {
+	binary.LittleEndian.PutUint64(id[len(id)-8:], i)
+	return unsafe.String(&id[0], len(id)) // good until the next call
+}
+
+// round is how many look-ups are timed at once.
+const round = 1 << 15
+
+var sizes = []int{1_000, 1_000_000, 10_000_000}
+
+// benchMemory returns a Memory with n tokens, or with n entries of all kinds.
+func benchMemory(b *testing.B, n int, all bool, capacity int) *Memory {
+	b.Helper()
+	m, _ := newMemory(b, WithCapacity(capacity))
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range n {
+		id := Identity{Verifier: "https://issuer.example", ID: fmt.Sprintf("r%035d", i), Session: fmt.Sprintf("s%035d", i), Subject: fmt.Sprintf("u%035d", i)}
+		r := OfToken(id, start.Add(time.Hour))
+		switch {
+		case all && i == 0:
+			r = OfVerifier(id.Verifier, start.Add(-time.Hour), time.Time{})
+		case all && i%10 == 1:
+			r = OfSession(id, start.Add(time.Hour))
+		case all && i%10 == 2:
+			r = OfSubject(id.Verifier, id.Subject, start, time.Time{})
+		}
+		mustRevoke(b, m, r)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	b.ResetTimer()
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(n), "B/entry")
+	return m
+}
+
+func BenchmarkMemoryIsRevoked(b *testing.B) {
+	tokens, sessions, subjects := newFreshID("token"), newFreshID("session"), newFreshID("subject")
+	unknown := func(i uint64) Identity {
+		return Identity{Verifier: "https://issuer.example", ID: tokens.next(i), Session: sessions.next(i), Subject: subjects.next(i), SessionStart: start}
+	}
+	for _, all := range []bool{false, true} {
+		name := "only tokens held"
+		if all {
+			name = "all kinds held"
+		}
+		for _, n := range sizes {
+			b.Run(fmt.Sprintf("unknown/%s/%d", name, n), func(b *testing.B) {
+				m := benchMemory(b, n, all, DefaultCapacity)
+				b.ReportAllocs()
+				// Beside the mean: the fastest of many rounds, which no other process on the machine slowed down.
+				best, begun := time.Duration(0), time.Now()
+				i := uint64(0)
+				for b.Loop() {
+					if revoked, err := m.IsRevoked(ctx, unknown(i)); revoked || err != nil {
+						b.Fatal(revoked, err)
+					}
+					if i++; i%round == 0 {
+						if took := time.Since(begun); best == 0 || took < best {
+							best = took
+						}
+						begun = time.Now()
+					}
+				}
+				b.ReportMetric(float64(best.Nanoseconds())/round, "ns-best-round")
+			})
+		}
+	}
+}
+
+func BenchmarkMemoryRevoke(b *testing.B) {
+	for _, n := range sizes {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			m := benchMemory(b, n, false, 2*DefaultCapacity)
+			end := start.Add(time.Hour)
+			b.ReportAllocs()
+			longest := time.Duration(0)
+			var over [2]int // calls that took longer than 100 microseconds, than a millisecond
+			i := 0
+			for b.Loop() {
+				id := Identity{Verifier: "https://issuer.example", ID: fmt.Sprintf("n%035d", i)}
+				begun := time.Now()
+				if _, err := m.Revoke(ctx, OfToken(id, end)); err != nil {
+					b.Fatal(err)
+				}
+				took := time.Since(begun)
+				longest = max(longest, took)
+				if took > 100*time.Microsecond {
+					over[0]++
+				}
+				if took > time.Millisecond {
+					over[1]++
+				}
+				i++
+			}
+			b.ReportMetric(float64(longest.Microseconds()), "µs-longest")
+			b.ReportMetric(float64(over[0]), "over-100µs")
+			b.ReportMetric(float64(over[1]), "over-1ms")
+		})
+	}
+}
+
+// BenchmarkMemoryMove is the longest step that any call takes: to move the shard of a full Memory of the default size.
+func BenchmarkMemoryMove(b *testing.B) {
+	whole := newFilter(2500)
+	sh := &shard{filter: whole.part(0, 1)}
+	keys := newKeyMaker()
+	for i := range 3072 {
+		id := tokenID(i)
+		sh.insert(entry{keys.key(Token, &id), start.Add(time.Hour).UnixMilli(), everything}, 0)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		sh.move(0, 1)
+	}
+}

@@ -1,0 +1,473 @@
+package blacklist
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var (
+	ctx   = context.Background()
+	start = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+)
+
+// testClock is a clock that tests set.
+type testClock struct{ ms atomic.Int64 }
+
+func (c *testClock) now() time.Time      { return time.UnixMilli(c.ms.Load()) }
+func (c *testClock) add(d time.Duration) { c.ms.Add(d.Milliseconds()) }
+
+func newMemory(t testing.TB, opts ...MemoryOption) (*Memory, *testClock) {
+	t.Helper()
+	clock := new(testClock)
+	clock.ms.Store(start.UnixMilli())
+	m, err := NewMemory(append([]MemoryOption{WithClock(clock.now), WithLogger(slog.New(slog.DiscardHandler))}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, clock
+}
+
+func tokenID(i int) Identity {
+	return Identity{Verifier: "v", ID: fmt.Sprintf("%036d", i), SessionStart: start}
+}
+
+func mustRevoke(t testing.TB, m *Memory, r Revocation) {
+	t.Helper()
+	if _, err := m.Revoke(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func isRevoked(t testing.TB, m *Memory, id Identity) bool {
+	t.Helper()
+	revoked, err := m.IsRevoked(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return revoked
+}
+
+func TestMemoryOptions(t *testing.T) {
+	for name, opt := range map[string]MemoryOption{
+		"nil option":         nil,
+		"nil clock":          WithClock(nil),
+		"nil logger":         WithLogger(nil),
+		"capacity 0":         WithCapacity(0),
+		"capacity -1":        WithCapacity(-1),
+		"not before nothing": WithNotBefore(time.Time{}),
+	} {
+		if m, err := NewMemory(opt); err == nil || m != nil || !strings.HasPrefix(err.Error(), "blacklist: ") {
+			t.Errorf("%s: %v, %v", name, m, err)
+		}
+	}
+}
+
+func TestMemoryWarnsOnce(t *testing.T) {
+	for _, opts := range [][]MemoryOption{nil, {WithNotBefore(start)}} {
+		var log bytes.Buffer
+		m, _ := newMemory(t, append(opts, WithLogger(slog.New(slog.NewTextHandler(&log, nil))))...)
+		for i := range 10 {
+			mustRevoke(t, m, OfToken(tokenID(i), time.Time{}))
+			isRevoked(t, m, tokenID(i))
+		}
+		m.Close()
+		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=WARN") || !strings.Contains(got, "restart") {
+			t.Errorf("logged %q", got)
+		}
+	}
+}
+
+func TestMemoryNotBefore(t *testing.T) {
+	m, _ := newMemory(t, WithNotBefore(start.Add(time.Microsecond)))
+	for _, tt := range []struct {
+		begun time.Duration
+		want  bool
+	}{{-time.Hour, true}, {0, true}, {time.Millisecond, false}, {time.Hour, false}} {
+		id := tokenID(1)
+		id.SessionStart = start.Add(tt.begun)
+		if got := isRevoked(t, m, id); got != tt.want {
+			t.Errorf("begun %s after: revoked = %t", tt.begun, got)
+		}
+	}
+	if !isRevoked(t, m, Identity{Verifier: "v", ID: "a"}) {
+		t.Error("a session whose start is not known passes")
+	}
+}
+
+func TestMemoryFull(t *testing.T) {
+	const capacity = 100
+	m, clock := newMemory(t, WithCapacity(capacity))
+	for i := range capacity {
+		mustRevoke(t, m, OfToken(tokenID(i), start.Add(time.Minute+time.Duration(i)*time.Second)))
+	}
+	other := tokenID(capacity)
+	other.Session, other.Subject = "s", "u"
+	for _, r := range []Revocation{
+		OfToken(other, time.Time{}), OfSession(other, time.Time{}), OfSubject("v", "u", start, time.Time{}), OfVerifier("v", start, time.Time{}),
+	} {
+		if _, err := m.Revoke(ctx, r); !errors.Is(err, ErrFull) {
+			t.Fatalf("a %s beyond the capacity: %v", r.Kind, err)
+		}
+	}
+	if isRevoked(t, m, other) {
+		t.Error("beside ErrFull it was recorded")
+	}
+	for i := range capacity {
+		if before, err := m.Revoke(ctx, OfToken(tokenID(i), start.Add(time.Minute))); err != nil || !before {
+			t.Fatalf("revoking again at the capacity: %t, %v", before, err)
+		}
+		if !isRevoked(t, m, tokenID(i)) {
+			t.Fatal("an entry in force was dropped")
+		}
+	}
+	clock.add(time.Minute) // the first one expires
+	mustRevoke(t, m, OfToken(other, time.Time{}))
+	if _, err := m.Revoke(ctx, OfToken(tokenID(0), time.Time{})); !errors.Is(err, ErrFull) {
+		t.Fatalf("full again: %v", err)
+	}
+	clock.add(time.Hour)
+	for i := range capacity - 1 {
+		mustRevoke(t, m, OfToken(tokenID(i), time.Time{}))
+	}
+	if _, err := m.Revoke(ctx, OfToken(tokenID(capacity-1), time.Time{})); !errors.Is(err, ErrFull) {
+		t.Fatalf("full for ever: %v", err)
+	}
+	if !isRevoked(t, m, other) || m.Len() != capacity {
+		t.Errorf("other revoked = %t, %d entries", isRevoked(t, m, other), m.Len())
+	}
+}
+
+// TestMemoryFullConcurrently fills the last places from many goroutines: never more than the capacity, none lost.
+func TestMemoryFullConcurrently(t *testing.T) {
+	const capacity, callers, each = 6000, 8, 1000
+	m, _ := newMemory(t, WithCapacity(capacity))
+	var wg sync.WaitGroup
+	var taken [callers * each]bool
+	for c := range callers {
+		wg.Go(func() {
+			for i := c * each; i < (c+1)*each; i++ {
+				_, err := m.Revoke(ctx, OfToken(tokenID(i), time.Time{}))
+				taken[i] = err == nil
+				if err != nil && !errors.Is(err, ErrFull) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	n := 0
+	for i, ok := range taken {
+		if ok {
+			n++
+		}
+		if isRevoked(t, m, tokenID(i)) != ok {
+			t.Fatalf("token %d: recorded without an error = %t, revoked = %t", i, ok, !ok)
+		}
+	}
+	if n != capacity || m.Len() != capacity {
+		t.Errorf("%d recorded, %d held, of %d", n, m.Len(), capacity)
+	}
+}
+
+// TestMemoryAgainstMap compares it with a plain map through many random calls, so that shards grow, are swept and move.
+func TestMemoryAgainstMap(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	m, clock := newMemory(t, WithCapacity(8000))
+	type entry struct{ cutOff, until int64 }
+	want := make(map[Key]entry)
+	identity := func() Identity {
+		n := random.IntN(3000)
+		return Identity{
+			Verifier: fmt.Sprint("v", n%3), ID: fmt.Sprint(n), Session: fmt.Sprint(n % 500), Subject: fmt.Sprint(n % 100),
+			SessionStart: start.Add(time.Duration(random.IntN(1000)) * time.Millisecond),
+		}
+	}
+	for step := range 100_000 {
+		id, now := identity(), clock.ms.Load()
+		if random.IntN(2) == 0 {
+			got, expect := isRevoked(t, m, id), false
+			for kind := Token; kind <= Verifier; kind++ {
+				k, _ := KeyOf(kind, id)
+				e, ok := want[k]
+				expect = expect || ok && now < e.until && id.SessionStart.UnixMilli() <= e.cutOff
+			}
+			if got != expect {
+				t.Fatalf("step %d: revoked = %t, want %t", step, got, expect)
+			}
+		} else {
+			kind := []Kind{Token, Token, Token, Token, Session, Subject, Verifier}[random.IntN(7)]
+			r := Revocation{Kind: kind, Identity: id, CutOff: id.SessionStart, Until: clock.now().Add(time.Duration(1 + random.IntN(60_000)*int(time.Millisecond)))}
+			if random.IntN(500) == 0 {
+				r.Until = r.Until.Add(time.Hour)
+			}
+			before, err := m.Revoke(ctx, r)
+			k, _ := KeyOf(kind, id)
+			e := entry{everything, (r.Until.UnixNano() + 999_999) / 1_000_000}
+			if kind >= Subject {
+				e.cutOff = r.CutOff.UnixMilli()
+			}
+			old, ok := want[k]
+			ok = ok && now < old.until
+			if expect := ok && old.cutOff >= e.cutOff; err != nil || before != expect {
+				t.Fatalf("step %d: before = %t, %v, want %t", step, before, err, expect)
+			}
+			if ok {
+				e = entry{max(e.cutOff, old.cutOff), max(e.until, old.until)}
+			}
+			want[k] = e
+		}
+		clock.add(time.Duration(random.IntN(5)) * time.Millisecond)
+	}
+	checkCounts(t, m)
+}
+
+// checkCounts compares the counters with what the shards hold.
+func checkCounts(t *testing.T, m *Memory) {
+	t.Helper()
+	var total int64
+	var byKind tally
+	for i := range m.shards {
+		sh := &m.shards[i]
+		used := 0
+		if tab := sh.table.Load(); tab != nil {
+			for j := range tab.slots {
+				if s := &tab.slots[j]; s.name.Load() != 0 {
+					used++
+					if place := s.place.Load(); !m.filter.mayHave(place) || m.shardAt(place) != sh {
+						t.Fatal("an entry is not in the filter, or in another shard")
+					}
+					byKind[key{s.name.Load(), 0}.kind()]++
+					if s.until.Load() < sh.soonest.Load() {
+						t.Fatal("an entry ends before the soonest")
+					}
+				}
+			}
+			if used > len(tab.slots)/4*3 {
+				t.Fatalf("%d of %d slots used", used, len(tab.slots))
+			}
+		}
+		if used != sh.used {
+			t.Fatalf("%d used, %d counted", used, sh.used)
+		}
+		total += int64(used)
+	}
+	if total != m.held.Load() {
+		t.Fatalf("%d held, %d counted", total, m.held.Load())
+	}
+	for kind, n := range byKind {
+		if n != m.ofKind[kind].Load() {
+			t.Fatalf("%d of kind %d, %d counted", n, kind, m.ofKind[kind].Load())
+		}
+	}
+}
+
+// TestMemoryLookupsDuringMoves reads without locks while shards move: what is in force is found at every moment.
+func TestMemoryLookupsDuringMoves(t *testing.T) {
+	m, clock := newMemory(t, WithCapacity(2000)) // one shard
+	const lasting = 50
+	for i := range lasting {
+		mustRevoke(t, m, OfToken(tokenID(i), time.Time{}))
+	}
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if revoked, err := m.IsRevoked(ctx, tokenID(i%lasting)); err != nil || !revoked {
+					t.Errorf("an entry in force was not found: %v", err)
+					return
+				}
+				if revoked, err := m.IsRevoked(ctx, tokenID(-1-i)); err != nil || revoked {
+					t.Errorf("found what was never revoked: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 10_000 {
+		mustRevoke(t, m, OfToken(tokenID(lasting+i), clock.now().Add(time.Second)))
+		clock.add(time.Millisecond)
+	}
+	close(done)
+	wg.Wait()
+	checkCounts(t, m)
+}
+
+// TestMemoryBytes holds a million entries, and then nothing: neither entries nor the memory for them.
+func TestMemoryBytes(t *testing.T) {
+	if testing.Short() || raceDetector {
+		t.Skip("a million entries")
+	}
+	const n = 1_000_000
+	heap := func() int64 {
+		var s runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&s)
+		return int64(s.HeapAlloc)
+	}
+	empty := heap()
+	m, clock := newMemory(t)
+	fresh := heap()
+	for i := range n {
+		mustRevoke(t, m, OfToken(tokenID(i), start.Add(time.Hour+time.Duration(i)*time.Millisecond)))
+	}
+	full := heap()
+	perEntry := float64(full-empty) / n
+	t.Logf("%.1f bytes an entry at %d entries, %d for an empty Memory", perEntry, n, fresh-empty)
+	if perEntry > 96 {
+		t.Errorf("%.1f bytes an entry", perEntry)
+	}
+	for i := range m.shards {
+		// What the longest step of any call moves; its time is in the benchmarks.
+		if tab := m.shards[i].table.Load(); len(tab.slots) > 1024 {
+			t.Errorf("a shard of %d slots", len(tab.slots))
+		}
+	}
+	clock.add(2 * time.Hour)
+	for range m.shards {
+		m.sweepSome(clock.now().UnixMilli())
+	}
+	if m.Len() > 0 {
+		t.Errorf("%d entries are left", m.Len())
+	}
+	left := heap()
+	t.Logf("%d bytes left", left-empty)
+	if left-fresh > 100_000 {
+		t.Errorf("%d bytes are left of %d", left-fresh, full-fresh)
+	}
+	runtime.KeepAlive(m)
+}
+
+// TestMemoryLookupsSweep lets look-ups alone sweep what has expired.
+func TestMemoryLookupsSweep(t *testing.T) {
+	m, clock := newMemory(t, WithCapacity(5000))
+	for i := range 5000 {
+		mustRevoke(t, m, OfToken(tokenID(i), start.Add(time.Hour)))
+	}
+	clock.add(time.Hour)
+	for i := 0; m.Len() > 0; i++ {
+		if i == 100*lookupsPerSweep {
+			t.Fatalf("%d entries are left after %d look-ups", m.Len(), i)
+		}
+		isRevoked(t, m, tokenID(i))
+	}
+	checkCounts(t, m)
+}
+
+// TestMemorySweepsWhileRevoking keeps a steady load for a while: what is held does not grow with what has expired.
+func TestMemorySweepsWhileRevoking(t *testing.T) {
+	m, clock := newMemory(t, WithCapacity(50_000))
+	most := 0
+	for i := range 60_000 {
+		mustRevoke(t, m, OfToken(tokenID(i), clock.now().Add(2*time.Second)))
+		clock.add(time.Millisecond)
+		most = max(most, m.Len())
+	}
+	if most > 4000 {
+		t.Errorf("%d entries were held, of which 2000 in force", most)
+	}
+	checkCounts(t, m)
+}
+
+func TestMemoryAllocations(t *testing.T) {
+	m, _ := newMemory(t)
+	id := tokenID(1)
+	id.Session, id.Subject = strings.Repeat("s", 1000), "u"
+	mustRevoke(t, m, OfToken(id, time.Time{}))
+	other := id
+	other.ID = "other"
+	mustRevoke(t, m, OfSession(Identity{Verifier: "v", Session: "s"}, time.Time{}))
+	mustRevoke(t, m, OfSubject("v", "s", start, time.Time{}))
+	for _, id := range []Identity{id, other} {
+		if n := testing.AllocsPerRun(100, func() { _, _ = m.IsRevoked(ctx, id) }); n != 0 {
+			t.Errorf("a look-up allocates %v times", n)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { _, _ = m.Revoke(ctx, OfToken(id, time.Time{})) }); n != 0 {
+		t.Errorf("revoking again allocates %v times", n)
+	}
+}
+
+func TestKeysTellPartsApart(t *testing.T) {
+	m := newKeyMaker()
+	names, places := make(map[uint64]string), make(map[uint64]string)
+	long := strings.Repeat("x", 200)
+	for _, p := range []string{"", "a", "ab", "abc", long, long + "a"} {
+		for _, q := range []string{"", "b", "bc", "c", "abc", "a", long, long + "a"} {
+			for _, r := range []string{"", "c", "bc", "a", "b", long, long + "a"} {
+				id := Identity{Verifier: p, Subject: q, ID: q, Session: r}
+				for kind := Token; kind <= Verifier; kind++ {
+					k := m.key(kind, &id)
+					if k.kind() != kind || k != m.key(kind, &id) {
+						t.Fatalf("the key of %.80s", id)
+					}
+					text := fmt.Sprintf("%s %q", kind, p)
+					if kind < Verifier {
+						text += fmt.Sprintf(" %q", q)
+					}
+					if kind == Session {
+						text += fmt.Sprintf(" %q", r)
+					}
+					if other, ok := names[k.name]; ok && other != text {
+						t.Fatalf("%.80s and %.80s have one name", text, other)
+					}
+					if other, ok := places[k.place]; ok && other != text {
+						t.Fatalf("%.80s and %.80s have one place", text, other)
+					}
+					names[k.name], places[k.place] = text, text
+				}
+			}
+		}
+	}
+}
+
+// TestFilter shows that it lets pass what is there, and little else, where a Memory is full.
+func TestFilter(t *testing.T) {
+	const capacity, tries = 12 << 10, 100_000
+	m, clock := newMemory(t, WithCapacity(capacity))
+	for i := range capacity {
+		mustRevoke(t, m, OfToken(tokenID(i), start.Add(time.Hour)))
+	}
+	passed := func(from, n int) (passed int) {
+		for i := range n {
+			id := tokenID(from + i)
+			if m.filter.mayHave(m.keys.key(Token, &id).place) {
+				passed++
+			}
+		}
+		return passed
+	}
+	if n := passed(0, capacity); n != capacity {
+		t.Errorf("the filter hides %d entries", capacity-n)
+	}
+	n := passed(-tries, tries)
+	t.Logf("%.2f %% of the keys that are not there pass", 100*float64(n)/tries)
+	if n > tries/50 {
+		t.Error("too many")
+	}
+	clock.add(time.Hour)
+	for range m.shards {
+		m.sweepSome(clock.now().UnixMilli())
+	}
+	if n := passed(0, capacity); n != 0 {
+		t.Errorf("%d keys pass an empty filter", n)
+	}
+}
