@@ -1,0 +1,152 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/internal/redistest"
+)
+
+func TestMain(m *testing.M) {
+	redis.SetLogger(quiet{})
+	// The client of a Cluster waits 200 ms after it has reloaded the slots, also when it was closed meanwhile; goleak
+	// waits longer than that.
+	goleak.VerifyTestMain(m)
+}
+
+// quiet keeps what go-redis says about the servers that the tests kill out of their output.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
+func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// open returns a store whose marks lie in the past, so that sessions begun now are not refused.
+func open(t testing.TB, client redis.UniversalClient, opts ...Option) *Store {
+	t.Helper()
+	past := append([]Option{WithLogger(discard())}, opts...)
+	past = append(past, WithMissingMark(LogOut), WithClock(func() time.Time { return time.Now().Add(-time.Hour) }))
+	if _, err := New(t.Context(), client, past...); err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(t.Context(), client, append([]Option{WithLogger(discard())}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// user returns the identity of a token; tokens with the same name are the same token.
+func user(name string) blacklist.Identity {
+	return blacklist.Identity{
+		Verifier: "https://issuer.example", ID: "jti-" + name, Session: "sid-" + name, Subject: "sub-" + name,
+		SessionStart: time.Now().Add(-time.Minute),
+	}
+}
+
+func inAnHour() time.Time { return time.Now().Add(time.Hour) }
+
+func revoke(t testing.TB, s *Store, r blacklist.Revocation) (before bool) {
+	t.Helper()
+	before, err := s.Revoke(t.Context(), r)
+	if err != nil {
+		t.Fatalf("Revoke: %v", err)
+	}
+	return before
+}
+
+func isRevoked(t testing.TB, s *Store, id blacklist.Identity) bool {
+	t.Helper()
+	revoked, err := s.IsRevoked(t.Context(), id)
+	if err != nil {
+		t.Fatalf("IsRevoked: %v", err)
+	}
+	return revoked
+}
+
+const password = "a-password-that-no-error-may-tell"
+
+// mustFail checks an error of the store: it is blacklist.ErrUnavailable, and its text tells nothing that a client or a
+// log must not see.
+func mustFail(t testing.TB, err error) {
+	t.Helper()
+	if !errors.Is(err, blacklist.ErrUnavailable) {
+		t.Fatalf("error %v, want one that wraps blacklist.ErrUnavailable", err)
+	}
+	for _, secret := range []string{"127.0.0.1", "redis://", password, "jti-", "sub-", "sid-", "issuer.example", "{"} {
+		if strings.Contains(err.Error(), secret) || strings.Contains(fmt.Sprintf("%+v", err), secret) {
+			t.Errorf("the error's text tells %q: %v", secret, err)
+		}
+	}
+}
+
+// mustNotKnow checks that a look-up and a revocation fail, each in time.
+func mustNotKnow(t testing.TB, s *Store, id blacklist.Identity) {
+	t.Helper()
+	begun := time.Now()
+	revoked, err := s.IsRevoked(t.Context(), id)
+	if revoked || err == nil {
+		t.Fatalf("IsRevoked = %v, %v; want an error", revoked, err)
+	}
+	mustFail(t, err)
+	if took := time.Since(begun); took > s.cfg.lookupTimeout+slack {
+		t.Errorf("the look-up took %v, its deadline is %v", took, s.cfg.lookupTimeout)
+	}
+	begun = time.Now()
+	before, err := s.Revoke(t.Context(), blacklist.OfToken(id, inAnHour()))
+	if before || err == nil {
+		t.Fatalf("Revoke = %v, %v; want an error", before, err)
+	}
+	mustFail(t, err)
+	if took := time.Since(begun); took > s.cfg.writeTimeout+slack {
+		t.Errorf("the revocation took %v, its deadline is %v", took, s.cfg.writeTimeout)
+	}
+}
+
+// slack is what a busy machine may add to a deadline.
+const slack = 500 * time.Millisecond
+
+// works waits until the store answers again, without a restart of anything.
+func works(t testing.TB, s *Store) {
+	t.Helper()
+	redistest.Eventually(t, "the store works again", func() error {
+		_, err := s.IsRevoked(t.Context(), user("anybody"))
+		if err == nil {
+			_, err = s.Revoke(t.Context(), blacklist.OfToken(user("somebody"), inAnHour()))
+		}
+		if err == nil {
+			err = s.Ping(t.Context())
+		}
+		return err
+	})
+}
+
+// clock is a clock that tests move.
+type clock struct {
+	mu     sync.Mutex
+	offset time.Duration
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.offset)
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offset += d
+}

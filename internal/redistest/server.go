@@ -1,0 +1,263 @@
+// Package redistest starts real redis-server processes for tests: a single server, a master with replicas and
+// Sentinels, a Cluster of six nodes, and a proxy that delays and cuts connections. Everything listens on free ports of
+// 127.0.0.1, keeps its files in the test's temporary directory, and ends with the test.
+//
+// The binary is the redis-server on PATH, or what REDIS_SERVER names. Where there is none the test fails and says how to
+// get one: a blacklist that was not tried on Redis is not tested.
+package redistest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Timeout bounds every wait of this package.
+const Timeout = 45 * time.Second
+
+// Server is one redis-server process.
+type Server struct {
+	Port     int
+	Password string
+
+	t    testing.TB
+	dir  string
+	args []string
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process has ended
+}
+
+// Option changes how a server is started.
+type Option func(*Server)
+
+// WithPassword makes the server ask for a password.
+func WithPassword(password string) Option {
+	return func(s *Server) {
+		s.Password = password
+		s.args = append(s.args, "--requirepass", password, "--masterauth", password)
+	}
+}
+
+// WithAOF makes the server keep an append-only file.
+func WithAOF() Option { return WithArgs("--appendonly", "yes") }
+
+// WithArgs adds arguments of the command line, for example "--maxmemory", "10mb".
+func WithArgs(args ...string) Option {
+	return func(s *Server) { s.args = append(s.args, args...) }
+}
+
+// Start starts a server and waits until it answers.
+func Start(t testing.TB, opts ...Option) *Server {
+	t.Helper()
+	s := newServer(t, opts...)
+	s.launch()
+	return s
+}
+
+func newServer(t testing.TB, opts ...Option) *Server {
+	t.Helper()
+	s := &Server{t: t, Port: FreePort(t), dir: tempDir(t)}
+	for _, opt := range opts {
+		opt(s)
+	}
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// tempDir is t.TempDir, but tolerates a server that still writes a file while the directory goes.
+func tempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "redistest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func binary(t testing.TB) string {
+	t.Helper()
+	name := os.Getenv("REDIS_SERVER")
+	if name == "" {
+		name = "redis-server"
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("these tests need a redis-server (6.0 or later) on PATH, or its path in REDIS_SERVER: run `make test` or "+
+			"scripts/redis.sh, or install it (apt-get install redis-server, brew install redis): %v", err)
+	}
+	return path
+}
+
+// FreePort returns a port that nobody listens on, below those that the system gives to outgoing connections.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	for range 200 {
+		port := 20000 + rand.IntN(12000)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			_ = l.Close()
+			return port
+		}
+	}
+	t.Fatal("redistest: no free port")
+	return 0
+}
+
+// launch starts the process and waits until it answers. extra comes after the server's own arguments.
+func (s *Server) launch(extra ...string) {
+	s.t.Helper()
+	args := []string{
+		"--port", strconv.Itoa(s.Port), "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--daemonize", "no",
+		"--repl-diskless-sync-delay", "0", "--loglevel", "notice",
+	}
+	args = append(args, s.args...)
+	s.run(append(args, extra...))
+	s.WaitReady()
+}
+
+func (s *Server) run(args []string) {
+	s.t.Helper()
+	cmd := exec.Command(binary(s.t), args...)
+	cmd.Dir = s.dir
+	cmd.SysProcAttr = dieWithParent()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		s.t.Fatalf("redistest: %v", err)
+	}
+	done := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(done)
+	}()
+	s.mu.Lock()
+	s.cmd, s.done = cmd, done
+	s.mu.Unlock()
+}
+
+// Addr returns host:port.
+func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)) }
+
+// Options returns options of a client as redisstore wants it, with short timeouts.
+func (s *Server) Options() *redis.Options {
+	return &redis.Options{Addr: s.Addr(), Password: s.Password, ContextTimeoutEnabled: true, DialTimeout: time.Second}
+}
+
+// Client returns a client that is closed with the test.
+func (s *Server) Client(t testing.TB) *redis.Client {
+	t.Helper()
+	return Closed(t, redis.NewClient(s.Options()))
+}
+
+// Closed closes the client with the test and returns it.
+func Closed[C interface{ Close() error }](t testing.TB, c C) C {
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// Do runs one command and returns its reply; an error ends the test.
+func (s *Server) Do(args ...any) any {
+	s.t.Helper()
+	v, err := s.do(args...)
+	if err != nil {
+		s.t.Fatalf("redistest: %v: %v", args, err)
+	}
+	return v
+}
+
+func (s *Server) do(args ...any) (any, error) {
+	opts := s.Options()
+	opts.MaxRetries, opts.DialerRetries = -1, 1
+	c := redis.NewClient(opts)
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	return c.Do(ctx, args...).Result()
+}
+
+// WaitReady waits until the server answers and has loaded its data.
+func (s *Server) WaitReady() {
+	s.t.Helper()
+	Eventually(s.t, fmt.Sprintf("redis-server answers on port %d", s.Port), func() error {
+		_, err := s.do("PING")
+		return err
+	})
+}
+
+// Kill ends the process at once, as kill -9 and a crash do, and waits for its end.
+func (s *Server) Kill() {
+	s.mu.Lock()
+	cmd, done := s.cmd, s.done
+	s.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	_ = cmd.Process.Kill()
+	<-done
+}
+
+// Pause stops the process (SIGSTOP): the system still accepts connections for it, but nothing is answered.
+func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+
+// Resume lets a paused process go on.
+func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(sig syscall.Signal) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatalf("redistest: %v: %v", sig, err)
+	}
+}
+
+// Restart starts the server again after Kill, with the files that it left. extra is added to its command line.
+func (s *Server) Restart(extra ...string) {
+	s.t.Helper()
+	s.Kill()
+	s.launch(extra...)
+}
+
+// RestartEmpty starts the server again without any data.
+func (s *Server) RestartEmpty(extra ...string) {
+	s.t.Helper()
+	s.Kill()
+	for _, pattern := range []string{"*.rdb", "appendonlydir", "*.aof"} {
+		found, _ := filepath.Glob(filepath.Join(s.dir, pattern))
+		for _, f := range found {
+			_ = os.RemoveAll(f)
+		}
+	}
+	s.launch(extra...)
+}
+
+// Eventually calls f until it returns nil. It fails the test when that takes longer than [Timeout].
+func Eventually(t testing.TB, what string, f func() error) {
+	t.Helper()
+	deadline := time.Now().Add(Timeout)
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("redistest: waited in vain until %s: %v", what, err)
+		}
+		time.Sleep(pause)
+	}
+}
