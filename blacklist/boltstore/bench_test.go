@@ -1,0 +1,95 @@
+package boltstore
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/oapi-guard/oapi-guard/blacklist"
+)
+
+// filled returns a store with n entries, written in large transactions.
+func filled(b *testing.B, n int) *Store {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), "blacklist.db")
+	s := open(b, path)
+	until := time.Now().Add(time.Hour).UnixMilli()
+	for i := 0; i < n; {
+		if err := s.db.Update(func(tx *bbolt.Tx) error {
+			for end := min(n, i+50_000); i < end; i++ {
+				key, _ := blacklist.KeyOf(blacklist.Token, benchID(i))
+				if _, _, err := put(tx, &request{key: key, entry: entry{everything, until}}, 0); err != nil {
+					return err
+				}
+			}
+			return putCount(tx, uint64(i))
+		}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Logf("%d entries, %.0f bytes of the file for each", n, float64(info.Size())/float64(n))
+	return s
+}
+
+var later = time.Now().Add(time.Hour)
+
+func benchID(i int) blacklist.Identity {
+	return blacklist.Identity{Verifier: "own", ID: fmt.Sprint("token", i), Session: "s", Subject: "u", SessionStart: later}
+}
+
+func BenchmarkStore(b *testing.B) {
+	for _, n := range []int{1000, 1_000_000} {
+		s := filled(b, n)
+		unknown := make([]blacklist.Identity, 4096)
+		for i := range unknown {
+			unknown[i] = benchID(n + i)
+		}
+		b.Run(fmt.Sprintf("lookup/%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if is, err := s.IsRevoked(context.Background(), unknown[i%len(unknown)]); is || err != nil {
+					b.Fatal(is, err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("lookup-parallel/%d", n), func(b *testing.B) {
+			b.RunParallel(func(pb *testing.PB) {
+				for i := 0; pb.Next(); i++ {
+					if is, err := s.IsRevoked(context.Background(), unknown[i%len(unknown)]); is || err != nil {
+						b.Error(is, err)
+					}
+				}
+			})
+		})
+		var next atomic.Int64
+		next.Store(int64(n) + 10_000_000)
+		b.Run(fmt.Sprintf("revoke/%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := s.Revoke(context.Background(), blacklist.OfToken(benchID(int(next.Add(1))), later)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("revoke-64-callers/%d", n), func(b *testing.B) {
+			b.SetParallelism(32) // times GOMAXPROCS
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if _, err := s.Revoke(context.Background(), blacklist.OfToken(benchID(int(next.Add(1))), later)); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}
