@@ -17,6 +17,7 @@ run: ## build and serve the example (ADDR=127.0.0.1:8080)
 test: ## run all tests, with a real redis-server
 	@scripts/redis.sh
 	go test $(RACE) -shuffle=on -timeout 15m ./...
+	$(if $(RACE),go test -run Damaged ./blacklist/boltstore)
 
 .PHONY: check
 check: check-generate ## formatting, vet, linters, go.mod, generated code

@@ -34,7 +34,11 @@ func BenchmarkProtected(b *testing.B) {
 	}
 	defer list.Close()
 	secret := bytes.Repeat([]byte("k"), 32)
-	guarded, err := newHandler(secret, list, slog.New(slog.DiscardHandler), bcrypt.MinCost)
+	accounts, err := newAccounts(1, bcrypt.MinCost)
+	if err != nil {
+		b.Fatal(err)
+	}
+	guarded, err := newHandler(secret, accounts, list, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -26,24 +26,37 @@ import (
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
+// childEnv makes the test binary the program itself.
+const childEnv = "EXAMPLE_TEST_CHILD"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		main()
+		return
+	}
 	http.DefaultTransport.(*http.Transport).DisableKeepAlives = true
 	goleak.VerifyTestMain(m)
 }
 
 // app is the example behind a real server.
 type app struct {
-	url string
-	t   *testing.T
+	url      string
+	t        *testing.T
+	accounts *accounts
 }
 
 func newApp(t *testing.T, options ...security.VerifierOption) *app {
 	t.Helper()
-	list, err := blacklist.NewMemory()
+	quiet := slog.New(slog.DiscardHandler)
+	list, err := blacklist.NewMemory(blacklist.WithLogger(quiet))
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := newHandler(bytes.Repeat([]byte("k"), 32), list, slog.New(slog.DiscardHandler), bcrypt.MinCost, options...)
+	accounts, err := newAccounts(4, bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler, err := newHandler(bytes.Repeat([]byte("k"), 32), accounts, list, quiet, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +65,7 @@ func newApp(t *testing.T, options ...security.VerifierOption) *app {
 		server.Close()
 		_ = list.Close()
 	})
-	return &app{server.URL, t}
+	return &app{server.URL, t, accounts}
 }
 
 type answer struct {
@@ -323,7 +336,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { _, _ = io.Copy(io.Discard, out) }()
-	if got := (&app{url, t}).call("GET", "/greeting", "", ""); !strings.Contains(got.body, "Hello, stranger!") {
+	if got := (&app{url: url, t: t}).call("GET", "/greeting", "", ""); !strings.Contains(got.body, "Hello, stranger!") {
 		t.Errorf("greeting: %d %s", got.status, got.body)
 	}
 	stop()

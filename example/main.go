@@ -6,6 +6,8 @@
 //	ADDR        where to listen, 127.0.0.1:8080 by default
 //	JWT_SECRET  the signing secret, base64 of at least 32 bytes; without it, DATA_DIR/signing.key is used, made at first start
 //	DATA_DIR    where files are kept, .data by default
+//	BLACKLIST   where revocations are kept: memory:, bolt:PATH, or redis://[USER:PASSWORD@]HOST:PORT[/DB]; the default is
+//	            bolt:DATA_DIR/blacklist.db
 //
 // Its users and their passwords are public. It listens on loopback addresses only, unless told otherwise with a flag.
 package main
@@ -43,7 +45,7 @@ func main() {
 }
 
 // run serves until ctx ends, then lets the requests under way finish.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) (err error) {
 	flags := flag.NewFlagSet("example", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	anywhere := flags.Bool("demo-users-anywhere", false, "listen on an address that is not loopback, although everybody knows the demo passwords")
@@ -52,21 +54,26 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	logger := slog.New(slog.NewTextHandler(stderr, nil))
 
-	secret, err := loadSecret(getenv("JWT_SECRET"), filepath.Join(orDefault(getenv("DATA_DIR"), ".data"), "signing.key"))
+	dataDir := orDefault(getenv("DATA_DIR"), ".data")
+	secret, err := loadSecret(getenv("JWT_SECRET"), filepath.Join(dataDir, "signing.key"))
 	if err != nil {
 		return err
 	}
-	list, err := blacklist.NewMemory(blacklist.WithLogger(logger))
+	list, err := openBlacklist(ctx, getenv("BLACKLIST"), dataDir, logger)
 	if err != nil {
 		return err
 	}
-	defer list.Close()
+	defer func() { err = errors.Join(err, list.Close()) }()
 
 	listener, err := listen(orDefault(getenv("ADDR"), "127.0.0.1:8080"), *anywhere)
 	if err != nil {
 		return err
 	}
-	handler, err := newHandler(secret, list, logger, bcrypt.DefaultCost)
+	accounts, err := newAccounts(runtime.GOMAXPROCS(0), bcrypt.DefaultCost)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	handler, err := newHandler(secret, accounts, list, logger)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -79,7 +86,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
-	fmt.Fprintf(stdout, welcome, "http://"+listener.Addr().String())
+	fmt.Fprintf(stdout, welcome, "http://"+listener.Addr().String(), list.about)
 
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()
@@ -101,7 +108,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 const issuerName = "https://reference.example.com"
 
 // newHandler puts the API together: keys, verifier, issuer, validator, and the service behind the generated guards.
-func newHandler(secret []byte, list blacklist.Blacklist, logger *slog.Logger, bcryptCost int, options ...security.VerifierOption) (http.Handler, error) {
+func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, logger *slog.Logger, options ...security.VerifierOption) (http.Handler, error) {
 	key, err := security.NewHMACKey(security.HS256, secret)
 	if err != nil {
 		return nil, err
@@ -122,16 +129,26 @@ func newHandler(secret []byte, list blacklist.Blacklist, logger *slog.Logger, bc
 	if err != nil {
 		return nil, err
 	}
-	accounts, err := newAccounts(runtime.GOMAXPROCS(0), bcryptCost)
-	if err != nil {
-		return nil, err
-	}
 	api, err := gen.GuardedHandler(&service{accounts, gen.NewGuardedIssuer(issuer), validator}, validator)
 	if err != nil {
 		return nil, err
 	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /readyz", ready(validator))
 	// No operation of this API has a large body.
-	return http.MaxBytesHandler(api, 16<<10), nil
+	mux.Handle("/", http.MaxBytesHandler(api, 16<<10))
+	return mux, nil
+}
+
+// ready answers a readiness probe: 200 while requests with a token can be decided, else 503.
+func ready(validator *security.Validator) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := validator.Ready(r.Context()); err != nil {
+			validator.WriteResponseError(w, r, err)
+			return
+		}
+		_, _ = io.WriteString(w, "ready\n") // the prober may have gone
+	})
 }
 
 // logOwnErrors logs the text of errors that handlers of this service return. The package itself logs no such text, because
@@ -165,7 +182,7 @@ func orDefault(value, otherwise string) string {
 }
 
 const welcome = `Serving the reference API on %[1]s
-Users: alice/wonderland (USER), admin/rabbit-hole (ADMIN). Revocations are kept in memory: a restart forgets them.
+Users: alice/wonderland (USER), admin/rabbit-hole (ADMIN). Revocations are kept %[2]s.
 Try:
   curl -s %[1]s/greeting
   TOKEN=$(curl -s %[1]s/login -d '{"username":"alice","password":"wonderland"}' | sed 's/.*"access_token":"\([^"]*\).*/\1/')

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/internal/redistest"
+)
+
+func TestOpenBlacklist(t *testing.T) {
+	dir := t.TempDir()
+	quiet := slog.New(slog.DiscardHandler)
+	redis := redistest.Start(t, redistest.WithPassword("hunter2"))
+	for text, about := range map[string]string{
+		"":                                       filepath.Join(dir, "blacklist.db"),
+		"memory:":                                "memory",
+		"bolt:" + filepath.Join(dir, "other.db"): "other.db",
+		"redis://:hunter2@" + redis.Addr():       "Redis at " + redis.Addr(),
+	} {
+		s, err := openBlacklist(t.Context(), text, dir, quiet)
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		if !strings.Contains(s.about, about) || strings.Contains(s.about, "hunter2") {
+			t.Errorf("%q is said to be %q", text, s.about)
+		}
+		if _, err := s.IsRevoked(t.Context(), blacklist.Identity{Verifier: "v", ID: "1", SessionStart: time.Now().Add(time.Hour)}); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("%q: closing: %v", text, err)
+		}
+	}
+	for _, text := range []string{"nonsense", "sqlite:x", "bolt:", "redis://:hunter2@" + redis.Addr() + "/x?y=\x7f", "redis://:hunter2@127.0.0.1:1", "redis://:wrong-hunter2@" + redis.Addr()} {
+		if s, err := openBlacklist(t.Context(), text, dir, quiet); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v, %v", text, s, err)
+		}
+	}
+}
+
+// process is the program in a process of its own.
+type process struct {
+	*app
+	cmd *exec.Cmd
+}
+
+func startProcess(t *testing.T, env ...string) *process {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(append(os.Environ(), childEnv+"=1", "ADDR=127.0.0.1:0"), env...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{&app{t: t}, cmd}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	if _, err := fmt.Fscanf(out, "Serving the reference API on %s\n", &p.url); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	return p
+}
+
+// stop lets the process finish as an operator does.
+func (p *process) stop() {
+	p.t.Helper()
+	if err := errors.Join(p.cmd.Process.Signal(syscall.SIGTERM), p.cmd.Wait()); err != nil {
+		p.t.Error(err)
+	}
+}
+
+// TestTwoProcesses runs the program twice on one Redis: who logs out at one is logged out at the other with the next request.
+func TestTwoProcesses(t *testing.T) {
+	redis := redistest.Start(t)
+	env := []string{"BLACKLIST=redis://" + redis.Addr(), "DATA_DIR=" + t.TempDir()}
+	one := startProcess(t, env...)
+	// Redis' first mark refuses the sessions of its first second.
+	other := startProcess(t, env...)
+	p := loginUntilAccepted(t, one.app)
+	other.call("GET", "/protected", p.Access, "").want(t, 200, "")
+	one.call("POST", "/logout", p.Refresh, "").want(t, 204, "")
+	other.call("GET", "/protected", p.Access, "").want(t, 401, `error="invalid_token"`)
+	other.call("POST", "/refresh", p.Refresh, "").want(t, 401, `error="invalid_token"`)
+
+	redis.Kill()
+	if got := other.call("GET", "/protected", p.Access, ""); got.status != 503 || got.header.Get("Retry-After") == "" {
+		t.Errorf("without Redis: %d %s", got.status, got.body)
+	}
+	if got := other.call("GET", "/readyz", "", ""); got.status != 503 {
+		t.Errorf("ready without Redis: %d", got.status)
+	}
+	other.call("GET", "/greeting", "", "").want(t, 200, "") // needs no token and no blacklist
+	one.stop()
+	other.stop()
+}
+
+// loginUntilAccepted logs in until the session began after the blacklist's mark.
+func loginUntilAccepted(t *testing.T, a *app) pair {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		p := a.login("alice", "wonderland")
+		if a.call("GET", "/protected", p.Access, "").status == 200 {
+			return p
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no session is accepted")
+		}
+	}
+}
+
+// TestRestart is case 78: with the file, a refresh token that was used is known after a restart, and so is a log-out.
+func TestRestart(t *testing.T) {
+	env := "DATA_DIR=" + t.TempDir()
+	first := startProcess(t, env)
+	p := first.login("alice", "wonderland")
+	stays := first.login("alice", "wonderland")
+	next := first.call("POST", "/refresh", p.Refresh, "").pair(t)
+	out := first.login("admin", "rabbit-hole")
+	first.call("POST", "/logout", out.Refresh, "").want(t, 204, "")
+	if err := first.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = first.cmd.Wait() // it was killed
+
+	second := startProcess(t, env)
+	second.call("GET", "/readyz", "", "").want(t, 200, "")
+	second.call("GET", "/protected", stays.Access, "").want(t, 200, "")
+	second.call("GET", "/protected", out.Access, "").want(t, 401, `error="invalid_token"`)
+	second.call("GET", "/protected", next.Access, "").want(t, 200, "")
+	second.call("POST", "/refresh", p.Refresh, "").want(t, 401, `error="invalid_token"`)
+	second.call("GET", "/protected", next.Access, "").want(t, 401, `error="invalid_token"`) // the reuse ended the session
+	second.stop()
+}
+
+// TestRefreshRacesLogout is case 77: however refreshes and a log-out of the same session meet, nothing of it is accepted afterwards.
+func TestRefreshRacesLogout(t *testing.T) {
+	a := newApp(t)
+	for range 20 {
+		p := a.login("alice", "wonderland")
+		refreshed := make(chan answer)
+		go func() { refreshed <- a.call("POST", "/refresh", p.Refresh, "") }()
+		logout := a.call("POST", "/logout", p.Refresh, "")
+		next := <-refreshed
+		a.call("GET", "/protected", p.Access, "").want(t, 401, `error="invalid_token"`)
+		if next.status == 200 {
+			pair := next.pair(t)
+			a.call("GET", "/protected", pair.Access, "").want(t, 401, `error="invalid_token"`)
+			a.call("POST", "/refresh", pair.Refresh, "").want(t, 401, `error="invalid_token"`)
+		}
+		if logout.status != 204 && logout.status != 401 {
+			t.Errorf("log-out: %d %s", logout.status, logout.body)
+		}
+	}
+}
+
+// TestDisabledUser is case 82: whose account is gone gets no new tokens.
+func TestDisabledUser(t *testing.T) {
+	a := newApp(t)
+	p := a.login("alice", "wonderland")
+	a.accounts.mu.Lock()
+	delete(a.accounts.byName, "alice")
+	a.accounts.mu.Unlock()
+	a.call("POST", "/refresh", p.Refresh, "").want(t, 401, `error="invalid_token"`)
+	if got := a.call("POST", "/login", "", `{"username":"alice","password":"wonderland"}`); got.status != 401 {
+		t.Errorf("log-in: %d", got.status)
+	}
+}
+
+// TestColdStart is case 80: until the store has answered there is no service, and a store without its mark is no store.
+func TestColdStart(t *testing.T) {
+	env := map[string]string{"ADDR": "127.0.0.1:0", "DATA_DIR": t.TempDir(), "BLACKLIST": "redis://127.0.0.1:1"}
+	err := run(context.Background(), nil, func(name string) string { return env[name] }, io.Discard, io.Discard)
+	if !errors.Is(err, blacklist.ErrUnavailable) {
+		t.Errorf("starting without Redis: %v", err)
+	}
+}
