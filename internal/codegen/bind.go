@@ -28,13 +28,16 @@ func bind(operations []*operation, g *generated, spec *source, p *problems) []*o
 			routes[pattern] = target{o, r}
 		}
 	}
+	if len(p.list) > 0 {
+		return nil
+	}
 	var bound []*operation
 	owners := map[string]*operation{}
 	for _, registration := range g.registrations {
 		target, ok := routes[registration.pattern]
 		o := target.operation
 		if !ok {
-			p.add(place{source: spec}, "oapi-codegen registers %q, which is not an operation of the document, or registers it twice", registration.pattern)
+			p.add(place{source: spec}, "oapi-codegen registers %q, which is not a route of the document, or registers it twice", registration.pattern)
 			continue
 		}
 		delete(routes, registration.pattern)

@@ -12,9 +12,9 @@ import (
 // schemaRef is what a reference to a component schema begins with.
 const schemaRef = "#/components/schemas/"
 
-// ReservedClaims are the claims that the runtime reads and writes itself. A schema of private claims has no property of
+// reservedClaims are the claims that the runtime reads and writes itself. A schema of private claims has no property of
 // these names in any case: the runtime would neither issue nor read it.
-var ReservedClaims = []string{
+var reservedClaims = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "auth_time", "acr", "amr", "azp", "client_id",
 	"scope", "scp", "roles", "fresh", "csrf", "typ", "type", "cnf", "act", "may_act",
 }
@@ -37,7 +37,7 @@ func checkClaims(schemas openapi3.Schemas, spec *source, types []*tokenType, p *
 			p.add(t.claimsAt, "schema %q is not an object with properties, and claims are the members of an object", t.claims)
 		}
 		for _, name := range slices.Sorted(maps.Keys(properties)) {
-			if slices.ContainsFunc(ReservedClaims, func(reserved string) bool { return strings.EqualFold(reserved, name) }) {
+			if slices.ContainsFunc(reservedClaims, func(reserved string) bool { return strings.EqualFold(reserved, name) }) {
 				p.add(properties[name], "property %q of the claims %q: the name is reserved for the token itself; rename it", name, t.claims)
 			}
 		}

@@ -45,8 +45,9 @@ const (
 
 var configKeys = []string{keySpec, keyPackage, keyServer, keyOutput, keySchemes, keyOperations, keyOapiCodegen}
 
-// ReadConfig reads a configuration file. Its paths are relative to the folder of the file; those of the result are relative
-// to the working directory.
+// ReadConfig reads a configuration file. Its paths, that of an overlay included, are relative to the folder of the file;
+// those of the result are relative to the working directory. Only what oapi-codegen reads itself, the templates of one's
+// own, is passed on as it stands.
 func ReadConfig(path string, data []byte) (*Config, error) {
 	c := &Config{source: &source{path: path, data: data}}
 	top := place{source: c.source}
@@ -71,8 +72,11 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 			return ""
 		}
 		value, isText := e.value.(string)
-		if !isText || value == "" {
-			p.add(e.at, "%s has to be a string that is not empty, not %s", key, jsonType(e.value))
+		switch {
+		case !isText:
+			p.add(e.at, "%s has to be a string, not %s", key, jsonType(e.value))
+		case value == "":
+			p.add(e.at, "%s is empty; say what it is, or remove it", key)
 		}
 		return value
 	}
@@ -126,7 +130,7 @@ func readNamed(found entries, key string, known []string, p *problems) map[strin
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		at := e.at.at(name)
 		if _, ok := object[name].(map[string]any); !ok {
-			p.add(at, "has to be an object with %s, not %s", strings.Join(known, " or "), jsonType(object[name]))
+			p.add(at, "%s has to be an object with %s, not %s", name, strings.Join(known, " or "), jsonType(object[name]))
 			continue
 		}
 		named[name] = readEntries(object[name], true, at, known, p)

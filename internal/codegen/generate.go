@@ -9,8 +9,6 @@ package codegen
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 )
 
 // The files that are generated.
@@ -51,37 +49,24 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 	}
 	doc := newDocument(loaded, settings)
 
-	// oapi-codegen prunes the schemas that only x-guard refers to. Where there are such claims it runs once before, for the
-	// filters of its configuration and the pruning, and then again with the claims put back.
+	// First oapi-codegen takes out what its configuration excludes, so that only what is generated is read; and before it
+	// generates, because embedding the document changes it.
 	r := &reader{doc: loaded, spec: spec, config: c, ids: doc.ids, used: map[string]bool{}}
 	r.schemes = readSchemes(loaded, spec, c, &r.problems)
-	keepsClaims := slices.ContainsFunc(slices.Collect(maps.Values(r.schemes)), func(s *scheme) bool { return s.claims != "" })
-	var code string
-	if keepsClaims {
-		err = doc.filter()
-	} else {
-		code, err = doc.generate(settings)
-	}
-	if err != nil {
+	if err := doc.filter(); err != nil {
 		return nil, errors.Join(r.err(), fail(err))
 	}
-
 	operations := r.readOperations()
 	types := tokenTypes(r.schemes, r.used, &r.problems)
 	checkClaims(doc.schemas, spec, types, &r.problems)
+	outside := unguarded(loaded)
+	// The documents that oapi-codegen fails on are reported even where there is something else to put right.
+	code, err := doc.generateKeeping(types)
+	if err != nil {
+		return nil, errors.Join(r.err(), fail(err))
+	}
 	if err := r.err(); err != nil {
 		return nil, err
-	}
-	if keepsClaims {
-		var names []string
-		for _, t := range types {
-			if t.claims != "" {
-				names = append(names, t.claims)
-			}
-		}
-		if code, err = doc.generateKeeping(names); err != nil {
-			return nil, fail(err)
-		}
 	}
 	code = withHeader(code, libraryVersion)
 
@@ -90,12 +75,15 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 		return nil, fail(err)
 	}
 	operations = bind(operations, g, spec, &r.problems)
+	if err := r.err(); err != nil {
+		return nil, err
+	}
 	checkPatterns(operations, g, &r.problems)
 	resolveClaims(doc, types, g, &r.problems)
 	if err := r.err(); err != nil {
 		return nil, err
 	}
-	guard, err := render(settings.PackageName, operations, types, r, g, unguarded(loaded))
+	guard, err := render(settings.PackageName, operations, types, r, g, outside)
 	if err != nil {
 		return nil, err
 	}

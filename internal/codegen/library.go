@@ -90,13 +90,20 @@ func (d *document) filter() error {
 	return err
 }
 
-// generateKeeping runs oapi-codegen after filter, with the named schemas and what they refer to put back.
-func (d *document) generateKeeping(names []string) (string, error) {
+// generateKeeping runs oapi-codegen after filter. Only x-guard may refer to the claims of the token types, which filter does
+// not know of: they are put back, with what they refer to.
+func (d *document) generateKeeping(types []*tokenType) (string, error) {
+	var names []string
+	for _, t := range types {
+		if t.claims != "" {
+			names = append(names, t.claims)
+		}
+	}
 	kept, err := closure(d.schemas, names...)
 	if err != nil {
 		return "", err
 	}
-	if d.Components != nil && len(kept) > 0 {
+	if len(kept) > 0 {
 		if d.Components.Schemas == nil {
 			d.Components.Schemas = openapi3.Schemas{}
 		}
@@ -136,7 +143,7 @@ func eachOperation(doc *openapi3.T, f func(outside string, o *openapi3.Operation
 					continue
 				}
 				for _, item := range callback.Value.Map() {
-					each("callback "+name, item)
+					each("callback "+word(name), item)
 				}
 			}
 		}
@@ -145,7 +152,7 @@ func eachOperation(doc *openapi3.T, f func(outside string, o *openapi3.Operation
 		each("", item)
 	}
 	for name, item := range doc.Webhooks {
-		each("webhook "+name, item)
+		each("webhook "+word(name), item)
 	}
 }
 

@@ -81,6 +81,11 @@ func placeOf(name string, doc *document, spec *source) place {
 	if doc.Components == nil {
 		return top
 	}
+	for key, ref := range doc.Components.Schemas {
+		if ref != nil && ref.Value != nil && ref.Value.Extensions["x-go-name"] == name {
+			return top.at("components", "schemas", key)
+		}
+	}
 	for section, keys := range map[string][]string{
 		"schemas":       slices.Collect(maps.Keys(doc.Components.Schemas)),
 		"responses":     slices.Collect(maps.Keys(doc.Components.Responses)),

@@ -46,8 +46,6 @@ type rules struct {
 	allow, deny []string
 }
 
-func (r rules) none() bool { return !r.fresh && r.maxAge == 0 && r.allow == nil && r.deny == nil }
-
 // reader reads the operations of a document.
 type reader struct {
 	doc     *openapi3.T
@@ -68,6 +66,7 @@ func (r *reader) readOperations() []*operation {
 	top := place{source: r.spec}
 	value, present := r.doc.Extensions[guardKey]
 	r.defaults = readEntries(value, present, top.at(guardKey), operationKeys, &r.problems)
+	checkSpelling(r.doc.Extensions, top, []string{guardKey}, &r.problems)
 	readRules(r.defaults, &r.problems)
 
 	var operations []*operation
@@ -81,9 +80,7 @@ func (r *reader) readOperations() []*operation {
 			continue
 		}
 		at := top.at("paths", path)
-		if _, ok := item.Extensions[guardKey]; ok {
-			r.add(at.at(guardKey), "%s means nothing on a path; put it on its operations, or on the document", guardKey)
-		}
+		checkSpelling(item.Extensions, at, nil, &r.problems)
 		methods := item.Operations()
 		for _, method := range slices.Sorted(maps.Keys(methods)) {
 			source := methods[method]
@@ -120,6 +117,7 @@ func (r *reader) readOperation(where route, source *openapi3.Operation, at place
 		o.id = where.String()
 	}
 	value, present := source.Extensions[guardKey]
+	checkSpelling(source.Extensions, at, []string{guardKey}, &r.problems)
 	own := readEntries(value, present, at.at(guardKey), operationKeys, &r.problems)
 	for _, name := range slices.Compact([]string{o.id, where.String()}) {
 		own = r.config.operations[name].over(own)
@@ -222,6 +220,9 @@ func (r *reader) readRequirement(list openapi3.SecurityRequirements, at place, o
 		at := at.item(i)
 		switch names := slices.Sorted(maps.Keys(alternative)); len(names) {
 		case 0:
+			if alternative == nil {
+				r.add(at, "security of %s has an element without a scheme; name one, or say {} if anonymous callers are welcome", owner)
+			}
 			read.alternatives = append(read.alternatives, nil)
 		case 1:
 			s := r.readAlternative(names[0], alternative[names[0]], at.at(names[0]), owner)

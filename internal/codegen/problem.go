@@ -36,6 +36,9 @@ func (p *problems) add(at place, format string, args ...any) {
 	p.list = append(p.list, unplaced{at, fmt.Sprintf(format, args...)})
 }
 
+// maxProblems is how many problems are reported: a scheme that is not supported may be used hundreds of times.
+const maxProblems = 30
+
 // err returns the problems in the order of the files and lines, each once, or nil.
 func (p *problems) err() error {
 	var found []Problem
@@ -46,7 +49,12 @@ func (p *problems) err() error {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Text, b.Text))
 	})
 	var errs []error
-	for _, problem := range slices.Compact(found) {
+	found = slices.Compact(found)
+	for i, problem := range found {
+		if i == maxProblems {
+			errs = append(errs, fmt.Errorf("and %d more", len(found)-maxProblems))
+			break
+		}
 		errs = append(errs, problem)
 	}
 	return errors.Join(errs...)

@@ -28,8 +28,8 @@ type view struct {
 	Operations    []operationView
 	Routes        []routeView
 	Registrations []registrationView
-	// Outside are the webhooks and callbacks.
-	Outside []string
+	// OperationsDoc is the doc of GuardedOperations.
+	OperationsDoc string
 	// Aliases says whether an operation has more than one path.
 	Aliases bool
 	// Access and Refresh are the token types of a pair; nil where the document lacks one.
@@ -78,7 +78,7 @@ func (o operationView) Argument() string {
 // routeView is a line of the table for audits.
 type routeView struct {
 	Go string
-	// Method and Path are set for an alias only.
+	// Path is set for an alias only.
 	Path string
 }
 
@@ -90,9 +90,6 @@ type registrationView struct {
 // render returns guard.gen.go.
 func render(pkg string, operations []*operation, types []*tokenType, r *reader, g *generated, outside []string) (string, error) {
 	v := view{Package: pkg}
-	for _, name := range outside {
-		v.Outside = append(v.Outside, word(name))
-	}
 	tokens := map[string]*tokenView{}
 	for _, t := range types {
 		var schemes []string
@@ -145,6 +142,8 @@ func render(pkg string, operations []*operation, types []*tokenType, r *reader, 
 		}
 	}
 
+	v.OperationsDoc = operationsDoc(v.Aliases, outside)
+
 	var b bytes.Buffer
 	if err := templates.ExecuteTemplate(&b, "guard.tmpl", v); err != nil {
 		return "", err
@@ -154,6 +153,17 @@ func render(pkg string, operations []*operation, types []*tokenType, r *reader, 
 		return "", fmt.Errorf("the generated code does not parse: %w", err)
 	}
 	return string(code), nil
+}
+
+func operationsDoc(aliases bool, outside []string) string {
+	doc := "GuardedOperations returns what the document says of each operation's security, in document order: for audits and for tests of coverage."
+	if aliases {
+		doc += " An operation that several paths share stands there once for each of them."
+	}
+	if len(outside) == 0 {
+		return doc + " Webhooks and callbacks are not among them, because this API sends those requests."
+	}
+	return doc + " Not among them, because this API sends those requests: " + strings.Join(outside, ", ") + "."
 }
 
 func article(name string) string {
@@ -266,7 +276,7 @@ func roleText(roles []string) string {
 }
 
 // lineWidth is where lists of names are broken.
-const lineWidth = 110
+const lineWidth = 118
 
 // names returns the names of struct fields, broken into lines.
 func names(operations []operationView) string {
@@ -294,7 +304,7 @@ func commented(text string) string {
 	for _, w := range strings.Fields(text) {
 		if width += len(w) + 1; width > lineWidth {
 			b.WriteString("\n//")
-			width = len(w)
+			width = len(w) + 1
 		}
 		b.WriteString(" " + w)
 	}

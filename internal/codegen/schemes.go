@@ -72,6 +72,7 @@ func listed(schemes map[string]*scheme) string {
 func readScheme(name string, ref *openapi3.SecuritySchemeRef, at place, fromConfig entries, p *problems) *scheme {
 	s := &scheme{name: name, at: at, token: "access"}
 	value, present := ref.Value.Extensions[guardKey]
+	checkSpelling(ref.Value.Extensions, at, []string{guardKey}, p)
 	guard := fromConfig.over(readEntries(value, present, at.at(guardKey), schemeKeys, p))
 
 	s.unsupported = unsupportedKind(ref.Value)

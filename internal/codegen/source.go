@@ -17,7 +17,7 @@ type source struct {
 	path string
 	// overlay is the OpenAPI Overlay that changed the document after it was read, or "".
 	overlay string
-	// data is the content where it is already at hand.
+	// data is the content where it is already at hand: that of the configuration, empty where there is none.
 	data []byte
 
 	files map[string]*yaml.Node
@@ -39,21 +39,29 @@ func (p place) at(keys ...string) place {
 	return p
 }
 
+// key returns the last key of the way here.
+func (p place) key() string {
+	return pointerUnescape.Replace(p.pointer[strings.LastIndex(p.pointer, "/")+1:])
+}
+
 // item returns the place of an element of the list here.
 func (p place) item(i int) place { return p.at(strconv.Itoa(i)) }
 
 // problem gives the text the file and the line of the place. Where an overlay changed the document, the original has the
 // line only of what was there before.
 func (p place) problem(text string) Problem {
-	file, line, exact := p.source.find(p.pointer)
-	if p.source.overlay != "" && p.pointer != "" {
+	s := p.source
+	file, line, exact := s.find(p.pointer)
+	if s.overlay != "" && p.pointer != "" {
 		if !exact {
-			return Problem{File: p.source.path, Text: text + " (at #" + p.pointer + ", added by the overlay " + p.source.overlay + ")"}
+			return Problem{File: s.path, Text: text + " (at #" + p.pointer + ", added by the overlay " + s.overlay + ")"}
 		}
-		text += " (at #" + p.pointer + " of the document under the overlay " + p.source.overlay + ")"
+		text += " (at #" + p.pointer + " of the document under the overlay " + s.overlay + ")"
 	}
 	if p.pointer == "" {
 		line = 0
+	} else if line == 0 && s.data == nil {
+		text += " (at #" + p.pointer + ")"
 	}
 	return Problem{File: file, Line: line, Text: text}
 }

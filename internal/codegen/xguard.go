@@ -40,6 +40,22 @@ func readEntries(value any, present bool, at place, known []string, p *problems)
 	return found
 }
 
+// checkSpelling reports security and x-guard where nothing reads them: misspelt, or, without them in the list, misplaced. An
+// operation must not be public because of that.
+func checkSpelling(extensions map[string]any, at place, read []string, p *problems) {
+	for _, key := range slices.Sorted(maps.Keys(extensions)) {
+		for _, name := range []string{"security", guardKey} {
+			switch {
+			case !strings.EqualFold(key, name) || slices.Contains(read, key):
+			case key == name:
+				p.add(at.at(key), "%s means nothing here; put it on the operations, or on the document", key)
+			default:
+				p.add(at.at(key), "unknown key %q; say %s", key, name)
+			}
+		}
+	}
+}
+
 // over returns the entries with those of e in front: a key replaces the same key, whatever is in it.
 func (e entries) over(base entries) entries {
 	merged := maps.Clone(base)
@@ -53,7 +69,7 @@ func (e entries) over(base entries) entries {
 // object returns the value as an object whose keys are among the known ones.
 func (e entry) object(known []string, p *problems) entries {
 	if _, ok := e.value.(map[string]any); !ok {
-		p.add(e.at, "has to be an object with %s, not %s", strings.Join(known, " or "), jsonType(e.value))
+		p.add(e.at, "%s has to be an object with %s, not %s", e.at.key(), strings.Join(known, " or "), jsonType(e.value))
 		return nil
 	}
 	return readEntries(e.value, true, e.at, known, p)
@@ -63,22 +79,22 @@ func (e entry) object(known []string, p *problems) entries {
 func (e entry) texts(p *problems) []string {
 	list, ok := e.value.([]any)
 	if !ok {
-		p.add(e.at, "has to be a list of strings, not %s", jsonType(e.value))
+		p.add(e.at, "%s has to be a list of strings, not %s", e.at.key(), jsonType(e.value))
 		return nil
 	}
 	if len(list) == 0 {
-		p.add(e.at, "an empty list lets nobody in, or everybody: name the roles, or remove the key")
+		p.add(e.at, "%s is empty, which would let in everybody or nobody; name roles, or remove it", e.at.key())
 	}
 	var texts []string
 	for i, item := range list {
 		text, ok := item.(string)
 		switch {
 		case !ok:
-			p.add(e.at.item(i), "has to be a string, not %s", jsonType(item))
+			p.add(e.at.item(i), "%s has to be a list of strings, and this is %s", e.at.key(), jsonType(item))
 		case text == "":
-			p.add(e.at.item(i), "an empty string names nothing; remove it")
+			p.add(e.at.item(i), "%s has an empty string, which names nothing; remove it", e.at.key())
 		case slices.Contains(texts, text):
-			p.add(e.at.item(i), "%s stands here twice; remove one", strconv.Quote(text))
+			p.add(e.at.item(i), "%s has %s twice; remove one", e.at.key(), strconv.Quote(text))
 		default:
 			texts = append(texts, text)
 		}
@@ -99,6 +115,8 @@ func jsonType(value any) string {
 		return "a list"
 	case map[string]any:
 		return "an object"
+	case map[any]any:
+		return "an object with keys that are not strings"
 	default:
 		return "a number"
 	}

@@ -1,0 +1,94 @@
+package oapiguard
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/oapi-guard/oapi-guard/gen"
+	"github.com/oapi-guard/oapi-guard/security"
+)
+
+// TestGuardedOperations reads api.yaml without the generator and compares what it says of each operation's security with
+// what the generated code does: the reference API has no alternatives but the anonymous one, and no rules of the document.
+func TestGuardedOperations(t *testing.T) {
+	data, err := os.ReadFile("api.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document struct {
+		Security []map[string][]string
+		Paths    map[string]map[string]struct {
+			OperationID string `yaml:"operationId"`
+			Security    *[]map[string][]string
+			Guard       struct {
+				Fresh bool
+				Roles struct{ Allow, Deny []string }
+			} `yaml:"x-guard"`
+		}
+		Components struct {
+			SecuritySchemes map[string]struct {
+				Guard struct{ Token string } `yaml:"x-guard"`
+			} `yaml:"securitySchemes"`
+		}
+	}
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for path, methods := range document.Paths {
+		for method, o := range methods {
+			requirement := document.Security
+			if o.Security != nil {
+				requirement = *o.Security
+			}
+			var alternatives []string
+			for _, alternative := range requirement {
+				for _, name := range slices.Sorted(maps.Keys(alternative)) {
+					token := document.Components.SecuritySchemes[name].Guard.Token
+					if token == "" {
+						token = "access"
+					}
+					alternatives = append(alternatives, name+"="+token)
+				}
+				if len(alternative) == 0 {
+					alternatives = append(alternatives, "anonymous")
+				}
+			}
+			want = append(want, line(o.OperationID, strings.ToUpper(method), path, alternatives, o.Guard.Fresh, o.Guard.Roles.Allow, o.Guard.Roles.Deny))
+		}
+	}
+	var got []string
+	for _, o := range gen.GuardedOperations() {
+		var alternatives []string
+		for _, alternative := range o.Requirement {
+			alternatives = append(alternatives, schemes(alternative))
+		}
+		got = append(got, line(o.ID, o.Method, o.Path, alternatives, o.Rules.Fresh, o.Rules.AllowRoles, o.Rules.DenyRoles))
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if len(want) == 0 || !slices.Equal(want, got) {
+		t.Errorf("api.yaml says\n%s\nthe generated code\n%s", strings.Join(want, "\n"), strings.Join(got, "\n"))
+	}
+}
+
+func schemes(alternative security.Alternative) string {
+	if len(alternative) == 0 {
+		return "anonymous"
+	}
+	var names []string
+	for _, s := range alternative {
+		names = append(names, s.Name+"="+s.Token.Name())
+	}
+	return strings.Join(names, "+")
+}
+
+func line(id, method, path string, alternatives []string, fresh bool, allow, deny []string) string {
+	return fmt.Sprintf("%s %s %s %q fresh=%v allow=%q deny=%q", id, method, path, alternatives, fresh, allow, deny)
+}

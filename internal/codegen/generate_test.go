@@ -1,0 +1,296 @@
+package codegen
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/oapi-codegen/oapi-codegen/v2/pkg/codegen"
+)
+
+// TestReservedClaims checks that the generator reserves the claims that the runtime does. It reads the list of package
+// security, which it may not import.
+func TestReservedClaims(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "../../security/claims.go", nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || spec.Names[0].Name != "reserved" {
+			return true
+		}
+		for _, e := range spec.Values[0].(*ast.CompositeLit).Elts {
+			name, err := strconv.Unquote(e.(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, name)
+		}
+		return false
+	})
+	slices.Sort(found)
+	ours := slices.Sorted(slices.Values(reservedClaims))
+	if len(found) == 0 || !slices.Equal(found, ours) {
+		t.Errorf("package security reserves %q, this one %q", found, ours)
+	}
+}
+
+// TestFailClosed changes api.gen.go in ways that oapi-codegen does not, or not yet, and checks that each is refused: a route
+// that is not understood would be a route without a guard.
+func TestFailClosed(t *testing.T) {
+	result, err := generateCase(t, "access-refresh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := string(result.Files[APIFile])
+	line := `	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/me", wrapper.GetMe)` + "\n"
+	for _, tt := range []struct{ name, old, new, want string }{
+		{"nothing changed", "", "", ""},
+		{"a route too many", line, line + strings.Replace(line, "/me", "/you", 1), `registers "GET /you"`},
+		{"a route twice", line, line + line, `registers "GET /me"`},
+		{"a route of another method", line, strings.Replace(line, "MethodGet", "MethodPut", 1), `registers "PUT /me"`},
+		{"a route missing", line, "", "registers no handler for GET /me"},
+		{"the handler of another operation", line, strings.Replace(line, "wrapper.GetMe", "wrapper.Login", 1), "same Go name Login"},
+		{"a handler that is not strict", line, strings.Replace(line, "wrapper.GetMe", "wrapper.Other", 1), "no method Other"},
+		{"a handler in a function", line, strings.Replace(line, "wrapper.GetMe", "func(w http.ResponseWriter, r *http.Request) { wrapper.GetMe(w, r) }", 1), "does not understand"},
+		{"a pattern in a variable", line, strings.Replace(line, `"/me"`, "path", 1), "does not understand"},
+		{"a pattern by Sprintf", line, strings.Replace(line, `http.MethodGet+" "+options.BaseURL+"/me"`, `fmt.Sprintf("GET /me")`, 1), "does not understand"},
+		{"another router", line, strings.Replace(line, "m.", "other.", 1), "does not understand"},
+		{"Handle", line, strings.Replace(line, "HandleFunc", "Handle", 1), "does not understand"},
+		{"a route in a loop is still read", line, "for range 1 {\n" + line + "}\n", ""},
+		{"no strict interface", "type StrictServerInterface interface", "type Strict interface", "no StrictServerInterface"},
+		{"no registrations", "func HandlerWithOptions(", "func Handlers(", "no HandlerWithOptions"},
+		{"an embedded interface", "type StrictServerInterface interface {", "type StrictServerInterface interface {\n\tio.Closer", "not a method"},
+		{"other parameters", "Login(ctx context.Context, request LoginRequestObject) (LoginResponseObject, error)\n", "Login(ctx context.Context) (LoginResponseObject, error)\n", "parameters or results"},
+		{"a method that is registered nowhere", "type StrictServerInterface interface {", "type StrictServerInterface interface {\n\tMore(ctx context.Context, request LoginRequestObject) (LoginResponseObject, error)", "method More"},
+		{"not Go", "package api", "package", "does not parse"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if !strings.Contains(code, tt.old) {
+				t.Fatalf("%s has no %q", APIFile, tt.old)
+			}
+			err := bindCase(t, "access-refresh", strings.Replace(code, tt.old, tt.new, 1))
+			switch {
+			case tt.want == "":
+				if err != nil {
+					t.Error(err)
+				}
+			case err == nil || !strings.Contains(err.Error(), tt.want):
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// bindCase reads a case's document and binds its operations to other generated code.
+func bindCase(t *testing.T, name, code string) error {
+	t.Helper()
+	config, err := readCase(t, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, err := config.settings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := load(config.Spec, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := &source{path: config.Spec}
+	doc := newDocument(loaded, settings)
+	r := &reader{doc: loaded, spec: spec, config: config, ids: doc.ids, used: map[string]bool{}}
+	r.schemes = readSchemes(loaded, spec, config, &r.problems)
+	operations := r.readOperations()
+	g, err := parseGenerated(code)
+	if err != nil {
+		return err
+	}
+	bind(operations, g, spec, &r.problems)
+	return r.err()
+}
+
+// TestTwoRuns checks that filtering first and generating then gives what oapi-codegen gives at once: on its output for the
+// documents of testdata see TestOapiCodegenOutput, these are larger ones.
+func TestTwoRuns(t *testing.T) {
+	for _, path := range specs(t) {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			config := &Config{Spec: path, Package: "api"}
+			settings, err := config.settings()
+			if err != nil {
+				t.Fatal(err)
+			}
+			libraryLock.Lock()
+			defer libraryLock.Unlock()
+			once, err := load(path, settings)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, wantErr := codegen.Generate(once, settings)
+			again, err := load(path, settings)
+			if err != nil {
+				t.Fatal(err)
+			}
+			doc := newDocument(again, settings)
+			if err := doc.filter(); err != nil {
+				t.Fatal(err)
+			}
+			got, err := doc.generateKeeping(nil)
+			if wantErr != nil {
+				if err == nil || err.Error() != wantErr.Error() {
+					t.Errorf("error %v, want %v", err, wantErr)
+				}
+				return
+			}
+			if err != nil || got != want {
+				t.Errorf("%v\n%s", err, difference(want, got))
+			}
+		})
+	}
+}
+
+// specs returns the paths of real documents. They are not part of the repository.
+func specs(t *testing.T) []string {
+	t.Helper()
+	dir := os.Getenv("OAPI_GUARD_SPECS")
+	if dir == "" {
+		dir = "../../../shared/specs"
+	}
+	var paths []string
+	for _, name := range []string{"asana.yaml", "hydra.json", "realworld.yml", "train-travel.yaml"} {
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); err != nil {
+			t.Skipf("no real documents: %v; OAPI_GUARD_SPECS names their folder", err)
+		}
+		paths = append(paths, path)
+	}
+	return paths
+}
+
+// TestSpecs generates from real documents, whole or without the operations of a kind that is not supported yet.
+func TestSpecs(t *testing.T) {
+	exclude := func(ids ...string) codegen.Configuration {
+		return codegen.Configuration{OutputOptions: codegen.OutputOptions{ExcludeOperationIDs: ids}}
+	}
+	for _, tt := range []struct {
+		name    string
+		library codegen.Configuration
+		// errors are parts of what the error says; without them the code has to compile.
+		errors []string
+	}{
+		{"asana.yaml", codegen.Configuration{}, []string{"asana.yaml: oapi-codegen: ", "Schema AttachmentResponse"}},
+		{"hydra.json", codegen.Configuration{}, []string{
+			`hydra.json:4113: security of operation revokeOAuth2Token: security scheme "basic" (http basic) is not supported yet`,
+			`hydra.json:4248: security of operation getOidcUserInfo: security scheme "oauth2" (oauth2) is not supported yet`,
+		}},
+		{"hydra.json", exclude("revokeOAuth2Token", "oauth2TokenExchange", "getOidcUserInfo"), nil},
+		{"realworld.yml", codegen.Configuration{}, []string{`realworld.yml:68: security of operation GetCurrentUser: security scheme "Token" (apiKey in header) is not supported yet`}},
+		{"realworld.yml", codegen.Configuration{OutputOptions: codegen.OutputOptions{IncludeTags: []string{"Tags"}}}, nil},
+		{"train-travel.yaml", codegen.Configuration{}, []string{`train-travel.yaml:45: security of the document: security scheme "OAuth2" (oauth2) is not supported yet`}},
+	} {
+		name := tt.name
+		if tt.errors == nil {
+			name += " in part"
+		}
+		t.Run(name, func(t *testing.T) {
+			paths := specs(t)
+			i := slices.IndexFunc(paths, func(path string) bool { return filepath.Base(path) == tt.name })
+			result, err := Generate(&Config{Spec: paths[i], Package: "api", oapiCodegen: tt.library}, testVersion)
+			for _, want := range tt.errors {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("error %v, want one with %q", err, want)
+				}
+			}
+			if tt.errors != nil {
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			files := map[string]string{}
+			for name, content := range result.Files {
+				files["testdata/zz_spec/"+name] = string(content)
+			}
+			if out, err := goTool(t, files, "build", "./testdata/zz_spec"); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// TestConcurrent generates from several documents at once: oapi-codegen alone cannot.
+func TestConcurrent(t *testing.T) {
+	var group sync.WaitGroup
+	for _, name := range []string{"config", "access-refresh", "config", "rules"} {
+		group.Go(func() {
+			result, err := generateCase(t, name)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			want, err := os.ReadFile(filepath.Join("testdata", name, APIFile))
+			if err != nil || string(result.Files[APIFile]) != string(want) {
+				t.Errorf("%s differs (%v)", name, err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// TestAbsolutePath checks that a document is the same by whatever path it is named.
+func TestAbsolutePath(t *testing.T) {
+	path, err := filepath.Abs("testdata/claims-in-use/spec.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &Config{Spec: path, Package: "api"}
+	config.oapiCodegen.Generate.EmbeddedSpec = true
+	config.oapiCodegen.Generate.Models = true
+	absolute, err := Generate(config, testVersion)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Spec = "testdata/claims-in-use/spec.yaml"
+	relative, err := Generate(config, testVersion)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range relative.Files {
+		if string(relative.Files[name]) != string(absolute.Files[name]) {
+			t.Errorf("%s differs", name)
+		}
+	}
+}
+
+// FuzzReadConfig checks that no configuration makes the reader panic, and that its errors name the file.
+func FuzzReadConfig(f *testing.F) {
+	seeds, err := filepath.Glob("testdata/*/oapi-guard.yaml")
+	if err != nil || len(seeds) < 15 {
+		f.Fatalf("%d seeds, %v", len(seeds), err)
+	}
+	for _, path := range seeds {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		config, err := ReadConfig("dir/oapi-guard.yaml", data)
+		if err == nil {
+			_, err = config.settings()
+		}
+		if err != nil && !strings.HasPrefix(err.Error(), "dir/oapi-guard.yaml:") {
+			t.Errorf("%q: %v", data, err)
+		}
+	})
+}
