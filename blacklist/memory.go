@@ -49,7 +49,7 @@ var (
 
 const (
 	// entriesPerShard is about how many entries a shard of a full Memory holds. To move a whole shard, which is the
-	// longest that any call takes, is then a matter of some 50 microseconds.
+	// longest that any call takes, is then a matter of a fraction of a millisecond.
 	entriesPerShard = 2500
 	maxShards       = 1 << 16
 
