@@ -93,7 +93,7 @@ func (s *slot) covers(now, start int64) bool { return s.until.Load() > now && s.
 // win over an entry in force; an expired one counts for nothing.
 func (s *slot) merge(e entry, now int64) (before bool) {
 	until, cutOff := s.until.Load(), s.cutOff.Load()
-	if true {
+	if until > now {
 		before = cutOff >= e.cutOff
 		e.until, e.cutOff = max(until, e.until), max(cutOff, e.cutOff)
 	}

@@ -100,6 +100,20 @@ func TestTwoProcesses(t *testing.T) {
 	other.call("GET", "/protected", p.Access, "").want(t, 401, `error="invalid_token"`)
 	other.call("POST", "/refresh", p.Refresh, "").want(t, 401, `error="invalid_token"`)
 
+	// While Redis does not answer nobody knows; when it does again, everybody does, without a restart.
+	stays := loginUntilAccepted(t, other.app)
+	redis.Pause()
+	if got := one.call("GET", "/protected", stays.Access, ""); got.status != 503 || got.header.Get("Retry-After") == "" {
+		t.Errorf("while Redis is paused: %d %s", got.status, got.body)
+	}
+	redis.Resume()
+	for deadline := time.Now().Add(20 * time.Second); one.call("GET", "/protected", stays.Access, "").status != 200; {
+		if time.Now().After(deadline) {
+			t.Fatal("the service does not come back with Redis")
+		}
+	}
+	one.call("GET", "/protected", p.Access, "").want(t, 401, `error="invalid_token"`)
+
 	redis.Kill()
 	if got := other.call("GET", "/protected", p.Access, ""); got.status != 503 || got.header.Get("Retry-After") == "" {
 		t.Errorf("without Redis: %d %s", got.status, got.body)
