@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -62,7 +63,7 @@ func (v *Validator) answer(ctx context.Context, o *Operation, failure error) Ans
 	if v == nil {
 		return answer
 	}
-	if challenges := v.challenges(o, e); challenges != nil {
+	if challenges := v.challenges(o, e, failure); challenges != nil {
 		header["Www-Authenticate"] = challenges
 	}
 	if e.status >= http.StatusInternalServerError {
@@ -101,8 +102,8 @@ func sentinelOf(err error) *Error {
 }
 
 // challenges returns the values of WWW-Authenticate for an error at the operation, which may be nil (RFC 6750, section 3;
-// RFC 9470, section 3). The error code stands only where a credential failed.
-func (v *Validator) challenges(o *Operation, e *Error) []string {
+// RFC 9470, section 3). The error code stands only where a credential failed, and scopes only where one of them is missing.
+func (v *Validator) challenges(o *Operation, e *Error, failure error) []string {
 	if e.status != http.StatusUnauthorized && e.code == "" {
 		return nil
 	}
@@ -112,6 +113,10 @@ func (v *Validator) challenges(o *Operation, e *Error) []string {
 	}
 	if e == ErrFreshTokenRequired && o != nil && o.Rules.MaxAge > 0 {
 		challenge += `, max_age="` + strconv.FormatInt(int64(o.Rules.MaxAge/time.Second), 10) + `"`
+	}
+	var r *refusal
+	if errors.As(failure, &r) && len(r.scopes) > 0 {
+		challenge += `, scope="` + strings.Join(r.scopes, " ") + `"`
 	}
 	return []string{challenge}
 }

@@ -68,6 +68,8 @@ type refusal struct {
 	sentinel *Error
 	reason   string
 	cause    error
+	// scopes are those that the operation asks for, where one is missing.
+	scopes []string
 }
 
 func (r *refusal) Error() string { return r.sentinel.Error() + " (" + r.reason + ")" }

@@ -201,6 +201,11 @@ func (g *guard) validate(ctx context.Context, r Request, a *alternative, text st
 	if err := g.operation.Rules.check(base.claims, instantOf(a.verifier.now()), a.verifier.leeway); err != nil {
 		return nil, err
 	}
+	for _, scope := range a.scheme.Scopes {
+		if !slices.Contains(base.claims.scopes, scope) {
+			return nil, &refusal{sentinel: ErrAccessDenied, reason: "a scope is missing", scopes: a.scheme.Scopes}
+		}
+	}
 	return token, nil
 }
 

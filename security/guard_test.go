@@ -27,6 +27,7 @@ func TestGuardAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	scoped := must(f.issuer.Access(t.Context(), "alice", nil, WithScopes("write", "read")))(t).Text()
 	ahead := compactHS256(goodHeader, payloadWith("auth_time", "1700003600"))
 	noAuthTime := compactHS256(goodHeader, payloadWith())
 
@@ -79,6 +80,13 @@ func TestGuardAnswers(t *testing.T) {
 			challenge + `, error="insufficient_user_authentication", error_description="A more recent authentication is required.", max_age="3599"`, true},
 		{"authenticated in the future", required, Rules{MaxAge: time.Hour}, []string{bearer(ahead)}, 401, withError("insufficient_user_authentication"), false},
 		{"no authentication time", required, Rules{MaxAge: 100 * 365 * 24 * time.Hour}, []string{bearer(noAuthTime)}, 401, withError("insufficient_user_authentication"), false},
+		{"scopes", Requirement{{accessScheme.With("read", "write")}}, Rules{}, []string{bearer(scoped)}, 200, "", true},
+		{"a scope is missing", Requirement{{accessScheme.With("read", "admin")}}, Rules{}, []string{bearer(scoped)}, 403,
+			challenge + `, error="insufficient_scope", error_description="The credentials do not allow this.", scope="read admin"`, true},
+		{"no scopes at all", Requirement{{accessScheme.With("read")}}, Rules{}, []string{bearer(access)}, 403, withError("insufficient_scope"), false},
+		{"the second alternative has the scope", Requirement{{accessScheme.With("admin")}, {accessScheme.With("read")}}, Rules{}, []string{bearer(scoped)}, 200, "", true},
+		{"roles before scopes", Requirement{{accessScheme.With("admin")}}, Rules{AllowRoles: []string{"ADMIN"}}, []string{bearer(scoped)}, 403,
+			challenge + `, error="insufficient_scope", error_description="The credentials do not allow this."`, true},
 		{"role allowed", required, Rules{AllowRoles: []string{"ADMIN", "USER"}}, []string{bearer(access)}, 200, "", true},
 		{"role not allowed", required, Rules{AllowRoles: []string{"ADMIN"}}, []string{bearer(access)}, 403, withError("insufficient_scope"), false},
 		{"no role, allow", required, Rules{AllowRoles: []string{"USER"}}, []string{bearer(stale)}, 403, withError("insufficient_scope"), false},
@@ -226,6 +234,11 @@ func TestOperationsThatCannotBeGuarded(t *testing.T) {
 		"two schemes at once":    {ID: "o", Requirement: Requirement{{accessScheme, refreshScheme}}},
 		"nil scheme":             {ID: "o", Requirement: Requirement{{nil}}},
 		"scheme without a token": {ID: "o", Requirement: Requirement{{&Scheme{Name: "x"}}}},
+		"odd scope":              {ID: "o", Requirement: Requirement{{accessScheme.With("a b")}}},
+		"odd location":           {ID: "o", Requirement: Requirement{{&Scheme{Name: "x", Token: accessToken, In: 7}}}},
+		"no parameter":           {ID: "o", Requirement: Requirement{{&Scheme{Name: "x", Token: accessToken, In: InQuery}}}},
+		"prefix in a cookie":     {ID: "o", Requirement: Requirement{{&Scheme{Name: "x", Token: accessToken, In: InCookie, Parameter: "x", Prefix: "y"}}}},
+		"prefix of two words":    {ID: "o", Requirement: Requirement{{&Scheme{Name: "x", Token: accessToken, Prefix: "a b"}}}},
 		"odd token type":         {ID: "o", Requirement: Requirement{{&Scheme{Name: "x", Token: NewTokenType[NoClaims]("Access")}}}},
 		"rules on public":        {ID: "o", Rules: Rules{Fresh: true}},
 		"allow and deny":         {ID: "o", Requirement: required, Rules: Rules{AllowRoles: []string{"a"}, DenyRoles: []string{"b"}}},

@@ -97,6 +97,7 @@ func (o *Operation) Clone() Operation {
 		c.Requirement[i] = slices.Clone(alternative)
 		for j, scheme := range c.Requirement[i] {
 			own := *scheme
+			own.Scopes = slices.Clone(scheme.Scopes)
 			c.Requirement[i][j] = &own
 		}
 	}

@@ -3,6 +3,7 @@ package security
 import (
 	"errors"
 	"net/textproto"
+	"slices"
 	"strings"
 )
 
@@ -21,6 +22,15 @@ type Scheme struct {
 	// Prefix is the word before the token in a header, compared without case (RFC 9110, section 11.1). The default is Bearer
 	// in the header Authorization and none in others.
 	Prefix string
+	// Scopes are what a requirement asks of the scheme's tokens, all of them; see With. A token that lacks one is refused with 403.
+	Scopes []string
+}
+
+// With returns the scheme for a requirement that asks for scopes.
+func (s *Scheme) With(scopes ...string) *Scheme {
+	own := *s
+	own.Scopes = scopes
+	return &own
 }
 
 // Location is where a request carries a credential.
@@ -71,6 +81,8 @@ func (s *Scheme) check() error {
 		return errors.New("scheme " + s.Name + ": no name of a query parameter or cookie")
 	case s.In != InHeader && s.Prefix != "":
 		return errors.New("scheme " + s.Name + ": a prefix stands in headers only")
+	case slices.ContainsFunc(s.Scopes, func(scope string) bool { return !validScope(scope) }):
+		return errors.New("scheme " + s.Name + ": a scope is outside the grammar of RFC 6749, section 3.3")
 	case strings.ContainsAny(s.Prefix, " \t"):
 		return errors.New("scheme " + s.Name + ": a prefix is one word")
 	}

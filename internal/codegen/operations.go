@@ -202,31 +202,38 @@ func readFresh(e entry, p *problems) (bool, time.Duration) {
 
 // requirement is the security of an operation: alternatives in the order of the document.
 type requirement struct {
-	// alternatives hold a scheme each, or nil for anonymous callers.
-	alternatives []*scheme
+	alternatives []alternative
 	// token is the token type of every scheme; "" for a public operation, and where there was a problem.
 	token string
 }
 
 func (r *requirement) public() bool { return len(r.alternatives) == 0 }
 
-func (r *requirement) optional() bool { return slices.Contains(r.alternatives, nil) }
+func (r *requirement) optional() bool {
+	return slices.ContainsFunc(r.alternatives, func(a alternative) bool { return a.scheme == nil })
+}
+
+// alternative is a scheme with the scopes that it has to have, or none for anonymous callers.
+type alternative struct {
+	scheme *scheme
+	scopes []string
+}
 
 // readRequirement reads a list of alternatives. What it does not support is a problem: no operation gets less than the
 // document asks for.
 func (r *reader) readRequirement(list openapi3.SecurityRequirements, at place, owner string) *requirement {
 	read := &requirement{}
-	for i, alternative := range list {
+	for i, wanted := range list {
 		at := at.item(i)
-		switch names := slices.Sorted(maps.Keys(alternative)); len(names) {
+		switch names := slices.Sorted(maps.Keys(wanted)); len(names) {
 		case 0:
-			if alternative == nil {
+			if wanted == nil {
 				r.add(at, "security of %s has an element without a scheme; name one, or say {} if anonymous callers are welcome", owner)
 			}
-			read.alternatives = append(read.alternatives, nil)
+			read.alternatives = append(read.alternatives, alternative{})
 		case 1:
-			s := r.readAlternative(names[0], alternative[names[0]], at.at(names[0]), owner)
-			read.alternatives = append(read.alternatives, s)
+			s := r.readAlternative(names[0], wanted[names[0]], at.at(names[0]), owner)
+			read.alternatives = append(read.alternatives, alternative{s, slices.Clone(wanted[names[0]])})
 			if s == nil {
 				continue
 			}
@@ -236,7 +243,7 @@ func (r *reader) readRequirement(list openapi3.SecurityRequirements, at place, o
 			read.token = s.token
 		default:
 			r.add(at, "security of %s: several schemes in one alternative (%s) are not supported yet", owner, strings.Join(names, " and "))
-			read.alternatives = append(read.alternatives, nil)
+			read.alternatives = append(read.alternatives, alternative{})
 		}
 	}
 	if len(list) > 0 && !slices.ContainsFunc(list, func(a openapi3.SecurityRequirement) bool { return len(a) > 0 }) {
@@ -253,17 +260,28 @@ func (r *reader) readAlternative(name string, scopes []string, at place, owner s
 		return nil
 	}
 	if s.unsupported != "" {
-		r.add(at, "security of %s: security scheme %q (%s) is not supported yet; supported is http bearer with JWTs", owner, name, s.unsupported)
+		r.add(at, "security of %s: security scheme %q (%s) is not supported yet; supported are schemes whose credential is a JWT: http bearer, oauth2, openIdConnect, and apiKey with %s.token", owner, name, s.unsupported, guardKey)
 		return nil
 	}
-	if len(scopes) > 0 {
+	for _, scope := range scopes {
+		if s.scoped && !validScope(scope) {
+			r.add(at, "security of %s: %q is no scope; scopes are printable ASCII without spaces, quotes and backslashes (RFC 6749, section 3.3)", owner, scope)
+			return nil
+		}
+	}
+	if len(scopes) > 0 && !s.scoped {
 		if r.doc.IsOpenAPI31OrLater() {
-			r.add(at, "security of %s: roles of the bearer scheme %q are not supported yet; use %s.roles", owner, name, guardKey)
+			r.add(at, "security of %s: roles of scheme %q are not supported yet; use %s.roles", owner, name, guardKey)
 		} else {
-			r.add(at, "security of %s: the list of an http scheme has to be empty in OpenAPI 3.0; use %s.roles instead", owner, guardKey)
+			r.add(at, "security of %s: the list of scheme %q has to be empty in OpenAPI 3.0; use %s.roles instead", owner, name, guardKey)
 		}
 		return nil
 	}
 	r.used[name] = true
 	return s
+}
+
+// validScope reports whether a text is a scope-token of RFC 6749, section 3.3.
+func validScope(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(c rune) bool { return c < 0x21 || c > 0x7e || c == '"' || c == '\\' })
 }

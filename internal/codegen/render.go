@@ -21,9 +21,11 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 
 // view is what the templates see.
 type view struct {
-	Package       string
-	Imports       []string
-	Tokens        []tokenView
+	Package string
+	Imports []string
+	Tokens  []tokenView
+	// Issued are those of the tokens that the application itself issues.
+	Issued        []tokenView
 	Schemes       []schemeView
 	Operations    []operationView
 	Routes        []routeView
@@ -32,7 +34,7 @@ type view struct {
 	OperationsDoc string
 	// Aliases says whether an operation has more than one path.
 	Aliases bool
-	// Access and Refresh are the token types of a pair; nil where the document lacks one.
+	// Access and Refresh are the token types of a pair that the application issues; nil where there is none.
 	Access, Refresh *tokenView
 }
 
@@ -53,7 +55,11 @@ func (t tokenView) ClaimsType() string {
 	return t.Claims
 }
 
-type schemeView struct{ Name, Go, Token string }
+type schemeView struct {
+	Name, Go, Token string
+	// Place is the rest of the fields as Go, "" for a bearer token of the application's own.
+	Place string
+}
 
 type operationView struct {
 	ID, Method, Path, Go string
@@ -99,8 +105,17 @@ func render(pkg string, operations []*operation, types []*tokenType, r *reader, 
 		token := tokenView{Name: t.name, Go: t.goName, Text: article(t.name), Schemes: strings.Join(schemes, ", "), Claims: t.goClaims}
 		v.Tokens = append(v.Tokens, token)
 		tokens[t.name] = &token
+		if !t.own {
+			continue
+		}
+		v.Issued = append(v.Issued, token)
+		switch t.name {
+		case "access":
+			v.Access = &token
+		case "refresh":
+			v.Refresh = &token
+		}
 	}
-	v.Access, v.Refresh = tokens["access"], tokens["refresh"]
 
 	var schemes []*scheme
 	for _, t := range types {
@@ -110,7 +125,7 @@ func render(pkg string, operations []*operation, types []*tokenType, r *reader, 
 	}
 	nameSchemes(schemes)
 	for _, s := range schemes {
-		v.Schemes = append(v.Schemes, schemeView{s.name, s.goName, goTokenName(s.token)})
+		v.Schemes = append(v.Schemes, schemeView{s.name, s.goName, goTokenName(s.token), placeExpression(s)})
 	}
 
 	imports := map[string]bool{"net/http": true}
@@ -178,14 +193,35 @@ func requirementExpression(r *requirement) string {
 		return ""
 	}
 	var alternatives []string
-	for _, s := range r.alternatives {
-		if s == nil {
+	for _, a := range r.alternatives {
+		switch {
+		case a.scheme == nil:
 			alternatives = append(alternatives, "{}")
-			continue
+		case len(a.scopes) > 0:
+			scopes := strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", a.scopes), "[]string{"), "}")
+			alternatives = append(alternatives, "{guardedSchemes."+a.scheme.goName+".With("+scopes+")}")
+		default:
+			alternatives = append(alternatives, "{guardedSchemes."+a.scheme.goName+"}")
 		}
-		alternatives = append(alternatives, "{guardedSchemes."+s.goName+"}")
 	}
 	return "security.Requirement{" + strings.Join(alternatives, ", ") + "}"
+}
+
+// placeExpression returns the fields that say where the token stands and whose it is, as Go.
+func placeExpression(s *scheme) string {
+	var b strings.Builder
+	field := func(name, value string) {
+		if value != "" {
+			b.WriteString(", " + name + ": " + value)
+		}
+	}
+	field("In", map[string]string{"query": "security.InQuery", "cookie": "security.InCookie"}[s.in])
+	for _, f := range [][2]string{{"Parameter", s.parameter}, {"Prefix", s.prefix}, {"Verifier", s.verifier}} {
+		if f[1] != "" {
+			field(f[0], strconv.Quote(f[1]))
+		}
+	}
+	return b.String()
 }
 
 func rulesExpression(r rules) string {
@@ -244,11 +280,14 @@ func securityText(o *operation) string {
 		return "public"
 	}
 	var alternatives []string
-	for _, s := range o.requirement.alternatives {
-		if s == nil {
+	for _, a := range o.requirement.alternatives {
+		switch {
+		case a.scheme == nil:
 			alternatives = append(alternatives, "anonymous")
-		} else {
-			alternatives = append(alternatives, word(s.name))
+		case len(a.scopes) > 0:
+			alternatives = append(alternatives, word(a.scheme.name)+" ("+roleText(a.scopes)+")")
+		default:
+			alternatives = append(alternatives, word(a.scheme.name))
 		}
 	}
 	text := strings.Join(alternatives, " or ")

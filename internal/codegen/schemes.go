@@ -12,14 +12,17 @@ import (
 // The keys of x-guard on a security scheme. Those that a later version reads are known too, so that they are called by
 // name instead of unknown.
 const (
-	keyToken  = "token"
-	keyClaims = "claims"
-	keyRef    = "$ref"
+	keyToken    = "token"
+	keyClaims   = "claims"
+	keyRef      = "$ref"
+	keyPrefix   = "prefix"
+	keyCSRF     = "csrf"
+	keyVerifier = "verifier"
 )
 
 var (
-	schemeKeys      = []string{keyClaims, "csrf", "opaque", "prefix", "principal", keyToken, "verifier"}
-	schemeSupported = []string{keyClaims, keyToken}
+	schemeKeys      = []string{keyClaims, keyCSRF, "opaque", keyPrefix, "principal", keyToken, keyVerifier}
+	schemeSupported = []string{keyClaims, keyCSRF, keyPrefix, keyToken, keyVerifier}
 )
 
 // scheme is a security scheme of the document.
@@ -34,6 +37,14 @@ type scheme struct {
 	// claims is the name of the component schema of the private claims, or "".
 	claims   string
 	claimsAt place
+	// in and parameter say where the token stands, "" for the header Authorization of RFC 6750.
+	in, parameter string
+	// prefix is the word before the token in a header, "" for the default.
+	prefix string
+	// verifier is the name of the verifier, "" for the application's own.
+	verifier string
+	// scoped says that a requirement's list names scopes.
+	scoped bool
 
 	// goName is the scheme's field in the generated code.
 	goName string
@@ -75,7 +86,10 @@ func readScheme(name string, ref *openapi3.SecuritySchemeRef, at place, fromConf
 	checkSpelling(ref.Value.Extensions, at, []string{guardKey}, p)
 	guard := fromConfig.over(readEntries(value, present, at.at(guardKey), schemeKeys, p))
 
-	s.unsupported = unsupportedKind(ref.Value)
+	_, hasToken := guard[keyToken]
+	s.unsupported = unsupportedKind(ref.Value, hasToken)
+	s.readKind(ref.Value)
+	s.readPlace(guard, p)
 	for _, key := range slices.Sorted(maps.Keys(guard)) {
 		if s.unsupported == "" && !slices.Contains(schemeSupported, key) {
 			s.unsupported = "with " + guardKey + "." + key
@@ -100,8 +114,62 @@ func readScheme(name string, ref *openapi3.SecuritySchemeRef, at place, fromConf
 	return s
 }
 
-// unsupportedKind says what kind of scheme it is where it is not a JWT in the Authorization header, or returns "".
-func unsupportedKind(s *openapi3.SecurityScheme) string {
+// readKind reads what the document itself says of the scheme.
+func (s *scheme) readKind(of *openapi3.SecurityScheme) {
+	switch of.Type {
+	case "apiKey":
+		s.in, s.parameter = of.In, of.Name
+	case "oauth2":
+		s.scoped = true
+	case "openIdConnect":
+		// Somebody else's tokens: each such scheme has a verifier of its own unless x-guard names one.
+		s.scoped, s.verifier = true, s.name
+	}
+}
+
+// readPlace reads the keys of x-guard that say how the token is carried and whose it is.
+func (s *scheme) readPlace(guard entries, p *problems) {
+	text := func(key string) (string, bool) {
+		e, ok := guard[key]
+		if !ok {
+			return "", false
+		}
+		value, isText := e.value.(string)
+		if !isText || value == "" {
+			p.add(e.at, "%s has to be a string that is not empty, not %s", key, jsonType(e.value))
+			return "", false
+		}
+		return value, true
+	}
+	if prefix, ok := text(keyPrefix); ok {
+		at := guard[keyPrefix].at
+		switch {
+		case s.in != "header":
+			p.add(at, "prefix is the word before a token in the header of an apiKey scheme; remove it here")
+		case strings.ContainsAny(prefix, " \t"):
+			p.add(at, "prefix %q has to be one word", prefix)
+		default:
+			s.prefix = prefix
+		}
+	}
+	if check, ok := text(keyCSRF); ok {
+		at := guard[keyCSRF].at
+		switch {
+		case s.in != "cookie":
+			p.add(at, "csrf is about tokens in cookies; remove it here")
+		case check == "form":
+			p.add(at, "csrf: form is not supported yet; say header, or leave it out")
+		case check != "header":
+			p.add(at, "csrf is header or form, not %q", check)
+		}
+	}
+	if verifier, ok := text(keyVerifier); ok {
+		s.verifier = verifier
+	}
+}
+
+// unsupportedKind says what kind of scheme it is where its credential is not a JWT, or returns "".
+func unsupportedKind(s *openapi3.SecurityScheme, hasToken bool) string {
 	switch s.Type {
 	case "http":
 		if !strings.EqualFold(s.Scheme, "bearer") {
@@ -112,7 +180,12 @@ func unsupportedKind(s *openapi3.SecurityScheme) string {
 		}
 		return ""
 	case "apiKey":
-		return "apiKey in " + s.In
+		if hasToken {
+			return ""
+		}
+		return "apiKey in " + s.In + ", a plain key; where it is a JWT, say x-guard: {token: access}"
+	case "oauth2", "openIdConnect":
+		return ""
 	default:
 		return s.Type
 	}
@@ -157,6 +230,8 @@ type tokenType struct {
 	// claims is the name of the component schema of the private claims, or "".
 	claims   string
 	claimsAt place
+	// own says that the application itself issues such tokens.
+	own bool
 	// goClaims is the Go type of the claims, set once api.gen.go is there.
 	goClaims string
 }
@@ -166,16 +241,20 @@ type tokenType struct {
 func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) []*tokenType {
 	types := map[string]*tokenType{}
 	goNames := map[string]string{}
+	verifiers := map[string]*scheme{}
 	for _, name := range slices.Sorted(maps.Keys(used)) {
 		s := schemes[name]
 		t := types[s.token]
 		if t == nil {
-			t = &tokenType{name: s.token, goName: goTokenName(s.token)}
-			types[s.token] = t
+			t = &tokenType{name: s.token, goName: goTokenName(s.token), own: s.verifier == ""}
+			types[s.token], verifiers[s.token] = t, s
 			if other, taken := goNames[t.goName]; taken {
 				p.add(s.tokenAt, "token types %q and %q get the same Go name %s; rename one", other, s.token, t.goName)
 			}
 			goNames[t.goName] = s.token
+		}
+		if first := verifiers[s.token]; first.verifier != s.verifier {
+			p.add(s.at, "token type %q belongs to %s already, and to %s here; give one of them another %s.token", s.token, verifierText(first.verifier), verifierText(s.verifier), guardKey)
 		}
 		t.schemes = append(t.schemes, name)
 	}
@@ -193,6 +272,13 @@ func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) [
 	return slices.SortedFunc(maps.Values(types), func(a, b *tokenType) int {
 		return strings.Compare(tokenOrder(a.name), tokenOrder(b.name))
 	})
+}
+
+func verifierText(name string) string {
+	if name == "" {
+		return "the application itself"
+	}
+	return "verifier " + strconv.Quote(name)
 }
 
 // tokenOrder sorts access and refresh before the names of one's own, which begin with a letter.
