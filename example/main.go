@@ -129,7 +129,11 @@ func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, log
 	if err != nil {
 		return nil, err
 	}
-	api, err := gen.GuardedHandler(&service{accounts, gen.NewGuardedIssuer(issuer), validator}, validator)
+	cookies, err := newBrowserCookies()
+	if err != nil {
+		return nil, err
+	}
+	api, err := gen.GuardedHandler(&service{accounts, gen.NewGuardedIssuer(issuer), validator, cookies}, validator)
 	if err != nil {
 		return nil, err
 	}

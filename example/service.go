@@ -16,6 +16,7 @@ type service struct {
 	accounts  *accounts
 	tokens    gen.GuardedIssuer
 	validator *security.Validator
+	cookies   browserCookies
 }
 
 var _ gen.GuardedServer = (*service)(nil)
@@ -37,9 +38,17 @@ func (s *service) Login(ctx context.Context, request gen.LoginRequestObject) (ge
 	if err != nil {
 		return nil, err
 	}
-	pair, err := s.tokens.Pair(ctx, user.username, claimsOf(user), security.WithRoles(user.role), security.WithFresh())
+	options := []security.TokenOption{security.WithRoles(user.role), security.WithFresh()}
+	browser := request.Body.Cookies != nil && *request.Body.Cookies
+	if browser {
+		options = append(options, security.WithCSRF())
+	}
+	pair, err := s.tokens.Pair(ctx, user.username, claimsOf(user), options...)
 	if err != nil {
 		return nil, err
+	}
+	if browser {
+		return s.cookies.set(pair)
 	}
 	return gen.Login200JSONResponse{TokenPairJSONResponse: tokenResponse(pair)}, nil
 }
@@ -54,9 +63,17 @@ func (s *service) Refresh(ctx context.Context, token gen.RefreshToken, _ gen.Ref
 	if !ok {
 		return nil, security.ErrInvalidToken
 	}
-	pair, err := s.tokens.Pair(ctx, user.username, claimsOf(user), security.WithRoles(user.role), security.Continue(token))
+	options := []security.TokenOption{security.WithRoles(user.role), security.Continue(token)}
+	browser := token.CSRF() != "" // a token that was issued for a cookie gets its successors in cookies
+	if browser {
+		options = append(options, security.WithCSRF())
+	}
+	pair, err := s.tokens.Pair(ctx, user.username, claimsOf(user), options...)
 	if err != nil {
 		return nil, err
+	}
+	if browser {
+		return s.cookies.set(pair)
 	}
 	return gen.Refresh200JSONResponse{TokenPairJSONResponse: tokenResponse(pair)}, nil
 }
@@ -64,6 +81,9 @@ func (s *service) Refresh(ctx context.Context, token gen.RefreshToken, _ gen.Ref
 func (s *service) Logout(ctx context.Context, token gen.RefreshToken, _ gen.LogoutRequestObject) (gen.LogoutResponseObject, error) {
 	if err := s.validator.RevokeSession(ctx, token); err != nil {
 		return nil, err
+	}
+	if token.CSRF() != "" {
+		return s.cookies.clear(), nil
 	}
 	return gen.Logout204Response{}, nil
 }

@@ -17,6 +17,8 @@ import (
 
 // Credentials defines model for Credentials.
 type Credentials struct {
+	// Cookies Set the tokens as cookies, which no script can read, instead of sending them in the body.
+	Cookies  *bool  `json:"cookies,omitempty"`
 	Password string `json:"password"`
 	Username string `json:"username"`
 }
@@ -96,7 +98,7 @@ type ServerInterface interface {
 	// GetGreeting Greet the caller, by name where an access token says it.
 	// (GET /greeting)
 	GetGreeting(w http.ResponseWriter, r *http.Request)
-	// Login Exchange a username and a password for tokens.
+	// Login Exchange a username and a password for tokens, in the body or, for browsers, in cookies.
 	// (POST /login)
 	Login(w http.ResponseWriter, r *http.Request)
 	// Logout Revoke every token of this session, access tokens included.
@@ -594,6 +596,14 @@ func (response Login200JSONResponse) VisitLoginResponse(w http.ResponseWriter) e
 	return err
 }
 
+type Login204Response struct {
+}
+
+func (response Login204Response) VisitLoginResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
 type Login400ApplicationProblemPlusJSONResponse struct {
 	ProblemApplicationProblemPlusJSONResponse
 }
@@ -765,6 +775,14 @@ func (response Refresh200JSONResponse) VisitRefreshResponse(w http.ResponseWrite
 	return err
 }
 
+type Refresh204Response struct {
+}
+
+func (response Refresh204Response) VisitRefreshResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
 type Refresh401ApplicationProblemPlusJSONResponse struct {
 	UnauthorizedApplicationProblemPlusJSONResponse
 }
@@ -857,7 +875,7 @@ type StrictServerInterface interface {
 	// GetGreeting Greet the caller, by name where an access token says it.
 	// (GET /greeting)
 	GetGreeting(ctx context.Context, request GetGreetingRequestObject) (GetGreetingResponseObject, error)
-	// Login Exchange a username and a password for tokens.
+	// Login Exchange a username and a password for tokens, in the body or, for browsers, in cookies.
 	// (POST /login)
 	Login(ctx context.Context, request LoginRequestObject) (LoginResponseObject, error)
 	// Logout Revoke every token of this session, access tokens included.

@@ -12,10 +12,10 @@ import (
 // If this does not compile: the doc of the constant says what to update.
 const _ = security.GeneratedCodeVersion1
 
-// AccessToken is a verified access token. Schemes: access.
+// AccessToken is a verified access token. Schemes: access, accessCookie.
 type AccessToken struct{ security.Token[UserClaims] }
 
-// RefreshToken is a verified refresh token. Schemes: refresh.
+// RefreshToken is a verified refresh token. Schemes: refresh, refreshCookie.
 type RefreshToken struct {
 	security.Token[security.NoClaims]
 }
@@ -25,9 +25,11 @@ var guardedTokenTypes = struct{ AccessToken, RefreshToken security.TokenType }{
 	RefreshToken: security.NewTokenType[security.NoClaims]("refresh"),
 }
 
-var guardedSchemes = struct{ Access, Refresh *security.Scheme }{
-	Access:  &security.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
-	Refresh: &security.Scheme{Name: "refresh", Token: guardedTokenTypes.RefreshToken},
+var guardedSchemes = struct{ Access, AccessCookie, Refresh, RefreshCookie *security.Scheme }{
+	Access:        &security.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
+	AccessCookie:  &security.Scheme{Name: "accessCookie", Token: guardedTokenTypes.AccessToken, In: security.InCookie, Parameter: "access_token"},
+	Refresh:       &security.Scheme{Name: "refresh", Token: guardedTokenTypes.RefreshToken},
+	RefreshCookie: &security.Scheme{Name: "refreshCookie", Token: guardedTokenTypes.RefreshToken, In: security.InCookie, Parameter: "refresh_token"},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
@@ -39,11 +41,11 @@ var guardedOperations = struct {
 	},
 	Refresh: &security.Operation{
 		ID: "refresh", Method: "POST", Path: "/refresh",
-		Requirement: security.Requirement{{guardedSchemes.Refresh}},
+		Requirement: security.Requirement{{guardedSchemes.Refresh}, {guardedSchemes.RefreshCookie}},
 	},
 	Logout: &security.Operation{
 		ID: "logout", Method: "POST", Path: "/logout",
-		Requirement: security.Requirement{{guardedSchemes.Refresh}},
+		Requirement: security.Requirement{{guardedSchemes.Refresh}, {guardedSchemes.RefreshCookie}},
 	},
 	RevokeCurrentToken: &security.Operation{
 		ID: "revokeCurrentToken", Method: "DELETE", Path: "/tokens/current",
@@ -51,7 +53,7 @@ var guardedOperations = struct {
 	},
 	GetProtected: &security.Operation{
 		ID: "getProtected", Method: "GET", Path: "/protected",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
+		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
 	},
 	GetGreeting: &security.Operation{
 		ID: "getGreeting", Method: "GET", Path: "/greeting",
@@ -59,7 +61,7 @@ var guardedOperations = struct {
 	},
 	ChangeEmail: &security.Operation{
 		ID: "changeEmail", Method: "PUT", Path: "/email",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
+		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
 		Rules:       security.Rules{Fresh: true},
 	},
 	ListUsers: &security.Operation{
@@ -87,16 +89,16 @@ func GuardedOperations() []security.Operation {
 // GuardedServer is StrictServerInterface with the verified token as an argument of every secured operation. Where anonymous
 // callers are welcome the argument is a pointer, nil for them.
 type GuardedServer interface {
-	// Exchange a username and a password for tokens.
+	// Exchange a username and a password for tokens, in the body or, for browsers, in cookies.
 	// (POST /login) public
 	Login(ctx context.Context, request LoginRequestObject) (LoginResponseObject, error)
 
 	// Exchange a refresh token for new tokens. It is consumed; using it twice revokes the session.
-	// (POST /refresh) refresh
+	// (POST /refresh) refresh or refreshCookie
 	Refresh(ctx context.Context, token RefreshToken, request RefreshRequestObject) (RefreshResponseObject, error)
 
 	// Revoke every token of this session, access tokens included.
-	// (POST /logout) refresh
+	// (POST /logout) refresh or refreshCookie
 	Logout(ctx context.Context, token RefreshToken, request LogoutRequestObject) (LogoutResponseObject, error)
 
 	// Revoke just the access token that this request carries.
@@ -104,7 +106,7 @@ type GuardedServer interface {
 	RevokeCurrentToken(ctx context.Context, token AccessToken, request RevokeCurrentTokenRequestObject) (RevokeCurrentTokenResponseObject, error)
 
 	// Say what the access token says.
-	// (GET /protected) access
+	// (GET /protected) access or accessCookie
 	GetProtected(ctx context.Context, token AccessToken, request GetProtectedRequestObject) (GetProtectedResponseObject, error)
 
 	// Greet the caller, by name where an access token says it.
@@ -112,7 +114,7 @@ type GuardedServer interface {
 	GetGreeting(ctx context.Context, token *AccessToken, request GetGreetingRequestObject) (GetGreetingResponseObject, error)
 
 	// Change one's e-mail address. Needs a login, not just a refreshed token.
-	// (PUT /email) access; fresh
+	// (PUT /email) access or accessCookie; fresh
 	ChangeEmail(ctx context.Context, token AccessToken, request ChangeEmailRequestObject) (ChangeEmailResponseObject, error)
 
 	// List the users. For administrators.

@@ -135,6 +135,9 @@ func (t Token[C]) AuthTime() time.Time { return t.get().authTime.Time() }
 // Fresh reports whether the token was issued by a login and not by a refresh.
 func (t Token[C]) Fresh() bool { return t.get().fresh }
 
+// CSRF returns the claim csrf of a token that was issued for a cookie, or "".
+func (t Token[C]) CSRF() string { return t.get().csrf }
+
 // Roles returns the token's roles.
 func (t Token[C]) Roles() []string { return slices.Clone(t.get().roles) }
 
