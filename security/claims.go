@@ -16,9 +16,14 @@ import (
 type claims struct {
 	issuer, subject, id, session, clientID, csrf string
 
+	// typ is the claim that says the type, where the profile has one.
+	typ string
+
 	audience                             []string
 	expires, issued, notBefore, authTime instant
 	fresh                                bool
+	// freshUntil is until when the token is fresh, where the profile says it so.
+	freshUntil instant
 
 	// roles is nil for a token without roles and for one whose claim is malformed: both fail every rule on roles.
 	roles  []string
@@ -42,8 +47,8 @@ func isReserved(name string) bool {
 
 // decodeClaims reads a payload strictly: one JSON object without duplicate members, every known claim of its own JSON
 // type, no claim that differs from a known one only in case. With wantPrivate the other members are gathered.
-func decodeClaims(payload []byte, wantPrivate bool) (*claims, error) {
-	d := claimsDecoder{text: string(payload), wantPrivate: wantPrivate}
+func decodeClaims(payload []byte, profile *Profile, wantPrivate bool) (*claims, error) {
+	d := claimsDecoder{text: string(payload), profile: profile, wantPrivate: wantPrivate}
 	if err := json.Unmarshal(payload, &d); err != nil {
 		var r *refusal
 		if errors.As(err, &r) {
@@ -67,6 +72,7 @@ type claimsDecoder struct {
 	claims
 	// text is the payload; the strings of the claims are parts of it, so that they cost one allocation together.
 	text             string
+	profile          *Profile
 	wantPrivate      bool
 	scp              []string
 	hasScope, hasScp bool
@@ -83,6 +89,14 @@ func (d *claimsDecoder) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return eachMember(dec, func(name []byte, value jsontext.Value) error {
 		end := int(dec.InputOffset())
 		var err error
+		if p := d.profile; len(p.roles) > 0 && string(name) == p.roles[0] {
+			// Malformed roles are no reason to refuse the token where no role is asked for.
+			d.roles = p.readRoles(d, value, end)
+			return nil
+		} else if p.typeIn == typeInClaim && string(name) == p.typeClaim {
+			d.typ, err = d.stringAt(value, end)
+			return err
+		}
 		switch string(name) {
 		case "iss":
 			d.issuer, err = d.stringAt(value, end)
@@ -109,13 +123,14 @@ func (d *claimsDecoder) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 				err = errAudience
 			}
 		case "fresh":
-			if k := value.Kind(); k != 't' && k != 'f' {
+			switch k := value.Kind(); {
+			case k == 't' || k == 'f':
+				d.fresh = k == 't'
+			case d.profile.freshUntil:
+				d.freshUntil, err = numericDate(value)
+			default:
 				return errClaim
 			}
-			d.fresh = value.Kind() == 't'
-		case "roles":
-			// Malformed roles are no reason to refuse the token where no role is asked for.
-			d.roles, _ = d.strings(value, end)
 		case "scope":
 			d.hasScope = true
 			var scope string
@@ -138,12 +153,12 @@ func (d *claimsDecoder) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	})
 }
 
-// stringAt returns a JSON string, given where it ends in the payload.
+// stringAt returns a JSON string, given where it ends in the payload; a negative end is for one that is not a part of it.
 func (d *claimsDecoder) stringAt(value jsontext.Value, end int) (string, error) {
 	if value.Kind() != '"' {
 		return "", errNotString
 	}
-	if bytes.IndexByte(value, '\\') < 0 {
+	if end >= 0 && bytes.IndexByte(value, '\\') < 0 {
 		return d.text[end-len(value)+1 : end-1], nil
 	}
 	return plainString(value)
@@ -199,7 +214,7 @@ func appendMember(object, name []byte, value jsontext.Value) ([]byte, error) {
 
 // encode writes the claims as a JSON object, the private ones last. extra is what the private claims marshal to: nothing,
 // or a JSON object; a member with a reserved name is an error, so that no private claim ever stands in for a known one.
-func (c *claims) encode(extra []byte) ([]byte, error) {
+func (c *claims) encode(p *Profile, extra []byte) ([]byte, error) {
 	b := make([]byte, 0, 384)
 	text := func(name, value string) {
 		if value != "" {
@@ -243,32 +258,42 @@ func (c *claims) encode(extra []byte) ([]byte, error) {
 	if c.fresh {
 		b = append(b, `,"fresh":true`...)
 	}
-	list("roles", c.roles)
+	switch {
+	case len(p.roles) != 1:
+	case p.oneRole && len(c.roles) == 1:
+		text(p.roles[0], c.roles[0])
+	default:
+		list(p.roles[0], c.roles)
+	}
+	if p.typeIn == typeInClaim {
+		text(p.typeClaim, c.typ)
+	}
 	text("scope", strings.Join(c.scopes, " "))
 	b[0] = '{'
 
 	if len(extra) == 0 || string(extra) == "null" {
 		return append(b, '}'), nil
 	}
-	p := privateEncoder{object: b}
-	if err := json.Unmarshal(extra, &p); err != nil {
-		return nil, fmt.Errorf("security: the private claims cannot be written: %w", errors.Join(p.fault, errNotAnObject))
+	e := privateEncoder{object: b, profile: p}
+	if err := json.Unmarshal(extra, &e); err != nil {
+		return nil, fmt.Errorf("security: the private claims cannot be written: %w", errors.Join(e.fault, errNotAnObject))
 	}
-	return append(p.object, '}'), nil
+	return append(e.object, '}'), nil
 }
 
 var errNotAnObject = errors.New("they have to marshal to a JSON object without reserved names")
 
 // privateEncoder copies the members of a JSON object behind those of object.
 type privateEncoder struct {
-	object []byte
-	fault  error
+	object  []byte
+	profile *Profile
+	fault   error
 }
 
 // UnmarshalJSONFrom implements the copying.
 func (p *privateEncoder) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return eachMember(dec, func(name []byte, value jsontext.Value) error {
-		if isReserved(string(name)) {
+		if isReserved(string(name)) || slices.Contains(p.profile.roles, string(name)) {
 			p.fault = fmt.Errorf("the name %q is reserved", name)
 			return p.fault
 		}

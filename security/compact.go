@@ -61,6 +61,8 @@ type header struct {
 	keyID     string
 	hasKeyID  bool
 	typ       string
+	// class is the type of token in the layout of Sanic-JWT-Extended.
+	class string
 }
 
 var errHeader = because(ErrInvalidToken, "the header")
@@ -95,6 +97,9 @@ func (h *header) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 			}
 		case "typ":
 			h.typ, err = plainString(value)
+		case "class":
+			// Anything but a string is an unknown member to the other layouts.
+			h.class, _ = plainString(value)
 		case "crit", "b64", "zip", "cty", "enc":
 			return errHeader
 		}
@@ -186,4 +191,29 @@ func plainString(value jsontext.Value) (string, error) {
 		return "", errNotString
 	}
 	return string(text), nil
+}
+
+// member returns the value of a member of a JSON object, or nil.
+func member(object jsontext.Value, name string) jsontext.Value {
+	var m memberOf
+	m.name = name
+	if json.Unmarshal(object, &m) != nil {
+		return nil
+	}
+	return m.value
+}
+
+type memberOf struct {
+	name  string
+	value jsontext.Value
+}
+
+// UnmarshalJSONFrom implements the search for member.
+func (m *memberOf) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	return eachMember(dec, func(name []byte, value jsontext.Value) error {
+		if string(name) == m.name {
+			m.value = value.Clone()
+		}
+		return nil
+	})
 }

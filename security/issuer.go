@@ -1,6 +1,7 @@
 package security
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -60,6 +61,9 @@ func (v *Verifier) checkLifetime(d time.Duration) error {
 func NewIssuer(verifier *Verifier, options ...IssuerOption) (*Issuer, error) {
 	if verifier == nil {
 		return nil, errors.New("security: an issuer needs a verifier; make one with NewVerifier")
+	}
+	if verifier.profile.foreign {
+		return nil, errors.New("security: tokens of an identity provider are not issued here")
 	}
 	if keys, err := verifier.keys.current(); err != nil {
 		return nil, err
@@ -228,7 +232,7 @@ func Continue(token AnyToken) TokenOption {
 		if err != nil {
 			return err
 		}
-		if parent.claims.session == "" {
+		if parent.claims.session == "" && !parent.verifier.profile.anyone {
 			return errors.New("security: Continue needs a token of a session")
 		}
 		r.parent = parent
@@ -310,7 +314,8 @@ func (i *Issuer) request(ctx context.Context, subject string, options []TokenOpt
 		if r.parent.verifier != i.verifier {
 			return r, errors.New("security: a continued session belongs to the issuer that began it")
 		}
-		r.session, r.authTime = r.parent.claims.session, r.parent.claims.sessionStart()
+		// A token of a Python service has no session: the first refresh here gives it one.
+		r.session, r.authTime = cmp.Or(r.parent.claims.session, rand.Text()), r.parent.claims.sessionStart()
 	}
 	return r, r.check()
 }
@@ -344,6 +349,10 @@ func (i *Issuer) sign(typ TokenType, r tokenRequest, private any) (IssuedToken, 
 	if err := i.setExpiry(typ, &r); err != nil {
 		return IssuedToken{}, err
 	}
+	profile := i.verifier.profile
+	if err := profile.prepare(&r.claims, typ); err != nil {
+		return IssuedToken{}, err
+	}
 	r.fresh = r.fresh && typ.Name() == accessType
 	r.id = rand.Text()
 	if r.wantsCSRF {
@@ -357,11 +366,11 @@ func (i *Issuer) sign(typ TokenType, r tokenRequest, private any) (IssuedToken, 
 			return IssuedToken{}, fmt.Errorf("security: the private claims cannot be written: %w", err)
 		}
 	}
-	payload, err := r.claims.encode(extra)
+	payload, err := r.claims.encode(profile, extra)
 	if err != nil {
 		return IssuedToken{}, err
 	}
-	text := key.header(typ.headerType()) + "." + base64url.EncodeToString(payload)
+	text := profile.header(key, typ) + "." + base64url.EncodeToString(payload)
 	signature, err := key.method.Sign(text, key.sign)
 	if err != nil {
 		return IssuedToken{}, errors.New("security: the key could not sign")

@@ -197,15 +197,15 @@ func FuzzPayload(f *testing.F) {
 		if c.subject != loose.Sub || c.id != loose.Jti || c.session != loose.Sid || c.issuer != loose.Iss {
 			t.Errorf("read %+v, encoding/json reads %+v", c, loose)
 		}
-		again, err := c.encode(c.private)
+		again, err := c.encode(rfc9068, c.private)
 		if err != nil {
 			t.Fatalf("cannot be written again: %v", err)
 		}
-		second, err := decodeClaims(again, true)
+		second, err := decodeClaims(again, rfc9068, true)
 		if err != nil {
 			t.Fatalf("what was written cannot be read: %v", err)
 		}
-		twice, err := second.encode(second.private)
+		twice, err := second.encode(rfc9068, second.private)
 		if err != nil || string(twice) != string(again) {
 			t.Errorf("written %s, then %s (%v)", again, twice, err)
 		}

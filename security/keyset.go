@@ -20,8 +20,8 @@ type KeySet struct {
 // signedAs is what a header says: which key has signed, and what type of token it is.
 type signedAs struct {
 	key *Key
-	// typ is the header's typ in the form of tokenTypeOf.
-	typ string
+	// typ is the header's typ in the form of tokenTypeOf, class its class.
+	typ, class string
 }
 
 // KeySource gives a verifier its keys: a [KeySet] that never changes, or a [KeyRotation].
@@ -84,7 +84,7 @@ func NewKeySet(keys ...*Key) (*KeySet, error) {
 	for _, key := range keys {
 		for _, name := range []string{accessType, refreshType} {
 			typ := NewTokenType[NoClaims](name).headerType()
-			set.headers[key.header(typ)] = signedAs{key, typ}
+			set.headers[key.header(typ)] = signedAs{key: key, typ: typ}
 		}
 	}
 	return set, nil
@@ -110,7 +110,7 @@ func (s *KeySet) readHeader(segment string) (signedAs, error) {
 		return signedAs{}, err
 	}
 	key, err := s.find(h.keyID, h.hasKeyID, h.algorithm)
-	return signedAs{key, tokenTypeOf(h.typ)}, err
+	return signedAs{key, tokenTypeOf(h.typ), h.class}, err
 }
 
 // find returns the key for a token's header. Without a key id a key is chosen only if exactly one could match. The

@@ -35,6 +35,9 @@ type Verifier struct {
 	now         func() time.Time
 	// neverExpiring says that tokens without exp are accepted.
 	neverExpiring bool
+	profile       *Profile
+	// ownAudience says that the audience was set.
+	ownAudience bool
 }
 
 // VerifierOption changes a verifier.
@@ -48,7 +51,7 @@ func WithAudience(audience ...string) VerifierOption {
 		if len(audience) == 0 || slices.Contains(audience, "") {
 			return errors.New("security: WithAudience needs audiences, none of them empty")
 		}
-		v.audience = slices.Clone(audience)
+		v.audience, v.ownAudience = slices.Clone(audience), true
 		return nil
 	}
 }
@@ -117,6 +120,7 @@ func NewVerifier(issuer string, keys KeySource, options ...VerifierOption) (*Ver
 	v := &Verifier{
 		name: OwnVerifier, issuer: issuer, audience: []string{issuer}, keys: keys,
 		leeway: DefaultLeeway, maxLifetime: DefaultMaxLifetime, maxSize: DefaultMaxTokenSize, now: time.Now,
+		profile: rfc9068,
 	}
 	for _, option := range options {
 		if option == nil {
@@ -125,6 +129,9 @@ func NewVerifier(issuer string, keys KeySource, options ...VerifierOption) (*Ver
 		if err := option(v); err != nil {
 			return nil, err
 		}
+	}
+	if v.profile.typeIn == typeNowhere && !v.ownAudience {
+		return nil, errors.New("security: a profile that cannot tell types of token apart needs WithAudience")
 	}
 	return v, nil
 }
@@ -156,51 +163,62 @@ func (v *Verifier) verifyToken(text string, typ TokenType) (credential, error) {
 // verify decides whether the text is a token of this verifier and of the wanted type. The order is that of the package
 // doc; nothing of the payload is decoded before the signature holds.
 func (v *Verifier) verify(text string, want TokenType) (*claims, error) {
-	c, err := cutCompact(text, v.maxSize)
+	payload, signed, err := v.open(text)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := v.keys.current()
-	if err != nil {
-		return nil, err
-	}
-	signed, err := keys.readHeader(c.header)
-	if err != nil {
-		return nil, err
-	}
-	signature, err := base64url.DecodeString(c.signature)
-	if err != nil {
-		return nil, because(ErrInvalidToken, "the signature's encoding")
-	}
-	if err := signed.key.method.Verify(c.signed, signature, signed.key.verify); err != nil {
-		return nil, because(ErrInvalidToken, "the signature")
-	}
-	payload, err := base64url.DecodeString(c.payload)
-	if err != nil {
-		return nil, because(ErrInvalidToken, "the payload's encoding")
-	}
-	claims, err := decodeClaims(payload, want.hasClaims())
+	claims, err := decodeClaims(payload, v.profile, want.hasClaims())
 	if err != nil {
 		return nil, err
 	}
 	if err := v.checkTimes(claims); err != nil {
 		return nil, err
 	}
-	if claims.issuer != v.issuer {
+	if claims.issuer != v.issuer && !(v.profile.anyone && claims.issuer == "") {
 		return nil, because(ErrInvalidToken, "another issuer")
 	}
-	if !slices.ContainsFunc(claims.audience, func(a string) bool { return slices.Contains(v.audience, a) }) {
+	if !(v.profile.anyone && claims.audience == nil) && !slices.ContainsFunc(claims.audience, func(a string) bool { return slices.Contains(v.audience, a) }) {
 		return nil, because(ErrInvalidToken, "another audience")
 	}
 	switch {
 	case claims.subject == "":
 		return nil, because(ErrInvalidToken, "no subject")
-	case claims.id == "":
+	case claims.id == "" && !v.profile.noID:
 		return nil, because(ErrInvalidToken, "no id")
-	case signed.typ != want.headerType():
-		return nil, because(ErrWrongTokenType, "the header's typ")
+	case !v.profile.accepts(signed, claims, want):
+		return nil, because(ErrWrongTokenType, "the type that it says")
 	}
+	// A token that is fresh until a time is fresh or not when it is verified.
+	claims.fresh = claims.fresh || claims.freshUntil != none && instantOf(v.now()) <= claims.freshUntil
 	return claims, nil
+}
+
+// open returns the payload of a text that a key of this verifier has signed, and what its header says. What the payload says is not
+// looked at.
+func (v *Verifier) open(text string) (payload []byte, signed signedAs, err error) {
+	c, err := cutCompact(text, v.maxSize)
+	if err != nil {
+		return nil, signedAs{}, err
+	}
+	keys, err := v.keys.current()
+	if err != nil {
+		return nil, signedAs{}, err
+	}
+	signed, err = keys.readHeader(c.header)
+	if err != nil {
+		return nil, signedAs{}, err
+	}
+	signature, err := base64url.DecodeString(c.signature)
+	if err != nil {
+		return nil, signedAs{}, because(ErrInvalidToken, "the signature's encoding")
+	}
+	if err := signed.key.method.Verify(c.signed, signature, signed.key.verify); err != nil {
+		return nil, signedAs{}, because(ErrInvalidToken, "the signature")
+	}
+	if payload, err = base64url.DecodeString(c.payload); err != nil {
+		return nil, signedAs{}, because(ErrInvalidToken, "the payload's encoding")
+	}
+	return payload, signed, nil
 }
 
 // checkTimes checks iat, nbf and exp with the leeway (RFC 7519, sections 4.1.4 to 4.1.6), and the lifetime.

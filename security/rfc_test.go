@@ -1,0 +1,137 @@
+package security
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The tokens of RFC 7515, appendix A, in the RFC's line breaks, and the keys that they are for. The keys have neither kid
+// nor alg; "alg" is added to A.1's, since a symmetric key needs it.
+const (
+	rfcPayload = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+	rfcClaims  = "{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}"
+
+	// A.1 is the token of RFC 7519, section 3.1, too.
+	rfcA1 = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9." + rfcPayload + ".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+	rfcA2 = "eyJhbGciOiJSUzI1NiJ9." + rfcPayload + "." +
+		"cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7" +
+		"AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4" +
+		"BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K" +
+		"0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqv" +
+		"hJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrB" +
+		"p0igcN_IoypGlUPQGe77Rw"
+	rfcA3 = "eyJhbGciOiJFUzI1NiJ9." + rfcPayload + "." +
+		"DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
+	rfcA4 = "eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA." +
+		"AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZq" +
+		"wqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8Kp" +
+		"EHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn"
+	rfcA5 = "eyJhbGciOiJub25lIn0." + rfcPayload + "."
+
+	rfcSecret = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
+	rfcKeyA1  = `{"kty":"oct","alg":"HS256","k":"` + rfcSecret + `"}`
+	rfcKeyA2  = `{"kty":"RSA","e":"AQAB","n":"` +
+		"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp" +
+		"-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOW" +
+		"vG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUs" +
+		"LA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9k" +
+		"G4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2" +
+		`PAcDTW9gb54h4FRWyuXpoQ"}`
+	rfcKeyA3 = `{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",` +
+		`"y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`
+	rfcKeyA4 = `{"kty":"EC","crv":"P-521",` +
+		`"x":"AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk",` +
+		`"y":"ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2"}`
+)
+
+// rfcVerifier trusts the keys as those of the issuer joe, a minute before the RFC's token expires.
+func rfcVerifier(t *testing.T, jwks ...string) *Verifier {
+	t.Helper()
+	keys := must(ParseJWKS([]byte(`{"keys":[` + strings.Join(jwks, ",") + `]}`)))(t)
+	now := time.Unix(1300819380-60, 0)
+	return must(NewVerifier("joe", must(NewKeySet(keys...))(t), WithClock(func() time.Time { return now })))(t)
+}
+
+// TestRFC7515 has the examples of RFC 7515, appendix A: the signatures of A.1 to A.4 hold, with another first letter they do not, and no example
+// is a token for an API. They are beside each other in one key set without key ids, so that alg alone finds the key.
+func TestRFC7515(t *testing.T) {
+	v := rfcVerifier(t, rfcKeyA1, rfcKeyA2, rfcKeyA3, rfcKeyA4)
+	for _, tt := range []struct {
+		name, text, payload, typ string
+		reason                   string // why it is no token
+	}{
+		{"A.1, and RFC 7519, 3.1: HS256", rfcA1, rfcClaims, "jwt", "no iat"},
+		{"A.2: RS256", rfcA2, rfcClaims, "", "no iat"},
+		{"A.3: ES256", rfcA3, rfcClaims, "", "no iat"},
+		{"A.4: ES512", rfcA4, "Payload", "", "the payload is not strict JSON"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			payload, signed, err := v.open(tt.text)
+			if err != nil || string(payload) != tt.payload || signed.typ != tt.typ {
+				t.Errorf("%q, typ %q, %v; want %q, typ %q", payload, signed.typ, err, tt.payload, tt.typ)
+			}
+			if err := second(v.verify(tt.text, accessToken)); !refusedFor(err, ErrInvalidToken, tt.reason) {
+				t.Errorf("as a token: %v; want: %s", err, tt.reason)
+			}
+			changed := []byte(tt.text)
+			changed[strings.LastIndexByte(tt.text, '.')+1] = 'Q' // none of the signatures begins with it
+			if _, _, err := v.open(string(changed)); !refusedFor(err, ErrInvalidToken, "the signature") {
+				t.Errorf("with another signature: %v", err)
+			}
+		})
+	}
+	t.Run("A.5: unsecured", func(t *testing.T) {
+		if _, _, err := v.open(rfcA5); !refusedFor(err, ErrInvalidToken, "an empty segment") {
+			t.Errorf("%v", err)
+		}
+		if _, _, err := v.open(rfcA5 + "AA"); !refusedFor(err, ErrInvalidToken, "no key for this key id and algorithm") {
+			t.Errorf("with a signature: %v", err)
+		}
+	})
+}
+
+// TestRFC7519 adds to the token of RFC 7519, section 3.1, what our rules miss in it, one after the other, until it is an access token.
+func TestRFC7519(t *testing.T) {
+	v := rfcVerifier(t, rfcKeyA1)
+	secret := must(base64url.DecodeString(rfcSecret))(t)
+	head, body := "{\"typ\":\"JWT\",\r\n \"alg\":\"HS256\"}", strings.TrimSuffix(rfcClaims, "}")
+	for _, tt := range []struct {
+		add    string
+		want   *Error
+		reason string
+	}{
+		{``, ErrInvalidToken, "no iat"},
+		{`,"iat":1300819300`, ErrInvalidToken, "another audience"},
+		{`,"aud":"joe"`, ErrInvalidToken, "no subject"},
+		{`,"sub":"alice"`, ErrInvalidToken, "no id"},
+		{`,"jti":"id1"`, ErrWrongTokenType, "the type that it says"},
+	} {
+		body += tt.add
+		if err := second(v.verify(signRFC(secret, head, body+"}"), accessToken)); !refusedFor(err, tt.want, tt.reason) {
+			t.Errorf("with %s: %v; want: %s", body, err, tt.reason)
+		}
+	}
+	if text := signRFC(secret, head, rfcClaims); text != rfcA1 {
+		t.Errorf("what the rows are made with gives %s for the RFC's own token", text)
+	}
+	if _, err := v.verify(signRFC(secret, strings.Replace(head, "JWT", "at+jwt", 1), body+"}"), accessToken); err != nil {
+		t.Errorf("with all of it: %v", err)
+	}
+}
+
+func signRFC(secret []byte, head, body string) string {
+	signed := base64url.EncodeToString([]byte(head)) + "." + base64url.EncodeToString([]byte(body))
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(signed))
+	return signed + "." + base64url.EncodeToString(mac.Sum(nil))
+}
+
+// refusedFor reports whether err is the sentinel with the reason.
+func refusedFor(err error, sentinel *Error, reason string) bool {
+	var r *refusal
+	return errors.As(err, &r) && r.sentinel == sentinel && r.reason == reason
+}
