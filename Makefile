@@ -18,6 +18,7 @@ test: ## run all tests, with a real redis-server
 	@scripts/redis.sh
 	go test $(RACE) -shuffle=on -timeout 15m ./...
 	$(if $(RACE),go test -run Damaged ./blacklist/boltstore)
+	cd crosstest && go test -count=1 ./...
 
 .PHONY: check
 check: check-generate ## formatting, vet, linters, go.mod, generated code
@@ -26,6 +27,7 @@ check: check-generate ## formatting, vet, linters, go.mod, generated code
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
 	go mod verify
+	cd crosstest && go vet ./... && go mod tidy -diff && go mod verify
 
 .PHONY: generate
 generate: ## write gen/ from api.yaml

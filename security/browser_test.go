@@ -52,6 +52,12 @@ func TestPlaces(t *testing.T) {
 		{"blank cookie, optional", optional, "GET /\nCookie: __Host-access=", 400},
 		{"cookie twice", any, "GET /\nCookie: __Host-access=" + good + "; __Host-access=" + good, 400},
 		{"cookie twice in two headers", any, "GET /\nCookie: __Host-access=" + good + "\nCookie: __Host-access=" + good, 400},
+		{"cookie twice, one that cannot be read", any, "GET /\nCookie: __Host-access=" + good + "; __Host-access=a\\b", 400},
+		{"cookie that cannot be read, optional", optional, "GET /\nCookie: __Host-access=a\\b", 400},
+		{"query twice, one that cannot be read", any, "GET /?jwt=" + good + "&jwt=%zz", 400},
+		{"query twice, one with a semicolon", any, "GET /?jwt=" + good + "&jwt=b;c", 400},
+		{"query that cannot be read, optional", Requirement{{}, {query}}, "GET /?jwt=%zz", 400},
+		{"another parameter that cannot be read", any, "GET /?jwt=" + good + "&x=1", 200},
 		{"cookie of another name", any, "GET /\nCookie: access=" + good, 401},
 		{"refresh cookie for access", Requirement{{header}, {refreshCookie}}, "GET /\nCookie: refresh=" + good, 401},
 		{"a header does not displace the cookie of another type", Requirement{{header}, {refreshCookie}}, "GET /\nAuthorization: Bearer bad\nCookie: refresh=" + refresh.Text(), 200},
@@ -94,7 +100,9 @@ func TestPlaces(t *testing.T) {
 			handler, saw := f.serve(t, &Operation{ID: "op", Requirement: tt.requirement})
 			lines := strings.Split(tt.request, "\n")
 			method, target, _ := strings.Cut(lines[0], " ")
-			r := httptest.NewRequest(method, target, nil)
+			path, rawQuery, _ := strings.Cut(target, "?")
+			r := httptest.NewRequest(method, path, nil)
+			r.URL.RawQuery = rawQuery
 			for _, line := range lines[1:] {
 				name, value, _ := strings.Cut(line, ":")
 				r.Header.Add(name, strings.TrimPrefix(value, " "))

@@ -29,8 +29,9 @@ type claims struct {
 	roles  []string
 	scopes []string
 
-	// private is a JSON object with the members that are not above, or nil where there are none.
-	private []byte
+	// private is a JSON object with the members that are not above, or nil where there are none; public is one with the public
+	// claims, under their paths.
+	private, public []byte
 }
 
 // reserved are the claims that this package reads and writes itself, with those that RFC 7519, RFC 9068 and RFC 8693
@@ -47,7 +48,7 @@ func isReserved(name string) bool {
 
 // decodeClaims reads a payload strictly: one JSON object without duplicate members, every known claim of its own JSON
 // type, no claim that differs from a known one only in case. With wantPrivate the other members are gathered.
-func decodeClaims(payload []byte, profile *Profile, wantPrivate bool) (*claims, error) {
+func decodeClaims(payload []byte, profile *layout, wantPrivate bool) (*claims, error) {
 	d := claimsDecoder{text: string(payload), profile: profile, wantPrivate: wantPrivate}
 	if err := json.Unmarshal(payload, &d); err != nil {
 		var r *refusal
@@ -62,8 +63,10 @@ func decodeClaims(payload []byte, profile *Profile, wantPrivate bool) (*claims, 
 	if !d.hasScope {
 		d.scopes = d.scp
 	}
-	if d.private != nil {
-		d.private = append(d.private, '}')
+	for _, object := range []*[]byte{&d.private, &d.public} {
+		if *object != nil {
+			*object = append(*object, '}')
+		}
 	}
 	return &d.claims, nil
 }
@@ -72,7 +75,7 @@ type claimsDecoder struct {
 	claims
 	// text is the payload; the strings of the claims are parts of it, so that they cost one allocation together.
 	text             string
-	profile          *Profile
+	profile          *layout
 	wantPrivate      bool
 	scp              []string
 	hasScope, hasScp bool
@@ -145,12 +148,26 @@ func (d *claimsDecoder) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 			if isReserved(string(name)) && !slices.Contains(reserved, string(name)) {
 				return errCase
 			}
-			if d.wantPrivate && !slices.Contains(reserved, string(name)) {
-				d.private, err = appendMember(d.private, name, value)
-			}
+			err = d.gather(name, value)
 		}
 		return err
 	})
+}
+
+// gather keeps a member that is not a known claim.
+func (d *claimsDecoder) gather(name []byte, value jsontext.Value) (err error) {
+	if slices.Contains(reserved, string(name)) {
+		return nil // one that is known to others
+	}
+	p := d.profile
+	if path, ok := bytes.CutPrefix(name, []byte(p.namespace)); ok && p.namespace != "" {
+		d.public, err = appendMember(d.public, path, value)
+		return err
+	}
+	if own, ok := bytes.CutPrefix(name, []byte(p.prefix)); ok && d.wantPrivate {
+		d.private, err = appendMember(d.private, own, value)
+	}
+	return err
 }
 
 // stringAt returns a JSON string, given where it ends in the payload; a negative end is for one that is not a part of it.
@@ -214,7 +231,7 @@ func appendMember(object, name []byte, value jsontext.Value) ([]byte, error) {
 
 // encode writes the claims as a JSON object, the private ones last. extra is what the private claims marshal to: nothing,
 // or a JSON object; a member with a reserved name is an error, so that no private claim ever stands in for a known one.
-func (c *claims) encode(p *Profile, extra []byte) ([]byte, error) {
+func (c *claims) encode(p *layout, extra []byte) ([]byte, error) {
 	b := make([]byte, 0, 384)
 	text := func(name, value string) {
 		if value != "" {
@@ -270,6 +287,7 @@ func (c *claims) encode(p *Profile, extra []byte) ([]byte, error) {
 	}
 	text("scope", strings.Join(c.scopes, " "))
 	b[0] = '{'
+	b = append(b, c.public...)
 
 	if len(extra) == 0 || string(extra) == "null" {
 		return append(b, '}'), nil
@@ -286,14 +304,15 @@ var errNotAnObject = errors.New("they have to marshal to a JSON object without r
 // privateEncoder copies the members of a JSON object behind those of object.
 type privateEncoder struct {
 	object  []byte
-	profile *Profile
+	profile *layout
 	fault   error
 }
 
 // UnmarshalJSONFrom implements the copying.
 func (p *privateEncoder) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return eachMember(dec, func(name []byte, value jsontext.Value) error {
-		if isReserved(string(name)) || slices.Contains(p.profile.roles, string(name)) {
+		name = append([]byte(p.profile.prefix), name...)
+		if isReserved(string(name)) || slices.Contains(p.profile.roles, string(name)) || p.profile.inNamespace(string(name)) {
 			p.fault = fmt.Errorf("the name %q is reserved", name)
 			return p.fault
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -77,7 +78,7 @@ func newFixture(t testing.TB, options ...ValidatorOption) *fixture {
 	keys := must(NewKeySet(key))(t)
 	f.verifier = must(NewVerifier(testIssuer, keys, WithClock(f.clock.Now)))(t)
 	f.issuer = must(NewIssuer(f.verifier))(t)
-	memory := must(blacklist.NewMemory(blacklist.WithClock(f.clock.Now)))(t)
+	memory := must(blacklist.NewMemory(blacklist.WithClock(f.clock.Now), blacklist.WithLogger(slog.New(slog.DiscardHandler))))(t)
 	t.Cleanup(func() { _ = memory.Close() })
 	f.list = &faultyList{Blacklist: memory}
 	f.validator = must(NewValidator(f.verifier, f.list, options...))(t)
@@ -91,7 +92,8 @@ func (f *fixture) validate(ctx context.Context, text string, typ TokenType) (cre
 		return nil, err
 	}
 	for _, g := range guards.guards {
-		return g.validate(ctx, httpRequest{httptest.NewRequest(http.MethodGet, "/", nil)}, &g.alternatives[0], text)
+		token, _, err := g.validate(ctx, httpRequest{httptest.NewRequest(http.MethodGet, "/", nil)}, &g.alternatives[0], text)
+		return token, err
 	}
 	return nil, ErrUnguarded
 }

@@ -41,6 +41,8 @@ type guard struct {
 type alternative struct {
 	scheme   *Scheme
 	verifier *Verifier
+	// hook is that of the token type, or nil.
+	hook hook
 	// source is the index of the scheme's source.
 	source int
 	// displacedBy are the indices of header sources of the same token type, for a cookie: a header that is present decides
@@ -81,13 +83,17 @@ func newGuard(validator *Validator, o *Operation) (*guard, error) {
 			if verifier == nil {
 				return nil, fmt.Errorf("scheme %s: the validator has no verifier %q; see WithVerifier", scheme.Name, scheme.Verifier)
 			}
+			hook := validator.hooks[scheme.Token.Name()]
+			if hook != nil && !hook.fits(scheme.Token) {
+				return nil, fmt.Errorf("scheme %s: the hook for %s tokens takes other private claims than the document gives them", scheme.Name, scheme.Token.Name())
+			}
 			src := scheme.source()
 			i := slices.Index(g.sources, src)
 			if i < 0 {
 				i = len(g.sources)
 				g.sources = append(g.sources, src)
 			}
-			g.alternatives = append(g.alternatives, alternative{scheme: scheme, verifier: verifier, source: i})
+			g.alternatives = append(g.alternatives, alternative{scheme: scheme, verifier: verifier, hook: hook, source: i})
 		}
 	}
 	switch {
@@ -112,6 +118,8 @@ type result struct {
 	guard *guard
 	// token is nil for anonymous callers.
 	token credential
+	// value is what the token type's hook returned.
+	value any
 }
 
 // guardedContext carries a result without a wrapper of its own around it.
@@ -163,9 +171,9 @@ func (g *guard) check(ctx context.Context, r Request) (outcome, error) {
 		if !at[a.source].present || slices.ContainsFunc(a.displacedBy, func(header int) bool { return at[header].present }) {
 			continue
 		}
-		token, err := g.validate(ctx, r, a, at[a.source].text)
+		token, value, err := g.validate(ctx, r, a, at[a.source].text)
 		if err == nil {
-			return outcome{&guardedContext{ctx, result{guard: g, token: token}}, in[InQuery]}, nil
+			return outcome{&guardedContext{ctx, result{guard: g, token: token, value: value}}, in[InQuery]}, nil
 		}
 		// "Could not know" outweighs a refusal: the alternative might have held.
 		if refused == nil || errors.Is(err, ErrUnavailable) && !errors.Is(refused, ErrUnavailable) {
@@ -182,31 +190,35 @@ type outcome struct {
 	private bool
 }
 
-// validate decides over the text of a token, in the order of the package doc.
-func (g *guard) validate(ctx context.Context, r Request, a *alternative, text string) (credential, error) {
+// validate decides over the text of a token, in the order of the package doc, and returns what the hook returned besides.
+func (g *guard) validate(ctx context.Context, r Request, a *alternative, text string) (token credential, value any, err error) {
 	v := g.validator
-	token, err := a.verifier.verifyToken(text, a.scheme.Token)
-	if err != nil {
-		return nil, err
+	if token, err = a.verifier.verifyToken(text, a.scheme.Token); err != nil {
+		return nil, nil, err
 	}
 	base := token.base()
 	if a.scheme.In == InCookie && unsafeRequest(r) {
 		if err := v.checkBrowser(r, base.claims); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if err := v.checkRevoked(ctx, base); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := g.operation.Rules.check(base.claims, instantOf(a.verifier.now()), a.verifier.leeway); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, scope := range a.scheme.Scopes {
 		if !slices.Contains(base.claims.scopes, scope) {
-			return nil, &refusal{sentinel: ErrAccessDenied, reason: "a scope is missing", scopes: a.scheme.Scopes}
+			return nil, nil, &refusal{sentinel: ErrAccessDenied, reason: "a scope is missing", scopes: a.scheme.Scopes}
 		}
 	}
-	return token, nil
+	if a.hook != nil {
+		if value, err = a.hook.run(ctx, token); err != nil {
+			return nil, nil, err
+		}
+	}
+	return token, value, nil
 }
 
 // RequestToken returns the token that the guard of the operation accepted. An error means that no guard ran for it, or

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
+	"net/url"
+	"strings"
 )
 
 // HandlerFunc returns next behind the guard of the operation: next runs only for requests that the operation's security
@@ -34,14 +36,36 @@ type httpRequest struct{ *http.Request }
 
 func (r httpRequest) Host() string                { return r.Request.Host }
 func (r httpRequest) Header(name string) []string { return r.Request.Header.Values(name) }
-func (r httpRequest) Query(name string) []string  { return r.URL.Query()[name] }
 func (r httpRequest) Method() string              { return r.Request.Method }
 func (r httpRequest) TLS() *tls.ConnectionState   { return r.Request.TLS }
 
+// Query returns the values of a query parameter. net/url drops pairs that it cannot read; where one of them may have been about the
+// parameter there is an empty value more, so that it counts.
+func (r httpRequest) Query(name string) []string {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	values := query[name]
+	if err != nil && strings.Contains(r.URL.RawQuery, name) {
+		values = append(values, "")
+	}
+	return values
+}
+
+// Cookie returns the values of a cookie. Like Query it counts those that net/http cannot read.
 func (r httpRequest) Cookie(name string) []string {
 	var values []string
 	for _, cookie := range r.CookiesNamed(name) {
 		values = append(values, cookie.Value)
+	}
+	count := 0
+	for _, line := range r.Request.Header["Cookie"] {
+		for pair := range strings.SplitSeq(line, ";") {
+			if own, _, _ := strings.Cut(pair, "="); strings.TrimSpace(own) == name {
+				count++
+			}
+		}
+	}
+	for ; count > len(values); count-- {
+		values = append(values, "")
 	}
 	return values
 }

@@ -62,7 +62,7 @@ func NewIssuer(verifier *Verifier, options ...IssuerOption) (*Issuer, error) {
 	if verifier == nil {
 		return nil, errors.New("security: an issuer needs a verifier; make one with NewVerifier")
 	}
-	if verifier.profile.foreign {
+	if verifier.layout.foreign {
 		return nil, errors.New("security: tokens of an identity provider are not issued here")
 	}
 	if keys, err := verifier.keys.current(); err != nil {
@@ -145,6 +145,8 @@ type tokenRequest struct {
 	lifetime  time.Duration
 	wantsCSRF bool
 	noExpiry  bool
+	// publicTree are the public claims.
+	publicTree map[string]any
 	// parent is the token that the session is continued from.
 	parent *verified
 }
@@ -232,7 +234,7 @@ func Continue(token AnyToken) TokenOption {
 		if err != nil {
 			return err
 		}
-		if parent.claims.session == "" && !parent.verifier.profile.anyone {
+		if parent.claims.session == "" && !parent.verifier.layout.anyone {
 			return errors.New("security: Continue needs a token of a session")
 		}
 		r.parent = parent
@@ -349,7 +351,7 @@ func (i *Issuer) sign(typ TokenType, r tokenRequest, private any) (IssuedToken, 
 	if err := i.setExpiry(typ, &r); err != nil {
 		return IssuedToken{}, err
 	}
-	profile := i.verifier.profile
+	profile := &i.verifier.layout
 	if err := profile.prepare(&r.claims, typ); err != nil {
 		return IssuedToken{}, err
 	}
@@ -365,6 +367,9 @@ func (i *Issuer) sign(typ TokenType, r tokenRequest, private any) (IssuedToken, 
 		if extra, err = json.Marshal(private, json.Deterministic(true)); err != nil {
 			return IssuedToken{}, fmt.Errorf("security: the private claims cannot be written: %w", err)
 		}
+	}
+	if r.public, err = profile.flatten(r.publicTree); err != nil {
+		return IssuedToken{}, err
 	}
 	payload, err := r.claims.encode(profile, extra)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-json-experiment/json"
@@ -120,6 +121,11 @@ func parseJWKS(text []byte, public bool) ([]*Key, error) {
 	return keys, nil
 }
 
+// isEncryption reports whether a key operation (RFC 7517, section 4.3) is none of signatures.
+func isEncryption(operation string) bool {
+	return slices.Contains([]string{"encrypt", "decrypt", "wrapKey", "unwrapKey", "deriveKey", "deriveBits"}, operation)
+}
+
 // parseJWK returns nil for a key that is not for us.
 func parseJWK(value jsontext.Value, public bool) (*Key, error) {
 	var jwk jose.JSONWebKey
@@ -129,7 +135,13 @@ func parseJWK(value jsontext.Value, public bool) (*Key, error) {
 		}
 		return nil, errors.New("it cannot be read")
 	}
-	if jwk.Use == "enc" {
+	var operations struct {
+		Names []string `json:"key_ops"`
+	}
+	if err := json.Unmarshal(value, &operations); err != nil {
+		return nil, errors.New("its key_ops is not a list of strings")
+	}
+	if jwk.Use == "enc" || slices.ContainsFunc(operations.Names, isEncryption) {
 		return nil, nil
 	}
 	if public && !jwk.IsPublic() {

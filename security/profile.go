@@ -2,6 +2,7 @@ package security
 
 import (
 	"errors"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -32,6 +33,36 @@ type Profile struct {
 	foreign bool
 	// noID says that jti may be absent.
 	noID bool
+}
+
+// layout is a profile with what an application chose of its own tokens.
+type layout struct {
+	*Profile
+	// namespace begins the names of public claims, prefix and an underscore those of private ones; "" where there is none.
+	namespace, prefix string
+}
+
+// WithPublicNamespace sets the namespace of public claims (RFC 7519, section 4.2), a URL that ends with a slash: a claim is written flat,
+// under the namespace and its path, and read back as a tree; see [WithPublicClaims].
+func WithPublicNamespace(namespace string) VerifierOption {
+	return func(v *Verifier) error {
+		if u, err := url.Parse(namespace); err != nil || u.Host == "" || !strings.HasSuffix(namespace, "/") {
+			return errors.New("security: the namespace of public claims is like https://claims.example.com/")
+		}
+		v.layout.namespace = namespace
+		return nil
+	}
+}
+
+// WithPrivatePrefix sets the prefix of private claims: with "app", the claim name is written app_name. Claims without it are not read.
+func WithPrivatePrefix(prefix string) VerifierOption {
+	return func(v *Verifier) error {
+		if prefix == "" || isReserved(prefix) {
+			return errors.New("security: the prefix of private claims is a word, and no reserved claim")
+		}
+		v.layout.prefix = prefix + "_"
+		return nil
+	}
 }
 
 type typePlace uint8
@@ -156,7 +187,7 @@ func WithProfile(p *Profile) VerifierOption {
 		if p == nil || p.name == "" {
 			return errors.New("security: WithProfile needs a profile")
 		}
-		v.profile = p
+		v.layout.Profile = p
 		return nil
 	}
 }

@@ -35,6 +35,7 @@ type Validator struct {
 	// challenge is the challenge without an error.
 	challenge    string
 	errorHandler ErrorHandler
+	hooks        map[string]hook
 	crossOrigin  *http.CrossOriginProtection
 	csrfHeader   string
 	logger       *slog.Logger
@@ -148,7 +149,7 @@ func NewValidator(verifier *Verifier, list blacklist.Blacklist, options ...Valid
 	}
 	v := &Validator{
 		verifier: verifier, verifiers: map[string]*Verifier{verifier.name: verifier}, blacklist: list, challenge: `Bearer realm="api"`, logger: slog.New(slog.DiscardHandler),
-		crossOrigin: http.NewCrossOriginProtection(), csrfHeader: DefaultCSRFHeader,
+		hooks: map[string]hook{}, crossOrigin: http.NewCrossOriginProtection(), csrfHeader: DefaultCSRFHeader,
 		lookupTimeout: DefaultLookupTimeout, revocationTimeout: DefaultRevocationTimeout,
 	}
 	_, v.inProcess = list.(blacklist.InProcess)

@@ -35,7 +35,7 @@ type Verifier struct {
 	now         func() time.Time
 	// neverExpiring says that tokens without exp are accepted.
 	neverExpiring bool
-	profile       *Profile
+	layout        layout
 	// ownAudience says that the audience was set.
 	ownAudience bool
 }
@@ -120,7 +120,7 @@ func NewVerifier(issuer string, keys KeySource, options ...VerifierOption) (*Ver
 	v := &Verifier{
 		name: OwnVerifier, issuer: issuer, audience: []string{issuer}, keys: keys,
 		leeway: DefaultLeeway, maxLifetime: DefaultMaxLifetime, maxSize: DefaultMaxTokenSize, now: time.Now,
-		profile: rfc9068,
+		layout: layout{Profile: rfc9068},
 	}
 	for _, option := range options {
 		if option == nil {
@@ -130,7 +130,7 @@ func NewVerifier(issuer string, keys KeySource, options ...VerifierOption) (*Ver
 			return nil, err
 		}
 	}
-	if v.profile.typeIn == typeNowhere && !v.ownAudience {
+	if v.layout.typeIn == typeNowhere && !v.ownAudience {
 		return nil, errors.New("security: a profile that cannot tell types of token apart needs WithAudience")
 	}
 	return v, nil
@@ -167,25 +167,25 @@ func (v *Verifier) verify(text string, want TokenType) (*claims, error) {
 	if err != nil {
 		return nil, err
 	}
-	claims, err := decodeClaims(payload, v.profile, want.hasClaims())
+	claims, err := decodeClaims(payload, &v.layout, want.hasClaims())
 	if err != nil {
 		return nil, err
 	}
 	if err := v.checkTimes(claims); err != nil {
 		return nil, err
 	}
-	if claims.issuer != v.issuer && !(v.profile.anyone && claims.issuer == "") {
+	if claims.issuer != v.issuer && !(v.layout.anyone && claims.issuer == "") {
 		return nil, because(ErrInvalidToken, "another issuer")
 	}
-	if !(v.profile.anyone && claims.audience == nil) && !slices.ContainsFunc(claims.audience, func(a string) bool { return slices.Contains(v.audience, a) }) {
+	if !(v.layout.anyone && claims.audience == nil) && !slices.ContainsFunc(claims.audience, func(a string) bool { return slices.Contains(v.audience, a) }) {
 		return nil, because(ErrInvalidToken, "another audience")
 	}
 	switch {
 	case claims.subject == "":
 		return nil, because(ErrInvalidToken, "no subject")
-	case claims.id == "" && !v.profile.noID:
+	case claims.id == "" && !v.layout.noID:
 		return nil, because(ErrInvalidToken, "no id")
-	case !v.profile.accepts(signed, claims, want):
+	case !v.layout.accepts(signed, claims, want):
 		return nil, because(ErrWrongTokenType, "the type that it says")
 	}
 	// A token that is fresh until a time is fresh or not when it is verified.

@@ -1,0 +1,194 @@
+package security
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// wycheproofDir names the environment variable with the folder that holds the vectors. They are a requirement of the module
+// crosstest, not of this one: its test runs this one with the variable set.
+const wycheproofDir = "OAPI_GUARD_WYCHEPROOF"
+
+const (
+	signatureVectors = "json_web_signature_test.json"
+	keyVectors       = "json_web_key_test.json"
+)
+
+// deviation is a vector that we answer otherwise than the file says.
+type deviation struct {
+	file    string
+	id      int
+	comment string
+	reason  string
+}
+
+const (
+	emptyPayload   = "a payload without a byte is no claims: an empty segment is refused before any key is looked at"
+	otherAlgorithm = `the key says "alg":"PS256" and the text PS384: a key is bound to one algorithm`
+	noES521        = `the key says "alg":"ES521", which RFC 7518 does not have; P-521 goes with ES512`
+	strayCharacter = "RFC 7515, section 2, has no characters outside the alphabet of base64url; a reader that skips them gives one token many texts"
+	lostPadding    = "the text has no padding: it is, byte by byte, that of vector 357, which the file calls valid"
+)
+
+// wycheproofRefused are the vectors that the file calls valid and we refuse.
+var wycheproofRefused = []deviation{
+	{signatureVectors, 259, "emptyPayload", emptyPayload},
+	{signatureVectors, 264, "emptyPayload", emptyPayload},
+	{signatureVectors, 268, "emptyPayload", emptyPayload},
+	{signatureVectors, 272, "emptyPayload", emptyPayload},
+	{signatureVectors, 320, "emptyPayload", emptyPayload},
+	{signatureVectors, 325, "emptyPayload", emptyPayload},
+	{signatureVectors, 346, "Figure20", otherAlgorithm},
+	{signatureVectors, 347, "Figure27", noES521},
+	{signatureVectors, 350, "Figure20", otherAlgorithm},
+	{signatureVectors, 351, "Figure27", noES521},
+	{signatureVectors, 372, "InvalidCharacterInsertedInHeader", strayCharacter},
+	{signatureVectors, 373, "InvalidCharacterInsertedInPayload", strayCharacter},
+}
+
+// wycheproofAccepted are the vectors that the file calls invalid and we accept. In each the signature holds, as go-jose confirms,
+// and the file's objection is another one; a signature that does not hold fails the test even where it is listed.
+var wycheproofAccepted = []deviation{
+	{signatureVectors, 367, "invalidBase64Padding", lostPadding},
+	{signatureVectors, 370, "invalidBase64PaddingInPayload", lostPadding},
+	{keyVectors, 1, "rejectsValid", "symmetric and public keys in one set: each is bound to its algorithm, so none is used as the other kind; ParsePublicJWKS refuses the set"},
+	{keyVectors, 7, "rejectsKeyWithRocaVulnerability", "the weak primes of one maker's chips (CVE-2017-15361) are not looked for in keys that the application has chosen to trust"},
+}
+
+// TestWycheproof runs every vector through what verify runs before it looks at the claims, with keys that are read as those of an
+// application are. The payloads of the vectors are no claims, so no whole token is made of them.
+func TestWycheproof(t *testing.T) {
+	dir := os.Getenv(wycheproofDir)
+	if dir == "" {
+		t.Skip(wycheproofDir + " is not set; run the vectors with: cd crosstest && go test -count=1 ./...")
+	}
+	for _, tt := range []struct {
+		file  string
+		least int
+	}{{signatureVectors, 401}, {keyVectors, 26}} {
+		t.Run(tt.file, func(t *testing.T) {
+			run := runWycheproof(t, dir, tt.file)
+			if run < tt.least {
+				t.Errorf("%d vectors were run, fewer than %d", run, tt.least)
+			}
+			t.Logf("%d vectors", run)
+		})
+	}
+}
+
+// runWycheproof returns how many vectors it has run.
+func runWycheproof(t *testing.T, dir, file string) int {
+	var vectors struct {
+		NumberOfTests int `json:"numberOfTests"`
+		TestGroups    []struct {
+			Comment string          `json:"comment"`
+			Private json.RawMessage `json:"private"`
+			Public  json.RawMessage `json:"public"`
+			Tests   []struct {
+				ID      int    `json:"tcId"`
+				Comment string `json:"comment"`
+				JWS     string `json:"jws"`
+				Result  string `json:"result"`
+			} `json:"tests"`
+		} `json:"testGroups"`
+	}
+	if err := json.Unmarshal(must(os.ReadFile(filepath.Join(dir, file)))(t), &vectors); err != nil {
+		t.Fatal(err)
+	}
+	refused, accepted := deviationsOf(file, wycheproofRefused), deviationsOf(file, wycheproofAccepted)
+	run := 0
+	for _, group := range vectors.TestGroups {
+		for _, tt := range group.Tests {
+			run++
+			errs := []error{openWith(t, ParseJWKS, group.Private, tt.JWS)}
+			if group.Public != nil {
+				errs = append(errs, openWith(t, ParsePublicJWKS, group.Public, tt.JWS))
+			}
+			allAccepted, oneAccepted := true, false
+			for _, err := range errs {
+				if errors.Is(err, errUnsound) {
+					t.Errorf("%d, %s, %s: an invalid signature is accepted", tt.ID, group.Comment, tt.Comment)
+				}
+				allAccepted, oneAccepted = allAccepted && err == nil, oneAccepted || err == nil
+			}
+			var list map[int]string
+			var deviates bool
+			switch tt.Result {
+			case "valid":
+				list, deviates = refused, !allAccepted
+			case "invalid":
+				list, deviates = accepted, oneAccepted
+			case "acceptable": // either
+			default:
+				t.Errorf("%d: the result %q is not known", tt.ID, tt.Result)
+			}
+			comment, listed := list[tt.ID]
+			delete(list, tt.ID)
+			switch {
+			case deviates && !listed:
+				t.Errorf("%d, %s, %s: the file says %s, we answer %v", tt.ID, group.Comment, tt.Comment, tt.Result, errs)
+			case listed && !deviates:
+				t.Errorf("%d, %s, %s: is listed as a deviation and is none", tt.ID, group.Comment, tt.Comment)
+			case listed && comment != tt.Comment:
+				t.Errorf("%d, %s, %s: is listed as %s", tt.ID, group.Comment, tt.Comment, comment)
+			}
+		}
+	}
+	for _, rest := range []map[int]string{refused, accepted} {
+		for id, comment := range rest {
+			t.Errorf("%d, %s: is listed as a deviation, and the file has no such vector", id, comment)
+		}
+	}
+	if run != vectors.NumberOfTests {
+		t.Errorf("%d vectors were run, the file says that it has %d", run, vectors.NumberOfTests)
+	}
+	return run
+}
+
+// deviationsOf returns the comments of a file's deviations by id.
+func deviationsOf(file string, list []deviation) map[int]string {
+	comments := map[int]string{}
+	for _, d := range list {
+		if d.file == file && d.reason != "" {
+			comments[d.id] = d.comment
+		}
+	}
+	return comments
+}
+
+var errUnsound = errors.New("accepted, and go-jose finds no key whose signature it is")
+
+// openWith reads the keys and opens the text with them. The error is that of the first step that refuses. What is accepted go-jose
+// has to accept too, with the same payload.
+func openWith(t *testing.T, parse func([]byte) ([]*Key, error), jwks []byte, text string) error {
+	keys, err := parse(jwks)
+	if err != nil {
+		return err
+	}
+	set, err := NewKeySet(keys...)
+	if err != nil {
+		return err
+	}
+	payload, _, err := must(NewVerifier(testIssuer, set))(t).open(text)
+	if err != nil {
+		if sentinelOf(err) != ErrInvalidToken {
+			t.Errorf("refused with %v, want %v", err, ErrInvalidToken)
+		}
+		return err
+	}
+	for _, key := range keys {
+		signed, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(key.algorithm)})
+		if err != nil {
+			continue
+		}
+		if other, err := signed.Verify(key.verify); err == nil && string(other) == string(payload) {
+			return nil
+		}
+	}
+	return errUnsound
+}
