@@ -15,12 +15,19 @@
 // session, auth_time for the login, and fresh on tokens that a login issued. Private claims stand beside them and never in their
 // place. Times are NumericDates to the millisecond.
 //
+// That is the default; a [Profile] is another layout: those of Flask-JWT-Extended and Sanic-JWT-Extended, or what an identity
+// provider writes. Tokens of several issuers have a verifier each, and nothing of one serves for the other.
+//
 // # What a guard does
 //
 // In this order, and the first that fails decides: locate the token; cap its size; check its form and its header; choose the key
 // by the header's kid and the algorithm that the key is bound to; check the signature; decode the claims; check times, issuer and
-// audience; check the token type; ask the blacklist; check freshness and roles. Nothing of the payload is decoded before the
-// signature holds, and no byte of a request's body is read.
+// audience; check the token type; for a token in a cookie, check where the request comes from and its csrf claim; ask the
+// blacklist; check freshness, roles and scopes; run the hook. Nothing of the payload is decoded before the signature holds, and no
+// byte of a request's body is read.
+//
+// The same header, cookie or query parameter twice is malformed, and so is a token in the query beside another one. Where one type
+// of token may come from a header and from a cookie, a header that is present decides alone.
 //
 // A blacklist that cannot answer is neither yes nor no: the request is answered 503 and no handler runs. An optional operation is
 // anonymous only when the request carries no credential at all: a bad token is refused there too.
