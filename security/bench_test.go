@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,6 +95,30 @@ func BenchmarkHandler(b *testing.B) {
 			handler(discard{http.Header{}}, r)
 		}
 	})
+}
+
+// BenchmarkHostile refuses input that is made to cost: the time and the allocations do not grow with it.
+func BenchmarkHostile(b *testing.B) {
+	f := newFixture(b)
+	good := must(f.issuer.Access(b.Context(), "alice", nil))(b).Text()
+	segments := strings.Split(good, ".")
+	for _, bench := range []struct{ name, text string }{
+		{"48 dots/1000", strings.Repeat(".", 1000)},
+		{"48 dots/1000000", strings.Repeat(".", 1_000_000)},
+		{"54 nesting/500", compactHS256(goodHeader, payloadWith("x", strings.Repeat("[", 500)+strings.Repeat("]", 500)))},
+		{"54 nesting/2000", compactHS256(goodHeader, payloadWith("x", strings.Repeat("[", 2000)+strings.Repeat("]", 2000)))},
+		{"67 payload/8000, bad signature", segments[0] + "." + strings.Repeat("A", 7500) + "." + segments[2]},
+		{"67 payload/1048576, bad signature", segments[0] + "." + strings.Repeat("A", 1<<20) + "." + segments[2]},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := f.verifier.verify(bench.text, accessToken); err == nil {
+					b.Fatal("accepted")
+				}
+			}
+		})
+	}
 }
 
 type discard struct{ header http.Header }

@@ -1,6 +1,7 @@
 package security
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -26,10 +27,11 @@ func TestPlaces(t *testing.T) {
 
 	any := Requirement{{header}, {cookie}, {query}}
 	optional := Requirement{{}, {header}, {cookie}}
+	forms := Requirement{{&Scheme{Name: "forms", Token: accessToken, In: InCookie, Parameter: "__Host-access", CSRFForm: true}}}
 	for _, tt := range []struct {
 		name        string
 		requirement Requirement
-		// request is a line for each of: METHOD and query, then headers.
+		// request is a line for each of: METHOD and query, then headers; then an empty line and the body.
 		request string
 		status  int
 	}{
@@ -94,14 +96,27 @@ func TestPlaces(t *testing.T) {
 		{"from the same origin, old browser", any, "POST /\nOrigin: https://example.com\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 200},
 		{"from a trusted origin", any, "POST /\nSec-Fetch-Site: cross-site\nOrigin: https://app.example\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 200},
 		{"from a trusted origin without csrf", any, "POST /\nSec-Fetch-Site: cross-site\nOrigin: https://app.example\nCookie: __Host-access=" + good, 403},
+		{"form, header all the same", forms, "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 200},
+		{"form", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded; charset=utf-8\n\nx=1&csrf_token=" + csrf, 200},
+		{"form without the field", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\nx=1", 403},
+		{"form with the field twice", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf + "&csrf_token=" + csrf, 403},
+		{"form of another token", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + other.CSRF(), 403},
+		{"form with a wrong header", forms, "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: x\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf, 403},
+		{"form that cannot be read", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=%zz", 400},
+		{"form over 64 KiB", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\nx=" + strings.Repeat("x", 64<<10) + "&csrf_token=" + csrf, 400},
+		{"JSON instead of a form", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/json\n\ncsrf_token=" + csrf, 403},
+		{"form where it is not opted in", any, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf, 403},
+		{"form from another site", forms, "POST /\nSec-Fetch-Site: cross-site\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf, 403},
+		{"form and a token without the claim", forms, "POST /\nCookie: __Host-access=" + noCSRF + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=", 403},
 		{"from another site by header", any, "POST /\nSec-Fetch-Site: cross-site\nAuthorization: Bearer " + good, 200},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			handler, saw := f.serve(t, &Operation{ID: "op", Requirement: tt.requirement})
-			lines := strings.Split(tt.request, "\n")
+			head, body, _ := strings.Cut(tt.request, "\n\n")
+			lines := strings.Split(head, "\n")
 			method, target, _ := strings.Cut(lines[0], " ")
 			path, rawQuery, _ := strings.Cut(target, "?")
-			r := httptest.NewRequest(method, path, nil)
+			r := httptest.NewRequest(method, path, strings.NewReader(body))
 			r.URL.RawQuery = rawQuery
 			for _, line := range lines[1:] {
 				name, value, _ := strings.Cut(line, ":")
@@ -109,6 +124,9 @@ func TestPlaces(t *testing.T) {
 			}
 			w := httptest.NewRecorder()
 			handler.ServeHTTP(w, r)
+			if text, err := io.ReadAll(r.Body); err != nil || string(text) != body {
+				t.Errorf("%d bytes of the body are left, of %d (%v)", len(text), len(body), err)
+			}
 			if w.Code != tt.status || (saw.calls == 1) != (tt.status == 200) {
 				t.Errorf("status %d, %d calls; want %d: %s", w.Code, saw.calls, tt.status, w.Body)
 			}

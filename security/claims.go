@@ -49,6 +49,9 @@ func isReserved(name string) bool {
 // decodeClaims reads a payload strictly: one JSON object without duplicate members, every known claim of its own JSON
 // type, no claim that differs from a known one only in case. With wantPrivate the other members are gathered.
 func decodeClaims(payload []byte, profile *layout, wantPrivate bool) (*claims, error) {
+	if nestedDeeper(payload, maxDepth) {
+		return nil, errTooDeep
+	}
 	d := claimsDecoder{text: string(payload), profile: profile, wantPrivate: wantPrivate}
 	if err := json.Unmarshal(payload, &d); err != nil {
 		var r *refusal
@@ -291,6 +294,9 @@ func (c *claims) encode(p *layout, extra []byte) ([]byte, error) {
 
 	if len(extra) == 0 || string(extra) == "null" {
 		return append(b, '}'), nil
+	}
+	if nestedDeeper(extra, maxDepth) {
+		return nil, errors.New("security: the private claims are nested too deeply")
 	}
 	e := privateEncoder{object: b, profile: p}
 	if err := json.Unmarshal(extra, &e); err != nil {

@@ -1,6 +1,7 @@
 package security
 
 import (
+	"bytes"
 	"encoding/base64"
 	"strings"
 
@@ -19,40 +20,24 @@ type compact struct {
 	signed string
 }
 
-// cutCompact accepts exactly three non-empty base64url segments in at most limit bytes and looks at nothing else.
+// cutCompact accepts exactly three non-empty segments in at most limit bytes and looks at nothing else, but for line breaks: those
+// the base64 decoder would skip. Whatever else is outside the alphabet it refuses.
 func cutCompact(text string, limit int) (compact, error) {
 	if len(text) > limit {
 		return compact{}, because(ErrInvalidToken, "longer than the limit")
 	}
-	dots := [2]int{-1, -1}
-	count := 0
-	for i := range len(text) {
-		switch c := text[i]; {
-		case c == '.':
-			if count == len(dots) {
-				return compact{}, because(ErrInvalidToken, "not three segments")
-			}
-			dots[count] = i
-			count++
-		case !isBase64URL(c):
-			return compact{}, because(ErrInvalidToken, "a character outside base64url")
-		}
+	if strings.IndexByte(text, '\n') >= 0 || strings.IndexByte(text, '\r') >= 0 {
+		return compact{}, because(ErrInvalidToken, "a line break")
 	}
-	if count != len(dots) {
+	header, rest, _ := strings.Cut(text, ".")
+	payload, signature, _ := strings.Cut(rest, ".")
+	switch {
+	case len(header)+len(payload)+2 > len(text) || strings.IndexByte(signature, '.') >= 0:
 		return compact{}, because(ErrInvalidToken, "not three segments")
-	}
-	c := compact{
-		header: text[:dots[0]], payload: text[dots[0]+1 : dots[1]], signature: text[dots[1]+1:],
-		signed: text[:dots[1]],
-	}
-	if c.header == "" || c.payload == "" || c.signature == "" {
+	case header == "" || payload == "" || signature == "":
 		return compact{}, because(ErrInvalidToken, "an empty segment")
 	}
-	return c, nil
-}
-
-func isBase64URL(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+	return compact{header, payload, signature, text[:len(header)+1+len(payload)]}, nil
 }
 
 // header is what is read of a JOSE header (RFC 7515, section 4.1).
@@ -77,6 +62,9 @@ func decodeHeader(segment string) (header, error) {
 		return header{}, errHeader
 	}
 	var h header
+	if nestedDeeper(text, maxDepth) {
+		return header{}, errTooDeep
+	}
 	if err := json.Unmarshal(text, &h); err != nil || h.algorithm == "" {
 		return header{}, errHeader
 	}
@@ -137,9 +125,6 @@ func eachMember(dec *jsontext.Decoder, f func(name []byte, value jsontext.Value)
 		if err != nil {
 			return err
 		}
-		if nestedDeeper(value, maxDepth) {
-			return errTooDeep
-		}
 		if err := f(name, value); err != nil {
 			return err
 		}
@@ -154,12 +139,13 @@ var (
 	errNotString = because(ErrInvalidToken, "a member that has to be a string is not one")
 )
 
-// maxDepth is how deep arrays and objects may be nested in a member of a token.
-const maxDepth = 32
+// maxDepth is how deep arrays and objects may be nested in a header or a payload.
+const maxDepth = 33
 
-// nestedDeeper reports whether a valid JSON value nests arrays and objects deeper than limit.
-func nestedDeeper(value jsontext.Value, limit int) bool {
-	if kind := value.Kind(); kind != '{' && kind != '[' {
+// nestedDeeper reports whether a JSON text nests arrays and objects deeper than limit. It comes before the decoder, which follows
+// any depth, and need not be right about texts that are not JSON.
+func nestedDeeper(value []byte, limit int) bool {
+	if bytes.Count(value, []byte{'{'})+bytes.Count(value, []byte{'['}) <= limit {
 		return false
 	}
 	depth, quoted := 0, false

@@ -24,7 +24,8 @@
 // by the header's kid and the algorithm that the key is bound to; check the signature; decode the claims; check times, issuer and
 // audience; check the token type; for a token in a cookie, check where the request comes from and its csrf claim; ask the
 // blacklist; check freshness, roles and scopes; run the hook. Nothing of the payload is decoded before the signature holds, and no
-// byte of a request's body is read.
+// byte of a request's body is read, but for the form of an operation whose scheme says x-guard: {csrf: form}, and that after the
+// blacklist.
 //
 // The same header, cookie or query parameter twice is malformed, and so is a token in the query beside another one. Where one type
 // of token may come from a header and from a cookie, a header that is present decides alone.

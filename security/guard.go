@@ -18,6 +18,9 @@ type Request interface {
 	Query(name string) []string
 	Cookie(name string) []string
 	TLS() *tls.ConnectionState
+	// Form returns the values of a field of an urlencoded body, which stays readable; none for other bodies. A body that cannot be
+	// read is ErrMalformedRequest. It is the only method that reads of the body.
+	Form(name string) ([]string, error)
 }
 
 // Guards are the guards of an API's operations. Generated code makes and uses them.
@@ -197,13 +200,19 @@ func (g *guard) validate(ctx context.Context, r Request, a *alternative, text st
 		return nil, nil, err
 	}
 	base := token.base()
+	needsForm := false
 	if a.scheme.In == InCookie && unsafeRequest(r) {
-		if err := v.checkBrowser(r, base.claims); err != nil {
+		if needsForm, err = v.checkBrowser(r, base.claims, a.scheme.CSRFForm); err != nil {
 			return nil, nil, err
 		}
 	}
 	if err := v.checkRevoked(ctx, base); err != nil {
 		return nil, nil, err
+	}
+	if needsForm {
+		if err := v.checkForm(r, base.claims); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := g.operation.Rules.check(base.claims, instantOf(a.verifier.now()), a.verifier.leeway); err != nil {
 		return nil, nil, err

@@ -1,8 +1,11 @@
 package security
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -38,6 +41,27 @@ func (r httpRequest) Host() string                { return r.Request.Host }
 func (r httpRequest) Header(name string) []string { return r.Request.Header.Values(name) }
 func (r httpRequest) Method() string              { return r.Request.Method }
 func (r httpRequest) TLS() *tls.ConnectionState   { return r.Request.TLS }
+
+// Form reads an urlencoded body up to its limit and puts it back in front of the rest.
+func (r httpRequest) Form(name string) ([]string, error) {
+	kind, _, err := mime.ParseMediaType(r.Request.Header.Get("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" || r.Body == nil {
+		return nil, nil
+	}
+	text, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(text), r.Body), r.Body}
+	if err != nil || len(text) > maxForm {
+		return nil, because(ErrMalformedRequest, "the form cannot be read")
+	}
+	form, err := url.ParseQuery(string(text))
+	if err != nil {
+		return nil, because(ErrMalformedRequest, "the form cannot be read")
+	}
+	return form[name], nil
+}
 
 // Query returns the values of a query parameter. net/url drops pairs that it cannot read; where one of them may have been about the
 // parameter there is an empty value more, so that it counts.

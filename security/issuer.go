@@ -215,6 +215,18 @@ func WithoutExpiry() TokenOption {
 	return func(r *tokenRequest) error { r.noExpiry = true; return nil }
 }
 
+// WithID sets the token's id (jti; RFC 7519, section 4.1.7) instead of a random one of 128 bits. Two tokens of one id are one token to
+// the blacklist, and a pair of one id is an error.
+func WithID(id string) TokenOption {
+	return func(r *tokenRequest) error {
+		r.id = id
+		if id == "" {
+			return errors.New("security: an id is not empty")
+		}
+		return nil
+	}
+}
+
 // WithNotBefore sets when the token's time begins (nbf). The default is when it is issued.
 func WithNotBefore(t time.Time) TokenOption {
 	return func(r *tokenRequest) error { r.notBefore = instantOf(t); return nil }
@@ -259,6 +271,9 @@ func (i *Issuer) Pair(ctx context.Context, subject string, accessClaims, refresh
 	request, err := i.request(ctx, subject, options)
 	if err != nil {
 		return TokenPair{}, err
+	}
+	if request.id != "" {
+		return TokenPair{}, errors.New("security: the tokens of a pair have different ids; WithID is for a single token")
 	}
 	access, err := i.sign(NewTokenType[NoClaims](accessType), request, accessClaims)
 	if err != nil {
@@ -327,9 +342,9 @@ func (r *tokenRequest) check() error {
 	if r.subject == "" {
 		return errors.New("security: a token needs a subject")
 	}
-	for _, s := range slices.Concat([]string{r.subject, r.clientID}, r.roles) {
+	for _, s := range slices.Concat([]string{r.subject, r.clientID, r.id}, r.roles) {
 		if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
-			return errors.New("security: subject, client and roles are UTF-8 without NUL")
+			return errors.New("security: subject, client, id and roles are UTF-8 without NUL")
 		}
 	}
 	if r.authTime < 1 || r.authTime > maxInstant || r.notBefore < 1 || r.notBefore > maxInstant {
@@ -356,7 +371,7 @@ func (i *Issuer) sign(typ TokenType, r tokenRequest, private any) (IssuedToken, 
 		return IssuedToken{}, err
 	}
 	r.fresh = r.fresh && typ.Name() == accessType
-	r.id = rand.Text()
+	r.id = cmp.Or(r.id, rand.Text())
 	if r.wantsCSRF {
 		r.csrf = rand.Text()
 	}

@@ -83,6 +83,14 @@ func TestTokenFields(t *testing.T) {
 	}
 }
 
+func TestTokenID(t *testing.T) {
+	f := newFixture(t)
+	issued := must(f.issuer.Access(t.Context(), "alice", nil, WithID("my-id")))(t)
+	if token := f.token(t, issued.Text(), accessToken); issued.ID() != "my-id" || token.ID() != "my-id" {
+		t.Errorf("ids %s, %s", issued.ID(), token.ID())
+	}
+}
+
 func TestZeroToken(t *testing.T) {
 	var token Token[userClaims]
 	if token.Type()+token.Subject()+token.ID()+token.Session()+token.Issuer()+token.ClientID()+token.Role()+token.Claims().Name != "" ||
@@ -125,6 +133,9 @@ func TestIssuingRefuses(t *testing.T) {
 		"a subject with NUL":       second(f.issuer.Access(ctx, "a\x00", nil)),
 		"a subject not in UTF-8":   second(f.issuer.Access(ctx, "a\xff", nil)),
 		"an empty role":            issue(nil, WithRoles("")),
+		"an empty id":              issue(nil, WithID("")),
+		"an id with NUL":           issue(nil, WithID("a\x00")),
+		"a pair of one id":         second(f.issuer.Pair(ctx, "alice", nil, nil, WithID("x"))),
 		"a scope with a space":     issue(nil, WithScopes("a b")),
 		"an empty scope":           issue(nil, WithScopes("")),
 		"a negative lifetime":      issue(nil, WithLifetime(-1)),

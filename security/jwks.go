@@ -17,7 +17,7 @@ import (
 // keys are left out: only such keys are an error. The answer may be cached for maxAge, from a second to a day; a new key should be
 // in the set that long before it signs.
 func JWKSHandler(keys KeySource, maxAge time.Duration) (http.Handler, error) {
-	if set, ok := keys.(*KeySet); keys == nil || ok && set == nil {
+	if hasNoKeys(keys) {
 		return nil, errors.New("security: JWKSHandler needs keys")
 	}
 	if maxAge < time.Second || maxAge > 24*time.Hour {

@@ -119,6 +119,8 @@ func TestKeysRefused(t *testing.T) {
 		"no RSA private key":          second(NewRSAKey(RS256, nil)),
 		"an RSA private key of zeros": second(NewRSAKey(RS256, &rsa.PrivateKey{})),
 		"RSA for HS256":               second(NewRSAKey(HS256, k.rsa)),
+		"9 a key without alg":         second(NewRSAKey("", k.rsa)),
+		"9 a secret without alg":      second(NewHMACKey("", testSecret)),
 		"RSA for none":                second(NewRSAKey("none", k.rsa)),
 		"17 a point off the curve":    second(NewECDSAPublicKey(off)),
 		"a private point off it":      second(NewECDSAKey(offPrivate)),

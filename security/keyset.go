@@ -24,10 +24,23 @@ type signedAs struct {
 	typ, class string
 }
 
-// KeySource gives a verifier its keys: a [KeySet] that never changes, or a [KeyRotation].
+// KeySource gives a verifier its keys: a [KeySet] that never changes, a [KeyRotation], or a [RemoteKeySet].
 type KeySource interface {
 	// current returns the keys that are trusted now, or an error that wraps ErrUnavailable where that cannot be known.
 	current() (*KeySet, error)
+}
+
+// hasNoKeys reports whether the source is nil, whatever its type, or an empty set.
+func hasNoKeys(keys KeySource) bool {
+	switch keys := keys.(type) {
+	case *KeySet:
+		return keys == nil || len(keys.keys) == 0
+	case *KeyRotation:
+		return keys == nil
+	case *RemoteKeySet:
+		return keys == nil
+	}
+	return keys == nil
 }
 
 func (s *KeySet) current() (*KeySet, error) { return s, nil }
@@ -113,12 +126,20 @@ func (s *KeySet) readHeader(segment string) (signedAs, error) {
 	return signedAs{key, tokenTypeOf(h.typ), h.class}, err
 }
 
+// errUnknownKeyID says that a well-formed header names a key that is not there.
+var errUnknownKeyID = because(ErrInvalidToken, "no key for this key id")
+
 // find returns the key for a token's header. Without a key id a key is chosen only if exactly one could match. The
 // algorithm must be the key's own: the token never chooses it.
 func (s *KeySet) find(id string, hasID bool, algorithm string) (*Key, error) {
 	var found *Key
+	known := !hasID
 	for _, key := range s.keys {
-		if hasID && key.id != id || string(key.algorithm) != algorithm {
+		if hasID && key.id != id {
+			continue
+		}
+		known = true
+		if string(key.algorithm) != algorithm {
 			continue
 		}
 		if found != nil {
@@ -126,7 +147,10 @@ func (s *KeySet) find(id string, hasID bool, algorithm string) (*Key, error) {
 		}
 		found = key
 	}
-	if found == nil {
+	switch {
+	case !known:
+		return nil, errUnknownKeyID
+	case found == nil:
 		return nil, because(ErrInvalidToken, "no key for this key id and algorithm")
 	}
 	return found, nil

@@ -22,6 +22,9 @@ type Scheme struct {
 	// Prefix is the word before the token in a header, compared without case (RFC 9110, section 11.1). The default is Bearer
 	// in the header Authorization and none in others.
 	Prefix string
+	// CSRFForm accepts the proof against forgery of a token in a cookie also in a field of an urlencoded form, for pages without
+	// scripts. The guard then reads the form, 64 KiB at most, where the header is missing, and the handler can read it again.
+	CSRFForm bool
 	// Scopes are what a requirement asks of the scheme's tokens, all of them; see With. A token that lacks one is refused with 403.
 	Scopes []string
 }
@@ -79,6 +82,8 @@ func (s *Scheme) check() error {
 		return errors.New("scheme " + s.Name + ": its tokens stand in no header, query parameter or cookie")
 	case s.In != InHeader && s.Parameter == "":
 		return errors.New("scheme " + s.Name + ": no name of a query parameter or cookie")
+	case s.CSRFForm && s.In != InCookie:
+		return errors.New("scheme " + s.Name + ": forms prove something for tokens in cookies only")
 	case s.In != InHeader && s.Prefix != "":
 		return errors.New("scheme " + s.Name + ": a prefix stands in headers only")
 	case slices.ContainsFunc(s.Scopes, func(scope string) bool { return !validScope(scope) }):

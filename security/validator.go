@@ -38,6 +38,7 @@ type Validator struct {
 	hooks        map[string]hook
 	crossOrigin  *http.CrossOriginProtection
 	csrfHeader   string
+	csrfField    string
 	logger       *slog.Logger
 }
 
@@ -149,7 +150,7 @@ func NewValidator(verifier *Verifier, list blacklist.Blacklist, options ...Valid
 	}
 	v := &Validator{
 		verifier: verifier, verifiers: map[string]*Verifier{verifier.name: verifier}, blacklist: list, challenge: `Bearer realm="api"`, logger: slog.New(slog.DiscardHandler),
-		hooks: map[string]hook{}, crossOrigin: http.NewCrossOriginProtection(), csrfHeader: DefaultCSRFHeader,
+		hooks: map[string]hook{}, crossOrigin: http.NewCrossOriginProtection(), csrfHeader: DefaultCSRFHeader, csrfField: DefaultCSRFField,
 		lookupTimeout: DefaultLookupTimeout, revocationTimeout: DefaultRevocationTimeout,
 	}
 	_, v.inProcess = list.(blacklist.InProcess)

@@ -114,7 +114,7 @@ func NewVerifier(issuer string, keys KeySource, options ...VerifierOption) (*Ver
 	if issuer == "" {
 		return nil, errors.New("security: a verifier needs the name of its issuer")
 	}
-	if set, ok := keys.(*KeySet); keys == nil || ok && (set == nil || len(set.keys) == 0) {
+	if hasNoKeys(keys) {
 		return nil, errors.New("security: a verifier needs a key set; make one with NewKeySet")
 	}
 	v := &Verifier{
@@ -206,13 +206,16 @@ func (v *Verifier) open(text string) (payload []byte, signed signedAs, err error
 	}
 	signed, err = keys.readHeader(c.header)
 	if err != nil {
+		if m, ok := v.keys.(interface{ missed() }); ok && errors.Is(err, errUnknownKeyID) {
+			m.missed() // a key that is new, perhaps; this request does not wait for it
+		}
 		return nil, signedAs{}, err
 	}
 	signature, err := base64url.DecodeString(c.signature)
 	if err != nil {
 		return nil, signedAs{}, because(ErrInvalidToken, "the signature's encoding")
 	}
-	if err := signed.key.method.Verify(c.signed, signature, signed.key.verify); err != nil {
+	if err := signed.key.check(c.signed, signature); err != nil {
 		return nil, signedAs{}, because(ErrInvalidToken, "the signature")
 	}
 	if payload, err = base64url.DecodeString(c.payload); err != nil {

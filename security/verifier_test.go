@@ -55,6 +55,7 @@ func TestHostileTokens(t *testing.T) {
 		{"28 crit empty", head(`{"alg":"HS256","kid":"k1","typ":"at+jwt","crit":[]}`), ErrInvalidToken},
 		{"29 alg twice", head(`{"alg":"none","alg":"HS256","kid":"k1","typ":"at+jwt"}`), ErrInvalidToken},
 		{"29 alg twice, escaped", head(`{"alg":"none","\u0061lg":"HS256","kid":"k1","typ":"at+jwt"}`), ErrInvalidToken},
+		{"30 embedded jwk", head(`{"alg":"EdDSA","typ":"at+jwt","jwk":{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}}`), ErrInvalidToken},
 		{"33 kid a path", head(`{"alg":"HS256","kid":"../../dev/null","typ":"at+jwt"}`), ErrInvalidToken},
 		{"34 kid SQL", head(`{"alg":"HS256","kid":"k1' OR '1'='1","typ":"at+jwt"}`), ErrInvalidToken},
 		{"35 kid an object", head(`{"alg":"HS256","kid":{"k":"k1"},"typ":"at+jwt"}`), ErrInvalidToken},

@@ -221,6 +221,9 @@ func placeExpression(s *scheme) string {
 			field(f[0], strconv.Quote(f[1]))
 		}
 	}
+	if s.csrfForm {
+		field("CSRFForm", "true")
+	}
 	return b.String()
 }
 

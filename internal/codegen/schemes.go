@@ -43,6 +43,8 @@ type scheme struct {
 	prefix string
 	// verifier is the name of the verifier, "" for the application's own.
 	verifier string
+	// csrfForm says that a form may prove where a request comes from, not only a header.
+	csrfForm bool
 	// scoped says that a requirement's list names scopes.
 	scoped bool
 
@@ -158,7 +160,7 @@ func (s *scheme) readPlace(guard entries, p *problems) {
 		case s.in != "cookie":
 			p.add(at, "csrf is about tokens in cookies; remove it here")
 		case check == "form":
-			p.add(at, "csrf: form is not supported yet; say header, or leave it out")
+			s.csrfForm = true
 		case check != "header":
 			p.add(at, "csrf is header or form, not %q", check)
 		}

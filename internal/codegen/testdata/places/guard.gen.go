@@ -33,7 +33,7 @@ var guardedSchemes = struct{ Access, AccessCookie, AccessQuery, Own, Worded, Ref
 	AccessQuery:   &security.Scheme{Name: "accessQuery", Token: guardedTokenTypes.AccessToken, In: security.InQuery, Parameter: "jwt"},
 	Own:           &security.Scheme{Name: "own", Token: guardedTokenTypes.AccessToken, Parameter: "X-Access-Token"},
 	Worded:        &security.Scheme{Name: "worded", Token: guardedTokenTypes.AccessToken, Parameter: "Authorization", Prefix: "Token"},
-	RefreshCookie: &security.Scheme{Name: "refreshCookie", Token: guardedTokenTypes.RefreshToken, In: security.InCookie, Parameter: "refresh"},
+	RefreshCookie: &security.Scheme{Name: "refreshCookie", Token: guardedTokenTypes.RefreshToken, In: security.InCookie, Parameter: "refresh", CSRFForm: true},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
