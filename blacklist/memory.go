@@ -246,6 +246,8 @@ func (m *Memory) shardAt(place uint64) *shard { return &m.shards[place>>m.shift]
 // put puts e in force and reports whether it was before; done is false where there is no room for it.
 func (m *Memory) put(e entry, now int64) (before, done bool) {
 	sh := m.shardAt(e.key.place)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
 	if s := sh.table.Load().find(e.key); s != nil {
 		return s.merge(e, now), true
 	}

@@ -356,20 +356,49 @@ func TestMemoryBytes(t *testing.T) {
 	runtime.KeepAlive(m)
 }
 
-// TestMemoryLookupsSweep lets look-ups alone sweep what has expired.
-func TestMemoryLookupsSweep(t *testing.T) {
-	m, clock := newMemory(t, WithCapacity(5000))
-	for i := range 5000 {
-		mustRevoke(t, m, OfToken(tokenID(i), start.Add(time.Hour)))
-	}
-	clock.add(time.Hour)
-	for i := 0; m.Len() > 0; i++ {
-		if i == 100*lookupsPerSweep {
-			t.Fatalf("%d entries are left after %d look-ups", m.Len(), i)
+// TestMemorySweeps lets look-ups alone, and revocations of what is there alone, sweep what has expired.
+func TestMemorySweeps(t *testing.T) {
+	for name, call := range map[string]func(m *Memory, i int){
+		"look-ups": func(m *Memory, i int) { isRevoked(t, m, tokenID(i)) },
+		"revocations": func(m *Memory, _ int) {
+			mustRevoke(t, m, OfToken(tokenID(-1), time.Time{}))
+		},
+	} {
+		m, clock := newMemory(t, WithCapacity(5000))
+		mustRevoke(t, m, OfToken(tokenID(-1), time.Time{}))
+		for i := range 4000 {
+			mustRevoke(t, m, OfToken(tokenID(i), start.Add(time.Hour)))
 		}
-		isRevoked(t, m, tokenID(i))
+		clock.add(time.Hour)
+		for i := 0; m.Len() > 1; i++ {
+			if i == 100*lookupsPerSweep {
+				t.Fatalf("%d entries are left after %d %s", m.Len(), i, name)
+			}
+			call(m, i)
+		}
+		checkCounts(t, m)
 	}
-	checkCounts(t, m)
+}
+
+// TestMemoryFindsTheExpired has few entries, so that nothing but sweeping makes room: the one that ends first leaves, whichever
+// came first, and one that was prolonged does not make every later call look for it.
+func TestMemoryFindsTheExpired(t *testing.T) {
+	m, clock := newMemory(t, WithCapacity(2))
+	mustRevoke(t, m, OfToken(tokenID(1), start.Add(time.Hour)))
+	mustRevoke(t, m, OfToken(tokenID(2), start.Add(time.Minute)))
+	clock.add(time.Minute)
+	mustRevoke(t, m, OfToken(tokenID(3), start.Add(2*time.Minute)))
+	mustRevoke(t, m, OfToken(tokenID(3), start.Add(2*time.Hour)))
+	clock.add(time.Minute)
+	if _, err := m.Revoke(ctx, OfToken(tokenID(4), time.Time{})); !errors.Is(err, ErrFull) {
+		t.Fatalf("full: %v", err)
+	}
+	if end := m.shards[0].soonest.Load(); end != start.Add(time.Hour).UnixMilli() {
+		t.Errorf("the soonest end is %s", time.UnixMilli(end))
+	}
+	if !isRevoked(t, m, tokenID(1)) || isRevoked(t, m, tokenID(2)) || !isRevoked(t, m, tokenID(3)) {
+		t.Error("the wrong one has left")
+	}
 }
 
 // TestMemorySweepsWhileRevoking keeps a steady load for a while: what is held does not grow with what has expired.
@@ -467,7 +496,11 @@ func TestFilter(t *testing.T) {
 	for range m.shards {
 		m.sweepSome(clock.now().UnixMilli())
 	}
-	if n := passed(0, capacity); n != 0 {
-		t.Errorf("%d keys pass an empty filter", n)
+	for _, words := range m.filter.words {
+		for i := range words {
+			if words[i].Load() != 0 {
+				t.Fatal("the filter of an empty Memory is not empty")
+			}
+		}
 	}
 }
