@@ -23,8 +23,8 @@ const DefaultCapacity = 10_000_000
 //
 // It is bounded, see [WithCapacity], and never drops an entry in force. Look-ups take no lock and wait for nobody. There
 // is no goroutine in the background: calls sweep expired entries in small steps, and memory goes back as they leave. An
-// entry in force takes 43 to 96 bytes, once there are some ten thousand, and each entry of the capacity two. It is in force by the clock; one that left because the clock ran ahead does not come back
-// when the clock is set right.
+// entry in force takes 43 to 96 bytes, once there are some ten thousand, and each entry of the capacity two. It is in
+// force by the clock; one that left because the clock ran ahead does not come back when the clock is set right.
 type Memory struct {
 	clock     func() time.Time
 	capacity  int64

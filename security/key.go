@@ -261,15 +261,15 @@ func (k *Key) Algorithm() Algorithm { return k.algorithm }
 func (k *Key) CanSign() bool { return k.sign != nil }
 
 // String returns the algorithm and the key id, never key material.
-func (k *Key) String() string { return string(k.algorithm) + " key " + k.id }
+func (k Key) String() string { return string(k.algorithm) + " key " + k.id }
 
 // Format prints as String does, whatever the verb: %v of a struct that holds a key would print its bytes otherwise.
-func (k *Key) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(k.String())) }
+func (k Key) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(k.String())) }
 
 // LogValue logs as String does.
-func (k *Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
+func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
 // MarshalText refuses, so that no encoder writes key material.
-func (k *Key) MarshalText() ([]byte, error) {
+func (k Key) MarshalText() ([]byte, error) {
 	return nil, errors.New("security: a key is not for encoding")
 }

@@ -25,7 +25,7 @@ func (v *Validator) Revoke(ctx context.Context, token AnyToken) error {
 	if !end.IsZero() && !end.After(t.verifier.now()) {
 		return nil // it ran out while the request was served: no clock accepts it any more
 	}
-	_, err = v.revoke(ctx, blacklist.OfToken(t.identity(), end))
+	_, err = v.revoke(ctx, ofToken(t, end))
 	return err
 }
 
@@ -41,7 +41,7 @@ func (v *Validator) Consume(ctx context.Context, token AnyToken) error {
 	if !end.IsZero() && !end.After(t.verifier.now()) {
 		return ErrTokenExpired
 	}
-	before, err := v.revoke(ctx, blacklist.OfToken(t.identity(), end))
+	before, err := v.revoke(ctx, ofToken(t, end))
 	if err != nil || !before {
 		return err
 	}
@@ -106,6 +106,15 @@ func tokenEntryEnd(t *verified) time.Time {
 		return time.Time{}
 	}
 	return t.claims.expires.add(t.verifier.leeway).Time()
+}
+
+// ofToken is the entry for a token that is accepted until the given time. It lives a second longer, so that it is not over when it
+// reaches the store.
+func ofToken(t *verified, end time.Time) blacklist.Revocation {
+	if !end.IsZero() {
+		end = end.Add(time.Second)
+	}
+	return blacklist.OfToken(t.identity(), end)
 }
 
 // sessionEntryEnd is the same for the tokens of a session, and of all sessions: when the longest-lived token that exists now is accepted no more. The leeway counts twice: a token

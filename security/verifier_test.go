@@ -305,7 +305,7 @@ func second[T any](_ T, err error) error { return err }
 func TestKeysPrintRedacted(t *testing.T) {
 	key := must(NewHMACKey(HS256, testSecret, WithKeyID("k1")))(t)
 	encoded, err := json.Marshal(struct{ Key *Key }{key})
-	for _, text := range printed(struct{ Key *Key }{key}, key, must(NewKeySet(key))(t)) {
+	for _, text := range printed(struct{ Key *Key }{key}, key, *key, struct{ Key Key }{*key}, must(NewKeySet(key))(t), must(NewVerifier(testIssuer, must(NewKeySet(key))(t)))(t)) {
 		if strings.Contains(text, "0123456789abcdef") || strings.Contains(text, "48 49 50") || strings.Contains(text, "30313233") {
 			t.Errorf("printed key material: %s", text)
 		}

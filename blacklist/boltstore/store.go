@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -28,6 +29,9 @@ type Store struct {
 	closing, stopped chan struct{}
 	closeOnce        sync.Once
 	closeErr         error
+
+	// stuck says that bbolt panicked where it holds its locks: whoever called it again would wait for ever.
+	stuck atomic.Bool
 
 	// beforeCommit lets a test hold a write; nil otherwise.
 	beforeCommit func()
@@ -80,7 +84,10 @@ func Open(path string, options ...Option) (*Store, error) {
 	if err := checkPath(path, c.existing); err != nil {
 		return nil, err
 	}
-	db, err := openFile(path)
+	if err := verifyFile(path); err != nil {
+		return nil, err
+	}
+	db, err := openFile(path, false)
 	if err != nil {
 		return nil, err
 	}
@@ -111,11 +118,34 @@ func checkPath(path string, existing bool) error {
 	return nil
 }
 
-func openFile(path string) (*bbolt.DB, error) {
+// verifyFile reads the file before bbolt writes to it, while the lock keeps other processes from writing. An empty file is a new one.
+func verifyFile(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		return nil
+	}
+	db, err := openFile(path, true)
+	if err != nil {
+		return err
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return errors.Join(fmt.Errorf("boltstore: %w", err), db.Close())
+	}
+	if info, err = file.Stat(); err == nil {
+		err = verify(file, info.Size())
+	}
+	if err != nil {
+		err = unavailable(path+" is damaged or cannot be read", err)
+	}
+	return errors.Join(err, file.Close(), db.Close())
+}
+
+func openFile(path string, readOnly bool) (*bbolt.DB, error) {
 	return guarded(func() (*bbolt.DB, error) {
 		// The list of free pages stays in the file: to find it again bbolt walks the pages in a goroutine of its own, whose panic on a
 		// damaged one nobody could catch.
-		db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})
+		db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, ReadOnly: readOnly})
 		switch {
 		case errors.Is(err, bolterrors.ErrTimeout):
 			return nil, unavailable(path+" is open in another process", err)
@@ -179,14 +209,23 @@ func (s *Store) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, err
 	if err := s.usable(ctx); err != nil {
 		return false, err
 	}
+	if s.stuck.Load() {
+		return false, errDamaged
+	}
 	now, start := millis.Floor(s.now()), millis.Floor(id.SessionStart)
-	return guarded(func() (revoked bool, err error) {
+	inside := false
+	revoked, err := guarded(func() (revoked bool, err error) {
 		err = s.db.View(func(tx *bbolt.Tx) error {
+			inside = true
 			revoked, err = lookUp(tx, id, now, start)
 			return err
 		})
 		return revoked && err == nil, s.outcome("it cannot be read", err)
 	})
+	if !inside && errors.Is(err, errPanicked) {
+		s.stuck.Store(true) // once inside, bbolt lets go of its locks
+	}
+	return revoked, err
 }
 
 // Ping reports whether the file can be read.
@@ -201,6 +240,10 @@ func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closing)
 		<-s.stopped
+		if s.stuck.Load() {
+			s.closeErr = unavailable("the file was found damaged, and stays locked until the process ends", nil)
+			return
+		}
 		if err := s.db.Close(); err != nil {
 			s.closeErr = unavailable("it cannot be closed", err)
 		}
@@ -248,6 +291,8 @@ func (e *storeError) Unwrap() []error {
 	return []error{blacklist.ErrUnavailable, e.cause}
 }
 
+var errPanicked = errors.New("bbolt panicked")
+
 // guarded turns the panics of bbolt on damaged pages, and faults on a file that was cut off under it, into errors.
 func guarded[T any](f func() (T, error)) (result T, err error) {
 	before := debug.SetPanicOnFault(true)
@@ -255,7 +300,7 @@ func guarded[T any](f func() (T, error)) (result T, err error) {
 		debug.SetPanicOnFault(before)
 		if r := recover(); r != nil {
 			var none T
-			result, err = none, unavailable("the file is damaged", fmt.Errorf("%v", r))
+			result, err = none, unavailable("the file is damaged", fmt.Errorf("%w: %v", errPanicked, r))
 		}
 	}()
 	return f()

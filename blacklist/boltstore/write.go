@@ -106,6 +106,12 @@ func (s *Store) commit(batch []*request) []result {
 	}
 	now := millis.Floor(s.now())
 	results := make([]result, len(batch))
+	if s.stuck.Load() {
+		for i := range results {
+			results[i] = result{err: errDamaged}
+		}
+		return results
+	}
 	_, err := guarded(func() (struct{}, error) {
 		return struct{}{}, s.db.Update(func(tx *bbolt.Tx) error {
 			came := 0
@@ -126,6 +132,9 @@ func (s *Store) commit(batch []*request) []result {
 			return addCount(tx, came, went)
 		})
 	})
+	if errors.Is(err, errPanicked) {
+		s.stuck.Store(true)
+	}
 	if err != nil {
 		for i := range results {
 			results[i] = result{err: s.outcome("it cannot be written", err)}
