@@ -133,7 +133,7 @@ var errUnknownKeyID = because(ErrInvalidToken, "no key for this key id")
 // algorithm must be the key's own: the token never chooses it.
 func (s *KeySet) find(id string, hasID bool, algorithm string) (*Key, error) {
 	var found *Key
-	known := !hasID
+	known := false
 	for _, key := range s.keys {
 		if hasID && key.id != id {
 			continue

@@ -59,6 +59,10 @@ func TestRotation(t *testing.T) {
 		t.Error("issued without a key that signs")
 	}
 	var zero KeyRotation
+	lacking := must(NewVerifier("https://other.example", &zero, WithName("other")))(t)
+	if err := must(NewValidator(f.verifier, f.list, WithVerifier(lacking)))(t).Ready(t.Context()); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("ready without the keys of a verifier: %v", err)
+	}
 	if _, err := must(NewVerifier(testIssuer, &zero))(t).verify(first, accessToken); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("without any keys: %v", err)
 	}

@@ -201,6 +201,11 @@ func (v *Validator) lookUp(ctx context.Context, id blacklist.Identity) (bool, er
 func (v *Validator) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, v.revocationTimeout)
 	defer cancel()
+	for _, verifier := range v.verifiers {
+		if _, err := verifier.keys.current(); err != nil {
+			return unavailable("the keys of a verifier are not there", err)
+		}
+	}
 	if err := blacklist.Ping(ctx, v.blacklist); err != nil {
 		return unavailable("the blacklist is not ready", err)
 	}
