@@ -72,6 +72,7 @@ func TestBrowser(t *testing.T) {
 	csrf := func(name string) string { return "X-CSRF-Token: " + b.cookie("csrf_"+name) }
 
 	expect("before the log-in", b.send("GET", "/protected", ""), 401)
+	expect("log-in from another site", b.send("POST", "/login", `{"username":"alice","password":"wonderland","cookies":true}`, "Sec-Fetch-Site: cross-site"), 403)
 	expect("log-in", b.send("POST", "/login", `{"username":"alice","password":"wonderland","cookies":true}`), 204)
 	expect("safe", b.send("GET", "/protected", ""), 200)
 	expect("unsafe", b.send("PUT", "/email", email, csrf("access_token")), 204)

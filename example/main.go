@@ -139,8 +139,9 @@ func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, log
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /readyz", ready(validator))
-	// No operation of this API has a large body.
-	mux.Handle("/", http.MaxBytesHandler(api, 16<<10))
+	// Pages of other origins may not even log a browser in: it would then be in somebody else's account. No operation of this API has
+	// a large body.
+	mux.Handle("/", http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(api, 16<<10)))
 	return mux, nil
 }
 

@@ -60,7 +60,7 @@ func (v *Validator) answer(ctx context.Context, o *Operation, failure error) Ans
 		body = nil
 	}
 	answer := Answer{Status: e.status, Header: header, Body: body}
-	if v == nil {
+	if v == nil || v.logger == nil {
 		return answer
 	}
 	if challenges := v.challenges(o, e, failure); challenges != nil {
@@ -91,7 +91,7 @@ func (v *Validator) logFailure(ctx context.Context, o *Operation, e *Error) {
 // says.
 func sentinelOf(err error) *Error {
 	var e *Error
-	if errors.As(err, &e) {
+	if errors.As(err, &e) && e != nil && e.status != 0 {
 		return e
 	}
 	var tooLarge *http.MaxBytesError

@@ -46,6 +46,8 @@ func TestPlaces(t *testing.T) {
 		{"73 header invalid, cookie valid: the header decides", any, "GET /\nAuthorization: Bearer bad\nCookie: __Host-access=" + good, 401},
 		{"the cookie first in the document, the header decides all the same", Requirement{{cookie}, {header}}, "GET /\nAuthorization: Bearer bad\nCookie: __Host-access=" + good, 401},
 		{"Basic does not displace the cookie", any, "GET /\nAuthorization: Basic YTpi\nCookie: __Host-access=" + good, 200},
+		{"a tab in the header does not uncover the cookie", any, "GET /\nAuthorization: Bearer\tx\nCookie: __Host-access=" + good, 400},
+		{"query with an escaped name that cannot be read, optional", Requirement{{}, {query}}, "GET /?%6awt=x;", 400},
 		{"Basic alone", any, "GET /\nAuthorization: Basic YTpi", 401},
 		{"Basic alone, optional", optional, "GET /\nAuthorization: Basic YTpi", 401},
 		{"nothing, optional", optional, "GET /", 200},

@@ -99,10 +99,10 @@ func checkCookie(c *http.Cookie) error {
 // Set returns the cookies for a token that was issued with [WithCSRF]. One without is an error, and so is one that browsers would
 // not keep, beyond 4096 bytes. Responses that carry them say Cache-Control: no-store.
 func (c *TokenCookie) Set(token IssuedToken) ([]*http.Cookie, error) {
-	if token.text == "" || token.csrf == "" {
+	if token.Text() == "" || token.CSRF() == "" {
 		return nil, errors.New("security: a token in a cookie is issued with WithCSRF")
 	}
-	cookies := c.both(token.text, token.csrf)
+	cookies := c.both(token.Text(), token.CSRF())
 	for _, cookie := range cookies {
 		if !c.session {
 			cookie.MaxAge = int(cmp.Or(token.ExpiresIn(), longestCookie) / time.Second)

@@ -72,7 +72,24 @@ func NewGuards(validator *Validator, operations ...*Operation) (*Guards, error) 
 		}
 		g.guards[o] = own
 	}
+	for name := range validator.hooks {
+		if !g.takes(name) {
+			return nil, fmt.Errorf("security: there is a hook for %s tokens, and no operation takes them", name)
+		}
+	}
 	return g, nil
+}
+
+// takes reports whether an operation takes tokens of the type.
+func (g *Guards) takes(tokenType string) bool {
+	for _, own := range g.guards {
+		for _, a := range own.alternatives {
+			if a.scheme.Token.Name() == tokenType {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func newGuard(validator *Validator, o *Operation) (*guard, error) {

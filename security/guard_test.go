@@ -56,7 +56,7 @@ func TestGuardAnswers(t *testing.T) {
 		{"72 scheme alone", required, Rules{}, []string{"Bearer"}, 400, withError("invalid_request"), false},
 		{"72 scheme and a space", required, Rules{}, []string{"Bearer "}, 400, withError("invalid_request"), false},
 		{"72 two tokens", required, Rules{}, []string{bearer(access + " " + access)}, 400, withError("invalid_request"), false},
-		{"tab", required, Rules{}, []string{"Bearer\t" + access}, 401, challenge, true},
+		{"tab", required, Rules{}, []string{"Bearer\t" + access}, 400, withError("invalid_request"), false},
 		{"garbage", required, Rules{}, []string{bearer("garbage")}, 401, withError("invalid_token"), false},
 		{"refresh token for access", required, Rules{}, []string{bearer(refresh)}, 401, withError("invalid_token"), false},
 		{"access token for refresh", Requirement{{refreshScheme}}, Rules{}, []string{bearer(access)}, 401, withError("invalid_token"), false},

@@ -10,7 +10,8 @@ import (
 // gives another type is an error when the guards are made. What the function returns reaches the handler through [HookValue].
 //
 // An error of this package, such as [ErrInvalidToken] or [ErrAccessDenied], refuses the request as it would by itself. Any other error
-// means "could not know": 503. A token type has one hook.
+// means "could not know": 503. A token type has one hook, and a hook for a type that no operation takes is an error when the guards are
+// made.
 func WithHook[C any](tokenType string, hook func(ctx context.Context, token Token[C]) (any, error)) ValidatorOption {
 	return func(v *Validator) error {
 		switch {

@@ -63,12 +63,12 @@ func (r httpRequest) Form(name string) ([]string, error) {
 	return form[name], nil
 }
 
-// Query returns the values of a query parameter. net/url drops pairs that it cannot read; where one of them may have been about the
-// parameter there is an empty value more, so that it counts.
+// Query returns the values of a query parameter. net/url drops pairs that it cannot read; where there are such there is an empty value
+// more, so that they count.
 func (r httpRequest) Query(name string) []string {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	values := query[name]
-	if err != nil && strings.Contains(r.URL.RawQuery, name) {
+	if err != nil {
 		values = append(values, "")
 	}
 	return values

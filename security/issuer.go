@@ -59,7 +59,7 @@ func (v *Verifier) checkLifetime(d time.Duration) error {
 
 // NewIssuer makes an issuer of tokens for the verifier. Its key set needs a key that signs.
 func NewIssuer(verifier *Verifier, options ...IssuerOption) (*Issuer, error) {
-	if verifier == nil {
+	if verifier == nil || verifier.keys == nil {
 		return nil, errors.New("security: an issuer needs a verifier; make one with NewVerifier")
 	}
 	if verifier.layout.foreign {
@@ -90,10 +90,9 @@ var errNoSigningKey = errors.New("security: no key of the verifier can sign")
 
 // IssuedToken is a token to hand to a client. It prints and logs redacted: only Text returns its text.
 type IssuedToken struct {
-	text      string
+	secret    *issuedSecret
 	id        string
 	session   string
-	csrf      string
 	typ       string
 	issuedAt  instant
 	expiresAt instant
@@ -101,7 +100,17 @@ type IssuedToken struct {
 
 // Text returns the token itself, in compact serialization (RFC 7515, section 3.1). Responses that carry it say
 // Cache-Control: no-store (RFC 6749, section 5.1).
-func (t IssuedToken) Text() string { return t.text }
+func (t IssuedToken) Text() string {
+	if t.secret == nil {
+		return ""
+	}
+	return t.secret.text
+}
+
+// issuedSecret is behind two pointers, because fmt follows one where it prints a field without asking its type.
+type issuedSecret struct{ *issuedText }
+
+type issuedText struct{ text, csrf string }
 
 // ID returns the token's id (jti).
 func (t IssuedToken) ID() string { return t.id }
@@ -110,7 +119,12 @@ func (t IssuedToken) ID() string { return t.id }
 func (t IssuedToken) Session() string { return t.session }
 
 // CSRF returns the claim csrf of a token that was issued with [WithCSRF], or "". It is for the cookie that scripts read.
-func (t IssuedToken) CSRF() string { return t.csrf }
+func (t IssuedToken) CSRF() string {
+	if t.secret == nil {
+		return ""
+	}
+	return t.secret.csrf
+}
 
 // ExpiresAt returns when the token expires, in UTC; the zero time is never.
 func (t IssuedToken) ExpiresAt() time.Time { return t.expiresAt.Time() }
@@ -145,6 +159,8 @@ type tokenRequest struct {
 	lifetime  time.Duration
 	wantsCSRF bool
 	noExpiry  bool
+	// ownStart says that the start of the session was set.
+	ownStart bool
 	// publicTree are the public claims.
 	publicTree map[string]any
 	// parent is the token that the session is continued from.
@@ -235,7 +251,7 @@ func WithNotBefore(t time.Time) TokenOption {
 // WithSessionStart sets when the session began (auth_time), for a login that happened elsewhere or that has to begin
 // after a cut-off of [Validator.RevokeSubject]. The default is now. It contradicts Continue.
 func WithSessionStart(t time.Time) TokenOption {
-	return func(r *tokenRequest) error { r.authTime = instantOf(t); return nil }
+	return func(r *tokenRequest) error { r.authTime, r.ownStart = instantOf(t), true; return nil }
 }
 
 // Continue issues tokens of the session of an earlier token, as refreshing does: they share its session, its
@@ -246,7 +262,7 @@ func Continue(token AnyToken) TokenOption {
 		if err != nil {
 			return err
 		}
-		if parent.claims.session == "" && !parent.verifier.layout.anyone {
+		if parent.session() == "" {
 			return errors.New("security: Continue needs a token of a session")
 		}
 		r.parent = parent
@@ -301,6 +317,9 @@ func (i *Issuer) Issue(ctx context.Context, typ TokenType, subject string, claim
 
 // request collects what the options say and fills in the rest.
 func (i *Issuer) request(ctx context.Context, subject string, options []TokenOption) (tokenRequest, error) {
+	if i.verifier == nil {
+		return tokenRequest{}, errors.New("security: the issuer was not made by NewIssuer")
+	}
 	if err := ctx.Err(); err != nil {
 		return tokenRequest{}, err
 	}
@@ -331,8 +350,11 @@ func (i *Issuer) request(ctx context.Context, subject string, options []TokenOpt
 		if r.parent.verifier != i.verifier {
 			return r, errors.New("security: a continued session belongs to the issuer that began it")
 		}
-		// A token of a Python service has no session: the first refresh here gives it one.
-		r.session, r.authTime = cmp.Or(r.parent.claims.session, rand.Text()), r.parent.claims.sessionStart()
+		r.session, r.authTime = r.parent.session(), r.parent.claims.sessionStart()
+	}
+	if r.ownStart && i.verifier.layout.wholeSeconds {
+		// Up, not down like other times: it may have been chosen to be after a cut-off.
+		r.authTime = (r.authTime + 999) / 1000 * 1000
 	}
 	return r, r.check()
 }
@@ -400,13 +422,16 @@ func (i *Issuer) sign(typ TokenType, r tokenRequest, private any) (IssuedToken, 
 		return IssuedToken{}, fmt.Errorf("security: the token has %d bytes, more than its verifier accepts (%d; see WithMaxTokenSize)", len(text), i.verifier.maxSize)
 	}
 	return IssuedToken{
-		text: text, id: r.id, session: r.session, csrf: r.csrf, typ: typ.Name(), issuedAt: r.issued, expiresAt: r.expires,
+		secret: &issuedSecret{&issuedText{text, r.csrf}}, id: r.id, session: r.session, typ: typ.Name(), issuedAt: r.issued, expiresAt: r.expires,
 	}, nil
 }
 
 // setExpiry sets when the token expires. The end of the session caps every token of it, so that refreshing prolongs nothing.
 func (i *Issuer) setExpiry(typ TokenType, r *tokenRequest) error {
 	if r.noExpiry {
+		if r.parent != nil && r.parent.claims.expires != none {
+			return errors.New("security: a token without an expiry would outlive the session that it continues")
+		}
 		if !i.verifier.neverExpiring {
 			return errors.New("security: the verifier accepts no tokens without an expiry; see WithNeverExpiring")
 		}

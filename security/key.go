@@ -68,6 +68,13 @@ type Key struct {
 	id        string
 	algorithm Algorithm
 	method    jwt.SigningMethod
+	*keyMaterial
+}
+
+// keyMaterial is behind two pointers, because fmt follows one where it prints a field without asking its type.
+type keyMaterial struct{ *keySecrets }
+
+type keySecrets struct {
 	// sign is nil for a key that only verifies.
 	sign, verify any
 	// macs has a *keyedMAC for each verification under way with a symmetric key; nil for other keys.
@@ -127,7 +134,7 @@ func NewHMACKey(algorithm Algorithm, secret []byte, options ...KeyOption) (*Key,
 	secret = bytes.Clone(secret)
 	macs := &sync.Pool{New: func() any { return &keyedMAC{Hash: hmac.New(method.Hash.New, secret)} }}
 	thumbprint := sha256.Sum256([]byte(`{"k":"` + base64url.EncodeToString(secret) + `","kty":"oct"}`))
-	return newKey(&Key{algorithm: algorithm, method: method, sign: secret, verify: secret, macs: macs}, thumbprint[:], options)
+	return newKey(&Key{algorithm: algorithm, method: method, keyMaterial: &keyMaterial{&keySecrets{sign: secret, verify: secret, macs: macs}}}, thumbprint[:], options)
 }
 
 // Sizes of the moduli of RSA keys, in bits: the least is that of RFC 7518, section 3.3, and a larger one than the most would
@@ -168,7 +175,7 @@ func newRSAKey(algorithm Algorithm, private any, public *rsa.PublicKey, options 
 	if public.E < 3 || public.E%2 == 0 || public.E > 1<<31-1 || public.N.Bit(0) == 0 {
 		return nil, errors.New("security: the modulus of an RSA key is odd, and so is its exponent, which is at least 3")
 	}
-	return newPublicKey(&Key{algorithm: algorithm, method: method, sign: private, verify: public}, public, options)
+	return newPublicKey(&Key{algorithm: algorithm, method: method, keyMaterial: &keyMaterial{&keySecrets{sign: private, verify: public}}}, public, options)
 }
 
 // NewECDSAKey makes a key that signs and verifies. Its curve says with what: P-256 with ES256, P-384 with ES384, P-521 with
@@ -200,7 +207,7 @@ func newECDSAKey(private any, public *ecdsa.PublicKey, options []KeyOption) (*Ke
 	if _, err := public.ECDH(); err != nil {
 		return nil, errors.New("security: the point of the ECDSA key is not on its curve")
 	}
-	return newPublicKey(&Key{algorithm: Algorithm(method.Alg()), method: method, sign: private, verify: public}, public, options)
+	return newPublicKey(&Key{algorithm: Algorithm(method.Alg()), method: method, keyMaterial: &keyMaterial{&keySecrets{sign: private, verify: public}}}, public, options)
 }
 
 // NewEd25519Key makes a key that signs and verifies with Ed25519 (RFC 8037). It is copied.
@@ -211,7 +218,7 @@ func NewEd25519Key(private ed25519.PrivateKey, options ...KeyOption) (*Key, erro
 	// From the seed, so that the public half is that of the private one.
 	private = ed25519.NewKeyFromSeed(private.Seed())
 	public := ed25519.PublicKey(private[ed25519.SeedSize:])
-	return newPublicKey(&Key{algorithm: EdDSA, method: jwt.SigningMethodEdDSA, sign: crypto.PrivateKey(private), verify: public}, public, options)
+	return newPublicKey(&Key{algorithm: EdDSA, method: jwt.SigningMethodEdDSA, keyMaterial: &keyMaterial{&keySecrets{sign: crypto.PrivateKey(private), verify: public}}}, public, options)
 }
 
 // NewEd25519PublicKey makes a key that only verifies. It is copied.
@@ -220,7 +227,7 @@ func NewEd25519PublicKey(public ed25519.PublicKey, options ...KeyOption) (*Key, 
 		return nil, fmt.Errorf("security: an Ed25519 public key has %d bytes, this one has %d", ed25519.PublicKeySize, len(public))
 	}
 	public = ed25519.PublicKey(bytes.Clone(public))
-	return newPublicKey(&Key{algorithm: EdDSA, method: jwt.SigningMethodEdDSA, verify: public}, public, options)
+	return newPublicKey(&Key{algorithm: EdDSA, method: jwt.SigningMethodEdDSA, keyMaterial: &keyMaterial{&keySecrets{verify: public}}}, public, options)
 }
 
 func newPublicKey(key *Key, public any, options []KeyOption) (*Key, error) {

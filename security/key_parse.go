@@ -141,11 +141,11 @@ func parseJWK(value jsontext.Value, public bool) (*Key, error) {
 	if err := json.Unmarshal(value, &operations); err != nil {
 		return nil, errors.New("its key_ops is not a list of strings")
 	}
-	if jwk.Use == "enc" || slices.ContainsFunc(operations.Names, isEncryption) {
-		return nil, nil
-	}
 	if public && !jwk.IsPublic() {
 		return nil, errors.New("it is private or symmetric and does not belong into a published set")
+	}
+	if jwk.Use == "enc" || slices.ContainsFunc(operations.Names, isEncryption) {
+		return nil, nil
 	}
 	var options []KeyOption
 	if jwk.KeyID != "" {

@@ -81,7 +81,7 @@ func NewKeySet(keys ...*Key) (*KeySet, error) {
 	}
 	set := &KeySet{keys: append([]*Key(nil), keys...)}
 	for i, key := range keys {
-		if key == nil || key.verify == nil {
+		if key == nil || key.keyMaterial == nil {
 			return nil, fmt.Errorf("security: key %d of the key set is nil or was not made by this package", i+1)
 		}
 		for _, other := range keys[:i] {

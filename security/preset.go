@@ -40,7 +40,10 @@ func SanicErrors(messageKey string) (ErrorHandler, error) {
 		if err != nil {
 			return answer
 		}
-		answer.Status, answer.Body = m.status, body
+		answer.Status, answer.Body, answer.Header = m.status, body, answer.Header.Clone()
+		if answer.Header == nil {
+			answer.Header = http.Header{}
+		}
 		answer.Header.Set("Content-Type", "application/json")
 		return answer
 	}, nil

@@ -139,7 +139,7 @@ func (p *Profile) readsType(place typePlace, claim string) error {
 	} else {
 		return errors.New("security: a profile reads the type in one place")
 	}
-	if len(p.typeValues) == 0 || place == typeInClaim && claim == "" {
+	if len(p.typeValues) == 0 || place == typeInClaim && claim == "" || place != typeNowhere && slices.Contains(p.typeValues, "") {
 		return errors.New("security: a profile needs the values that say the type")
 	}
 	return nil
@@ -156,8 +156,8 @@ func WithRolesAt(path string) ProfileOption {
 	}
 }
 
-// WithoutTokenIDs accepts tokens without a jti. They are not individually revocable: revoking one is an error, revoking its session or
-// its subject is not.
+// WithoutTokenIDs accepts tokens without a jti. They are not individually revocable: revoking one is an error, revoking its
+// subject with [Validator.RevokeSubjectOf] is not.
 func WithoutTokenIDs() ProfileOption {
 	return func(p *Profile) error { p.noID = true; return nil }
 }
@@ -257,7 +257,7 @@ func (p *Profile) readRoles(d *claimsDecoder, value jsontext.Value, end int) []s
 		end = -1
 	}
 	roles, err := d.strings(value, end)
-	if err != nil {
+	if err != nil || slices.ContainsFunc(roles, emptyOrNUL) {
 		return nil
 	}
 	return roles

@@ -47,6 +47,9 @@ func (l *layout) flatten(tree map[string]any) ([]byte, error) {
 			if err != nil {
 				return errors.New("security: a public claim cannot be written as JSON")
 			}
+			if nestedDeeper(value, maxDepth-1) {
+				return errors.New("security: a public claim is nested too deeply")
+			}
 			b = append(b, ',')
 			if b, err = jsontext.AppendQuote(b, path+name); err != nil {
 				return errors.New("security: the name of a public claim is not UTF-8")
@@ -59,7 +62,7 @@ func (l *layout) flatten(tree map[string]any) ([]byte, error) {
 }
 
 // PublicClaims returns the public claims as a tree, as [WithPublicClaims] takes it: objects are map[string]any, numbers float64. It is a
-// new one with each call. Claims whose paths contradict each other, one being a leaf where the other has a branch, are left out.
+// new one with each call. Which of several claims is read whose paths contradict each other, one being a leaf where the other has a branch, is not said.
 func (t Token[C]) PublicClaims() map[string]any {
 	var flat map[string]any
 	if public := t.get().public; public == nil || json.Unmarshal(public, &flat) != nil {

@@ -62,8 +62,8 @@ func (v *Validator) RevokeSession(ctx context.Context, token AnyToken) error {
 	return err
 }
 
-// RevokeSubject revokes every session of the subject begun up to now, on every device, as after a change of password. It
-// returns the cut-off: sessions begun at or before it are revoked. Where the same request logs the subject in again, its
+// RevokeSubject revokes every session of the subject begun up to now, on every device, as after a change of password. It is about
+// the application's own tokens; see RevokeSubjectOf for those of others. It returns the cut-off: sessions begun at or before it are revoked. Where the same request logs the subject in again, its
 // new session has to begin one millisecond later, see [WithSessionStart].
 func (v *Validator) RevokeSubject(ctx context.Context, subject string) (cutOff time.Time, err error) {
 	return v.RevokeSubjectBefore(ctx, subject, v.cutOffNow())
@@ -72,18 +72,45 @@ func (v *Validator) RevokeSubject(ctx context.Context, subject string) (cutOff t
 // RevokeSubjectBefore revokes the sessions of the subject begun at or before the cut-off, in whole milliseconds.
 func (v *Validator) RevokeSubjectBefore(ctx context.Context, subject string, cutOff time.Time) (time.Time, error) {
 	cutOff = cutOff.Truncate(time.Millisecond)
-	_, err := v.revoke(ctx, blacklist.OfSubject(v.verifier.name, subject, cutOff, v.verifier.sessionEntryEnd()))
-	return cutOff, err
+	return cutOff, v.revokeSubject(ctx, v.verifier, subject, cutOff)
 }
 
-// RevokeIssuedBefore revokes every session of every subject begun at or before the cut-off, in whole milliseconds.
+// RevokeSubjectOf is RevokeSubject for the subject of a token, of whichever verifier it is.
+func (v *Validator) RevokeSubjectOf(ctx context.Context, token AnyToken) (cutOff time.Time, err error) {
+	t, err := v.ownToken(token)
+	if err != nil {
+		return time.Time{}, err
+	}
+	cutOff = v.cutOffNow().Truncate(time.Millisecond)
+	return cutOff, v.revokeSubject(ctx, t.verifier, t.claims.subject, cutOff)
+}
+
+func (v *Validator) revokeSubject(ctx context.Context, verifier *Verifier, subject string, cutOff time.Time) error {
+	if verifier == nil {
+		return errZeroValidator
+	}
+	_, err := v.revoke(ctx, blacklist.OfSubject(verifier.name, subject, cutOff, verifier.cutOffEntryEnd(cutOff)))
+	return err
+}
+
+var errZeroValidator = errors.New("security: the validator was not made by NewValidator")
+
+// RevokeIssuedBefore revokes every session of every subject of every verifier begun at or before the cut-off, in whole milliseconds.
+// An error means that it may hold for some verifiers only; it can be repeated.
 func (v *Validator) RevokeIssuedBefore(ctx context.Context, cutOff time.Time) (time.Time, error) {
 	cutOff = cutOff.Truncate(time.Millisecond)
-	_, err := v.revoke(ctx, blacklist.OfVerifier(v.verifier.name, cutOff, v.verifier.sessionEntryEnd()))
-	return cutOff, err
+	if len(v.verifiers) == 0 {
+		return cutOff, errZeroValidator
+	}
+	var errs []error
+	for name, verifier := range v.verifiers {
+		_, err := v.revoke(ctx, blacklist.OfVerifier(name, cutOff, verifier.cutOffEntryEnd(cutOff)))
+		errs = append(errs, err)
+	}
+	return cutOff, errors.Join(errs...)
 }
 
-// RevokeAll revokes every session of every subject begun up to now, and returns the cut-off as RevokeSubject does.
+// RevokeAll revokes every session of every subject of every verifier begun up to now, and returns the cut-off as RevokeSubject does.
 func (v *Validator) RevokeAll(ctx context.Context) (cutOff time.Time, err error) {
 	return v.RevokeIssuedBefore(ctx, v.cutOffNow())
 }
@@ -126,7 +153,21 @@ func (v *Verifier) sessionEntryEnd() time.Time {
 	return v.now().Add(v.maxLifetime + 2*v.leeway)
 }
 
-func (v *Validator) cutOffNow() time.Time { return v.verifier.now().Add(v.clockSkew) }
+// cutOffEntryEnd is the same for a cut-off, which may be ahead of now: a session may begin up to it.
+func (v *Verifier) cutOffEntryEnd(cutOff time.Time) time.Time {
+	end := v.sessionEntryEnd()
+	if ahead := cutOff.Sub(v.now()); ahead > 0 && !end.IsZero() {
+		end = end.Add(ahead)
+	}
+	return end
+}
+
+func (v *Validator) cutOffNow() time.Time {
+	if v.verifier == nil {
+		return time.Time{}
+	}
+	return v.verifier.now().Add(v.clockSkew)
+}
 
 func (v *Validator) revoke(ctx context.Context, r blacklist.Revocation) (before bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.revocationTimeout)
@@ -148,7 +189,7 @@ func (v *Validator) revoke(ctx context.Context, r blacklist.Revocation) (before 
 // audit logs an event about what a revocation of the kind would cover. Ids are hashed: records about the same one can be
 // found together, and nobody reads an id out of a log.
 func (v *Validator) audit(ctx context.Context, level slog.Level, message string, kind blacklist.Kind, id blacklist.Identity) {
-	if !v.logger.Enabled(ctx, level) {
+	if v.logger == nil || !v.logger.Enabled(ctx, level) {
 		return
 	}
 	key, _ := blacklist.KeyOf(kind, id)

@@ -123,6 +123,9 @@ func (s source) locate(r Request) (found, error) {
 	if s.in == InHeader {
 		token = strings.Trim(token, " ")
 	}
+	if strings.ContainsRune(token, '\t') {
+		return found{}, because(ErrMalformedRequest, "a tab")
+	}
 	if s.prefix != "" {
 		word, rest, _ := strings.Cut(token, " ")
 		if word != "" && !strings.EqualFold(word, s.prefix) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"time"
 
@@ -59,7 +60,7 @@ var errZeroToken = errors.New("security: the zero token is not a token")
 
 // verifiedOf returns what a token holds, or an error for nil and for the zero token.
 func verifiedOf(token AnyToken) (*verified, error) {
-	if token == nil {
+	if isNil(token) { // also what an optional operation has for anonymous callers
 		return nil, errZeroToken
 	}
 	v := token.base()
@@ -67,6 +68,12 @@ func verifiedOf(token AnyToken) (*verified, error) {
 		return nil, errZeroToken
 	}
 	return v, nil
+}
+
+// isNil reports whether an interface holds nothing, or a nil pointer.
+func isNil(value any) bool {
+	v := reflect.ValueOf(value)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 func (t Token[C]) base() *verified {
@@ -168,9 +175,18 @@ func (t Token[C]) Identity() blacklist.Identity {
 
 func (v *verified) identity() blacklist.Identity {
 	return blacklist.Identity{
-		Verifier: v.verifier.name, ID: v.claims.id, Session: v.claims.session, Subject: v.claims.subject,
+		Verifier: v.verifier.name, ID: v.claims.id, Session: v.session(), Subject: v.claims.subject,
 		SessionStart: v.claims.sessionStart().Time(),
 	}
+}
+
+// session returns the id of the token's session. A token of a Python service has none: its own id is that of the session that it is
+// refreshed into, so that using it twice ends what was made of it.
+func (v *verified) session() string {
+	if v.claims.session == "" && v.verifier.layout.anyone {
+		return v.claims.id
+	}
+	return v.claims.session
 }
 
 // String returns the token's type. No method prints more of it.

@@ -93,7 +93,7 @@ func WithClockSkew(d time.Duration) ValidatorOption {
 // is what the document calls it, and what the blacklist knows its tokens by.
 func WithVerifier(verifier *Verifier) ValidatorOption {
 	return func(v *Validator) error {
-		if verifier == nil {
+		if verifier == nil || verifier.keys == nil {
 			return errors.New("security: WithVerifier needs a verifier")
 		}
 		if v.verifiers[verifier.name] != nil {
@@ -142,10 +142,10 @@ func positive(what string, d time.Duration) error {
 // NewValidator makes a validator for the tokens of the verifier. The blacklist is mandatory; an application that revokes
 // nothing says so with blacklist.None.
 func NewValidator(verifier *Verifier, list blacklist.Blacklist, options ...ValidatorOption) (*Validator, error) {
-	if verifier == nil {
+	if verifier == nil || verifier.keys == nil {
 		return nil, errors.New("security: a validator needs a verifier; make one with NewVerifier")
 	}
-	if list == nil {
+	if isNil(list) {
 		return nil, errors.New("security: a validator needs a blacklist; say blacklist.None{} for an application that revokes nothing")
 	}
 	v := &Validator{

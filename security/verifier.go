@@ -130,6 +130,9 @@ func NewVerifier(issuer string, keys KeySource, options ...VerifierOption) (*Ver
 			return nil, err
 		}
 	}
+	if slices.ContainsFunc(slices.Concat(v.layout.roles, []string{v.layout.typeClaim}), v.layout.inNamespace) {
+		return nil, errors.New("security: the claim of the roles or of the type is in the namespace of public claims, which could then stand in for it")
+	}
 	if v.layout.typeIn == typeNowhere && !v.ownAudience {
 		return nil, errors.New("security: a profile that cannot tell types of token apart needs WithAudience")
 	}
