@@ -121,7 +121,7 @@ func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, log
 	if err != nil {
 		return nil, err
 	}
-	issuer, err := security.NewIssuer(verifier)
+	issuer, err := security.NewIssuer(verifier, security.WithIssuanceLogger(logger))
 	if err != nil {
 		return nil, err
 	}

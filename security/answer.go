@@ -66,8 +66,11 @@ func (v *Validator) answer(ctx context.Context, o *Operation, failure error) Ans
 	if challenges := v.challenges(o, e, failure); challenges != nil {
 		header["Www-Authenticate"] = challenges
 	}
-	if e.status >= http.StatusInternalServerError {
-		v.logFailure(ctx, o, e)
+	switch {
+	case e.status >= http.StatusInternalServerError:
+		v.logFailure(ctx, slog.LevelError, "request failed", o, e)
+	case e.status == http.StatusForbidden, e.code != "":
+		v.logFailure(ctx, slog.LevelInfo, "request denied", o, e)
 	}
 	if v.errorHandler != nil {
 		own := v.errorHandler(ctx, Failure{Operation: o, Err: failure, Answer: answer})
@@ -78,12 +81,13 @@ func (v *Validator) answer(ctx context.Context, o *Operation, failure error) Ans
 	return answer
 }
 
-func (v *Validator) logFailure(ctx context.Context, o *Operation, e *Error) {
+// logFailure logs an answer. That a request lacks credentials is no event: it is how clients find out.
+func (v *Validator) logFailure(ctx context.Context, level slog.Level, message string, o *Operation, e *Error) {
 	id := ""
 	if o != nil {
 		id = o.ID
 	}
-	v.logger.LogAttrs(ctx, slog.LevelError, "request failed",
+	v.logger.LogAttrs(ctx, level, message,
 		slog.String("operation", id), slog.Int("status", e.status), slog.String("detail", e.detail))
 }
 

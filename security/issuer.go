@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
 // Defaults of an issuer.
@@ -28,6 +30,7 @@ type Issuer struct {
 	verifier        *Verifier
 	accessLifetime  time.Duration
 	sessionLifetime time.Duration
+	logger          *slog.Logger
 }
 
 // IssuerOption changes an issuer.
@@ -47,6 +50,18 @@ func WithSessionLifetime(d time.Duration) IssuerOption {
 	return func(i *Issuer) error {
 		i.sessionLifetime = d
 		return i.verifier.checkLifetime(d)
+	}
+}
+
+// WithIssuanceLogger sets where the issuer logs that a session began or was continued, with the session's id hashed as the validator
+// hashes it. The default is to log nothing.
+func WithIssuanceLogger(logger *slog.Logger) IssuerOption {
+	return func(i *Issuer) error {
+		if logger == nil {
+			return errors.New("security: WithIssuanceLogger needs a logger")
+		}
+		i.logger = logger
+		return nil
 	}
 }
 
@@ -159,6 +174,8 @@ type tokenRequest struct {
 	lifetime  time.Duration
 	wantsCSRF bool
 	noExpiry  bool
+	// logged says that the other token of the pair was logged.
+	logged bool
 	// ownStart says that the start of the session was set.
 	ownStart bool
 	// publicTree are the public claims.
@@ -291,12 +308,13 @@ func (i *Issuer) Pair(ctx context.Context, subject string, accessClaims, refresh
 	if request.id != "" {
 		return TokenPair{}, errors.New("security: the tokens of a pair have different ids; WithID is for a single token")
 	}
-	access, err := i.sign(NewTokenType[NoClaims](accessType), request, accessClaims)
+	access, err := i.sign(ctx, NewTokenType[NoClaims](accessType), request, accessClaims)
 	if err != nil {
 		return TokenPair{}, err
 	}
+	request.logged = true
 	request.lifetime, request.noExpiry, request.notBefore = 0, false, request.issued
-	refresh, err := i.sign(NewTokenType[NoClaims](refreshType), request, refreshClaims)
+	refresh, err := i.sign(ctx, NewTokenType[NoClaims](refreshType), request, refreshClaims)
 	if err != nil {
 		return TokenPair{}, err
 	}
@@ -312,7 +330,7 @@ func (i *Issuer) Issue(ctx context.Context, typ TokenType, subject string, claim
 	if err != nil {
 		return IssuedToken{}, err
 	}
-	return i.sign(typ, request, claims)
+	return i.sign(ctx, typ, request, claims)
 }
 
 // request collects what the options say and fills in the rest.
@@ -376,7 +394,7 @@ func (r *tokenRequest) check() error {
 }
 
 // sign writes one token of the request.
-func (i *Issuer) sign(typ TokenType, r tokenRequest, private any) (IssuedToken, error) {
+func (i *Issuer) sign(ctx context.Context, typ TokenType, r tokenRequest, private any) (IssuedToken, error) {
 	keys, err := i.verifier.keys.current()
 	if err != nil {
 		return IssuedToken{}, err
@@ -420,6 +438,14 @@ func (i *Issuer) sign(typ TokenType, r tokenRequest, private any) (IssuedToken, 
 	text += "." + base64url.EncodeToString(signature)
 	if len(text) > i.verifier.maxSize {
 		return IssuedToken{}, fmt.Errorf("security: the token has %d bytes, more than its verifier accepts (%d; see WithMaxTokenSize)", len(text), i.verifier.maxSize)
+	}
+	if i.logger != nil && !r.logged {
+		message := "session began"
+		if r.parent != nil {
+			message = "session continued"
+		}
+		id := blacklist.Identity{Verifier: i.verifier.name, Subject: r.subject, Session: r.session}
+		audit(ctx, i.logger, slog.LevelInfo, message, blacklist.Session, id)
 	}
 	return IssuedToken{
 		secret: &issuedSecret{&issuedText{text, r.csrf}}, id: r.id, session: r.session, typ: typ.Name(), issuedAt: r.issued, expiresAt: r.expires,

@@ -189,10 +189,14 @@ func (v *Validator) revoke(ctx context.Context, r blacklist.Revocation) (before 
 // audit logs an event about what a revocation of the kind would cover. Ids are hashed: records about the same one can be
 // found together, and nobody reads an id out of a log.
 func (v *Validator) audit(ctx context.Context, level slog.Level, message string, kind blacklist.Kind, id blacklist.Identity) {
-	if v.logger == nil || !v.logger.Enabled(ctx, level) {
+	audit(ctx, v.logger, level, message, kind, id)
+}
+
+func audit(ctx context.Context, logger *slog.Logger, level slog.Level, message string, kind blacklist.Kind, id blacklist.Identity) {
+	if logger == nil || !logger.Enabled(ctx, level) {
 		return
 	}
 	key, _ := blacklist.KeyOf(kind, id)
-	v.logger.LogAttrs(ctx, level, message,
+	logger.LogAttrs(ctx, level, message,
 		slog.String("verifier", id.Verifier), slog.String("kind", kind.String()), slog.String("hash", hex.EncodeToString(key[:8])))
 }

@@ -312,8 +312,15 @@ func TestTokensThatCannotBeRevoked(t *testing.T) {
 func TestAuditLog(t *testing.T) {
 	var log bytes.Buffer
 	f := newFixture(t, WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	f.issuer = must(NewIssuer(f.verifier, WithIssuanceLogger(slog.New(slog.NewTextHandler(&log, nil)))))(t)
 	pair, access, refresh := f.login(t)
 	ctx := t.Context()
+	if _, err := f.issuer.Access(ctx, "alice", nil, Continue(refresh)); err != nil {
+		t.Fatal(err)
+	}
+	denied, _ := f.serve(t, &Operation{ID: "denied", Requirement: Requirement{{accessScheme}}, Rules: Rules{AllowRoles: []string{"ADMIN"}}})
+	get(denied, bearer(pair.Access.Text()))
+	get(denied)
 	if err := errors.Join(f.validator.Revoke(ctx, access), f.validator.Consume(ctx, refresh)); err != nil {
 		t.Fatal(err)
 	}
@@ -322,10 +329,13 @@ func TestAuditLog(t *testing.T) {
 	_ = f.validator.Revoke(ctx, access)
 	handler, _ := f.serve(t, &Operation{ID: "op", Requirement: Requirement{{accessScheme}}})
 	get(handler, bearer(pair.Access.Text()))
-	for _, want := range []string{"msg=revoked", "kind=token", `msg="refresh token reused"`, "kind=session", `msg="revocation failed"`, `msg="request failed" operation=op status=503`} {
+	for _, want := range []string{`msg="session began"`, `msg="session continued"`, `msg="request denied" operation=denied status=403`, "msg=revoked", "kind=token", `msg="refresh token reused"`, "kind=session", `msg="revocation failed"`, `msg="request failed" operation=op status=503`} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log lacks %s:\n%s", want, &log)
 		}
+	}
+	if n := strings.Count(log.String(), "session began") + strings.Count(log.String(), "request denied"); n != 2 {
+		t.Errorf("%d events of a log-in and a denial:\n%s", n, &log)
 	}
 	for _, secret := range []string{"alice", "hunter2", pair.Access.ID(), pair.Access.Session(), pair.Access.Text()[:20], pair.Refresh.ID()} {
 		if strings.Contains(log.String(), secret) {

@@ -120,7 +120,8 @@ func WithErrorHandler(handler ErrorHandler) ValidatorOption {
 	}
 }
 
-// WithLogger sets where the validator logs: revocations, the reuse of refresh tokens, and answers of status 500 and above.
+// WithLogger sets where the validator logs: revocations, the reuse of refresh tokens, denied requests, and answers of status 500 and
+// above.
 // Records hold hashed ids and fixed texts, no token material and no inner error. The default is to log nothing.
 func WithLogger(logger *slog.Logger) ValidatorOption {
 	return func(v *Validator) error {

@@ -281,6 +281,7 @@ func TestConstructorsRefuse(t *testing.T) {
 		"a nil verifier option":          second(NewVerifier(testIssuer, keys, nil)),
 		"no verifier":                    second(NewIssuer(nil)),
 		"a lifetime beyond the longest":  second(NewIssuer(verifier, WithAccessLifetime(31*24*time.Hour))),
+		"no issuance logger":             second(NewIssuer(verifier, WithIssuanceLogger(nil))),
 		"a session beyond the longest":   second(NewIssuer(verifier, WithSessionLifetime(31*24*time.Hour))),
 		"a negative lifetime":            second(NewIssuer(verifier, WithAccessLifetime(-1))),
 		"a validator without a verifier": second(NewValidator(nil, &faultyList{})),
