@@ -52,7 +52,7 @@ func (o *Operation) check() error {
 		}
 		for _, scheme := range alternative {
 			if err := scheme.check(); err != nil {
-				return errors.New(err.Error())
+				return err
 			}
 		}
 	}
