@@ -189,6 +189,20 @@ func (s guardedStrictServer) ListUsers(ctx context.Context, request ListUsersReq
 	return s.server.ListUsers(ctx, AccessToken{token}, request)
 }
 
+// newGuards makes the guards of all operations.
+func newGuards(validator *security.Validator) (*security.Guards, error) {
+	return security.NewGuards(validator, nil,
+		guardedOperations.Login,
+		guardedOperations.Refresh,
+		guardedOperations.Logout,
+		guardedOperations.RevokeCurrentToken,
+		guardedOperations.GetProtected,
+		guardedOperations.GetGreeting,
+		guardedOperations.ChangeEmail,
+		guardedOperations.ListUsers,
+	)
+}
+
 // GuardedIssuer issues this API's tokens with the private claims that the document gives them.
 type GuardedIssuer struct{ issuer *security.Issuer }
 
@@ -228,18 +242,10 @@ func GuardedHandler(server GuardedServer, validator *security.Validator) (http.H
 	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, StdHTTPServerOptions{})
 }
 
-// GuardedHandlerWithOptions is HandlerWithOptions with every secured route behind the guard of its operation. The guard runs
-// before parameters are bound and before the options' middlewares, which see the token.
+// GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
+// parameters are bound and before the options' middlewares, which see the credential.
 func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := security.NewGuards(validator,
-		guardedOperations.Refresh,
-		guardedOperations.Logout,
-		guardedOperations.RevokeCurrentToken,
-		guardedOperations.GetProtected,
-		guardedOperations.GetGreeting,
-		guardedOperations.ChangeEmail,
-		guardedOperations.ListUsers,
-	)
+	guards, err := newGuards(validator)
 	if err != nil {
 		return nil, err
 	}
@@ -255,7 +261,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		HandlerMiddlewares: options.Middlewares,
 		ErrorHandlerFunc:   options.ErrorHandlerFunc,
 	}
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/login", wrapper.Login)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/login", guards.HandlerFunc(guardedOperations.Login, wrapper.Login))
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/refresh", guards.HandlerFunc(guardedOperations.Refresh, wrapper.Refresh))
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/logout", guards.HandlerFunc(guardedOperations.Logout, wrapper.Logout))
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/tokens/current", guards.HandlerFunc(guardedOperations.RevokeCurrentToken, wrapper.RevokeCurrentToken))

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 )
@@ -42,11 +39,36 @@ type problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
+	// Violations are an extension member (RFC 9457, section 3.2).
+	Violations []Violation `json:"violations,omitempty"`
 }
 
-// answer fills in the answer to a failure and asks the error handler. A nil validator, which is misconfiguration, answers
-// too.
-func (v *Validator) answer(ctx context.Context, o *Operation, failure error) Answer {
+// RequestError returns the answer to a request whose parameters or body cannot be decoded: 400 with a fixed text, 413 for a body over
+// the limit of http.MaxBytesReader. The text of err, which may quote the request, does not reach the client.
+func (v *Validator) RequestError(ctx context.Context, err error) Answer {
+	e := errBadRequest
+	if sentinelOf(err) == errTooLarge {
+		e = errTooLarge
+	}
+	return v.failed(ctx, &refusal{sentinel: e, reason: "the request", cause: err})
+}
+
+// ResponseError returns the answer to a request whose handler returned an error: that of an error of this package, so that a handler may
+// return what [Validator.Consume] returned, and 500 with a fixed text for any other.
+func (v *Validator) ResponseError(ctx context.Context, err error) Answer { return v.failed(ctx, err) }
+
+// failed answers a request that its guard had let pass.
+func (v *Validator) failed(ctx context.Context, err error) Answer {
+	g, scheme := &Guard{validator: v}, (*Scheme)(nil)
+	if r := resultOf(ctx); r != nil && r.guard != nil {
+		g, scheme = r.guard, r.first.scheme
+	}
+	return g.answer(ctx, scheme, err)
+}
+
+// answer fills in the answer to a failure and asks the error handler. scheme is that of the credential that failed, or nil. A guard without
+// a validator, which is misconfiguration, answers too.
+func (g *Guard) answer(ctx context.Context, scheme *Scheme, failure error) Answer {
 	e := sentinelOf(failure)
 	header := http.Header{
 		"Content-Type":  {"application/problem+json"},
@@ -55,25 +77,31 @@ func (v *Validator) answer(ctx context.Context, o *Operation, failure error) Ans
 	if e.status == http.StatusServiceUnavailable {
 		header["Retry-After"] = []string{strconv.Itoa(retryAfter)}
 	}
-	body, err := json.Marshal(problem{Title: e.title, Status: e.status, Detail: e.detail})
+	said := problem{Title: e.title, Status: e.status, Detail: e.detail}
+	var invalid *InvalidRequestError
+	if errors.As(failure, &invalid) {
+		said.Violations = invalid.Violations
+	}
+	body, err := json.Marshal(said)
 	if err != nil {
 		body = nil
 	}
 	answer := Answer{Status: e.status, Header: header, Body: body}
+	v := g.validator
 	if v == nil || v.logger == nil {
 		return answer
 	}
-	if challenges := v.challenges(o, e, failure); challenges != nil {
+	if challenges := g.challengesFor(scheme, e, failure); challenges != nil {
 		header["Www-Authenticate"] = challenges
 	}
 	switch {
 	case e.status >= http.StatusInternalServerError:
-		v.logFailure(ctx, slog.LevelError, "request failed", o, e)
+		v.logFailure(ctx, slog.LevelError, "request failed", g.operation, e)
 	case e.status == http.StatusForbidden, e.code != "":
-		v.logFailure(ctx, slog.LevelInfo, "request denied", o, e)
+		v.logFailure(ctx, slog.LevelInfo, "request denied", g.operation, e)
 	}
 	if v.errorHandler != nil {
-		own := v.errorHandler(ctx, Failure{Operation: o, Err: failure, Answer: answer})
+		own := v.errorHandler(ctx, Failure{Operation: g.operation, Err: failure, Answer: answer})
 		if own.Status >= 400 && own.Status <= 599 {
 			return own
 		}
@@ -98,39 +126,13 @@ func sentinelOf(err error) *Error {
 	if errors.As(err, &e) && e != nil && e.status != 0 {
 		return e
 	}
+	var invalid *InvalidRequestError
+	if errors.As(err, &invalid) {
+		return invalid.sentinel()
+	}
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return errTooLarge
 	}
 	return errInternal
-}
-
-// challenges returns the values of WWW-Authenticate for an error at the operation, which may be nil (RFC 6750, section 3;
-// RFC 9470, section 3). The error code stands only where a credential failed, and scopes only where one of them is missing.
-func (v *Validator) challenges(o *Operation, e *Error, failure error) []string {
-	if e.status != http.StatusUnauthorized && e.code == "" {
-		return nil
-	}
-	challenge := v.challenge
-	if e.code != "" {
-		challenge += `, error="` + e.code + `", error_description="` + e.detail + `"`
-	}
-	if e == ErrFreshTokenRequired && o != nil && o.Rules.MaxAge > 0 {
-		challenge += `, max_age="` + strconv.FormatInt(int64(o.Rules.MaxAge/time.Second), 10) + `"`
-	}
-	var r *refusal
-	if errors.As(failure, &r) && len(r.scopes) > 0 {
-		challenge += `, scope="` + strings.Join(r.scopes, " ") + `"`
-	}
-	return []string{challenge}
-}
-
-// write sends the answer over net/http.
-func (a Answer) write(w http.ResponseWriter) {
-	header := w.Header()
-	for name, values := range a.Header {
-		header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
-	}
-	w.WriteHeader(a.Status)
-	_, _ = w.Write(a.Body) // the client may have gone; there is nobody to tell
 }

@@ -62,7 +62,7 @@ func BenchmarkHandler(b *testing.B) {
 	f := newFixture(b)
 	f.validator = must(NewValidator(f.verifier, f.list.Blacklist))(b)
 	o := &Operation{ID: "op", Requirement: Requirement{{accessScheme}}}
-	guards := must(NewGuards(f.validator, o))(b)
+	guards := must(NewGuards(f.validator, nil, o))(b)
 	next := func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) }
 	texts := benchTokens(b, f, 1000)
 	requests := make([]*http.Request, len(texts))

@@ -62,19 +62,24 @@ func unsafeRequest(r Request) bool {
 	}
 }
 
-// checkBrowser checks an unsafe request whose token came in a cookie, which a browser sends whoever made it send the request: it
-// has to come from a page of the same origin or a trusted one, and to repeat the token's claim csrf in a header, which only such
-// a page can read. A token without the claim is refused: it was not issued for a cookie. With form, a request without the header
-// is not decided yet: checkForm has to.
-func (v *Validator) checkBrowser(r Request, c *claims, form bool) (needsForm bool, err error) {
+// checkOrigin checks an unsafe request whose credential a browser sends whoever made it send the request: it has to come from a page of
+// the same origin or a trusted one. Requests that are not of a browser pass.
+func (v *Validator) checkOrigin(r Request) error {
 	request := &http.Request{
 		// Any unsafe method: the check would let an upgrade by GET pass.
 		Method: http.MethodPost, Host: r.Host(), URL: &url.URL{},
 		Header: http.Header{"Sec-Fetch-Site": r.Header("Sec-Fetch-Site"), "Origin": r.Header("Origin")},
 	}
 	if len(request.Header["Sec-Fetch-Site"]) > 1 || len(request.Header["Origin"]) > 1 || v.crossOrigin.Check(request) != nil {
-		return false, ErrCrossOrigin
+		return ErrCrossOrigin
 	}
+	return nil
+}
+
+// checkHeader checks that an unsafe request with a token in a cookie repeats the token's claim csrf in a header, which only a page of
+// the application can read. A token without the claim is refused: it was not issued for a cookie. With form, a request without the
+// header is not decided yet: checkForm has to.
+func (v *Validator) checkHeader(r Request, c *claims, form bool) (needsForm bool, err error) {
 	repeated := r.Header(v.csrfHeader)
 	if form && len(repeated) == 0 && c.csrf != "" {
 		return true, nil
@@ -84,7 +89,7 @@ func (v *Validator) checkBrowser(r Request, c *claims, form bool) (needsForm boo
 
 // checkForm checks the field of a form that repeats the token's claim csrf.
 func (v *Validator) checkForm(r Request, c *claims) error {
-	values, err := r.Form(v.csrfField)
+	values, err := formValues(r, v.csrfField)
 	if err != nil {
 		return err
 	}

@@ -231,7 +231,7 @@ func TestVerifiersAreApart(t *testing.T) {
 	}
 	twin := must(NewVerifier(testIssuer, f.verifier.keys, WithName("twin")))(t)
 	for name, err := range map[string]error{
-		"a verifier that is not there": second(NewGuards(validator, &Operation{ID: "o", Requirement: Requirement{{{Name: "x", Token: accessToken, Verifier: "nobody"}}}})),
+		"a verifier that is not there": second(NewGuards(validator, nil, &Operation{ID: "o", Requirement: Requirement{{{Name: "x", Token: accessToken, Verifier: "nobody"}}}})),
 		"two of one name":              second(NewValidator(f.verifier, f.list, WithVerifier(f.verifier))),
 		"two of one issuer":            second(NewValidator(f.verifier, f.list, WithVerifier(twin))),
 		"none":                         second(NewValidator(f.verifier, f.list, WithVerifier(nil))),

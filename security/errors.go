@@ -30,6 +30,8 @@ var (
 	ErrMalformedRequest = &Error{http.StatusBadRequest, "invalid_request", "Bad Request", "The credentials of the request are malformed."}
 	// ErrInvalidToken says that the token is not one of ours, or not a token: 401. The answer does not tell which.
 	ErrInvalidToken = &Error{http.StatusUnauthorized, "invalid_token", "Unauthorized", "The token is not valid."}
+	// ErrInvalidCredentials says that a credential which is not a JWT, such as a password or an API key, is not accepted: 401.
+	ErrInvalidCredentials = &Error{http.StatusUnauthorized, "invalid_token", "Unauthorized", "The credentials are not valid."}
 	// ErrTokenExpired says that the token's time has passed (RFC 7519, section 4.1.4): 401.
 	ErrTokenExpired = &Error{http.StatusUnauthorized, "invalid_token", "Unauthorized", "The token has expired."}
 	// ErrTokenNotYetValid says that the token's time has not come (RFC 7519, section 4.1.5): 401.

@@ -147,7 +147,7 @@ func TestMisuse(t *testing.T) {
 		"a zero issuer":                          second((&Issuer{}).Access(ctx, "a", nil)),
 		"a zero validator, all":                  second((&Validator{}).RevokeAll(ctx)),
 		"a zero validator, subject":              second((&Validator{}).RevokeSubject(ctx, "a")),
-		"a hook that no operation runs":          second(NewGuards(typo, &Operation{ID: "op", Requirement: Requirement{{accessScheme}}})),
+		"a hook that no operation runs":          second(NewGuards(typo, nil, &Operation{ID: "op", Requirement: Requirement{{accessScheme}}})),
 		"a type that is no text":                 second(IdentityProvider(WithTypeClaim("token_use", ""))),
 		"a header type that is none":             second(IdentityProvider(WithTypeHeader(""))),
 		"roles among the public claims":          second(NewVerifier(testIssuer, f.verifier.keys, WithProfile(FlaskJWTExtended("https://claims.example/role")), WithPublicNamespace("https://claims.example/"))),

@@ -141,7 +141,7 @@ func Example_takingOver() {
 		panic(err)
 	}
 	operation := &security.Operation{ID: "me", Requirement: security.Requirement{{{Name: "access", Token: security.NewTokenType[security.NoClaims]("access")}}}}
-	guards, err := security.NewGuards(validator, operation)
+	guards, err := security.NewGuards(validator, nil, operation)
 	if err != nil {
 		panic(err)
 	}

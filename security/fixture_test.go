@@ -87,13 +87,13 @@ func newFixture(t testing.TB, options ...ValidatorOption) *fixture {
 
 // validate decides over the text of a token as the guard of an operation without rules does.
 func (f *fixture) validate(ctx context.Context, text string, typ TokenType) (credential, error) {
-	guards, err := NewGuards(f.validator, &Operation{ID: "op", Requirement: Requirement{{&Scheme{Name: "scheme", Token: typ}}}})
+	guards, err := NewGuards(f.validator, nil, &Operation{ID: "op", Requirement: Requirement{{&Scheme{Name: "scheme", Token: typ}}}})
 	if err != nil {
 		return nil, err
 	}
 	for _, g := range guards.guards {
-		token, _, err := g.validate(ctx, httpRequest{httptest.NewRequest(http.MethodGet, "/", nil)}, &g.alternatives[0], text)
-		return token, err
+		own, err := g.validate(ctx, httpRequest{httptest.NewRequest(http.MethodGet, "/", nil)}, &g.alternatives[0][0], text)
+		return own.token, err
 	}
 	return nil, ErrUnguarded
 }
@@ -187,7 +187,7 @@ func payloadWith(changes ...string) string {
 // serve returns the guarded handler of one operation and what its handler saw.
 func (f *fixture) serve(t testing.TB, o *Operation) (http.Handler, *seen) {
 	t.Helper()
-	guards := must(NewGuards(f.validator, o))(t)
+	guards := must(NewGuards(f.validator, nil, o))(t)
 	saw := &seen{}
 	return guards.HandlerFunc(o, func(w http.ResponseWriter, r *http.Request) {
 		saw.calls++

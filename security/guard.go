@@ -3,70 +3,71 @@ package security
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 )
-
-// Request is what the guard reads of a request; each router's glue has one. Slices hold every value, in order, and stay
-// valid only during the call.
-type Request interface {
-	Method() string
-	Host() string
-	Header(name string) []string
-	Query(name string) []string
-	Cookie(name string) []string
-	TLS() *tls.ConnectionState
-	// Form returns the values of a field of an urlencoded body, which stays readable; none for other bodies. A body that cannot be
-	// read is ErrMalformedRequest. It is the only method that reads of the body.
-	Form(name string) ([]string, error)
-}
 
 // Guards are the guards of an API's operations. Generated code makes and uses them.
 type Guards struct {
 	validator *Validator
-	guards    map[*Operation]*guard
+	guards    map[*Operation]*Guard
 }
 
-// guard decides over the requests for one operation.
-type guard struct {
+// Guard decides over the requests for one operation.
+type Guard struct {
 	validator *Validator
 	operation *Operation
 	optional  bool
 	// alternatives are in document order, without the empty one.
 	alternatives []alternative
-	// sources are all places where a token of an alternative may stand, each once.
+	// sources are all places where a credential of an alternative may stand, each once.
 	sources []source
+	// beside are pairs of sources that must not both have a token: one is the query.
+	beside [][2]int
+	// challenges are those of a request without credentials, each once.
+	challenges []string
+	// fault is why every request is refused, where something is amiss that is not the request.
+	fault error
 }
 
-// alternative is a scheme that lets a request pass.
-type alternative struct {
-	scheme   *Scheme
-	verifier *Verifier
-	// hook is that of the token type, or nil.
-	hook hook
+// alternative is a list of schemes that let a request pass together.
+type alternative []part
+
+// part is one scheme of an alternative.
+type part struct {
+	scheme *Scheme
 	// source is the index of the scheme's source.
 	source int
 	// displacedBy are the indices of header sources of the same token type, for a cookie: a header that is present decides
 	// alone.
 	displacedBy []int
+	// challenge is the scheme's challenge without an error, "" where it has none.
+	challenge string
+
+	// verifier and hook are for tokens. hook is that of the token type, or nil.
+	verifier *Verifier
+	hook     hook
+	// authenticator is for what is not a token.
+	authenticator SchemeAuthenticator
 }
 
-// maxSources bounds the places where one operation looks for tokens.
+// maxSources bounds the places where one operation looks for credentials.
 const maxSources = 8
 
-// NewGuards makes the guards of the operations, or says which operation asks for what cannot be enforced.
-func NewGuards(validator *Validator, operations ...*Operation) (*Guards, error) {
+// NewGuards makes the guards of an API's operations, or says which operation asks for what cannot be enforced. authenticators has one for
+// every scheme whose credential is not a JWT.
+func NewGuards(validator *Validator, authenticators Authenticators, operations ...*Operation) (*Guards, error) {
 	if validator == nil {
 		return nil, errors.New("security: guards need a validator; make one with NewValidator")
 	}
-	g := &Guards{validator: validator, guards: make(map[*Operation]*guard, len(operations))}
+	g := &Guards{validator: validator, guards: make(map[*Operation]*Guard, len(operations))}
 	for _, o := range operations {
 		if o == nil {
 			return nil, errors.New("security: a nil operation")
 		}
-		own, err := newGuard(validator, o)
+		own, err := newGuard(validator, authenticators, o)
 		if err != nil {
 			return nil, fmt.Errorf("security: operation %s: %w", o.ID, err)
 		}
@@ -80,204 +81,353 @@ func NewGuards(validator *Validator, operations ...*Operation) (*Guards, error) 
 	return g, nil
 }
 
+// Of returns the guard of the operation. That of an operation which g does not guard refuses every request: 500.
+func (g *Guards) Of(operation *Operation) *Guard {
+	if own := g.guards[operation]; own != nil {
+		return own
+	}
+	return &Guard{validator: g.validator, operation: operation, fault: ErrUnguarded}
+}
+
 // takes reports whether an operation takes tokens of the type.
 func (g *Guards) takes(tokenType string) bool {
 	for _, own := range g.guards {
 		for _, a := range own.alternatives {
-			if a.scheme.Token.Name() == tokenType {
-				return true
+			for _, p := range a {
+				if p.scheme.Kind == KindJWT && p.scheme.Token.Name() == tokenType {
+					return true
+				}
 			}
 		}
 	}
 	return false
 }
 
-func newGuard(validator *Validator, o *Operation) (*guard, error) {
-	if err := o.check(); err != nil {
+func newGuard(validator *Validator, authenticators Authenticators, o *Operation) (*Guard, error) {
+	if err := errors.Join(o.check(), validator.knowsRequests(o)); err != nil {
 		return nil, err
 	}
-	g := &guard{validator: validator, operation: o, optional: o.Optional()}
-	for _, a := range o.Requirement {
-		for _, scheme := range a {
-			verifier := validator.verifiers[cmp.Or(scheme.Verifier, OwnVerifier)]
-			if verifier == nil {
-				return nil, fmt.Errorf("scheme %s: the validator has no verifier %q; see WithVerifier", scheme.Name, scheme.Verifier)
-			}
-			hook := validator.hooks[scheme.Token.Name()]
-			if hook != nil && !hook.fits(scheme.Token) {
-				return nil, fmt.Errorf("scheme %s: the hook for %s tokens takes other private claims than the document gives them", scheme.Name, scheme.Token.Name())
+	g := &Guard{validator: validator, operation: o, optional: o.Optional()}
+	for _, schemes := range o.Requirement {
+		var a alternative
+		for _, scheme := range schemes {
+			p, err := newPart(validator, authenticators, scheme)
+			if err != nil {
+				return nil, fmt.Errorf("scheme %s: %w", scheme.Name, err)
 			}
 			src := scheme.source()
-			i := slices.Index(g.sources, src)
-			if i < 0 {
-				i = len(g.sources)
+			if p.source = slices.Index(g.sources, src); p.source < 0 {
+				p.source = len(g.sources)
 				g.sources = append(g.sources, src)
 			}
-			g.alternatives = append(g.alternatives, alternative{scheme: scheme, verifier: verifier, hook: hook, source: i})
+			if p.challenge != "" && !slices.Contains(g.challenges, p.challenge) {
+				g.challenges = append(g.challenges, p.challenge)
+			}
+			a = append(a, p)
+		}
+		if len(a) > 0 {
+			g.alternatives = append(g.alternatives, a)
 		}
 	}
 	switch {
 	case len(g.alternatives) == 0 && !o.Public():
 		return nil, errors.New("it has the empty alternative only; say security: [] for a public operation")
 	case len(g.sources) > maxSources:
-		return nil, fmt.Errorf("tokens in more than %d places", maxSources)
+		return nil, fmt.Errorf("credentials in more than %d places", maxSources)
 	}
-	for i := range g.alternatives {
-		own := &g.alternatives[i]
-		for _, other := range g.alternatives {
-			if own.scheme.In == InCookie && other.scheme.In == InHeader && other.scheme.Token.Name() == own.scheme.Token.Name() {
-				own.displacedBy = append(own.displacedBy, other.source)
-			}
-		}
-	}
+	g.relate()
 	return g, nil
 }
 
-// result is what a guard leaves on the context: bound to its operation, also for anonymous callers.
-type result struct {
-	guard *guard
-	// token is nil for anonymous callers.
-	token credential
-	// value is what the token type's hook returned.
-	value any
-}
-
-// guardedContext carries a result without a wrapper of its own around it.
-type guardedContext struct {
-	context.Context
-	result result
-}
-
-type resultKey struct{}
-
-// Value implements context.Context.
-func (c *guardedContext) Value(key any) any {
-	if key == (resultKey{}) {
-		return &c.result
+func newPart(validator *Validator, authenticators Authenticators, scheme *Scheme) (part, error) {
+	p := part{scheme: scheme, challenge: validator.challengeOf(scheme)}
+	if scheme.Kind != KindJWT {
+		p.authenticator = authenticators[scheme.Name]
+		if p.authenticator == nil || p.authenticator.kind() != scheme.Kind {
+			return p, errors.New("there is no authenticator for its kind of credential")
+		}
+		return p, nil
 	}
-	return c.Context.Value(key)
+	p.verifier = validator.verifiers[cmp.Or(scheme.Verifier, OwnVerifier)]
+	if p.verifier == nil {
+		return p, fmt.Errorf("the validator has no verifier %q; see WithVerifier", scheme.Verifier)
+	}
+	p.hook = validator.hooks[scheme.Token.Name()]
+	if p.hook != nil && !p.hook.fits(scheme.Token) {
+		return p, fmt.Errorf("the hook for %s tokens takes other private claims than the document gives them", scheme.Token.Name())
+	}
+	return p, nil
 }
 
-func resultOf(ctx context.Context) *result {
-	r, _ := ctx.Value(resultKey{}).(*result)
-	return r
-}
-
-// check decides over one request and returns the context for its handler. The first alternative in document order that
-// verifies wins. An operation is anonymous only when the request carries no credential at all.
-func (g *guard) check(ctx context.Context, r Request) (outcome, error) {
-	var at [maxSources]found
-	var in [InCookie + 1]bool
-	for i, src := range g.sources {
-		var err error
-		if at[i], err = src.locate(r); err != nil {
-			return outcome{}, err
-		}
-		in[src.in] = in[src.in] || at[i].present
-	}
-	switch {
-	case in[InQuery] && (in[InHeader] || in[InCookie]):
-		return outcome{}, because(ErrMalformedRequest, "a token in the query beside another one")
-	case in == [InCookie + 1]bool{}:
-		// Credentials that no alternative understands are not anonymous.
-		if !g.optional || len(r.Header(authorization)) > 0 {
-			return outcome{}, ErrNoCredentials
-		}
-		return outcome{context: &guardedContext{ctx, result{guard: g}}}, nil
-	}
-	var refused error
-	for i := range g.alternatives {
-		a := &g.alternatives[i]
-		if !at[a.source].present || slices.ContainsFunc(a.displacedBy, func(header int) bool { return at[header].present }) {
-			continue
-		}
-		token, value, err := g.validate(ctx, r, a, at[a.source].text)
-		if err == nil {
-			return outcome{&guardedContext{ctx, result{guard: g, token: token, value: value}}, in[InQuery]}, nil
-		}
-		// "Could not know" outweighs a refusal: the alternative might have held.
-		if refused == nil || errors.Is(err, ErrUnavailable) && !errors.Is(refused, ErrUnavailable) {
-			refused = err
+// relate finds which sources have a say over which others.
+func (g *Guard) relate() {
+	eachPair := func(f func(own, other *part, together bool)) {
+		for i := range g.alternatives {
+			for j := range g.alternatives {
+				for k := range g.alternatives[i] {
+					for l := range g.alternatives[j] {
+						f(&g.alternatives[i][k], &g.alternatives[j][l], i == j)
+					}
+				}
+			}
 		}
 	}
-	return outcome{}, refused
+	// A token stands in one place (RFC 6750, section 2), unless an alternative asks for two of them.
+	together := map[[2]int]bool{}
+	eachPair(func(own, other *part, same bool) {
+		if same {
+			together[[2]int{own.source, other.source}] = true
+		}
+	})
+	eachPair(func(own, other *part, _ bool) {
+		if own.scheme.Kind != KindJWT || other.scheme.Kind != KindJWT {
+			return
+		}
+		pair := [2]int{own.source, other.source}
+		if own.scheme.In == InQuery && other.scheme.In != InQuery && !together[pair] && !slices.Contains(g.beside, pair) {
+			g.beside = append(g.beside, pair)
+		}
+		if own.scheme.In == InCookie && other.scheme.In == InHeader && own.scheme.Token.Name() == other.scheme.Token.Name() && !together[pair] {
+			own.displacedBy = append(own.displacedBy, other.source)
+		}
+	})
 }
 
-// outcome is what becomes of a request that passes.
-type outcome struct {
+// idle reports whether the guard lets every request pass as it is.
+func (g *Guard) idle() bool {
+	return g.fault == nil && len(g.alternatives) == 0 && g.validator.requests == nil
+}
+
+// decision is what a guard says of a request.
+type decision struct {
+	// context is that of the handler, or nil where it is the request's own.
 	context context.Context
 	// private says that the response must not be stored: the URL that it belongs to holds a token.
 	private bool
+	// err is why the request is refused, and scheme whose credential it was, or nil.
+	err    error
+	scheme *Scheme
 }
 
-// validate decides over the text of a token, in the order of the package doc, and returns what the hook returned besides.
-func (g *guard) validate(ctx context.Context, r Request, a *alternative, text string) (token credential, value any, err error) {
+// Decision is what a guard says of a request, for the glue of routers that are not built on net/http.
+type Decision struct {
+	// Context is the handler's context, or nil where the request is refused.
+	Context context.Context
+	// Header has fields for the response to a request that passes, or is nil.
+	Header http.Header
+	// Answer is the answer to a request that is refused.
+	Answer Answer
+}
+
+// privateResponse is what Cache-Control says where the URL holds a token (RFC 6750, section 2.3).
+const privateResponse = "private, no-store"
+
+// Check decides over a request, for the glue of routers that are not built on net/http.
+func (g *Guard) Check(ctx context.Context, r Request) Decision {
+	d := g.check(ctx, r)
+	if d.err != nil {
+		return Decision{Answer: g.answer(ctx, d.scheme, d.err)}
+	}
+	passed := Decision{Context: d.context}
+	if passed.Context == nil {
+		passed.Context = ctx
+	}
+	if d.private {
+		passed.Header = http.Header{"Cache-Control": {privateResponse}}
+	}
+	return passed
+}
+
+// check decides over one request. The first alternative in document order that is complete and holds wins. An operation is anonymous only
+// when the request carries no credential at all.
+func (g *Guard) check(ctx context.Context, r Request) decision {
+	if g.fault != nil {
+		return decision{err: g.fault}
+	}
+	if len(g.alternatives) == 0 {
+		return decision{}
+	}
+	var at [maxSources]found
+	anything, query := false, false
+	for i, src := range g.sources {
+		var err error
+		if src.in == inConnection {
+			at[i].present, err = g.hasCertificate(ctx, r)
+		} else {
+			at[i], err = src.locate(r)
+		}
+		if err != nil {
+			return decision{err: err}
+		}
+		anything = anything || at[i].present
+		query = query || at[i].present && src.in == InQuery
+	}
+	for _, pair := range g.beside {
+		if at[pair[0]].present && at[pair[1]].present {
+			return decision{err: because(ErrMalformedRequest, "a token in the query beside another one")}
+		}
+	}
+	if !anything {
+		// Credentials that no alternative understands are not anonymous.
+		if !g.optional || len(r.Header(authorization)) > 0 {
+			return decision{err: ErrNoCredentials}
+		}
+		return decision{context: &guardedContext{ctx, result{guard: g}}}
+	}
+	refused := decision{err: ErrNoCredentials}
+	for _, a := range g.alternatives {
+		if !a.complete(&at) {
+			continue
+		}
+		passed, err := g.hold(ctx, r, a, &at)
+		if err.err == nil {
+			passed.guard = g
+			return decision{context: &guardedContext{ctx, passed}, private: query}
+		}
+		// "Could not know" outweighs a refusal: the alternative might have held.
+		if refused.scheme == nil || errors.Is(err.err, ErrUnavailable) && !errors.Is(refused.err, ErrUnavailable) {
+			refused = err
+		}
+	}
+	return refused
+}
+
+// complete reports whether every credential of the alternative is there and counts.
+func (a alternative) complete(at *[maxSources]found) bool {
+	for i := range a {
+		if !at[a[i].source].present {
+			return false
+		}
+		for _, header := range a[i].displacedBy {
+			if at[header].present {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// hold decides over the credentials of an alternative: all of them have to hold.
+func (g *Guard) hold(ctx context.Context, r Request, a alternative, at *[maxSources]found) (passed result, refused decision) {
+	for i := range a {
+		p := &a[i]
+		var own held
+		var err error
+		if p.scheme.Kind == KindJWT {
+			own, err = g.validate(ctx, r, p, at[p.source].text)
+		} else {
+			own, err = g.authenticate(ctx, r, p, at[p.source].text)
+		}
+		if err != nil {
+			return result{}, decision{err: err, scheme: p.scheme}
+		}
+		if i == 0 {
+			passed.first = own
+		} else {
+			passed.more = append(passed.more, own)
+		}
+	}
+	if len(a) > 1 && !g.validator.differentSubjects && !passed.oneSubject() {
+		return result{}, decision{err: because(ErrAccessDenied, "tokens of different subjects"), scheme: a[0].scheme}
+	}
+	return passed, decision{}
+}
+
+// oneSubject reports whether all tokens speak for the same subject.
+func (r *result) oneSubject() bool {
+	var first *held
+	return r.find(func(h *held) bool {
+		if first == nil && h.token != nil {
+			first = h
+		}
+		return h.token != nil && h.facts.subject != first.facts.subject
+	}) == nil
+}
+
+// validate decides over the text of a token, in the order of the package doc.
+func (g *Guard) validate(ctx context.Context, r Request, p *part, text string) (held, error) {
 	v := g.validator
-	if token, err = a.verifier.verifyToken(text, a.scheme.Token); err != nil {
-		return nil, nil, err
+	token, err := p.verifier.verifyToken(text, p.scheme.Token)
+	if err != nil {
+		return held{}, err
 	}
 	base := token.base()
 	needsForm := false
-	if a.scheme.In == InCookie && unsafeRequest(r) {
-		if needsForm, err = v.checkBrowser(r, base.claims, a.scheme.CSRFForm); err != nil {
-			return nil, nil, err
+	if p.scheme.In == InCookie && unsafeRequest(r) {
+		if err := v.checkOrigin(r); err != nil {
+			return held{}, err
+		}
+		if needsForm, err = v.checkHeader(r, base.claims, p.scheme.CSRFForm); err != nil {
+			return held{}, err
 		}
 	}
 	if err := v.checkRevoked(ctx, base); err != nil {
-		return nil, nil, err
+		return held{}, err
 	}
 	if needsForm {
 		if err := v.checkForm(r, base.claims); err != nil {
-			return nil, nil, err
+			return held{}, err
 		}
 	}
-	if err := g.operation.Rules.check(base.claims, instantOf(a.verifier.now()), a.verifier.leeway); err != nil {
-		return nil, nil, err
+	if err := g.checkRules(p.scheme, base.claims, p.verifier); err != nil {
+		return held{}, err
 	}
-	for _, scope := range a.scheme.Scopes {
-		if !slices.Contains(base.claims.scopes, scope) {
-			return nil, nil, &refusal{sentinel: ErrAccessDenied, reason: "a scope is missing", scopes: a.scheme.Scopes}
+	own := held{scheme: p.scheme, facts: base.claims, token: token}
+	if p.hook != nil {
+		if own.value, err = p.hook.run(ctx, token); err != nil {
+			return held{}, err
 		}
 	}
-	if a.hook != nil {
-		if value, err = a.hook.run(ctx, token); err != nil {
-			return nil, nil, err
+	return own, nil
+}
+
+// authenticate lets the application decide over a credential that is not a token.
+func (g *Guard) authenticate(ctx context.Context, r Request, p *part, text string) (held, error) {
+	if len(text) > DefaultMaxTokenSize {
+		return held{}, because(ErrInvalidCredentials, "a longer credential than accepted")
+	}
+	if p.scheme.ambient() && unsafeRequest(r) {
+		if err := g.validator.checkOrigin(r); err != nil {
+			return held{}, err
 		}
 	}
-	return token, value, nil
+	c := rawCredential{text: text}
+	if p.scheme.Kind == KindCertificate {
+		var err error
+		if c.certificate, err = g.validator.clientCertificate(ctx, r); err != nil {
+			return held{}, err
+		}
+	}
+	who, err := p.authenticator.authenticate(ctx, p.scheme.Name, c)
+	if err != nil {
+		return held{}, err
+	}
+	if err := g.checkRules(p.scheme, &who.facts, g.validator.verifier); err != nil {
+		return held{}, err
+	}
+	return held{scheme: p.scheme, facts: &who.facts, principal: who.value}, nil
 }
 
-// RequestToken returns the token that the guard of the operation accepted. An error means that no guard ran for it, or
-// that of another operation: the handler must not run. Generated code calls it.
-func RequestToken[C any](ctx context.Context, operation *Operation) (Token[C], error) {
-	token, ok, err := OptionalToken[C](ctx, operation)
-	if err == nil && !ok {
-		err = ErrUnguarded
-	}
-	return token, err
+// hasCertificate reports whether the client has shown a certificate that was verified.
+func (g *Guard) hasCertificate(ctx context.Context, r Request) (bool, error) {
+	certificate, err := g.validator.clientCertificate(ctx, r)
+	return certificate != nil, err
 }
 
-// OptionalToken is RequestToken for an operation that welcomes anonymous callers: it reports false for them.
-func OptionalToken[C any](ctx context.Context, operation *Operation) (Token[C], bool, error) {
-	r := resultOf(ctx)
-	if r == nil || operation == nil || r.guard == nil || r.guard.operation != operation {
-		return Token[C]{}, false, ErrUnguarded
+// checkRules checks the operation's rules and what the requirement asks of the scheme.
+func (g *Guard) checkRules(scheme *Scheme, facts *claims, clock *Verifier) error {
+	if err := g.operation.Rules.check(facts, instantOf(clock.now()), clock.leeway); err != nil {
+		return err
 	}
-	if r.token == nil {
-		return Token[C]{}, false, nil
+	for _, scope := range scheme.Scopes {
+		if !slices.Contains(facts.scopes, scope) {
+			return &refusal{sentinel: ErrAccessDenied, reason: "a scope is missing", scopes: scheme.Scopes}
+		}
 	}
-	state, ok := r.token.(*tokenState[C])
-	if !ok {
-		return Token[C]{}, false, ErrUnguarded
+	for _, role := range scheme.Roles {
+		if !slices.Contains(facts.roles, role) {
+			return because(ErrAccessDenied, "a role is missing")
+		}
 	}
-	return Token[C]{state}, true, nil
-}
-
-// FromContext returns the token of the request for middleware that runs behind the guard, and false for anonymous callers
-// and where no guard ran.
-func FromContext(ctx context.Context) (AnyToken, bool) {
-	if r := resultOf(ctx); r != nil && r.token != nil {
-		return r.token.token(), true
-	}
-	return nil, false
+	return nil
 }

@@ -218,7 +218,7 @@ func TestUnguarded(t *testing.T) {
 		t.Errorf("anonymous without a guard: %v", err)
 	}
 
-	guards := must(NewGuards(f.validator, own))(t)
+	guards := must(NewGuards(f.validator, nil, own))(t)
 	w := get(guards.HandlerFunc(twin, func(http.ResponseWriter, *http.Request) { t.Error("handler ran") }), bearer(access))
 	if w.Code != 500 {
 		t.Errorf("an operation without a guard: status %d", w.Code)
@@ -246,7 +246,7 @@ func TestOperationsThatCannotBeGuarded(t *testing.T) {
 		"deny nobody":            {ID: "o", Requirement: required, Rules: Rules{DenyRoles: []string{}}},
 		"negative age":           {ID: "o", Requirement: required, Rules: Rules{MaxAge: -1}},
 	} {
-		if _, err := NewGuards(f.validator, o); err == nil {
+		if _, err := NewGuards(f.validator, nil, o); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -281,7 +281,7 @@ func TestHandlerErrors(t *testing.T) {
 	f := newFixture(t)
 	access := must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()
 	o := &Operation{ID: "op", Requirement: Requirement{{accessScheme}}}
-	guards := must(NewGuards(f.validator, o))(t)
+	guards := must(NewGuards(f.validator, nil, o))(t)
 	for _, tt := range []struct {
 		name      string
 		err       error

@@ -54,10 +54,18 @@ func (h tokenHook[C]) run(ctx context.Context, token credential) (any, error) {
 // HookValue returns what the hook of the request's token returned, and false where there was no token, no hook, or a value of another
 // type.
 func HookValue[T any](ctx context.Context) (T, bool) {
-	if r := resultOf(ctx); r != nil {
-		value, ok := r.value.(T)
-		return value, ok
+	var value T
+	r := resultOf(ctx)
+	if r == nil {
+		return value, false
 	}
-	var none T
-	return none, false
+	found := r.find(func(h *held) bool {
+		_, ok := h.value.(T)
+		return ok
+	})
+	if found == nil {
+		return value, false
+	}
+	value, ok := found.value.(T)
+	return value, ok
 }

@@ -65,7 +65,7 @@ func TestHook(t *testing.T) {
 	other := func(context.Context, Token[NoClaims]) (any, error) { return nil, nil }
 	mismatch := must(NewValidator(f.verifier, f.list, WithHook("access", other)))(t)
 	for name, err := range map[string]error{
-		"claims that the document does not give": second(NewGuards(mismatch, &Operation{ID: "op", Requirement: Requirement{{accessScheme}}})),
+		"claims that the document does not give": second(NewGuards(mismatch, nil, &Operation{ID: "op", Requirement: Requirement{{accessScheme}}})),
 		"two hooks":                              second(NewValidator(f.verifier, f.list, WithHook("access", hook), WithHook("access", hook))),
 		"no hook":                                second(NewValidator(f.verifier, f.list, WithHook[NoClaims]("access", nil))),
 		"an odd type":                            second(NewValidator(f.verifier, f.list, WithHook("Access", hook))),

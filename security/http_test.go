@@ -39,7 +39,7 @@ func (c *countingConn) Read(p []byte) (int, error) {
 func TestBodyIsNotRead(t *testing.T) {
 	f := newFixture(t)
 	o := &Operation{ID: "op", Requirement: Requirement{{accessScheme}}}
-	guards := must(NewGuards(f.validator, o))(t)
+	guards := must(NewGuards(f.validator, nil, o))(t)
 	guarded := guards.HandlerFunc(o, func(http.ResponseWriter, *http.Request) { t.Error("the handler ran") })
 
 	const size = 64 << 20
@@ -129,13 +129,13 @@ func TestRequestReads(t *testing.T) {
 	r.AddCookie(&http.Cookie{Name: "c", Value: "2"})
 	request := httpRequest{r}
 	for name, got := range map[string][]string{
-		"header": request.Header("X-Token"), "query": request.Query("jwt"), "cookie": request.Cookie("c"),
+		"header": request.Header("X-Token"), "query": queryValues(request, "jwt"), "cookie": cookieValues(request, "c"),
 	} {
 		if len(got) != 2 {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
-	if request.Method() != http.MethodPost || request.TLS() != nil || request.Cookie("none") != nil {
+	if request.Method() != http.MethodPost || request.TLS() != nil || cookieValues(request, "none") != nil {
 		t.Error("method, TLS or a cookie that is not there")
 	}
 }

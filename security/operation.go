@@ -2,6 +2,7 @@ package security
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -47,13 +48,16 @@ func (o *Operation) Optional() bool {
 // check refuses what the guard could not enforce.
 func (o *Operation) check() error {
 	for _, alternative := range o.Requirement {
-		if len(alternative) > 1 {
-			return errors.New("several schemes in one alternative are not supported")
-		}
 		for _, scheme := range alternative {
 			if err := scheme.check(); err != nil {
 				return err
 			}
+			if o.Rules.Fresh && scheme.Kind != KindJWT {
+				return fmt.Errorf("scheme %s: only tokens are fresh; ask for an age instead", scheme.Name)
+			}
+		}
+		if err := alternative.check(); err != nil {
+			return err
 		}
 	}
 	rules := o.Rules
@@ -67,6 +71,21 @@ func (o *Operation) check() error {
 		return errors.New("an empty list of roles")
 	case rules.MaxAge < 0:
 		return errors.New("a negative age")
+	}
+	return nil
+}
+
+// check refuses schemes that can never hold together: two different credentials in one place.
+func (a Alternative) check() error {
+	for i, own := range a {
+		for _, other := range a[:i] {
+			one, two := own.source(), other.source()
+			switch {
+			case one.in != two.in || one.name != two.name:
+			case own.Kind != KindJWT || other.Kind != KindJWT || one != two || own.Token.Name() != other.Token.Name() || own.Verifier != other.Verifier:
+				return fmt.Errorf("schemes %s and %s can never hold together: their credentials stand in the same place", other.Name, own.Name)
+			}
+		}
 	}
 	return nil
 }
@@ -97,7 +116,7 @@ func (o *Operation) Clone() Operation {
 		c.Requirement[i] = slices.Clone(alternative)
 		for j, scheme := range c.Requirement[i] {
 			own := *scheme
-			own.Scopes = slices.Clone(scheme.Scopes)
+			own.Scopes, own.Roles = slices.Clone(scheme.Scopes), slices.Clone(scheme.Roles)
 			c.Requirement[i][j] = &own
 		}
 	}

@@ -17,7 +17,7 @@ func TestOddPaths(t *testing.T) {
 	f := newFixture(t)
 	token := must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()
 	o := &Operation{ID: "users", Requirement: Requirement{{accessScheme}}}
-	guards := must(NewGuards(f.validator, o))(t)
+	guards := must(NewGuards(f.validator, nil, o))(t)
 	var protected atomic.Int32
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /admin/users", guards.HandlerFunc(o, func(w http.ResponseWriter, r *http.Request) {

@@ -7,26 +7,29 @@ import (
 	"strings"
 )
 
-// Scheme is a security scheme of the document whose credential is a JWT, wherever the request carries it.
+// Scheme is a security scheme of the document: what kind of credential it takes, and where a request carries it.
 type Scheme struct {
 	// Name is the scheme's name in the document.
 	Name string
-	// Token is the type of token that the scheme carries.
+	// Kind is the kind of credential, a JWT by default.
+	Kind Kind
+	// Token is the type of token that the scheme carries, for a JWT.
 	Token TokenType
 	// Verifier is the name of the verifier that the tokens belong to; "" is the application's own.
 	Verifier string
-	// In says where the token stands, and Parameter the name of the header, query parameter or cookie. The zero values mean
-	// the header Authorization (RFC 6750, section 2.1).
+	// In says where the credential stands, and Parameter the name of the header, query parameter or cookie. The zero values mean
+	// the header Authorization (RFC 6750, section 2.1). A client certificate has neither.
 	In        Location
 	Parameter string
-	// Prefix is the word before the token in a header, compared without case (RFC 9110, section 11.1). The default is Bearer
-	// in the header Authorization and none in others.
+	// Prefix is the word before the credential in a header, compared without case (RFC 9110, section 11.1). The default is Bearer
+	// in the header Authorization, Basic for that kind, and none in others.
 	Prefix string
 	// CSRFForm accepts the proof against forgery of a token in a cookie also in a field of an urlencoded form, for pages without
 	// scripts. The guard then reads the form, 64 KiB at most, where the header is missing, and the handler can read it again.
 	CSRFForm bool
-	// Scopes are what a requirement asks of the scheme's tokens, all of them; see With. A token that lacks one is refused with 403.
-	Scopes []string
+	// Scopes and Roles are what a requirement asks of the scheme's credentials, all of them; see With. One that lacks any is refused
+	// with 403.
+	Scopes, Roles []string
 }
 
 // With returns the scheme for a requirement that asks for scopes.
@@ -35,6 +38,28 @@ func (s *Scheme) With(scopes ...string) *Scheme {
 	own.Scopes = scopes
 	return &own
 }
+
+// WithRoles returns the scheme for a requirement that asks for roles, as OpenAPI 3.1 has it for schemes without scopes.
+func (s *Scheme) WithRoles(roles ...string) *Scheme {
+	own := *s
+	own.Roles = roles
+	return &own
+}
+
+// Kind is a kind of credential.
+type Kind uint8
+
+const (
+	// KindJWT is a token that a verifier decides over. Every other kind is for [Authenticators] to resolve.
+	KindJWT Kind = iota
+	// KindBasic is a name and a password (RFC 7617).
+	KindBasic
+	// KindKey is a text that means something to the application only: an API key, an opaque token, or what follows the word of any
+	// other scheme in the header Authorization.
+	KindKey
+	// KindCertificate is the client certificate of the TLS connection.
+	KindCertificate
+)
 
 // Location is where a request carries a credential.
 type Location uint8
@@ -47,19 +72,32 @@ const (
 	// InCookie is a cookie. Browsers send it by themselves, so unsafe requests have to prove that the application's own pages
 	// sent them.
 	InCookie
+
+	// inConnection is the TLS connection, of a client certificate.
+	inConnection
 )
 
 const authorization = "Authorization"
 
-// source is where a token may stand, in a form that compares.
+// ambient reports whether browsers send the credential by themselves, whoever made them send the request.
+func (s *Scheme) ambient() bool {
+	return s.In == InCookie || s.Kind == KindBasic || s.Kind == KindCertificate
+}
+
+// source is where a credential may stand, in a form that compares.
 type source struct {
 	in     Location
 	name   string
 	prefix string
+	// spaces says that the credential may have spaces in it.
+	spaces bool
 }
 
 func (s *Scheme) source() source {
-	src := source{s.In, s.Parameter, s.Prefix}
+	if s.Kind == KindCertificate {
+		return source{in: inConnection}
+	}
+	src := source{in: s.In, name: s.Parameter, prefix: strings.ToLower(s.Prefix), spaces: s.Kind == KindKey}
 	if s.In != InHeader {
 		return src
 	}
@@ -67,29 +105,47 @@ func (s *Scheme) source() source {
 		src.name = authorization
 	}
 	src.name = textproto.CanonicalMIMEHeaderKey(src.name)
-	if src.prefix == "" && src.name == authorization {
-		src.prefix = "Bearer"
+	switch {
+	case src.prefix != "" || src.name != authorization:
+	case s.Kind == KindBasic:
+		src.prefix = "basic"
+	case s.Kind == KindJWT || s.Parameter == "":
+		src.prefix = "bearer"
 	}
-	src.prefix = strings.ToLower(src.prefix)
+	src.spaces = src.spaces && src.prefix != "bearer"
 	return src
 }
 
 func (s *Scheme) check() error {
+	if s == nil {
+		return errors.New("a nil scheme")
+	}
+	fault := func(text string) error { return errors.New("scheme " + s.Name + ": " + text) }
 	switch {
-	case s == nil || s.Token == nil || !validTypeName(s.Token.Name()):
-		return errors.New("a scheme without a token type")
+	case s.Kind > KindCertificate:
+		return fault("an unknown kind of credential")
+	case s.Kind == KindJWT && (s.Token == nil || !validTypeName(s.Token.Name())):
+		return fault("no token type")
+	case s.Kind != KindJWT && (s.Token != nil || s.Verifier != "" || s.CSRFForm):
+		return fault("a token type, a verifier or a form for what is not a JWT")
+	case s.Kind == KindBasic && (s.In != InHeader || s.Parameter != "" || s.Prefix != ""):
+		return fault("a name and a password stand in the header Authorization behind Basic")
+	case s.Kind == KindCertificate && (s.In != InHeader || s.Parameter != "" || s.Prefix != ""):
+		return fault("a certificate stands in no header, query parameter or cookie")
 	case s.In > InCookie:
-		return errors.New("scheme " + s.Name + ": its tokens stand in no header, query parameter or cookie")
+		return fault("its credentials stand in no header, query parameter or cookie")
 	case s.In != InHeader && s.Parameter == "":
-		return errors.New("scheme " + s.Name + ": no name of a query parameter or cookie")
+		return fault("no name of a query parameter or cookie")
 	case s.CSRFForm && s.In != InCookie:
-		return errors.New("scheme " + s.Name + ": forms prove something for tokens in cookies only")
+		return fault("forms prove something for tokens in cookies only")
 	case s.In != InHeader && s.Prefix != "":
-		return errors.New("scheme " + s.Name + ": a prefix stands in headers only")
+		return fault("a prefix stands in headers only")
 	case slices.ContainsFunc(s.Scopes, func(scope string) bool { return !validScope(scope) }):
-		return errors.New("scheme " + s.Name + ": a scope is outside the grammar of RFC 6749, section 3.3")
+		return fault("a scope is outside the grammar of RFC 6749, section 3.3")
+	case slices.Contains(s.Roles, ""):
+		return fault("an empty role")
 	case strings.ContainsAny(s.Prefix, " \t"):
-		return errors.New("scheme " + s.Name + ": a prefix is one word")
+		return fault("a prefix is one word")
 	}
 	return nil
 }
@@ -100,16 +156,16 @@ type found struct {
 	text    string
 }
 
-// locate reads the token at the source. The same name twice, and a place without a token, make the request malformed: nobody
-// could say which credential counts. A header with the word of another auth scheme has no token for this source.
+// locate reads the credential at the source. The same name twice, and a place without a credential, make the request malformed: nobody
+// could say which credential counts. A header with the word of another auth scheme has none for this source.
 func (s source) locate(r Request) (found, error) {
 	var values []string
 	switch s.in {
 	case InQuery:
-		values = r.Query(s.name)
+		values = queryValues(r, s.name)
 	case InCookie:
-		values = r.Cookie(s.name)
-	default:
+		values = cookieValues(r, s.name)
+	case InHeader:
 		values = r.Header(s.name)
 	}
 	switch len(values) {
@@ -119,25 +175,25 @@ func (s source) locate(r Request) (found, error) {
 	default:
 		return found{}, because(ErrMalformedRequest, "the same header, query parameter or cookie more than once")
 	}
-	token := values[0]
+	text := values[0]
 	if s.in == InHeader {
-		token = strings.Trim(token, " ")
+		text = strings.Trim(text, " ")
 	}
-	if strings.ContainsRune(token, '\t') {
+	if strings.ContainsRune(text, '\t') {
 		return found{}, because(ErrMalformedRequest, "a tab")
 	}
 	if s.prefix != "" {
-		word, rest, _ := strings.Cut(token, " ")
+		word, rest, _ := strings.Cut(text, " ")
 		if word != "" && !strings.EqualFold(word, s.prefix) {
 			return found{}, nil
 		}
-		token = strings.TrimLeft(rest, " ")
+		text = strings.TrimLeft(rest, " ")
 	}
 	switch {
-	case token == "":
-		return found{}, because(ErrMalformedRequest, "a place for a token without a token")
-	case strings.ContainsAny(token, " \t"):
-		return found{}, because(ErrMalformedRequest, "more than one token")
+	case text == "":
+		return found{}, because(ErrMalformedRequest, "a place for a credential without one")
+	case !s.spaces && strings.ContainsRune(text, ' '):
+		return found{}, because(ErrMalformedRequest, "more than one credential")
 	}
-	return found{present: true, text: token}, nil
+	return found{present: true, text: text}, nil
 }

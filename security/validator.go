@@ -2,11 +2,11 @@ package security
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
@@ -32,14 +32,20 @@ type Validator struct {
 	lookupTimeout     time.Duration
 	revocationTimeout time.Duration
 	clockSkew         time.Duration
-	// challenge is the challenge without an error.
-	challenge    string
-	errorHandler ErrorHandler
-	hooks        map[string]hook
-	crossOrigin  *http.CrossOriginProtection
-	csrfHeader   string
-	csrfField    string
-	logger       *slog.Logger
+	// realm is a quoted-string of RFC 9110, section 5.6.4.
+	realm string
+	// noBasicChallenge keeps browsers from asking for a password.
+	noBasicChallenge bool
+	// differentSubjects lets two tokens of one request speak for different subjects.
+	differentSubjects    bool
+	forwardedCertificate func(context.Context, func(name string) []string) (*x509.Certificate, error)
+	errorHandler         ErrorHandler
+	requests             RequestValidator
+	hooks                map[string]hook
+	crossOrigin          *http.CrossOriginProtection
+	csrfHeader           string
+	csrfField            string
+	logger               *slog.Logger
 }
 
 // ValidatorOption changes a validator.
@@ -53,10 +59,20 @@ func WithRealm(realm string) ValidatorOption {
 				return errors.New("security: a realm is printable ASCII")
 			}
 		}
-		// A quoted-string of RFC 9110, section 5.6.4.
-		v.challenge = `Bearer realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm) + `"`
+		v.realm = quoted(realm)
 		return nil
 	}
+}
+
+// WithoutBasicChallenge leaves the challenge of http basic schemes out of answers, so that browsers do not ask for a password on their own.
+func WithoutBasicChallenge() ValidatorOption {
+	return func(v *Validator) error { v.noBasicChallenge = true; return nil }
+}
+
+// WithDifferentSubjects lets operations that ask for two tokens at once take those of different subjects, such as a service's own beside
+// that of the user it serves. They are refused by default: 403.
+func WithDifferentSubjects() ValidatorOption {
+	return func(v *Validator) error { v.differentSubjects = true; return nil }
 }
 
 // WithLookupTimeout bounds one look-up in the blacklist, 500 ms by default. A look-up that takes longer is answered 503.
@@ -150,8 +166,8 @@ func NewValidator(verifier *Verifier, list blacklist.Blacklist, options ...Valid
 		return nil, errors.New("security: a validator needs a blacklist; say blacklist.None{} for an application that revokes nothing")
 	}
 	v := &Validator{
-		verifier: verifier, verifiers: map[string]*Verifier{verifier.name: verifier}, blacklist: list, challenge: `Bearer realm="api"`, logger: slog.New(slog.DiscardHandler),
-		hooks: map[string]hook{}, crossOrigin: http.NewCrossOriginProtection(), csrfHeader: DefaultCSRFHeader, csrfField: DefaultCSRFField,
+		verifier: verifier, verifiers: map[string]*Verifier{verifier.name: verifier}, blacklist: list, realm: `"api"`, logger: slog.New(slog.DiscardHandler),
+		hooks: map[string]hook{}, crossOrigin: http.NewCrossOriginProtection(), csrfHeader: http.CanonicalHeaderKey(DefaultCSRFHeader), csrfField: DefaultCSRFField,
 		lookupTimeout: DefaultLookupTimeout, revocationTimeout: DefaultRevocationTimeout,
 	}
 	_, v.inProcess = list.(blacklist.InProcess)

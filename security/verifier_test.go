@@ -292,7 +292,7 @@ func TestConstructorsRefuse(t *testing.T) {
 		"a skew of an hour":              second(NewValidator(verifier, &faultyList{}, WithClockSkew(time.Hour))),
 		"no error handler":               second(NewValidator(verifier, &faultyList{}, WithErrorHandler(nil))),
 		"no logger":                      second(NewValidator(verifier, &faultyList{}, WithLogger(nil))),
-		"guards without a validator":     second(NewGuards(nil)),
+		"guards without a validator":     second(NewGuards(nil, nil)),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)

@@ -88,10 +88,7 @@ type routeView struct {
 	Path string
 }
 
-type registrationView struct {
-	Pattern, Go string
-	Guarded     bool
-}
+type registrationView struct{ Pattern, Go string }
 
 // render returns guard.gen.go.
 func render(pkg string, operations []*operation, types []*tokenType, r *reader, g *generated, outside []string) (string, error) {
@@ -129,7 +126,6 @@ func render(pkg string, operations []*operation, types []*tokenType, r *reader, 
 	}
 
 	imports := map[string]bool{"net/http": true}
-	public := map[string]bool{}
 	for _, o := range operations {
 		m := g.methods[o.goName]
 		ov := operationView{
@@ -144,12 +140,11 @@ func render(pkg string, operations []*operation, types []*tokenType, r *reader, 
 			v.Aliases = true
 			v.Routes = append(v.Routes, routeView{o.goName, alias.path})
 		}
-		public[o.goName] = o.requirement.public()
 		imports["context"] = true
 		imports["time"] = imports["time"] || o.rules.maxAge > 0
 	}
 	for _, registration := range g.registrations {
-		v.Registrations = append(v.Registrations, registrationView{registration.expression, registration.handler, !public[registration.handler]})
+		v.Registrations = append(v.Registrations, registrationView{registration.expression, registration.handler})
 	}
 	for _, path := range []string{"context", "net/http", "time"} {
 		if imports[path] {

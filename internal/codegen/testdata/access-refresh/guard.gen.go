@@ -115,6 +115,16 @@ func (s guardedStrictServer) GetMe(ctx context.Context, request GetMeRequestObje
 	return s.server.GetMe(ctx, AccessToken{token}, request)
 }
 
+// newGuards makes the guards of all operations.
+func newGuards(validator *security.Validator) (*security.Guards, error) {
+	return security.NewGuards(validator, nil,
+		guardedOperations.Login,
+		guardedOperations.Refresh,
+		guardedOperations.DeleteMe,
+		guardedOperations.GetMe,
+	)
+}
+
 // GuardedIssuer issues this API's tokens with the private claims that the document gives them.
 type GuardedIssuer struct{ issuer *security.Issuer }
 
@@ -154,14 +164,10 @@ func GuardedHandler(server GuardedServer, validator *security.Validator) (http.H
 	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, StdHTTPServerOptions{})
 }
 
-// GuardedHandlerWithOptions is HandlerWithOptions with every secured route behind the guard of its operation. The guard runs
-// before parameters are bound and before the options' middlewares, which see the token.
+// GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
+// parameters are bound and before the options' middlewares, which see the credential.
 func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := security.NewGuards(validator,
-		guardedOperations.Refresh,
-		guardedOperations.DeleteMe,
-		guardedOperations.GetMe,
-	)
+	guards, err := newGuards(validator)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +183,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		HandlerMiddlewares: options.Middlewares,
 		ErrorHandlerFunc:   options.ErrorHandlerFunc,
 	}
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/login", wrapper.Login)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/login", guards.HandlerFunc(guardedOperations.Login, wrapper.Login))
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/refresh", guards.HandlerFunc(guardedOperations.Refresh, wrapper.Refresh))
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/me", guards.HandlerFunc(guardedOperations.DeleteMe, wrapper.DeleteMe))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/me", guards.HandlerFunc(guardedOperations.GetMe, wrapper.GetMe))

@@ -85,6 +85,14 @@ func (s guardedStrictServer) PostMe(ctx context.Context, request PostMeRequestOb
 	return s.server.PostMe(ctx, request)
 }
 
+// newGuards makes the guards of all operations.
+func newGuards(validator *security.Validator) (*security.Guards, error) {
+	return security.NewGuards(validator, nil,
+		guardedOperations.GetMe,
+		guardedOperations.PostMe,
+	)
+}
+
 // GuardedIssuer issues this API's tokens with the private claims that the document gives them.
 type GuardedIssuer struct{ issuer *security.Issuer }
 
@@ -114,12 +122,10 @@ func GuardedHandler(server GuardedServer, validator *security.Validator) (http.H
 	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, StdHTTPServerOptions{})
 }
 
-// GuardedHandlerWithOptions is HandlerWithOptions with every secured route behind the guard of its operation. The guard runs
-// before parameters are bound and before the options' middlewares, which see the token.
+// GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
+// parameters are bound and before the options' middlewares, which see the credential.
 func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := security.NewGuards(validator,
-		guardedOperations.GetMe,
-	)
+	guards, err := newGuards(validator)
 	if err != nil {
 		return nil, err
 	}
@@ -136,10 +142,10 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		ErrorHandlerFunc:   options.ErrorHandlerFunc,
 	}
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/me", guards.HandlerFunc(guardedOperations.GetMe, wrapper.GetMe))
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/me", wrapper.PostMe)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/me", guards.HandlerFunc(guardedOperations.PostMe, wrapper.PostMe))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v1/me", guards.HandlerFunc(guardedOperations.GetMe, wrapper.GetMe))
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/me", wrapper.PostMe)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v1/me", guards.HandlerFunc(guardedOperations.PostMe, wrapper.PostMe))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/v2/me", guards.HandlerFunc(guardedOperations.GetMe, wrapper.GetMe))
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v2/me", wrapper.PostMe)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/v2/me", guards.HandlerFunc(guardedOperations.PostMe, wrapper.PostMe))
 	return m, nil
 }

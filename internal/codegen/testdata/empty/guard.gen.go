@@ -26,6 +26,11 @@ type GuardedServer interface {
 // security.ErrUnguarded and the server is not called.
 type guardedStrictServer struct{ server GuardedServer }
 
+// newGuards makes the guards of all operations.
+func newGuards(validator *security.Validator) (*security.Guards, error) {
+	return security.NewGuards(validator, nil)
+}
+
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
 // answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
@@ -44,10 +49,10 @@ func GuardedHandler(server GuardedServer, validator *security.Validator) (http.H
 	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, StdHTTPServerOptions{})
 }
 
-// GuardedHandlerWithOptions is HandlerWithOptions with every secured route behind the guard of its operation. The guard runs
-// before parameters are bound and before the options' middlewares, which see the token.
+// GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
+// parameters are bound and before the options' middlewares, which see the credential.
 func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, options StdHTTPServerOptions) (http.Handler, error) {
-	_, err := security.NewGuards(validator)
+	_, err := newGuards(validator)
 	if err != nil {
 		return nil, err
 	}

@@ -55,6 +55,14 @@ func (s guardedStrictServer) GetRoot(ctx context.Context, request GetRootRequest
 	return s.server.GetRoot(ctx, request)
 }
 
+// newGuards makes the guards of all operations.
+func newGuards(validator *security.Validator) (*security.Guards, error) {
+	return security.NewGuards(validator, nil,
+		guardedOperations.GetHealth,
+		guardedOperations.GetRoot,
+	)
+}
+
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
 // answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
@@ -73,10 +81,10 @@ func GuardedHandler(server GuardedServer, validator *security.Validator) (http.H
 	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, StdHTTPServerOptions{})
 }
 
-// GuardedHandlerWithOptions is HandlerWithOptions with every secured route behind the guard of its operation. The guard runs
-// before parameters are bound and before the options' middlewares, which see the token.
+// GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
+// parameters are bound and before the options' middlewares, which see the credential.
 func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, options StdHTTPServerOptions) (http.Handler, error) {
-	_, err := security.NewGuards(validator)
+	guards, err := newGuards(validator)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +100,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		HandlerMiddlewares: options.Middlewares,
 		ErrorHandlerFunc:   options.ErrorHandlerFunc,
 	}
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/health", wrapper.GetHealth)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/{$}", wrapper.GetRoot)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/health", guards.HandlerFunc(guardedOperations.GetHealth, wrapper.GetHealth))
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/{$}", guards.HandlerFunc(guardedOperations.GetRoot, wrapper.GetRoot))
 	return m, nil
 }

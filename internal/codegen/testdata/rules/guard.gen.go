@@ -194,6 +194,21 @@ func (s guardedStrictServer) GetByRouteId(ctx context.Context, request GetByRout
 	return s.server.GetByRouteId(ctx, AccessToken{token}, request)
 }
 
+// newGuards makes the guards of all operations.
+func newGuards(validator *security.Validator) (*security.Guards, error) {
+	return security.NewGuards(validator, nil,
+		guardedOperations.Public,
+		guardedOperations.DocumentRule,
+		guardedOperations.Fresh,
+		guardedOperations.Age,
+		guardedOperations.Seconds,
+		guardedOperations.Hours,
+		guardedOperations.Replaced,
+		guardedOperations.FromConfig,
+		guardedOperations.GetByRouteId,
+	)
+}
+
 // GuardedIssuer issues this API's tokens with the private claims that the document gives them.
 type GuardedIssuer struct{ issuer *security.Issuer }
 
@@ -223,19 +238,10 @@ func GuardedHandler(server GuardedServer, validator *security.Validator) (http.H
 	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, StdHTTPServerOptions{})
 }
 
-// GuardedHandlerWithOptions is HandlerWithOptions with every secured route behind the guard of its operation. The guard runs
-// before parameters are bound and before the options' middlewares, which see the token.
+// GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
+// parameters are bound and before the options' middlewares, which see the credential.
 func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := security.NewGuards(validator,
-		guardedOperations.DocumentRule,
-		guardedOperations.Fresh,
-		guardedOperations.Age,
-		guardedOperations.Seconds,
-		guardedOperations.Hours,
-		guardedOperations.Replaced,
-		guardedOperations.FromConfig,
-		guardedOperations.GetByRouteId,
-	)
+	guards, err := newGuards(validator)
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +257,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		HandlerMiddlewares: options.Middlewares,
 		ErrorHandlerFunc:   options.ErrorHandlerFunc,
 	}
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/public", wrapper.Public)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/public", guards.HandlerFunc(guardedOperations.Public, wrapper.Public))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/document", guards.HandlerFunc(guardedOperations.DocumentRule, wrapper.DocumentRule))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/fresh", guards.HandlerFunc(guardedOperations.Fresh, wrapper.Fresh))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/age", guards.HandlerFunc(guardedOperations.Age, wrapper.Age))
