@@ -208,3 +208,6 @@ func (v *Validator) clientCertificate(ctx context.Context, r Request) (*x509.Cer
 	}
 	return nil, nil
 }
+
+// ErrNoAuthenticator says that an API whose document has credentials that are not JWTs was given no authenticator.
+var ErrNoAuthenticator = errors.New("security: the API needs an authenticator for the credentials that are not JWTs")

@@ -26,6 +26,10 @@ type Config struct {
 	Server string
 	// Output is the folder that the files belong into. Generate does not look at it.
 	Output string
+	// RequireSecurity makes an operation without security of its own an error.
+	RequireSecurity bool
+	// RolesIn30 lets requirements name roles in OpenAPI 3.0 too, for schemes that have no scopes.
+	RolesIn30 bool
 
 	oapiCodegen         codegen.Configuration
 	schemes, operations map[string]entries
@@ -40,10 +44,11 @@ const DefaultServer = "std-http"
 const (
 	keySpec, keyPackage, keyServer, keyOutput = "spec", "package", "server", "output"
 	keySchemes, keyOperations                 = "schemes", "operations"
+	keyRequireSecurity, keyRolesIn30          = "require-security", "roles-in-3.0"
 	keyOapiCodegen                            = "oapi-codegen"
 )
 
-var configKeys = []string{keySpec, keyPackage, keyServer, keyOutput, keySchemes, keyOperations, keyOapiCodegen}
+var configKeys = []string{keySpec, keyPackage, keyServer, keyOutput, keySchemes, keyOperations, keyRequireSecurity, keyRolesIn30, keyOapiCodegen}
 
 // ReadConfig reads a configuration file. Its paths, that of an overlay included, are relative to the folder of the file;
 // those of the result are relative to the working directory. Only what oapi-codegen reads itself, the templates of one's
@@ -84,6 +89,18 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 	c.Package = text(keyPackage)
 	c.Server = text(keyServer)
 	c.Output = c.relative(text(keyOutput))
+	flag := func(key string) bool {
+		e, ok := found[key]
+		if !ok {
+			return false
+		}
+		value, isBool := e.value.(bool)
+		if !isBool {
+			p.add(e.at, "%s is true or false, not %s", key, jsonType(e.value))
+		}
+		return value
+	}
+	c.RequireSecurity, c.RolesIn30 = flag(keyRequireSecurity), flag(keyRolesIn30)
 	c.schemes = readNamed(found, keySchemes, schemeKeys, &p)
 	c.operations = readNamed(found, keyOperations, operationKeys, &p)
 	if err := p.err(); err != nil {
@@ -93,6 +110,8 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 	// The strict decoder numbers the lines of the whole file, so it gets the whole file.
 	whole := struct {
 		Spec, Package, Server, Output, Schemes, Operations any
+		RequireSecurity                                    any                   `yaml:"require-security"`
+		RolesIn30                                          any                   `yaml:"roles-in-3.0"`
 		OapiCodegen                                        codegen.Configuration `yaml:"oapi-codegen"`
 	}{}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))

@@ -58,6 +58,7 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 	}
 	operations := r.readOperations()
 	types := tokenTypes(r.schemes, r.used, &r.problems)
+	structs := giveArguments(operations, types, &r.problems)
 	checkClaims(doc.schemas, spec, types, &r.problems)
 	outside := unguarded(loaded)
 	// The documents that oapi-codegen fails on are reported even where there is something else to put right.
@@ -83,11 +84,11 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 	if err := r.err(); err != nil {
 		return nil, err
 	}
-	guard, err := render(settings.PackageName, operations, types, r, g, outside)
+	guard, err := render(settings.PackageName, operations, types, structs, r, g, outside)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkNames(guard, types, doc, spec, g); err != nil {
+	if err := checkNames(guard, types, structs, doc, spec, g); err != nil {
 		return nil, err
 	}
 	return &Result{

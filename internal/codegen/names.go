@@ -1,8 +1,10 @@
 package codegen
 
 import (
+	"fmt"
 	"go/token"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,17 +25,115 @@ func goTokenName(name string) string {
 	return b.String() + "Token"
 }
 
-// nameSchemes gives every scheme in use the name of a field, different from the others.
-func nameSchemes(schemes []*scheme) {
+// nameSchemes gives every scheme of the document a Go name, different from the others. Schemes that no operation uses have one too, so
+// that a name does not change when an operation is added.
+func nameSchemes(schemes map[string]*scheme) {
 	taken := map[string]bool{}
-	for _, s := range schemes {
-		base := goFieldName(s.name)
-		s.goName = base
-		for i := 2; taken[s.goName]; i++ {
-			s.goName = base + strconv.Itoa(i)
-		}
-		taken[s.goName] = true
+	for _, name := range slices.Sorted(maps.Keys(schemes)) {
+		schemes[name].goName = unused(goFieldName(name), taken)
 	}
+}
+
+// unused returns the name, with a number behind it where it is taken, and takes it.
+func unused(name string, taken map[string]bool) string {
+	own := name
+	for i := 2; taken[own]; i++ {
+		own = name + strconv.Itoa(i)
+	}
+	taken[own] = true
+	return own
+}
+
+// goType is a Go type that the user names: one of the generated package, a predeclared one, or one of a package that is imported.
+type goType struct {
+	// text is the type as Go; %s in it stands for the name of the import.
+	text string
+	// path is the import path, "" where there is none.
+	path string
+}
+
+// readGoType reads NAME, *NAME, or either with the import path of a package and a dot in front of NAME.
+func readGoType(e entry, p *problems) goType {
+	text, ok := e.value.(string)
+	if !ok {
+		p.add(e.at, "%s has to be a string, not %s", e.at.key(), jsonType(e.value))
+		return goType{}
+	}
+	rest, pointer := strings.CutPrefix(text, "*")
+	var t goType
+	name := rest
+	if dot := strings.LastIndex(rest, "."); dot >= 0 {
+		t.path, name = rest[:dot], rest[dot+1:]
+	}
+	switch {
+	case !token.IsIdentifier(name), t.path != "" && (!token.IsExported(name) || !validImport(t.path)):
+		p.add(e.at, "%q is no Go type; say Name, or path/of/package.Name, each with or without a * in front", text)
+		return goType{}
+	case t.path == "":
+		t.text = name
+	default:
+		t.text = "%s." + name
+	}
+	if pointer {
+		t.text = "*" + t.text
+	}
+	return t
+}
+
+// validImport reports whether a text can be an import path, as far as that can be told without looking for it.
+func validImport(path string) bool {
+	for part := range strings.SplitSeq(path, "/") {
+		if part == "" || part == "." || part == ".." || strings.ContainsFunc(part, func(r rune) bool {
+			return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-._~+", r)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// imports gives the packages of user's types a name each.
+type imports struct {
+	names map[string]string
+	taken map[string]bool
+}
+
+// of returns the type with the name of its import, which it adds.
+func (i *imports) of(t goType) string {
+	if t.path == "" {
+		return t.text
+	}
+	if i.names == nil {
+		// What the generated code calls other things by.
+		i.names, i.taken = map[string]string{}, map[string]bool{}
+		for _, name := range []string{"context", "errors", "http", "security", "time", "ctx", "request", "server", "s", "token", "principal", "credential", "validator", "authenticator"} {
+			i.taken[name] = true
+		}
+	}
+	name := i.names[t.path]
+	if name == "" {
+		name = unused(importName(t.path), i.taken)
+		i.names[t.path] = name
+	}
+	return fmt.Sprintf(t.text, name)
+}
+
+var versionSuffix = regexp.MustCompile(`(/v\d+|\.v\d+)$`)
+
+// importName makes a Go name of the last part of an import path that is not a version.
+func importName(path string) string {
+	path = versionSuffix.ReplaceAllString(path, "")
+	name := strings.ToLower(path[strings.LastIndex(path, "/")+1:])
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return r
+		}
+		return -1
+	}, name)
+	if !token.IsIdentifier(name) {
+		return "pkg" + name
+	}
+	return name
 }
 
 // goFieldName makes an exported Go name of any text.
@@ -59,7 +159,7 @@ func word(text string) string {
 }
 
 // checkNames reports names that both files declare.
-func checkNames(guard string, types []*tokenType, doc *document, spec *source, g *generated) error {
+func checkNames(guard string, types []*tokenType, structs []*credentialType, doc *document, spec *source, g *generated) error {
 	names, err := g.collisions(guard)
 	if err != nil {
 		return err
@@ -69,6 +169,9 @@ func checkNames(guard string, types []*tokenType, doc *document, spec *source, g
 		fix := "rename what oapi-codegen calls so, with x-go-name"
 		if slices.ContainsFunc(types, func(t *tokenType) bool { return t.goName == name }) {
 			fix += ", or give the token type another name with " + guardKey + "." + keyToken
+		}
+		if slices.ContainsFunc(structs, func(c *credentialType) bool { return c.goName == name }) {
+			fix += ", or give the operations' argument another name with " + guardKey + "." + keyCredential
 		}
 		p.add(placeOf(name, doc, spec), "the Go name %s is needed by %s; %s", name, GuardFile, fix)
 	}

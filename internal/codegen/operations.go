@@ -1,7 +1,9 @@
 package codegen
 
 import (
+	"go/token"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -11,13 +13,14 @@ import (
 
 // The keys of x-guard on an operation or on the document.
 const (
-	keyFresh = "fresh"
-	keyRoles = "roles"
-	keyAllow = "allow"
-	keyDeny  = "deny"
+	keyCredential = "credential"
+	keyFresh      = "fresh"
+	keyRoles      = "roles"
+	keyAllow      = "allow"
+	keyDeny       = "deny"
 )
 
-var operationKeys = []string{keyFresh, keyRoles}
+var operationKeys = []string{keyCredential, keyFresh, keyRoles}
 
 // operation is an operation of the document with its security.
 type operation struct {
@@ -27,6 +30,10 @@ type operation struct {
 	at          place
 	requirement *requirement
 	rules       rules
+	// credential is the name of the argument's type that the document chooses, at credentialAt, or "".
+	credential   string
+	credentialAt place
+	argument     argument
 	// aliases are the other paths that refer to the path of the operation.
 	aliases []route
 
@@ -126,6 +133,9 @@ func (r *reader) readOperation(where route, source *openapi3.Operation, at place
 	if source.Security != nil {
 		o.requirement = r.readRequirement(*source.Security, at.at("security"), "operation "+o.id)
 	} else {
+		if r.config.RequireSecurity {
+			r.add(at, "operation %s has no security of its own, and the configuration says %s: true; say what it needs, or security: [] if it is public", o.id, keyRequireSecurity)
+		}
 		if r.general == nil {
 			r.general = r.readRequirement(r.doc.Security, place{source: r.spec}.at("security"), "the document")
 		}
@@ -138,6 +148,13 @@ func (r *reader) readOperation(where route, source *openapi3.Operation, at place
 		}
 		return o
 	}
+	e, named := own[keyCredential]
+	if !named && source.Security == nil {
+		e, named = r.defaults[keyCredential]
+	}
+	if named {
+		o.credential, o.credentialAt = readCredential(e, &r.problems), e.at
+	}
 	before := len(r.list)
 	readRules(own, &r.problems)
 	if len(r.list) > before {
@@ -145,10 +162,27 @@ func (r *reader) readOperation(where route, source *openapi3.Operation, at place
 	}
 	var known problems // those of the document are reported once
 	o.rules = readRules(own.over(r.defaults), &known)
-	if token := o.requirement.token; o.rules.fresh && token != "access" && token != "" {
-		r.add(own.over(r.defaults)[keyFresh].at, "operation %s takes %s tokens, and only access tokens are fresh; ask for a duration such as 15m since the login instead", o.id, token)
+	for _, p := range o.requirement.parts() {
+		at := own.over(r.defaults)[keyFresh].at
+		switch {
+		case !o.rules.fresh || p.token == "access":
+		case p.kind == kindJWT:
+			r.add(at, "operation %s takes %s tokens, and only access tokens are fresh; ask for a duration such as 15m since the login instead", o.id, p.token)
+		default:
+			r.add(at, "operation %s takes credentials of scheme %q (%s), and only access tokens are fresh; ask for a duration such as 15m since the authentication instead", o.id, p.name, p.text)
+		}
 	}
 	return o
+}
+
+// readCredential reads the name of the type of an operation's argument.
+func readCredential(e entry, p *problems) string {
+	name, _ := e.value.(string)
+	if !token.IsIdentifier(name) || !token.IsExported(name) {
+		p.add(e.at, "%s is the name of the Go type of the operation's argument, such as UploadCredential", keyCredential)
+		return ""
+	}
+	return name
 }
 
 // readRules reads the keys of x-guard of an operation.
@@ -202,49 +236,44 @@ func readFresh(e entry, p *problems) (bool, time.Duration) {
 
 // requirement is the security of an operation: alternatives in the order of the document.
 type requirement struct {
+	at           place
 	alternatives []alternative
-	// token is the token type of every scheme; "" for a public operation, and where there was a problem.
-	token string
 }
 
 func (r *requirement) public() bool { return len(r.alternatives) == 0 }
 
 func (r *requirement) optional() bool {
-	return slices.ContainsFunc(r.alternatives, func(a alternative) bool { return a.scheme == nil })
+	return slices.ContainsFunc(r.alternatives, func(a alternative) bool { return len(a) == 0 })
 }
 
-// alternative is a scheme with the scopes that it has to have, or none for anonymous callers.
-type alternative struct {
-	scheme *scheme
-	scopes []string
+// parts returns the schemes of all alternatives.
+func (r *requirement) parts() []part { return slices.Concat(r.alternatives...) }
+
+// alternative is a list of schemes that hold together, sorted by name; none for anonymous callers.
+type alternative = []part
+
+// part is a scheme with the scopes or roles that its credential has to have.
+type part struct {
+	*scheme
+	scopes, roles []string
 }
 
-// readRequirement reads a list of alternatives. What it does not support is a problem: no operation gets less than the
-// document asks for.
+// readRequirement reads a list of alternatives.
 func (r *reader) readRequirement(list openapi3.SecurityRequirements, at place, owner string) *requirement {
-	read := &requirement{}
+	read := &requirement{at: at}
 	for i, wanted := range list {
 		at := at.item(i)
-		switch names := slices.Sorted(maps.Keys(wanted)); len(names) {
-		case 0:
-			if wanted == nil {
-				r.add(at, "security of %s has an element without a scheme; name one, or say {} if anonymous callers are welcome", owner)
-			}
-			read.alternatives = append(read.alternatives, alternative{})
-		case 1:
-			s := r.readAlternative(names[0], wanted[names[0]], at.at(names[0]), owner)
-			read.alternatives = append(read.alternatives, alternative{s, slices.Clone(wanted[names[0]])})
-			if s == nil {
-				continue
-			}
-			if read.token != "" && read.token != s.token {
-				r.add(at.at(s.name), "security of %s: alternatives with different types of token (%s, %s) are not supported yet", owner, read.token, s.token)
-			}
-			read.token = s.token
-		default:
-			r.add(at, "security of %s: several schemes in one alternative (%s) are not supported yet", owner, strings.Join(names, " and "))
-			read.alternatives = append(read.alternatives, alternative{})
+		if wanted == nil {
+			r.add(at, "security of %s has an element without a scheme; name one, or say {} if anonymous callers are welcome", owner)
 		}
+		a := alternative{}
+		for _, name := range slices.Sorted(maps.Keys(wanted)) {
+			if p, ok := r.readPart(name, wanted[name], at.at(name), owner); ok {
+				a = append(a, p)
+			}
+		}
+		read.alternatives = append(read.alternatives, a)
+		r.checkTogether(a, at, owner)
 	}
 	if len(list) > 0 && !slices.ContainsFunc(list, func(a openapi3.SecurityRequirement) bool { return len(a) > 0 }) {
 		r.add(at, "security of %s has the empty alternative only; say security: [] if it is public, or add a scheme", owner)
@@ -252,33 +281,67 @@ func (r *reader) readRequirement(list openapi3.SecurityRequirements, at place, o
 	return read
 }
 
-// readAlternative returns the scheme of an alternative, or nil where there is a problem with it.
-func (r *reader) readAlternative(name string, scopes []string, at place, owner string) *scheme {
+// checkTogether reports schemes of one alternative that can never hold together, because one place would have to hold two different
+// credentials.
+func (r *reader) checkTogether(a alternative, at place, owner string) {
+	for i, own := range a {
+		for _, other := range a[:i] {
+			in, name := own.standsIn()
+			if otherIn, otherName := other.standsIn(); in != otherIn || name != otherName {
+				continue
+			}
+			if own.kind == kindJWT && other.kind == kindJWT && own.token == other.token && own.verifier == other.verifier && own.prefix == other.prefix {
+				continue // one token satisfies both
+			}
+			r.add(at, "security of %s: %q and %q can never hold together, because both stand in the %s; let them be alternatives, each an element of its own", owner, other.name, own.name, strings.TrimSpace(in+" "+name))
+		}
+	}
+}
+
+// standsIn returns where the credential of a scheme stands.
+func (s *scheme) standsIn() (in, name string) {
+	switch {
+	case s.kind == kindCertificate:
+		return "client certificate", ""
+	case s.in == "":
+		return "header", "Authorization"
+	case s.in == "header":
+		return s.in, http.CanonicalHeaderKey(s.parameter)
+	}
+	return s.in, s.parameter
+}
+
+// readPart reads a scheme of an alternative, and reports false where there is a problem with it.
+func (r *reader) readPart(name string, list []string, at place, owner string) (part, bool) {
 	s := r.schemes[name]
 	if s == nil {
 		r.add(at, "security of %s: the document defines no security scheme %q; it defines %s", owner, name, listed(r.schemes))
-		return nil
+		return part{}, false
 	}
 	if s.unsupported != "" {
-		r.add(at, "security of %s: security scheme %q (%s) is not supported yet; supported are schemes whose credential is a JWT: http bearer, oauth2, openIdConnect, and apiKey with %s.token", owner, name, s.unsupported, guardKey)
-		return nil
-	}
-	for _, scope := range scopes {
-		if s.scoped && !validScope(scope) {
-			r.add(at, "security of %s: %q is no scope; scopes are printable ASCII without spaces, quotes and backslashes (RFC 6749, section 3.3)", owner, scope)
-			return nil
-		}
-	}
-	if len(scopes) > 0 && !s.scoped {
-		if r.doc.IsOpenAPI31OrLater() {
-			r.add(at, "security of %s: roles of scheme %q are not supported yet; use %s.roles", owner, name, guardKey)
-		} else {
-			r.add(at, "security of %s: the list of scheme %q has to be empty in OpenAPI 3.0; use %s.roles instead", owner, name, guardKey)
-		}
-		return nil
+		r.add(s.at, "security scheme %q (%s): %s", name, s.text, s.unsupported)
+		return part{}, false
 	}
 	r.used[name] = true
-	return s
+	p := part{scheme: s}
+	switch {
+	case len(list) == 0:
+	case s.scoped:
+		p.scopes = slices.Clone(list)
+		for _, scope := range list {
+			if !validScope(scope) {
+				r.add(at, "security of %s: %q is no scope; scopes are printable ASCII without spaces, quotes and backslashes (RFC 6749, section 3.3)", owner, scope)
+			}
+		}
+	case r.doc.IsOpenAPI31OrLater() || r.config.RolesIn30:
+		p.roles = slices.Clone(list)
+		if slices.Contains(list, "") {
+			r.add(at, "security of %s: scheme %q has an empty role, which names nothing; remove it", owner, name)
+		}
+	default:
+		r.add(at, "security of %s: the list of scheme %q has to be empty in OpenAPI 3.0; use %s.roles instead, or say %s: true in the configuration if it names roles", owner, name, guardKey, keyRolesIn30)
+	}
+	return p, true
 }
 
 // validScope reports whether a text is a scope-token of RFC 6749, section 3.3.

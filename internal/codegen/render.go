@@ -5,28 +5,31 @@ import (
 	"embed"
 	"fmt"
 	"go/format"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"text/template"
-	"time"
 )
 
 //go:embed templates/*.tmpl
 var templateFiles embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"quote": strconv.Quote, "names": names, "commented": commented,
+	"quote": strconv.Quote, "names": names, "commented": commented, "word": word,
 }).ParseFS(templateFiles, "templates/*.tmpl"))
 
 // view is what the templates see.
 type view struct {
 	Package string
-	Imports []string
+	Imports []importView
 	Tokens  []tokenView
 	// Issued are those of the tokens that the application itself issues.
-	Issued        []tokenView
-	Schemes       []schemeView
+	Issued  []tokenView
+	Schemes []schemeView
+	// Authenticated are those of the schemes whose credentials are not JWTs.
+	Authenticated []authenticatedView
+	Credentials   []credentialView
 	Operations    []operationView
 	Routes        []routeView
 	Registrations []registrationView
@@ -37,6 +40,9 @@ type view struct {
 	// Access and Refresh are the token types of a pair that the application issues; nil where there is none.
 	Access, Refresh *tokenView
 }
+
+// importView is an import of the standard library, or one of a user's type, under its name.
+type importView struct{ Name, Path string }
 
 type tokenView struct {
 	Name, Go string
@@ -56,9 +62,42 @@ func (t tokenView) ClaimsType() string {
 }
 
 type schemeView struct {
-	Name, Go, Token string
-	// Place is the rest of the fields as Go, "" for a bearer token of the application's own.
-	Place string
+	Name, Go string
+	// Fields are the other fields as Go.
+	Fields string
+}
+
+// authenticatedView is a scheme whose credentials the Authenticator resolves.
+type authenticatedView struct {
+	Name, Go, Principal string
+	// Text says what the scheme is. Resolve is the function of package security that calls the method, Parameter the method's.
+	Text, Resolve, Parameter string
+}
+
+// credentialView is a struct of credentials.
+type credentialView struct {
+	Go string
+	// All says that every field is set.
+	All    bool
+	Doc    string
+	Fields []fieldView
+}
+
+type fieldView struct {
+	Go string
+	// Scheme is the name of the one scheme that the field is for, "" for a token by whichever.
+	Scheme string
+	// Token is nil for a principal.
+	Token     *tokenView
+	Principal string
+}
+
+// Type returns the type of the field's value.
+func (f fieldView) Type() string {
+	if f.Token != nil {
+		return f.Token.Go
+	}
+	return "security.Authenticated[" + f.Principal + "]"
 }
 
 type operationView struct {
@@ -68,17 +107,28 @@ type operationView struct {
 	// Comment has the lines of the method's comment.
 	Comment           []string
 	Request, Response string
-	// Token is nil for a public operation.
-	Token    *tokenView
-	Optional bool
+	// Token, Principal or Credential is set, and none of them for a public operation.
+	Token      *tokenView
+	Principal  string
+	Credential string
+	Optional   bool
 }
 
-// Argument returns the type of the token argument.
+// Argument returns the method's argument for the credentials, "" where it has none.
 func (o operationView) Argument() string {
+	star := ""
 	if o.Optional {
-		return "*" + o.Token.Go
+		star = "*"
 	}
-	return o.Token.Go
+	switch {
+	case o.Token != nil:
+		return "token " + star + o.Token.Go
+	case o.Principal != "":
+		return "principal " + star + "security.Authenticated[" + o.Principal + "]"
+	case o.Credential != "":
+		return "credential " + star + o.Credential
+	}
+	return ""
 }
 
 // routeView is a line of the table for audits.
@@ -91,8 +141,32 @@ type routeView struct {
 type registrationView struct{ Pattern, Go string }
 
 // render returns guard.gen.go.
-func render(pkg string, operations []*operation, types []*tokenType, r *reader, g *generated, outside []string) (string, error) {
-	v := view{Package: pkg}
+func render(pkg string, operations []*operation, types []*tokenType, structs []*credentialType, r *reader, g *generated, outside []string) (string, error) {
+	v := &view{Package: pkg}
+	own := &imports{}
+	tokens := v.addTokens(types)
+	v.addSchemes(r, own)
+	v.addCredentials(structs, tokens, own)
+	v.addOperations(operations, tokens, g, own)
+	for _, registration := range g.registrations {
+		v.Registrations = append(v.Registrations, registrationView{registration.expression, registration.handler})
+	}
+	v.OperationsDoc = operationsDoc(v.Aliases, outside)
+	v.addImports(operations, own)
+
+	var b bytes.Buffer
+	if err := templates.ExecuteTemplate(&b, "guard.tmpl", v); err != nil {
+		return "", err
+	}
+	code, err := format.Source(b.Bytes())
+	if err != nil {
+		return "", fmt.Errorf("the generated code does not parse: %w", err)
+	}
+	return string(code), nil
+}
+
+// addTokens returns the views of the token types by name.
+func (v *view) addTokens(types []*tokenType) map[string]*tokenView {
 	tokens := map[string]*tokenView{}
 	for _, t := range types {
 		var schemes []string
@@ -113,26 +187,60 @@ func render(pkg string, operations []*operation, types []*tokenType, r *reader, 
 			v.Refresh = &token
 		}
 	}
+	return tokens
+}
 
-	var schemes []*scheme
-	for _, t := range types {
-		for _, name := range t.schemes {
-			schemes = append(schemes, r.schemes[name])
+func (v *view) addSchemes(r *reader, own *imports) {
+	var used []*scheme
+	for name := range r.used {
+		used = append(used, r.schemes[name])
+	}
+	slices.SortFunc(used, func(a, b *scheme) int { return strings.Compare(a.order(), b.order()) })
+	for _, s := range used {
+		v.Schemes = append(v.Schemes, schemeView{s.name, s.goName, schemeFields(s)})
+		if s.kind == kindJWT {
+			continue
 		}
+		k := kinds[s.kind]
+		v.Authenticated = append(v.Authenticated, authenticatedView{s.name, s.goName, own.of(s.principal), s.text, k.resolve, k.parameter})
 	}
-	nameSchemes(schemes)
-	for _, s := range schemes {
-		v.Schemes = append(v.Schemes, schemeView{s.name, s.goName, goTokenName(s.token), placeExpression(s)})
-	}
+}
 
-	imports := map[string]bool{"net/http": true}
+func (v *view) addCredentials(structs []*credentialType, tokens map[string]*tokenView, own *imports) {
+	for _, c := range structs {
+		cv := credentialView{Go: c.goName, All: c.all, Doc: credentialDoc(c)}
+		for _, f := range c.fields {
+			fv := fieldView{Go: f.goName}
+			if f.scheme != nil {
+				fv.Scheme = f.scheme.name
+			}
+			if f.token != nil {
+				fv.Token = tokens[f.token.name]
+			} else {
+				fv.Principal = own.of(f.scheme.principal)
+			}
+			cv.Fields = append(cv.Fields, fv)
+		}
+		v.Credentials = append(v.Credentials, cv)
+	}
+}
+
+func (v *view) addOperations(operations []*operation, tokens map[string]*tokenView, g *generated, own *imports) {
 	for _, o := range operations {
 		m := g.methods[o.goName]
 		ov := operationView{
 			ID: o.id, Method: o.method, Path: o.path, Go: o.goName,
 			Requirement: requirementExpression(o.requirement), Rules: rulesExpression(o.rules),
 			Comment: comment(m.comment, o), Request: m.request, Response: m.response,
-			Token: tokens[o.requirement.token], Optional: o.requirement.optional(),
+			Optional: o.argument.optional,
+		}
+		switch a := o.argument; {
+		case a.token != nil:
+			ov.Token = tokens[a.token.name]
+		case a.principal != nil:
+			ov.Principal = own.of(*a.principal)
+		case a.credential != nil:
+			ov.Credential = a.credential.goName
 		}
 		v.Operations = append(v.Operations, ov)
 		v.Routes = append(v.Routes, routeView{Go: o.goName})
@@ -140,210 +248,25 @@ func render(pkg string, operations []*operation, types []*tokenType, r *reader, 
 			v.Aliases = true
 			v.Routes = append(v.Routes, routeView{o.goName, alias.path})
 		}
-		imports["context"] = true
-		imports["time"] = imports["time"] || o.rules.maxAge > 0
 	}
-	for _, registration := range g.registrations {
-		v.Registrations = append(v.Registrations, registrationView{registration.expression, registration.handler})
+}
+
+// addImports names what the code imports beside package security, the standard library first.
+func (v *view) addImports(operations []*operation, own *imports) {
+	needed := map[string]bool{
+		"context": len(v.Operations) > 0 || len(v.Authenticated) > 0,
+		"crypto/x509": slices.ContainsFunc(v.Authenticated, func(a authenticatedView) bool {
+			return strings.Contains(a.Parameter, "x509.")
+		}),
+		"net/http": true,
+		"time":     slices.ContainsFunc(operations, func(o *operation) bool { return o.rules.maxAge > 0 }),
 	}
-	for _, path := range []string{"context", "net/http", "time"} {
-		if imports[path] {
-			v.Imports = append(v.Imports, path)
+	for _, path := range slices.Sorted(maps.Keys(needed)) {
+		if needed[path] {
+			v.Imports = append(v.Imports, importView{Path: path})
 		}
 	}
-
-	v.OperationsDoc = operationsDoc(v.Aliases, outside)
-
-	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, "guard.tmpl", v); err != nil {
-		return "", err
+	for _, path := range slices.Sorted(maps.Keys(own.names)) {
+		v.Imports = append(v.Imports, importView{own.names[path], path})
 	}
-	code, err := format.Source(b.Bytes())
-	if err != nil {
-		return "", fmt.Errorf("the generated code does not parse: %w", err)
-	}
-	return string(code), nil
-}
-
-func operationsDoc(aliases bool, outside []string) string {
-	doc := "GuardedOperations returns what the document says of each operation's security, in document order: for audits and for tests of coverage."
-	if aliases {
-		doc += " An operation that several paths share stands there once for each of them."
-	}
-	if len(outside) == 0 {
-		return doc + " Webhooks and callbacks are not among them, because this API sends those requests."
-	}
-	return doc + " Not among them, because this API sends those requests: " + strings.Join(outside, ", ") + "."
-}
-
-func article(name string) string {
-	if strings.ContainsRune("aeiou", rune(name[0])) {
-		return "an " + name + " token"
-	}
-	return "a " + name + " token"
-}
-
-func requirementExpression(r *requirement) string {
-	if r.public() {
-		return ""
-	}
-	var alternatives []string
-	for _, a := range r.alternatives {
-		switch {
-		case a.scheme == nil:
-			alternatives = append(alternatives, "{}")
-		case len(a.scopes) > 0:
-			scopes := strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", a.scopes), "[]string{"), "}")
-			alternatives = append(alternatives, "{guardedSchemes."+a.scheme.goName+".With("+scopes+")}")
-		default:
-			alternatives = append(alternatives, "{guardedSchemes."+a.scheme.goName+"}")
-		}
-	}
-	return "security.Requirement{" + strings.Join(alternatives, ", ") + "}"
-}
-
-// placeExpression returns the fields that say where the token stands and whose it is, as Go.
-func placeExpression(s *scheme) string {
-	var b strings.Builder
-	field := func(name, value string) {
-		if value != "" {
-			b.WriteString(", " + name + ": " + value)
-		}
-	}
-	field("In", map[string]string{"query": "security.InQuery", "cookie": "security.InCookie"}[s.in])
-	for _, f := range [][2]string{{"Parameter", s.parameter}, {"Prefix", s.prefix}, {"Verifier", s.verifier}} {
-		if f[1] != "" {
-			field(f[0], strconv.Quote(f[1]))
-		}
-	}
-	if s.csrfForm {
-		field("CSRFForm", "true")
-	}
-	return b.String()
-}
-
-func rulesExpression(r rules) string {
-	var fields []string
-	if r.fresh {
-		fields = append(fields, "Fresh: true")
-	}
-	if r.maxAge > 0 {
-		fields = append(fields, "MaxAge: "+durationExpression(r.maxAge))
-	}
-	for _, list := range []struct {
-		field string
-		roles []string
-	}{{"AllowRoles", r.allow}, {"DenyRoles", r.deny}} {
-		if list.roles != nil {
-			fields = append(fields, fmt.Sprintf("%s: %#v", list.field, list.roles))
-		}
-	}
-	if fields == nil {
-		return ""
-	}
-	return "security.Rules{" + strings.Join(fields, ", ") + "}"
-}
-
-func durationExpression(d time.Duration) string {
-	for _, unit := range []struct {
-		length time.Duration
-		name   string
-	}{{time.Hour, "time.Hour"}, {time.Minute, "time.Minute"}} {
-		if d%unit.length == 0 {
-			return fmt.Sprintf("%d * %s", d/unit.length, unit.name)
-		}
-	}
-	return fmt.Sprintf("%d * time.Second", d/time.Second)
-}
-
-// comment returns the method's comment as oapi-codegen wrote it, with the operation's security behind its route and without
-// the method's name in front of a summary, which is a sentence of its own.
-func comment(lines []string, o *operation) []string {
-	lines = slices.Clone(lines)
-	if len(lines) > 0 {
-		lines[0] = strings.TrimPrefix(lines[0], o.goName+" ")
-	}
-	head := fmt.Sprintf("(%s %s)", o.method, o.path)
-	at := slices.Index(lines, head)
-	if at < 0 {
-		return append(lines, securityText(o))
-	}
-	lines[at] += " " + securityText(o)
-	return lines
-}
-
-// securityText says what an operation asks for in a few words.
-func securityText(o *operation) string {
-	if o.requirement.public() {
-		return "public"
-	}
-	var alternatives []string
-	for _, a := range o.requirement.alternatives {
-		switch {
-		case a.scheme == nil:
-			alternatives = append(alternatives, "anonymous")
-		case len(a.scopes) > 0:
-			alternatives = append(alternatives, word(a.scheme.name)+" ("+roleText(a.scopes)+")")
-		default:
-			alternatives = append(alternatives, word(a.scheme.name))
-		}
-	}
-	text := strings.Join(alternatives, " or ")
-	if o.rules.fresh {
-		text += "; fresh"
-	}
-	if o.rules.maxAge > 0 {
-		text += "; authenticated at most " + o.rules.maxAge.String() + " ago"
-	}
-	if o.rules.allow != nil {
-		text += "; roles allow " + roleText(o.rules.allow)
-	}
-	if o.rules.deny != nil {
-		text += "; roles deny " + roleText(o.rules.deny)
-	}
-	return text
-}
-
-func roleText(roles []string) string {
-	var words []string
-	for _, role := range roles {
-		words = append(words, word(role))
-	}
-	return strings.Join(words, ", ")
-}
-
-// lineWidth is where lists of names are broken.
-const lineWidth = 118
-
-// names returns the names of struct fields, broken into lines.
-func names(operations []operationView) string {
-	var b strings.Builder
-	width := 0
-	for i, o := range operations {
-		switch {
-		case i == 0:
-		case width+len(o.Go) > lineWidth:
-			b.WriteString(",\n")
-			width = 0
-		default:
-			b.WriteString(", ")
-		}
-		b.WriteString(o.Go)
-		width += len(o.Go) + 2
-	}
-	return b.String()
-}
-
-// commented returns words as lines of a comment.
-func commented(text string) string {
-	var b strings.Builder
-	width := lineWidth
-	for _, w := range strings.Fields(text) {
-		if width += len(w) + 1; width > lineWidth {
-			b.WriteString("\n//")
-			width = len(w) + 1
-		}
-		b.WriteString(" " + w)
-	}
-	return strings.TrimPrefix(b.String(), "\n")
 }

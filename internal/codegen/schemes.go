@@ -5,41 +5,60 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// The keys of x-guard on a security scheme. Those that a later version reads are known too, so that they are called by
-// name instead of unknown.
+// The keys of x-guard on a security scheme.
 const (
-	keyToken    = "token"
-	keyClaims   = "claims"
-	keyRef      = "$ref"
-	keyPrefix   = "prefix"
-	keyCSRF     = "csrf"
-	keyVerifier = "verifier"
+	keyToken     = "token"
+	keyOpaque    = "opaque"
+	keyClaims    = "claims"
+	keyRef       = "$ref"
+	keyPrefix    = "prefix"
+	keyPrincipal = "principal"
+	keyCSRF      = "csrf"
+	keyVerifier  = "verifier"
 )
 
 var (
-	schemeKeys      = []string{keyClaims, keyCSRF, "opaque", keyPrefix, "principal", keyToken, keyVerifier}
-	schemeSupported = []string{keyClaims, keyCSRF, keyPrefix, keyToken, keyVerifier}
+	schemeKeys = []string{keyClaims, keyCSRF, keyOpaque, keyPrefix, keyPrincipal, keyToken, keyVerifier}
+	// jwtKeys are about schemes whose credential is a JWT, otherKeys about the others.
+	jwtKeys   = []string{keyClaims, keyCSRF, keyVerifier}
+	otherKeys = []string{keyPrincipal}
+)
+
+// kind is a kind of credential.
+type kind int
+
+const (
+	kindJWT kind = iota
+	kindBasic
+	kindKey
+	kindCertificate
 )
 
 // scheme is a security scheme of the document.
 type scheme struct {
 	name string
 	at   place
+	// text says in the document's words what it is, such as "http basic".
+	text string
 	// unsupported says why no operation can use the scheme, or is "".
 	unsupported string
-	// token is the name of the token type.
+	kind        kind
+	// token is the name of the token type of a JWT.
 	token   string
 	tokenAt place
 	// claims is the name of the component schema of the private claims, or "".
 	claims   string
 	claimsAt place
-	// in and parameter say where the token stands, "" for the header Authorization of RFC 6750.
+	// principal is what the Authenticator returns for what is not a JWT.
+	principal goType
+	// in and parameter say where the credential stands, "" for the header Authorization of RFC 6750.
 	in, parameter string
-	// prefix is the word before the token in a header, "" for the default.
+	// prefix is the word before the credential in a header, "" for the default.
 	prefix string
 	// verifier is the name of the verifier, "" for the application's own.
 	verifier string
@@ -48,7 +67,7 @@ type scheme struct {
 	// scoped says that a requirement's list names scopes.
 	scoped bool
 
-	// goName is the scheme's field in the generated code.
+	// goName is the scheme's field in the generated code, and the method of the Authenticator.
 	goName string
 }
 
@@ -66,6 +85,7 @@ func readSchemes(doc *openapi3.T, spec *source, c *Config, p *problems) map[stri
 			schemes[name] = readScheme(name, ref, top.at(name), c.schemes[name], p)
 		}
 	}
+	nameSchemes(schemes)
 	for _, name := range slices.Sorted(maps.Keys(c.schemes)) {
 		if schemes[name] == nil {
 			p.add(c.top().at(keySchemes, name), "the document has no security scheme %q; it has %s", name, listed(schemes))
@@ -83,21 +103,18 @@ func listed(schemes map[string]*scheme) string {
 }
 
 func readScheme(name string, ref *openapi3.SecuritySchemeRef, at place, fromConfig entries, p *problems) *scheme {
-	s := &scheme{name: name, at: at, token: "access"}
+	s := &scheme{name: name, at: at, principal: goType{text: "security.Principal"}}
 	value, present := ref.Value.Extensions[guardKey]
 	checkSpelling(ref.Value.Extensions, at, []string{guardKey}, p)
 	guard := fromConfig.over(readEntries(value, present, at.at(guardKey), schemeKeys, p))
 
-	_, hasToken := guard[keyToken]
-	s.unsupported = unsupportedKind(ref.Value, hasToken)
-	s.readKind(ref.Value)
+	s.readKind(ref.Value, s.readOpaque(ref.Value, guard, p), guard)
+	s.checkKeys(guard, p)
 	s.readPlace(guard, p)
-	for _, key := range slices.Sorted(maps.Keys(guard)) {
-		if s.unsupported == "" && !slices.Contains(schemeSupported, key) {
-			s.unsupported = "with " + guardKey + "." + key
-		}
+	if s.kind == kindJWT {
+		s.token = "access"
 	}
-	if e, ok := guard[keyToken]; ok {
+	if e, ok := guard[keyToken]; ok && s.kind == kindJWT {
 		s.tokenAt = e.at
 		token, isText := e.value.(string)
 		switch {
@@ -109,27 +126,111 @@ func readScheme(name string, ref *openapi3.SecuritySchemeRef, at place, fromConf
 			s.token = token
 		}
 	}
-	if e, ok := guard[keyClaims]; ok {
+	if e, ok := guard[keyClaims]; ok && s.kind == kindJWT {
 		s.claimsAt = e.at
 		s.claims = readClaims(e, ref, fromConfig, p)
+	}
+	if e, ok := guard[keyPrincipal]; ok && s.kind != kindJWT {
+		s.principal = readGoType(e, p)
 	}
 	return s
 }
 
+// readOpaque reports whether a bearer token is not a JWT.
+func (s *scheme) readOpaque(of *openapi3.SecurityScheme, guard entries, p *problems) bool {
+	opaque := of.Type == "http" && of.BearerFormat != "" && !strings.EqualFold(of.BearerFormat, "JWT")
+	_, hasToken := guard[keyToken]
+	e, ok := guard[keyOpaque]
+	if !ok {
+		return opaque && !hasToken // token: NAME says that it is a JWT, whatever its format is called
+	}
+	value, isBool := e.value.(bool)
+	switch {
+	case !isBool:
+		p.add(e.at, "%s is true or false, not %s", keyOpaque, jsonType(e.value))
+	case value && hasToken:
+		p.add(e.at, "an opaque credential has no token type; remove %s or %s", keyOpaque, keyToken)
+	}
+	return value
+}
+
 // readKind reads what the document itself says of the scheme.
-func (s *scheme) readKind(of *openapi3.SecurityScheme) {
+func (s *scheme) readKind(of *openapi3.SecurityScheme, opaque bool, guard entries) {
+	s.text = of.Type
+	if opaque {
+		s.kind = kindKey
+	}
 	switch of.Type {
+	case "http":
+		s.text = "http " + strings.ToLower(of.Scheme)
+		switch {
+		case strings.EqualFold(of.Scheme, "bearer"):
+		case strings.EqualFold(of.Scheme, "basic"):
+			s.kind = kindBasic
+		case !validWord(of.Scheme):
+			s.unsupported = "its scheme is not the name of an HTTP auth scheme (RFC 9110, section 11.1)"
+		default:
+			s.kind, s.prefix = kindKey, of.Scheme
+		}
 	case "apiKey":
+		s.text = "apiKey in " + of.In
 		s.in, s.parameter = of.In, of.Name
+		if _, hasToken := guard[keyToken]; !hasToken {
+			s.kind = kindKey
+		}
+		switch {
+		case !slices.Contains([]string{"header", "query", "cookie"}, of.In):
+			s.unsupported = "in has to be header, query or cookie"
+		case of.Name == "":
+			s.unsupported = "it does not name its " + of.In
+		}
 	case "oauth2":
 		s.scoped = true
 	case "openIdConnect":
-		// Somebody else's tokens: each such scheme has a verifier of its own unless x-guard names one.
-		s.scoped, s.verifier = true, s.name
+		s.scoped = true
+		if !opaque {
+			// Somebody else's tokens: each such scheme has a verifier of its own unless x-guard names one.
+			s.verifier = s.name
+		}
+	case "mutualTLS":
+		s.kind = kindCertificate
+	default:
+		s.unsupported = "OpenAPI knows no such type; choose http, apiKey, oauth2, openIdConnect or mutualTLS"
 	}
 }
 
-// readPlace reads the keys of x-guard that say how the token is carried and whose it is.
+// checkKeys reports keys that mean nothing for the kind of scheme.
+func (s *scheme) checkKeys(guard entries, p *problems) {
+	for _, key := range slices.Sorted(maps.Keys(guard)) {
+		at := guard[key].at
+		switch {
+		case s.kind == kindJWT && slices.Contains(otherKeys, key):
+			p.add(at, "%s is what an Authenticator returns, and the credential of this scheme is a JWT; remove it, or say opaque: true", key)
+		case s.kind != kindJWT && slices.Contains(jwtKeys, key):
+			p.add(at, "%s is about JWTs, and the credential of this scheme (%s) is none; remove it%s", key, s.text, s.orToken())
+		case (s.kind == kindBasic || s.kind == kindCertificate || s.text != "http bearer" && strings.HasPrefix(s.text, "http ")) && (key == keyToken || key == keyOpaque):
+			p.add(at, "%s says nothing about a scheme of the type %s; remove it", key, s.text)
+		}
+	}
+}
+
+// orToken says how the scheme could be one of JWTs.
+func (s *scheme) orToken() string {
+	if s.kind == kindKey && s.prefix == "" {
+		return ", or say which token type it is with " + keyToken
+	}
+	return ""
+}
+
+// validWord reports whether a text is a token of RFC 9110, section 5.6.2.
+func validWord(text string) bool {
+	const others = "!#$%&'*+-.^_`|~"
+	return text != "" && !strings.ContainsFunc(text, func(c rune) bool {
+		return c > 0x7e || !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune(others, c)
+	})
+}
+
+// readPlace reads the keys of x-guard that say how the credential is carried and whose it is.
 func (s *scheme) readPlace(guard entries, p *problems) {
 	text := func(key string) (string, bool) {
 		e, ok := guard[key]
@@ -147,14 +248,14 @@ func (s *scheme) readPlace(guard entries, p *problems) {
 		at := guard[keyPrefix].at
 		switch {
 		case s.in != "header":
-			p.add(at, "prefix is the word before a token in the header of an apiKey scheme; remove it here")
+			p.add(at, "prefix is the word before the credential in the header of an apiKey scheme; remove it here")
 		case strings.ContainsAny(prefix, " \t"):
 			p.add(at, "prefix %q has to be one word", prefix)
 		default:
 			s.prefix = prefix
 		}
 	}
-	if check, ok := text(keyCSRF); ok {
+	if check, ok := text(keyCSRF); ok && s.kind == kindJWT {
 		at := guard[keyCSRF].at
 		switch {
 		case s.in != "cookie":
@@ -165,31 +266,8 @@ func (s *scheme) readPlace(guard entries, p *problems) {
 			p.add(at, "csrf is header or form, not %q", check)
 		}
 	}
-	if verifier, ok := text(keyVerifier); ok {
+	if verifier, ok := text(keyVerifier); ok && s.kind == kindJWT {
 		s.verifier = verifier
-	}
-}
-
-// unsupportedKind says what kind of scheme it is where its credential is not a JWT, or returns "".
-func unsupportedKind(s *openapi3.SecurityScheme, hasToken bool) string {
-	switch s.Type {
-	case "http":
-		if !strings.EqualFold(s.Scheme, "bearer") {
-			return "http " + s.Scheme
-		}
-		if s.BearerFormat != "" && !strings.EqualFold(s.BearerFormat, "JWT") {
-			return "http bearer with the opaque format " + strconv.Quote(s.BearerFormat)
-		}
-		return ""
-	case "apiKey":
-		if hasToken {
-			return ""
-		}
-		return "apiKey in " + s.In + ", a plain key; where it is a JWT, say x-guard: {token: access}"
-	case "oauth2", "openIdConnect":
-		return ""
-	default:
-		return s.Type
 	}
 }
 
@@ -246,6 +324,9 @@ func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) [
 	verifiers := map[string]*scheme{}
 	for _, name := range slices.Sorted(maps.Keys(used)) {
 		s := schemes[name]
+		if s.kind != kindJWT {
+			continue
+		}
 		t := types[s.token]
 		if t == nil {
 			t = &tokenType{name: s.token, goName: goTokenName(s.token), own: s.verifier == ""}
@@ -264,7 +345,7 @@ func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) [
 		s := schemes[name]
 		t := types[s.token]
 		switch {
-		case t == nil || s.claims == "" || s.unsupported != "":
+		case t == nil || s.claims == "":
 		case t.claims == "":
 			t.claims, t.claimsAt = s.claims, s.claimsAt
 		case t.claims != s.claims:

@@ -65,71 +65,164 @@ func TestVet(t *testing.T) {
 	}
 }
 
-// TestServe serves every case over HTTP and asks each of its operations for what its security should answer. The program
-// is testdata/serve.go.txt with a server for each case, whose methods do nothing but say that they were reached.
+// TestServe serves every case over HTTP and asks each of its operations for what its security should answer.
 func TestServe(t *testing.T) {
-	names := packages(t)
+	var apis []servedAPI
+	for _, name := range packages(t) {
+		apis = append(apis, servedAPI{name: name})
+	}
+	serve(t, apis)
+}
+
+// servedAPI is a generated package in testdata: its folder, and its files if they are not on disk.
+type servedAPI struct {
+	name  string
+	files map[string][]byte
+}
+
+// serve runs testdata/serve.go.txt with a server for each API, whose methods do nothing but say that they were reached.
+func serve(t *testing.T, served []servedAPI) {
+	t.Helper()
 	program, err := os.ReadFile("testdata/serve.go.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
+	files := map[string]string{}
 	var imports, servers, apis strings.Builder
-	for i, name := range names {
+	for i, api := range served {
 		pkg := fmt.Sprintf("api%d", i)
-		fmt.Fprintf(&imports, "\t%s %q\n", pkg, "github.com/oapi-guard/oapi-guard/internal/codegen/testdata/"+name)
-		servers.WriteString(stub(t, filepath.Join("testdata", name, GuardFile), pkg))
+		dir := filepath.Join("testdata", api.name)
+		guard := api.files[GuardFile]
+		if guard == nil {
+			if guard, err = os.ReadFile(filepath.Join(dir, GuardFile)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, content := range api.files {
+			files[filepath.Join(dir, name)] = string(content)
+		}
+		s := newStub(t, guard, pkg)
+		fmt.Fprintf(&imports, "\t%s %q\n%s", pkg, "github.com/oapi-guard/oapi-guard/internal/codegen/testdata/"+api.name, s.imports())
+		servers.WriteString(s.methods("Server", "GuardedServer") + s.methods("Authenticator", "Authenticator"))
+		authenticator := ""
+		if s.has("Authenticator") {
+			authenticator = pkg + "Authenticator{}, "
+		}
 		fmt.Fprintf(&apis, "\t{%q, %s.GuardedOperations(), func(v *security.Validator, fail func(http.ResponseWriter, *http.Request, error)) (http.Handler, error) {\n"+
-			"\t\treturn %s.GuardedHandlerWithOptions(%s.NewGuardedStrictHandler(%sServer{}, v, nil, %s.StrictHTTPServerOptions{ResponseErrorHandlerFunc: fail}), v, %s.StdHTTPServerOptions{})\n\t}},\n",
-			name, pkg, pkg, pkg, pkg, pkg, pkg)
+			"\t\treturn %s.GuardedHandlerWithOptions(%s.NewGuardedStrictHandler(%sServer{}, v, nil, %s.StrictHTTPServerOptions{RequestErrorHandlerFunc: passed, ResponseErrorHandlerFunc: fail}), %sv, %s.StdHTTPServerOptions{ErrorHandlerFunc: passed})\n\t}},\n",
+			api.name, pkg, pkg, pkg, pkg, pkg, authenticator, pkg)
 	}
-	source := strings.NewReplacer("//IMPORTS", imports.String(), "//SERVERS", servers.String(), "//APIS", apis.String()).Replace(string(program))
-	out, err := goTool(t, map[string]string{"testdata/zz_serve/main.go": source}, "run", "./testdata/zz_serve")
+	files["testdata/zz_serve/main.go"] = strings.NewReplacer("//IMPORTS", imports.String(), "//SERVERS", servers.String(), "//APIS", apis.String()).Replace(string(program))
+	out, err := goTool(t, files, "run", "./testdata/zz_serve")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, name := range names {
-		if !strings.Contains(out, "ok "+name+" ") {
-			t.Errorf("%s was not served:\n%s", name, out)
+	for _, api := range served {
+		if !strings.Contains(out, "ok "+api.name+" ") {
+			t.Errorf("%s was not served:\n%s", api.name, out)
 		}
 	}
 	t.Log(out)
 }
 
-// stub returns the Go code of a GuardedServer of the package.
-func stub(t *testing.T, file, pkg string) string {
+// stub writes types that implement the interfaces of a generated package.
+type stub struct {
+	pkg  string
+	file *ast.File
+	used map[string]bool
+}
+
+func newStub(t *testing.T, code []byte, pkg string) *stub {
 	t.Helper()
-	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	parsed, err := parser.ParseFile(token.NewFileSet(), GuardFile, code, parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "type %sServer struct{}\n\n", pkg)
-	ast.Inspect(parsed, func(n ast.Node) bool {
-		spec, ok := n.(*ast.TypeSpec)
-		if !ok || spec.Name.Name != "GuardedServer" {
-			return true
+	s := &stub{pkg: pkg, file: parsed, used: map[string]bool{}}
+	for _, name := range []string{"GuardedServer", "Authenticator"} {
+		s.methods("", name) // to know the imports
+	}
+	return s
+}
+
+func (s *stub) find(name string) (found *ast.InterfaceType) {
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		if spec, ok := n.(*ast.TypeSpec); ok && spec.Name.Name == name {
+			found, _ = spec.Type.(*ast.InterfaceType)
 		}
-		for _, m := range spec.Type.(*ast.InterfaceType).Methods.List {
-			f := m.Type.(*ast.FuncType)
-			var params []string
-			for _, p := range f.Params.List[1:] {
-				star, kind := "", p.Type
-				if pointer, ok := kind.(*ast.StarExpr); ok {
-					star, kind = "*", pointer.X
-				}
-				params = append(params, star+pkg+"."+kind.(*ast.Ident).Name)
-			}
-			fmt.Fprintf(&b, "func (%sServer) %s(ctx context.Context, %s) (%s.%s, error) {\n\treturn nil, errReached\n}\n\n",
-				pkg, m.Names[0].Name, strings.Join(named(params), ", "), pkg, f.Results.List[0].Type.(*ast.Ident).Name)
-		}
-		return false
+		return found == nil
 	})
+	return found
+}
+
+func (s *stub) has(name string) bool { return s.find(name) != nil }
+
+// methods returns a type whose methods say that they were reached; those of an Authenticator resolve what the program issued.
+func (s *stub) methods(suffix, name string) string {
+	var b strings.Builder
+	of := s.find(name)
+	if of == nil {
+		return ""
+	}
+	fmt.Fprintf(&b, "type %s%s struct{}\n\n", s.pkg, suffix)
+	for _, m := range of.Methods.List {
+		f := m.Type.(*ast.FuncType)
+		var params []string
+		for _, p := range f.Params.List[1:] {
+			params = append(params, s.text(p.Type))
+		}
+		body := "return nil, errReached"
+		if name == "Authenticator" {
+			body = fmt.Sprintf("return resolve[%s](p0)", s.text(f.Results.List[0].Type.(*ast.StarExpr).X.(*ast.IndexExpr).Index))
+		}
+		fmt.Fprintf(&b, "func (%s%s) %s(ctx context.Context, %s) (%s, error) {\n\t%s\n}\n\n",
+			s.pkg, suffix, m.Names[0].Name, strings.Join(named(params), ", "), s.text(f.Results.List[0].Type), body)
+	}
+	return b.String()
+}
+
+// text returns a type of the package as another package writes it.
+func (s *stub) text(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.StarExpr:
+		return "*" + s.text(e.X)
+	case *ast.IndexExpr:
+		return s.text(e.X) + "[" + s.text(e.Index) + "]"
+	case *ast.SelectorExpr:
+		name := e.X.(*ast.Ident).Name
+		if name == "security" {
+			return "security." + e.Sel.Name
+		}
+		s.used[name] = true
+		return s.pkg + name + "." + e.Sel.Name
+	case *ast.Ident:
+		if ast.IsExported(e.Name) {
+			return s.pkg + "." + e.Name
+		}
+		return e.Name
+	}
+	return fmt.Sprintf("%T", e)
+}
+
+// imports returns the imports that text needs beside those of the program.
+func (s *stub) imports() string {
+	var b strings.Builder
+	for _, spec := range s.file.Imports {
+		path := strings.Trim(spec.Path.Value, `"`)
+		name := path[strings.LastIndex(path, "/")+1:]
+		if spec.Name != nil {
+			name = spec.Name.Name
+		}
+		if s.used[name] {
+			fmt.Fprintf(&b, "\t%s%s %q\n", s.pkg, name, path)
+		}
+	}
 	return b.String()
 }
 
 func named(types []string) []string {
 	for i, t := range types {
-		types[i] = "_ " + t
+		types[i] = fmt.Sprintf("p%d %s", i, t)
 	}
 	return types
 }

@@ -59,7 +59,7 @@ func guardedAlias(operation *security.Operation, path string) security.Operation
 	return alias
 }
 
-// GuardedServer is StrictServerInterface with the verified token as an argument of every secured operation. Where anonymous
+// GuardedServer is StrictServerInterface with the verified credential as an argument of every secured operation. Where anonymous
 // callers are welcome the argument is a pointer, nil for them.
 type GuardedServer interface {
 	// (GET /me) access
@@ -69,7 +69,7 @@ type GuardedServer interface {
 	PostMe(ctx context.Context, request PostMeRequestObject) (PostMeResponseObject, error)
 }
 
-// guardedStrictServer hands each secured operation the token that its guard accepted; without one the operation fails with
+// guardedStrictServer hands each secured operation the credential that its guard accepted; without one the operation fails with
 // security.ErrUnguarded and the server is not called.
 type guardedStrictServer struct{ server GuardedServer }
 

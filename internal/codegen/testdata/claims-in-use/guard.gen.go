@@ -55,7 +55,7 @@ func guardedAlias(operation *security.Operation, path string) security.Operation
 	return alias
 }
 
-// GuardedServer is StrictServerInterface with the verified token as an argument of every secured operation. Where anonymous
+// GuardedServer is StrictServerInterface with the verified credential as an argument of every secured operation. Where anonymous
 // callers are welcome the argument is a pointer, nil for them.
 type GuardedServer interface {
 	// (GET /me) access
@@ -65,7 +65,7 @@ type GuardedServer interface {
 	GetId(ctx context.Context, token AccessToken, request GetIdRequestObject) (GetIdResponseObject, error)
 }
 
-// guardedStrictServer hands each secured operation the token that its guard accepted; without one the operation fails with
+// guardedStrictServer hands each secured operation the credential that its guard accepted; without one the operation fails with
 // security.ErrUnguarded and the server is not called.
 type guardedStrictServer struct{ server GuardedServer }
 

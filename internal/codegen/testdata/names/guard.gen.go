@@ -80,7 +80,7 @@ func GuardedOperations() []security.Operation {
 	}
 }
 
-// GuardedServer is StrictServerInterface with the verified token as an argument of every secured operation. Where anonymous
+// GuardedServer is StrictServerInterface with the verified credential as an argument of every secured operation. Where anonymous
 // callers are welcome the argument is a pointer, nil for them.
 type GuardedServer interface {
 	// (DELETE /a-b/{some-id}/) _
@@ -110,7 +110,7 @@ type GuardedServer interface {
 	TraceType(ctx context.Context, token AccessToken, request TraceTypeRequestObject) (TraceTypeResponseObject, error)
 }
 
-// guardedStrictServer hands each secured operation the token that its guard accepted; without one the operation fails with
+// guardedStrictServer hands each secured operation the credential that its guard accepted; without one the operation fails with
 // security.ErrUnguarded and the server is not called.
 type guardedStrictServer struct{ server GuardedServer }
 
