@@ -32,7 +32,7 @@ var (
 
 // account is what the authenticators of these tests know: alice is a user with a role, bob one without anything.
 func account(name string) (*Authenticated[Principal], error) {
-	switch name {
+	switch strings.TrimRight(name, "_") {
 	case "alice":
 		return &Authenticated[Principal]{Principal: Principal{"alice"}, Scopes: []string{"read", "write"}, Roles: []string{"USER"}, AuthTime: newClock().Now()}, nil
 	case "bob":
@@ -142,7 +142,6 @@ func TestAlternatives(t *testing.T) {
 		{"basic, no colon", requirements{{basicScheme}}, Rules{}, []change{authorization(encoded("alice"))}, 401, "", []string{basicChallenge}},
 		{"basic, a control character", requirements{{basicScheme}}, Rules{}, []change{authorization(encoded("al\x00ice:pass:word"))}, 401, "", []string{basicChallenge}},
 		{"basic, word alone", requirements{{basicScheme}}, Rules{}, []change{authorization("Basic")}, 400, "", nil},
-		{"basic, too long", requirements{{basicScheme}}, Rules{}, []change{authorization("Basic " + strings.Repeat("A", DefaultMaxTokenSize+1))}, 401, "", []string{basicChallenge}},
 		{"basic, denied", requirements{{basicScheme}}, Rules{}, []change{withBasic("denied")}, 403, "", nil},
 		{"basic, could not know", requirements{{basicScheme}}, Rules{}, []change{withBasic("down")}, 503, "", nil},
 		{"basic, neither principal nor error", requirements{{basicScheme}}, Rules{}, []change{withBasic("nobody")}, 500, "", nil},
@@ -150,6 +149,8 @@ func TestAlternatives(t *testing.T) {
 		{"key, wrong", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "x y")}, 401, "", []string{keyChallenge}},
 		{"key, empty", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "")}, 400, "", nil},
 		{"key, twice", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "alice", "alice")}, 400, "", nil},
+		{"key, long", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "alice"+strings.Repeat("_", DefaultMaxTokenSize-5))}, 200, "key:alice", nil},
+		{"key, too long", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "alice"+strings.Repeat("_", DefaultMaxTokenSize-4))}, 401, "", []string{keyChallenge}},
 		{"key, in another place", requirements{{keyScheme}}, Rules{}, []change{aQuery("key=alice")}, 401, "", []string{keyChallenge}},
 		{"key in the query", requirements{{keyQueryScheme}}, Rules{}, []change{aQuery("key=alice")}, 200, "keyQuery:alice", nil},
 		{"key in the query, twice", requirements{{keyQueryScheme}}, Rules{}, []change{aQuery("key=alice&key=bob")}, 400, "", nil},

@@ -30,6 +30,9 @@ Flags of generate, each in place of a key of the configuration:
   --server NAME    the server: std-http (key server; default: std-http)
   --output DIR     the folder of the two files (key output)
 
+  --list-public    print the operations that anonymous callers reach, for review: method, path, operationId,
+                   and "optional" where credentials are taken too
+
 Paths in the configuration are relative to its folder, paths in flags to the working directory.
 Exit status: 0 done, 1 an error, 2 wrong use. A failing run changes no file.
 `
@@ -50,7 +53,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	var err error
 	switch command {
 	case "generate":
-		err = generate(args, stderr)
+		err = generate(args, stdout, stderr)
 	case "version", "-version", "--version":
 		program, library := versions()
 		fmt.Fprintf(stdout, "oapi-guard %s, oapi-codegen %s\n", program, library)
@@ -71,13 +74,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 }
 
-func generate(args []string, stderr io.Writer) error {
+func generate(args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("generate", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, usage) }
 	configFile := flags.String("config", "", "")
 	spec, pkg := flags.String("spec", "", ""), flags.String("package", "", "")
 	server, output := flags.String("server", "", ""), flags.String("output", "", "")
+	listPublic := flags.Bool("list-public", false, "")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
@@ -115,7 +119,15 @@ func generate(args []string, stderr io.Writer) error {
 	for _, warning := range result.Warnings {
 		fmt.Fprintln(stderr, "warning:", warning)
 	}
-	return codegen.WriteFiles(config.Output, result.Files)
+	if err := codegen.WriteFiles(config.Output, result.Files); err != nil {
+		return err
+	}
+	if *listPublic {
+		for _, line := range result.Public {
+			fmt.Fprintln(stdout, line)
+		}
+	}
+	return nil
 }
 
 // readConfig reads the configuration. Only the one that is there by default may be missing.

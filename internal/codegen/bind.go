@@ -52,7 +52,7 @@ func bind(operations []*operation, g *generated, spec *source, p *problems) []*o
 			bound = append(bound, o)
 		case registration.handler:
 		default:
-			p.add(o.at, "oapi-codegen gives operation %s the two names %s and %s", o.id, o.goName, registration.handler)
+			p.add(o.at, "oapi-codegen gives operation %s the two names %s and %s; give it an operationId", o.id, o.goName, registration.handler)
 		}
 	}
 	for _, pattern := range slices.Sorted(maps.Keys(routes)) {

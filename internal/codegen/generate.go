@@ -9,6 +9,8 @@ package codegen
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // The files that are generated.
@@ -23,6 +25,9 @@ type Result struct {
 	Files map[string][]byte
 	// Warnings are oapi-codegen's remarks on its configuration.
 	Warnings []string
+	// Public are the operations that anonymous callers reach, a line each: method, path and operationId, and "optional" behind those that
+	// also take credentials. They are sorted by path and method.
+	Public []string
 }
 
 // Generate generates the files for a configuration. libraryVersion is the version of oapi-codegen that this program is
@@ -94,5 +99,31 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 	return &Result{
 		Files:    map[string][]byte{APIFile: []byte(code), GuardFile: []byte(guard)},
 		Warnings: warnings(settings),
+		Public:   publicLines(operations),
 	}, nil
+}
+
+// publicLines lists the operations that anonymous callers reach, those of aliases too.
+func publicLines(operations []*operation) []string {
+	lines := map[string]string{}
+	for _, o := range operations {
+		if !o.requirement.public() && !o.requirement.optional() {
+			continue
+		}
+		for _, r := range append([]route{o.route}, o.aliases...) {
+			line := r.String() + " " + o.id
+			if o.id == r.String() {
+				line = r.String()
+			}
+			if !o.requirement.public() {
+				line += " optional"
+			}
+			lines[r.path+"\x00"+r.method] = line
+		}
+	}
+	var sorted []string
+	for _, key := range slices.Sorted(maps.Keys(lines)) {
+		sorted = append(sorted, lines[key])
+	}
+	return sorted
 }
