@@ -20,15 +20,32 @@
 //
 // # What a guard does
 //
-// In this order, and the first that fails decides: locate the token; cap its size; check its form and its header; choose the key
+// For a token, in this order, and the first that fails decides: locate it; cap its size; check its form and its header; choose the key
 // by the header's kid and the algorithm that the key is bound to; check the signature; decode the claims; check times, issuer and
 // audience; check the token type; for a token in a cookie, check where the request comes from and its csrf claim; ask the
 // blacklist; check freshness, roles and scopes; run the hook. Nothing of the payload is decoded before the signature holds, and no
 // byte of a request's body is read, but for the form of an operation whose scheme says x-guard: {csrf: form}, and that after the
 // blacklist.
 //
-// The same header, cookie or query parameter twice is malformed, and so is a token in the query beside another one. Where one type
-// of token may come from a header and from a cookie, a header that is present decides alone.
+// The same header, cookie or query parameter twice is malformed, and so is a token in the query beside another one, unless an alternative
+// asks for both. Where one type of token may come from a header and from a cookie, a header that is present decides alone.
+//
+// # Alternatives
+//
+// A requirement has alternatives, and each has one scheme or several that hold together. The first alternative in document order whose
+// credentials are all there and all hold wins, and the operation sees them and no others. If none does: a malformed request is answered
+// 400, else what could not be known 503, else the error of the first alternative that was complete, else 401 with every challenge. Scopes
+// and roles stand in a requirement for a scheme, and hold for it alone; the rules of an operation hold for every credential of whichever
+// alternative. Two tokens of one request speak for the same subject, unless the validator says [WithDifferentSubjects].
+//
+// # Credentials that are not JWTs
+//
+// A name and a password, an API key, an opaque token and a client certificate are resolved by the application: generated code asks for an
+// Authenticator, with a method for each scheme, and hands its answer to the handler as an [Authenticated]. What it says of scopes, roles and
+// the time of authentication is checked as a token's claims are. An error of it that is not of this package is "could not know": 503. A
+// certificate counts only if the TLS server has verified it; headers of proxies are not read unless [WithForwardedCertificate] vouches
+// for them. What browsers send by themselves (cookies, passwords, certificates) passes the checks of http.CrossOriginProtection where the
+// request may change something.
 //
 // A blacklist that cannot answer is neither yes nor no: the request is answered 503 and no handler runs. An optional operation is
 // anonymous only when the request carries no credential at all: a bad token is refused there too.
