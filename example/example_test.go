@@ -85,6 +85,11 @@ func (a *app) call(method, path, token, body string) answer {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	r.Header.Set("Content-Type", "application/json")
+	return a.do(r)
+}
+
+func (a *app) do(r *http.Request) answer {
+	a.t.Helper()
 	w, err := http.DefaultClient.Do(r)
 	if err != nil {
 		a.t.Fatal(err)
@@ -180,6 +185,62 @@ func TestMainJob(t *testing.T) {
 	a.call("POST", "/logout", refreshed.Refresh, "").want(t, 401, `error="invalid_token"`)
 	a.call("GET", "/protected", alice.Access, "").want(t, 401, `error="invalid_token"`)
 	a.call("GET", "/greeting", alice.Access, "").want(t, 401, `error="invalid_token"`)
+	a.call("GET", "/protected", admin.Access, "").want(t, 200, "")
+}
+
+// TestAuthenticator calls what takes credentials that are not tokens, alone and beside one.
+func TestAuthenticator(t *testing.T) {
+	a := newApp(t)
+	alice, admin := a.login("alice", "wonderland"), a.login("admin", "rabbit-hole")
+	call := func(method, path, body, token, key, user, password string) answer {
+		t.Helper()
+		r, err := http.NewRequest(method, a.url+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		if key != "" {
+			r.Header.Set("X-API-Key", key)
+		}
+		if user != "" {
+			r.SetBasicAuth(user, password)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		return a.do(r)
+	}
+	const report = `{"title":"On rabbits"}`
+	for name, tt := range map[string]struct {
+		got       answer
+		status    int
+		challenge string
+	}{
+		"publish, both":             {call("POST", "/reports", report, alice.Access, demoKey, "", ""), 201, ""},
+		"publish, no key":           {call("POST", "/reports", report, alice.Access, "", "", ""), 401, "ApiKey"},
+		"publish, no token":         {call("POST", "/reports", report, "", demoKey, "", ""), 401, "Bearer"},
+		"publish, wrong key":        {call("POST", "/reports", report, alice.Access, "x", "", ""), 401, "ApiKey"},
+		"list, key":                 {call("GET", "/reports", "", "", demoKey, "", ""), 200, ""},
+		"list, token":               {call("GET", "/reports", "", alice.Access, "", "", ""), 200, ""},
+		"list, neither":             {call("GET", "/reports", "", "", "", "", ""), 401, "Bearer"},
+		"log out, password":         {call("DELETE", "/admin/users/nobody/sessions", "", "", "", "admin", "rabbit-hole"), 204, ""},
+		"log out, wrong password":   {call("DELETE", "/admin/users/nobody/sessions", "", "", "", "admin", "x"), 401, "Basic"},
+		"log out, token":            {call("DELETE", "/admin/users/nobody/sessions", "", admin.Access, "", "", ""), 204, ""},
+		"log out, a user":           {call("DELETE", "/admin/users/nobody/sessions", "", alice.Access, "", "", ""), 403, "insufficient_scope"},
+		"log out, a user, password": {call("DELETE", "/admin/users/nobody/sessions", "", "", "", "alice", "wonderland"), 403, ""},
+	} {
+		challenges := strings.Join(tt.got.header.Values("WWW-Authenticate"), "; ")
+		if tt.got.status != tt.status || !strings.Contains(challenges, tt.challenge) || (tt.challenge == "") != (challenges == "") {
+			t.Errorf("%s: status %d, challenges %q: %s", name, tt.got.status, challenges, tt.got.body)
+		}
+	}
+	for _, got := range []answer{call("GET", "/reports", "", "", demoKey, "", ""), call("GET", "/reports", "", alice.Access, "", "", "")} {
+		if want := `[{"author":"alice","partner":"partner","title":"On rabbits"}]`; strings.TrimSpace(got.body) != want {
+			t.Errorf("reports %s, want %s", got.body, want)
+		}
+	}
+	call("DELETE", "/admin/users/alice/sessions", "", "", "", "admin", "rabbit-hole").want(t, 204, "")
+	a.call("GET", "/protected", alice.Access, "").want(t, 401, `error="invalid_token"`)
 	a.call("GET", "/protected", admin.Access, "").want(t, 200, "")
 }
 

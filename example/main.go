@@ -86,7 +86,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
-	fmt.Fprintf(stdout, welcome, "http://"+listener.Addr().String(), list.about)
+	fmt.Fprintf(stdout, welcome, "http://"+listener.Addr().String(), list.about, demoKey)
 
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()
@@ -133,7 +133,8 @@ func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, log
 	if err != nil {
 		return nil, err
 	}
-	api, err := gen.GuardedHandler(&service{accounts, gen.NewGuardedIssuer(issuer), validator, cookies}, validator)
+	service := &service{accounts, gen.NewGuardedIssuer(issuer), validator, cookies, &reports{}}
+	api, err := gen.GuardedHandler(service, newAuthenticator(accounts), validator)
 	if err != nil {
 		return nil, err
 	}
@@ -192,4 +193,5 @@ Try:
   curl -s %[1]s/greeting
   TOKEN=$(curl -s %[1]s/login -d '{"username":"alice","password":"wonderland"}' | sed 's/.*"access_token":"\([^"]*\).*/\1/')
   curl -s %[1]s/protected -H "Authorization: Bearer $TOKEN"
+  curl -s %[1]s/reports -d '{"title":"A report"}' -H "Authorization: Bearer $TOKEN" -H "X-API-Key: %[3]s"
 `

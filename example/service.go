@@ -17,9 +17,13 @@ type service struct {
 	tokens    gen.GuardedIssuer
 	validator *security.Validator
 	cookies   browserCookies
+	reports   *reports
 }
 
 var _ gen.GuardedServer = (*service)(nil)
+
+// userScopes are what the access tokens of every user allow.
+var userScopes = []string{"reports"}
 
 // logInTimeout bounds how long a log-in waits for its turn.
 const logInTimeout = 2 * time.Second
@@ -38,7 +42,7 @@ func (s *service) Login(ctx context.Context, request gen.LoginRequestObject) (ge
 	if err != nil {
 		return nil, err
 	}
-	options := []security.TokenOption{security.WithRoles(user.role), security.WithFresh()}
+	options := []security.TokenOption{security.WithRoles(user.role), security.WithScopes(userScopes...), security.WithFresh()}
 	browser := request.Body.Cookies != nil && *request.Body.Cookies
 	if browser {
 		options = append(options, security.WithCSRF())
@@ -63,7 +67,7 @@ func (s *service) Refresh(ctx context.Context, token gen.RefreshToken, _ gen.Ref
 	if !ok {
 		return nil, security.ErrInvalidToken
 	}
-	options := []security.TokenOption{security.WithRoles(user.role), security.Continue(token)}
+	options := []security.TokenOption{security.WithRoles(user.role), security.WithScopes(userScopes...), security.Continue(token)}
 	browser := token.CSRF() != "" // a token that was issued for a cookie gets its successors in cookies
 	if browser {
 		options = append(options, security.WithCSRF())
@@ -133,6 +137,14 @@ func (s *service) ListUsers(context.Context, gen.AccessToken, gen.ListUsersReque
 		users = append(users, gen.User{Username: a.username, Role: a.role, Email: &a.email})
 	}
 	return users, nil
+}
+
+// EndSessions does not need to know which alternative its caller identified by: the rules hold for both.
+func (s *service) EndSessions(ctx context.Context, _ gen.AccessOrBasicCredential, request gen.EndSessionsRequestObject) (gen.EndSessionsResponseObject, error) {
+	if _, err := s.validator.RevokeSubject(ctx, request.Username); err != nil {
+		return nil, err
+	}
+	return gen.EndSessions204Response{}, nil
 }
 
 func claimsOf(a account) gen.UserClaims {

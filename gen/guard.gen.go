@@ -5,6 +5,7 @@ package gen
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/oapi-guard/oapi-guard/security"
 )
@@ -12,7 +13,7 @@ import (
 // If this does not compile: the doc of the constant says what to update.
 const _ = security.GeneratedCodeVersion1
 
-// AccessToken is a verified access token. Schemes: access, accessCookie.
+// AccessToken is a verified access token. Schemes: access, accessCookie, oauth.
 type AccessToken struct{ security.Token[UserClaims] }
 
 // RefreshToken is a verified refresh token. Schemes: refresh, refreshCookie.
@@ -20,21 +21,99 @@ type RefreshToken struct {
 	security.Token[security.NoClaims]
 }
 
+// Authenticator resolves the credentials that are not JWTs, a method for each security scheme. It returns whom the credential speaks for;
+// or security.ErrInvalidCredentials where it is not accepted, security.ErrAccessDenied where it is not allowed, and any other error for
+// "could not know", which is answered 503.
+type Authenticator interface {
+	// ApiKey resolves credentials of the scheme apiKey: apiKey in header.
+	ApiKey(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+
+	// Basic resolves credentials of the scheme basic: http basic.
+	Basic(ctx context.Context, credentials security.BasicCredentials) (*security.Authenticated[security.Principal], error)
+}
+
+// AccessOrApiKeyCredential holds the credentials of the alternative that a request satisfied: Access, or ApiKey. The
+// fields of the others are nil.
+type AccessOrApiKeyCredential struct {
+	Access *AccessToken
+	ApiKey *security.Authenticated[security.Principal]
+}
+
+func heldAccessOrApiKeyCredential(credentials security.Credentials) (AccessOrApiKeyCredential, error) {
+	var own AccessOrApiKeyCredential
+	if token, ok := security.TokenOf[UserClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		own.Access = &AccessToken{token}
+	}
+	if principal, ok := security.PrincipalOf[security.Principal](credentials, "apiKey"); ok {
+		own.ApiKey = &principal
+	}
+	if own == (AccessOrApiKeyCredential{}) {
+		return own, security.ErrUnguarded
+	}
+	return own, nil
+}
+
+// AccessOrBasicCredential holds the credentials of the alternative that a request satisfied: Access, or Basic. The
+// fields of the others are nil.
+type AccessOrBasicCredential struct {
+	Access *AccessToken
+	Basic  *security.Authenticated[security.Principal]
+}
+
+func heldAccessOrBasicCredential(credentials security.Credentials) (AccessOrBasicCredential, error) {
+	var own AccessOrBasicCredential
+	if token, ok := security.TokenOf[UserClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		own.Access = &AccessToken{token}
+	}
+	if principal, ok := security.PrincipalOf[security.Principal](credentials, "basic"); ok {
+		own.Basic = &principal
+	}
+	if own == (AccessOrBasicCredential{}) {
+		return own, security.ErrUnguarded
+	}
+	return own, nil
+}
+
+// Publisher holds the credentials of a request: Access and ApiKey.
+type Publisher struct {
+	Access AccessToken
+	ApiKey security.Authenticated[security.Principal]
+}
+
+func heldPublisher(credentials security.Credentials) (Publisher, error) {
+	var own Publisher
+	if token, ok := security.TokenOf[UserClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		own.Access = AccessToken{token}
+	} else {
+		return own, security.ErrUnguarded
+	}
+	if principal, ok := security.PrincipalOf[security.Principal](credentials, "apiKey"); ok {
+		own.ApiKey = principal
+	} else {
+		return own, security.ErrUnguarded
+	}
+	return own, nil
+}
+
 var guardedTokenTypes = struct{ AccessToken, RefreshToken security.TokenType }{
 	AccessToken:  security.NewTokenType[UserClaims]("access"),
 	RefreshToken: security.NewTokenType[security.NoClaims]("refresh"),
 }
 
-var guardedSchemes = struct{ Access, AccessCookie, Refresh, RefreshCookie *security.Scheme }{
+var guardedSchemes = struct{ Access, AccessCookie, Oauth, Refresh, RefreshCookie, ApiKey, Basic *security.Scheme }{
 	Access:        &security.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
 	AccessCookie:  &security.Scheme{Name: "accessCookie", Token: guardedTokenTypes.AccessToken, In: security.InCookie, Parameter: "access_token"},
+	Oauth:         &security.Scheme{Name: "oauth", Token: guardedTokenTypes.AccessToken},
 	Refresh:       &security.Scheme{Name: "refresh", Token: guardedTokenTypes.RefreshToken},
 	RefreshCookie: &security.Scheme{Name: "refreshCookie", Token: guardedTokenTypes.RefreshToken, In: security.InCookie, Parameter: "refresh_token"},
+	ApiKey:        &security.Scheme{Name: "apiKey", Kind: security.KindKey, Parameter: "X-API-Key"},
+	Basic:         &security.Scheme{Name: "basic", Kind: security.KindBasic},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
-	Login, Refresh, Logout, RevokeCurrentToken, GetProtected, GetGreeting, ChangeEmail, ListUsers *security.Operation
+	Login, Refresh, Logout, RevokeCurrentToken, GetProtected, GetGreeting, ChangeEmail, ListUsers, EndSessions,
+	ListReports, PublishReport *security.Operation
 }{
 	Login: &security.Operation{
 		ID: "login", Method: "POST", Path: "/login",
@@ -69,6 +148,19 @@ var guardedOperations = struct {
 		Requirement: security.Requirement{{guardedSchemes.Access}},
 		Rules:       security.Rules{AllowRoles: []string{"ADMIN"}},
 	},
+	EndSessions: &security.Operation{
+		ID: "endSessions", Method: "DELETE", Path: "/admin/users/{username}/sessions",
+		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.Basic}},
+		Rules:       security.Rules{MaxAge: 15 * time.Minute, AllowRoles: []string{"ADMIN"}},
+	},
+	ListReports: &security.Operation{
+		ID: "listReports", Method: "GET", Path: "/reports",
+		Requirement: security.Requirement{{guardedSchemes.Oauth.With("reports")}, {guardedSchemes.ApiKey}},
+	},
+	PublishReport: &security.Operation{
+		ID: "publishReport", Method: "POST", Path: "/reports",
+		Requirement: security.Requirement{{guardedSchemes.Access, guardedSchemes.ApiKey}},
+	},
 }
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
@@ -83,6 +175,9 @@ func GuardedOperations() []security.Operation {
 		guardedOperations.GetGreeting.Clone(),
 		guardedOperations.ChangeEmail.Clone(),
 		guardedOperations.ListUsers.Clone(),
+		guardedOperations.EndSessions.Clone(),
+		guardedOperations.ListReports.Clone(),
+		guardedOperations.PublishReport.Clone(),
 	}
 }
 
@@ -120,6 +215,18 @@ type GuardedServer interface {
 	// List the users. For administrators.
 	// (GET /admin/users) access; roles allow ADMIN
 	ListUsers(ctx context.Context, token AccessToken, request ListUsersRequestObject) (ListUsersResponseObject, error)
+
+	// Log a user out everywhere. For administrators who have just proved who they are, by a login or by their password.
+	// (DELETE /admin/users/{username}/sessions) access or basic; authenticated at most 15m0s ago; roles allow ADMIN
+	EndSessions(ctx context.Context, credential AccessOrBasicCredential, request EndSessionsRequestObject) (EndSessionsResponseObject, error)
+
+	// List the reports, for users whose token has the scope and for partners.
+	// (GET /reports) oauth (reports) or apiKey
+	ListReports(ctx context.Context, credential AccessOrApiKeyCredential, request ListReportsRequestObject) (ListReportsResponseObject, error)
+
+	// Publish a report, as a user and through a partner's application, both of which have to identify.
+	// (POST /reports) access and apiKey
+	PublishReport(ctx context.Context, credential Publisher, request PublishReportRequestObject) (PublishReportResponseObject, error)
 }
 
 // guardedStrictServer hands each secured operation the credential that its guard accepted; without one the operation fails with
@@ -189,9 +296,51 @@ func (s guardedStrictServer) ListUsers(ctx context.Context, request ListUsersReq
 	return s.server.ListUsers(ctx, AccessToken{token}, request)
 }
 
+func (s guardedStrictServer) EndSessions(ctx context.Context, request EndSessionsRequestObject) (EndSessionsResponseObject, error) {
+	credentials, err := security.RequestCredentials(ctx, guardedOperations.EndSessions)
+	if err != nil {
+		return nil, err
+	}
+	credential, err := heldAccessOrBasicCredential(credentials)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.EndSessions(ctx, credential, request)
+}
+
+func (s guardedStrictServer) ListReports(ctx context.Context, request ListReportsRequestObject) (ListReportsResponseObject, error) {
+	credentials, err := security.RequestCredentials(ctx, guardedOperations.ListReports)
+	if err != nil {
+		return nil, err
+	}
+	credential, err := heldAccessOrApiKeyCredential(credentials)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.ListReports(ctx, credential, request)
+}
+
+func (s guardedStrictServer) PublishReport(ctx context.Context, request PublishReportRequestObject) (PublishReportResponseObject, error) {
+	credentials, err := security.RequestCredentials(ctx, guardedOperations.PublishReport)
+	if err != nil {
+		return nil, err
+	}
+	credential, err := heldPublisher(credentials)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.PublishReport(ctx, credential, request)
+}
+
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator) (*security.Guards, error) {
-	return security.NewGuards(validator, nil,
+func newGuards(authenticator Authenticator, validator *security.Validator) (*security.Guards, error) {
+	if authenticator == nil {
+		return nil, security.ErrNoAuthenticator
+	}
+	return security.NewGuards(validator, security.Authenticators{
+		"apiKey": security.AuthenticateKey(authenticator.ApiKey),
+		"basic":  security.AuthenticateBasic(authenticator.Basic),
+	},
 		guardedOperations.Login,
 		guardedOperations.Refresh,
 		guardedOperations.Logout,
@@ -200,6 +349,9 @@ func newGuards(validator *security.Validator) (*security.Guards, error) {
 		guardedOperations.GetGreeting,
 		guardedOperations.ChangeEmail,
 		guardedOperations.ListUsers,
+		guardedOperations.EndSessions,
+		guardedOperations.ListReports,
+		guardedOperations.PublishReport,
 	)
 }
 
@@ -238,14 +390,14 @@ func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, validator *security.Validator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, authenticator Authenticator, validator *security.Validator) (http.Handler, error) {
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), authenticator, validator, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := newGuards(validator)
+func GuardedHandlerWithOptions(si ServerInterface, authenticator Authenticator, validator *security.Validator, options StdHTTPServerOptions) (http.Handler, error) {
+	guards, err := newGuards(authenticator, validator)
 	if err != nil {
 		return nil, err
 	}
@@ -269,5 +421,8 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/greeting", guards.HandlerFunc(guardedOperations.GetGreeting, wrapper.GetGreeting))
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/email", guards.HandlerFunc(guardedOperations.ChangeEmail, wrapper.ChangeEmail))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/admin/users", guards.HandlerFunc(guardedOperations.ListUsers, wrapper.ListUsers))
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/admin/users/{username}/sessions", guards.HandlerFunc(guardedOperations.EndSessions, wrapper.EndSessions))
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/reports", guards.HandlerFunc(guardedOperations.ListReports, wrapper.ListReports))
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/reports", guards.HandlerFunc(guardedOperations.PublishReport, wrapper.PublishReport))
 	return m, nil
 }

@@ -223,7 +223,9 @@ func TestAlternatives(t *testing.T) {
 
 		// Rules hold for every alternative, and for every credential of one.
 		{"role, key", either, Rules{AllowRoles: []string{"USER"}}, []change{field("X-API-Key", "alice")}, 200, "key:alice", nil},
-		{"role, key without", either, Rules{AllowRoles: []string{"USER"}}, []change{field("X-API-Key", "bob")}, 403, "", nil},
+		{"role, key without", either, Rules{AllowRoles: []string{"USER"}}, []change{field("X-API-Key", "bob")}, 403, "", []string{}},
+		{"role, token without", either, Rules{AllowRoles: []string{"USER"}}, []change{authorization("Bearer " + bob)}, 403, "",
+			[]string{bearerChallenge + `, error="insufficient_scope", error_description="The credentials do not allow this."`}},
 		{"deny, key without roles", either, Rules{DenyRoles: []string{"GUEST"}}, []change{field("X-API-Key", "bob")}, 403, "", nil},
 		{"deny, key with another role", either, Rules{DenyRoles: []string{"GUEST"}}, []change{field("X-API-Key", "alice")}, 200, "key:alice", nil},
 		{"role, one of both", both, Rules{AllowRoles: []string{"USER"}}, []change{authorization("Bearer " + alice), field("X-API-Key", "bob")}, 403, "", nil},

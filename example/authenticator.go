@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"time"
+
+	"github.com/oapi-guard/oapi-guard/gen"
+	"github.com/oapi-guard/oapi-guard/security"
+)
+
+// authenticator resolves the credentials of the API that are not tokens.
+type authenticator struct {
+	accounts *accounts
+	// partners are the names of partners by the SHA-256 of their keys. A hash that is made for passwords is not needed: keys are random
+	// and long. Looking for the hash takes no time that would tell anything of a key.
+	partners map[[sha256.Size]byte]string
+}
+
+var _ gen.Authenticator = (*authenticator)(nil)
+
+// demoKey is the key of the demo partner. A real service makes keys at random and keeps their hashes only.
+const demoKey = "demo-key-of-the-partner"
+
+func newAuthenticator(accounts *accounts) *authenticator {
+	return &authenticator{accounts, map[[sha256.Size]byte]string{sha256.Sum256([]byte(demoKey)): "partner"}}
+}
+
+// Basic takes the passwords of log-ins: whoever shows one has proved just now who it is.
+func (a *authenticator) Basic(ctx context.Context, credentials security.BasicCredentials) (*security.Authenticated[security.Principal], error) {
+	ctx, cancel := context.WithTimeout(ctx, logInTimeout)
+	defer cancel()
+	user, err := a.accounts.logIn(ctx, credentials.Username(), credentials.Password())
+	if errors.Is(err, errWrongPassword) {
+		return nil, security.ErrInvalidCredentials
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &security.Authenticated[security.Principal]{
+		Principal: security.Principal{Subject: user.username}, Roles: []string{user.role}, AuthTime: time.Now(),
+	}, nil
+}
+
+func (a *authenticator) ApiKey(_ context.Context, key string) (*security.Authenticated[security.Principal], error) {
+	name, ok := a.partners[sha256.Sum256([]byte(key))]
+	if !ok {
+		return nil, security.ErrInvalidCredentials
+	}
+	return &security.Authenticated[security.Principal]{Principal: security.Principal{Subject: name}}, nil
+}
