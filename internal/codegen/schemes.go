@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,7 +83,7 @@ func readSchemes(doc *openapi3.T, spec *source, c *Config, p *problems) map[stri
 				p.add(top.at(name), "security scheme %q is empty", name)
 				continue
 			}
-			schemes[name] = readScheme(name, ref, top.at(name), c.schemes[name], p)
+			schemes[name] = readScheme(name, ref, doc.Components.Schemas, top.at(name), c.schemes[name], p)
 		}
 	}
 	nameSchemes(schemes)
@@ -102,7 +103,7 @@ func listed(schemes map[string]*scheme) string {
 	return strings.Join(slices.Sorted(maps.Keys(schemes)), ", ")
 }
 
-func readScheme(name string, ref *openapi3.SecuritySchemeRef, at place, fromConfig entries, p *problems) *scheme {
+func readScheme(name string, ref *openapi3.SecuritySchemeRef, schemas openapi3.Schemas, at place, fromConfig entries, p *problems) *scheme {
 	s := &scheme{name: name, at: at, principal: goType{text: "security.Principal"}}
 	value, present := ref.Value.Extensions[guardKey]
 	checkSpelling(ref.Value.Extensions, at, []string{guardKey}, p)
@@ -128,7 +129,7 @@ func readScheme(name string, ref *openapi3.SecuritySchemeRef, at place, fromConf
 	}
 	if e, ok := guard[keyClaims]; ok && s.kind == kindJWT {
 		s.claimsAt = e.at
-		s.claims = readClaims(e, ref, fromConfig, p)
+		s.claims = readClaims(e, ref, schemas, fromConfig, p)
 	}
 	if e, ok := guard[keyPrincipal]; ok && s.kind != kindJWT {
 		s.principal = readGoType(e, p)
@@ -272,7 +273,7 @@ func (s *scheme) readPlace(guard entries, p *problems) {
 }
 
 // readClaims returns the name of the component schema that claims refers to.
-func readClaims(e entry, ref *openapi3.SecuritySchemeRef, fromConfig entries, p *problems) string {
+func readClaims(e entry, ref *openapi3.SecuritySchemeRef, schemas openapi3.Schemas, fromConfig entries, p *problems) string {
 	object := e.object([]string{keyRef}, p)
 	if object == nil {
 		return ""
@@ -283,14 +284,31 @@ func readClaims(e entry, ref *openapi3.SecuritySchemeRef, fromConfig entries, p 
 		p.add(e.at, "claims has to name a schema: {$ref: '#/components/schemas/NAME'}")
 		return ""
 	}
-	name, local := strings.CutPrefix(text, schemaRef)
-	_, inConfig := fromConfig[keyClaims]
-	// A reference is relative to the file that it stands in.
-	if !local || ref.Ref != "" && !strings.HasPrefix(ref.Ref, "#") && !inConfig {
-		p.add(target.at, "claims in another file are not supported yet; refer to a schema of the document: '#/components/schemas/NAME'")
-		return ""
+	// A reference is relative to the file that it stands in: that of the scheme, unless the configuration has it.
+	file, fragment, _ := strings.Cut(text, "#")
+	base, _, _ := strings.Cut(ref.Ref, "#")
+	if _, inConfig := fromConfig[keyClaims]; inConfig {
+		base = ""
 	}
-	return pointerUnescape.Replace(name)
+	if file != "" {
+		base = path.Join(path.Dir(base), file)
+	}
+	if base == "" {
+		name, ok := strings.CutPrefix("#"+fragment, schemaRef)
+		if !ok {
+			p.add(target.at, "claims has to refer to a component schema: '%sNAME'", schemaRef)
+		}
+		return pointerUnescape.Replace(name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(schemas)) {
+		if own := schemas[name]; own != nil {
+			if file, to, _ := strings.Cut(own.Ref, "#"); file != "" && path.Clean(file) == base && to == fragment {
+				return name
+			}
+		}
+	}
+	p.add(target.at, "no component schema of the document refers to %s#%s, so that it gets no Go type; add one, NAME: {$ref: '%s#%s'}", base, fragment, base, fragment)
+	return ""
 }
 
 // validTokenName is what the runtime accepts, without a dash at the end, which no Go name shows.
