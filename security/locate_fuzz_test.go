@@ -13,6 +13,9 @@ var fuzzedSources = []source{
 	(&Scheme{Parameter: "X-Token"}).source(),
 	(&Scheme{In: InQuery, Parameter: "token"}).source(),
 	(&Scheme{In: InCookie, Parameter: "token"}).source(),
+	(&Scheme{Kind: KindKey, Parameter: "X-Key"}).source(),
+	(&Scheme{Kind: KindBasic}).source(),
+	(&Scheme{Kind: KindKey, Prefix: "Digest"}).source(),
 }
 
 // FuzzLocate reads a token from lines that are the values of the header, the pairs of the query or the Cookie headers.
@@ -22,12 +25,15 @@ func FuzzLocate(f *testing.F) {
 		{"a.b.c", " a.b.c ", "", "a b", "a\na", "Bearer a"},
 		{"token=a.b.c", "token=", "token", "Token=a", "token=a\ntoken=b", "t%6fken=a\ntoken=b", "token=a+b", "token=%zz", "token=a;token=b", "x=token=a", ""},
 		{"token=a.b.c", `token="a"`, "token=", "token", "x=1; token=a", "token=a; token=b", "token=a\ntoken=b", "Token=a", "token =a", "token=a b", ";;", ""},
+		{"key", " a key ", "", "a\tb", "a\na"},
+		{"Basic YTpi", "basic  YTpi ", "Basic", "Bearer a", "Basic a b", "Basic a\nBearer a"},
+		{`Digest username="a", realm="b"`, "digest", "Digest  a", "Digest a\nDigest a"},
 	} {
 		for _, seed := range seeds {
 			f.Add(uint8(place), seed)
 		}
 	}
-	// The answer is no token, one that is not empty and has no spaces, or a malformed request; and that always where there are two.
+	// The answer is no credential, one that is not empty and has no spaces unless it may, or a malformed request; and that always where there are two.
 	f.Fuzz(func(t *testing.T, place uint8, text string) {
 		src := fuzzedSources[int(place)%len(fuzzedSources)]
 		lines := strings.Split(text, "\n")
@@ -39,8 +45,8 @@ func FuzzLocate(f *testing.F) {
 		case err != nil:
 		case got.present == (got.text == ""):
 			t.Errorf("present is %t, the token %q", got.present, got.text)
-		case strings.ContainsAny(got.text, " \t"):
-			t.Errorf("a token with spaces: %q", got.text)
+		case !src.spaces && strings.Contains(got.text, " ") || strings.Contains(got.text, "\t"):
+			t.Errorf("a credential with spaces: %q", got.text)
 		case got.present && src.in == InHeader && !strings.HasSuffix(strings.TrimRight(lines[0], " "), got.text):
 			t.Errorf("the token %q is not the end of %q", got.text, lines[0])
 		case got.present && src.prefix != "" && !strings.EqualFold(strings.Fields(lines[0])[0], src.prefix):
