@@ -66,12 +66,27 @@ func decodeClaims(payload []byte, profile *layout, wantPrivate bool) (*claims, e
 	if !d.hasScope {
 		d.scopes = d.scp
 	}
+	d.scp = nil // the claims may be kept for long, and the decoder with them
 	for _, object := range []*[]byte{&d.private, &d.public} {
 		if *object != nil {
 			*object = append(*object, '}')
 		}
 	}
 	return &d.claims, nil
+}
+
+// size is how much memory the lists and objects of the claims take at most, in bytes. Their other strings are parts of the payload, which
+// is shorter than the token.
+func (c *claims) size() int {
+	const header = 16 // of a string, on 64-bit machines
+	size := cap(c.private) + cap(c.public)
+	for _, list := range [][]string{c.audience, c.roles, c.scopes} {
+		size += cap(list) * header
+		for _, s := range list {
+			size += len(s)
+		}
+	}
+	return size
 }
 
 type claimsDecoder struct {

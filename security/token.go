@@ -216,6 +216,8 @@ type TokenType interface {
 
 	headerType() string
 	hasClaims() bool
+	// sharedSize returns how many bytes the private claims take, and whether requests can share them.
+	sharedSize() (int, bool)
 	newToken(v verified) (credential, error)
 }
 
@@ -225,7 +227,11 @@ type credential interface {
 	token() AnyToken
 }
 
-type tokenType[C any] struct{ name string }
+type tokenType[C any] struct {
+	name string
+	// shared says that tokens with the same private claims can share them.
+	shared bool
+}
 
 // Names of the token types that have a meaning of their own.
 const (
@@ -236,7 +242,29 @@ const (
 // NewTokenType returns the token type of the given name whose private claims have the type C; NoClaims where it has
 // none. In the layout of RFC 9068 the header typ of an access token is "at+jwt"; that of a refresh token, "rt+jwt", and
 // of any other, "x-NAME+jwt", are private to this package.
-func NewTokenType[C any](name string) TokenType { return tokenType[C]{name} }
+func NewTokenType[C any](name string) TokenType {
+	return tokenType[C]{name, isImmutable(reflect.TypeFor[C]())}
+}
+
+// isImmutable reports whether whoever has a copy of a value of the type cannot change the value that it was copied from.
+func isImmutable(t reflect.Type) bool {
+	switch k := t.Kind(); {
+	case t == reflect.TypeFor[time.Time]():
+		return true // what it points to is never changed
+	case k >= reflect.Bool && k <= reflect.Complex128, k == reflect.String:
+		return true
+	case k == reflect.Array:
+		return isImmutable(t.Elem())
+	case k == reflect.Struct:
+		for field := range t.Fields() {
+			if !isImmutable(field.Type) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
 
 func (t tokenType[C]) Name() string { return t.name }
 
@@ -254,6 +282,10 @@ func (t tokenType[C]) headerType() string {
 func (t tokenType[C]) hasClaims() bool {
 	_, none := any(*new(C)).(NoClaims)
 	return !none
+}
+
+func (t tokenType[C]) sharedSize() (int, bool) {
+	return int(reflect.TypeFor[C]().Size()), t.shared
 }
 
 func (t tokenType[C]) newToken(v verified) (credential, error) {

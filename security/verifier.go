@@ -23,7 +23,7 @@ const (
 )
 
 // Verifier says whose tokens are accepted: an issuer, its audiences and its keys. A key verifies only tokens of its
-// verifier's issuer. It is immutable and safe for concurrent use.
+// verifier's issuer. It is immutable, but for the verified tokens that it keeps (see [WithTokenCache]), and safe for concurrent use.
 type Verifier struct {
 	name        string
 	issuer      string
@@ -38,6 +38,7 @@ type Verifier struct {
 	layout        layout
 	// ownAudience says that the audience was set.
 	ownAudience bool
+	cache       *tokenCache
 }
 
 // VerifierOption changes a verifier.
@@ -120,7 +121,7 @@ func NewVerifier(issuer string, keys KeySource, options ...VerifierOption) (*Ver
 	v := &Verifier{
 		name: OwnVerifier, issuer: issuer, audience: []string{issuer}, keys: keys,
 		leeway: DefaultLeeway, maxLifetime: DefaultMaxLifetime, maxSize: DefaultMaxTokenSize, now: time.Now,
-		layout: layout{Profile: rfc9068},
+		layout: layout{Profile: rfc9068}, cache: newTokenCache(DefaultCachedTokens, DefaultCacheBytes),
 	}
 	for _, option := range options {
 		if option == nil {
@@ -154,19 +155,60 @@ func WithName(name string) VerifierOption {
 // Name returns the verifier's name, which is part of every token's identity on the blacklist.
 func (v *Verifier) Name() string { return v.name }
 
-// verifyToken is verify, with the token made of the claims.
-func (v *Verifier) verifyToken(text string, typ TokenType) (credential, error) {
-	claims, err := v.verify(text, typ)
+// verifyToken decides whether the text is a token of this verifier and of the wanted type, and makes the token. The order is that of the
+// package doc. A token that is kept from an earlier request is decided anew in what depends on the time.
+func (v *Verifier) verifyToken(text string, want TokenType) (credential, error) {
+	c, keys, err := v.begin(text)
 	if err != nil {
 		return nil, err
 	}
-	return typ.newToken(verified{claims: claims, verifier: v})
+	now := instantOf(v.now())
+	place := v.cache.place(keys, text, now)
+	if known := place.find(want); known != nil {
+		if err := v.checkTimes(known.claims, now); err != nil {
+			return nil, err
+		}
+		if known.token != nil {
+			return known.token, nil
+		}
+		return v.newToken(known.claims, want, now)
+	}
+	claims, err := v.verifyAnew(c, keys, want, now)
+	if err != nil {
+		return nil, err
+	}
+	token, err := v.newToken(claims, want, now)
+	if err != nil {
+		return nil, err
+	}
+	place.keep(claims, want, token, now)
+	return token, nil
 }
 
-// verify decides whether the text is a token of this verifier and of the wanted type. The order is that of the package
-// doc; nothing of the payload is decoded before the signature holds.
-func (v *Verifier) verify(text string, want TokenType) (*claims, error) {
-	payload, signed, err := v.open(text)
+// begin cuts the text and returns the keys that decide over it.
+func (v *Verifier) begin(text string) (compact, *KeySet, error) {
+	c, err := cutCompact(text, v.maxSize)
+	if err != nil {
+		return compact{}, nil, err
+	}
+	keys, err := v.keys.current()
+	return c, keys, err
+}
+
+// newToken makes the token that says the claims.
+func (v *Verifier) newToken(c *claims, want TokenType, now instant) (credential, error) {
+	if c.freshUntil != none {
+		// Fresh or not at the time of this request, and of no other.
+		own := *c
+		own.fresh = own.fresh || now <= own.freshUntil
+		c = &own
+	}
+	return want.newToken(verified{claims: c, verifier: v})
+}
+
+// verifyAnew checks everything of a token. Nothing of the payload is decoded before the signature holds.
+func (v *Verifier) verifyAnew(c compact, keys *KeySet, want TokenType, now instant) (*claims, error) {
+	payload, signed, err := v.payload(c, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +216,7 @@ func (v *Verifier) verify(text string, want TokenType) (*claims, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := v.checkTimes(claims); err != nil {
+	if err := v.checkTimes(claims, now); err != nil {
 		return nil, err
 	}
 	if claims.issuer != v.issuer && !(v.layout.anyone && claims.issuer == "") {
@@ -191,22 +233,12 @@ func (v *Verifier) verify(text string, want TokenType) (*claims, error) {
 	case !v.layout.accepts(signed, claims, want):
 		return nil, because(ErrWrongTokenType, "the type that it says")
 	}
-	// A token that is fresh until a time is fresh or not when it is verified.
-	claims.fresh = claims.fresh || claims.freshUntil != none && instantOf(v.now()) <= claims.freshUntil
 	return claims, nil
 }
 
-// open returns the payload of a text that a key of this verifier has signed, and what its header says. What the payload says is not
-// looked at.
-func (v *Verifier) open(text string) (payload []byte, signed signedAs, err error) {
-	c, err := cutCompact(text, v.maxSize)
-	if err != nil {
-		return nil, signedAs{}, err
-	}
-	keys, err := v.keys.current()
-	if err != nil {
-		return nil, signedAs{}, err
-	}
+// payload returns the payload of a token that one of the keys has signed, and what its header says. What the payload says is not looked
+// at.
+func (v *Verifier) payload(c compact, keys *KeySet) (text []byte, signed signedAs, err error) {
 	signed, err = keys.readHeader(c.header)
 	if err != nil {
 		if m, ok := v.keys.(interface{ missed() }); ok && errors.Is(err, errUnknownKeyID) {
@@ -221,15 +253,14 @@ func (v *Verifier) open(text string) (payload []byte, signed signedAs, err error
 	if err := signed.key.check(c.signed, signature); err != nil {
 		return nil, signedAs{}, because(ErrInvalidToken, "the signature")
 	}
-	if payload, err = base64url.DecodeString(c.payload); err != nil {
+	if text, err = base64url.DecodeString(c.payload); err != nil {
 		return nil, signedAs{}, because(ErrInvalidToken, "the payload's encoding")
 	}
-	return payload, signed, nil
+	return text, signed, nil
 }
 
 // checkTimes checks iat, nbf and exp with the leeway (RFC 7519, sections 4.1.4 to 4.1.6), and the lifetime.
-func (v *Verifier) checkTimes(c *claims) error {
-	now := instantOf(v.now())
+func (v *Verifier) checkTimes(c *claims, now instant) error {
 	latest := now.add(v.leeway)
 	switch {
 	case c.expires == none && !v.neverExpiring:

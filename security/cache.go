@@ -1,0 +1,191 @@
+package security
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+)
+
+// Defaults of the cache of verified tokens.
+const (
+	// DefaultCachedTokens is how many verified tokens a verifier keeps.
+	DefaultCachedTokens = 10_000
+	// DefaultCacheBytes is how much memory they take at most, in bytes. It is not taken before there are tokens.
+	DefaultCacheBytes = 16 << 20
+
+	minCacheBytes = 64 << 10
+	// maxCachedText is the longest text whose token is kept, in bytes.
+	maxCachedText = DefaultMaxTokenSize
+	// maxCachedAge is how long a token is kept, if it does not expire before.
+	maxCachedAge = time.Hour
+	// cachedTokenSize is what each token takes besides its text and its lists, in bytes.
+	cachedTokenSize = 512
+)
+
+// WithTokenCache sets how many verified tokens the verifier keeps, and in how many bytes of memory, at least 64 KiB: 10,000 tokens in
+// 16 MiB by default. Whichever bound is reached first, the tokens that are used least make room: a flood of tokens that are seen once does
+// not push out those that are in use. While requests add tokens at once, the bounds may be exceeded for a moment.
+//
+// A token is kept only after it has verified, under the SHA-256 of its text, and never the text itself. The next request with it is spared
+// the signature and the decoding; what time and the request have a say in is decided for every request: expiry, the type of token, and
+// behind the verifier the blacklist, the rules and the hook. Other keys in place, by [KeyRotation] or [RemoteKeySet], begin with nothing
+// kept.
+//
+// Private claims are decoded anew for each request if their type has pointers, maps, slices or interfaces, so that no handler finds what
+// another one changed. Claims without them cost nothing.
+func WithTokenCache(tokens, bytes int) VerifierOption {
+	return func(v *Verifier) error {
+		if tokens < 1 || bytes < minCacheBytes {
+			return fmt.Errorf("security: the token cache has room for a token and for %d bytes at least; see WithoutTokenCache", minCacheBytes)
+		}
+		v.cache = newTokenCache(tokens, bytes)
+		return nil
+	}
+}
+
+// WithoutTokenCache verifies every token anew.
+func WithoutTokenCache() VerifierOption {
+	return func(v *Verifier) error { v.cache = nil; return nil }
+}
+
+// tokenCache keeps the tokens that verified with the key set of now. A nil one keeps nothing.
+type tokenCache struct {
+	bytes uint64
+	// least is what a token counts for at least, in bytes: its share if there are as many as allowed. So one bound is both.
+	least   uint32
+	current atomic.Pointer[generation]
+}
+
+func newTokenCache(tokens, bytes int) *tokenCache {
+	// No token of the longest text takes as much as the most that one can count for.
+	least := min(max(bytes/tokens, 1), 1<<20)
+	return &tokenCache{bytes: uint64(min(bytes, least*tokens)), least: uint32(least)}
+}
+
+// generation holds the tokens that one key set verified: those of another one are not even looked at.
+type generation struct {
+	keys   *KeySet
+	tokens *otter.Cache[tokenSum, *cachedToken]
+	clock  cacheClock
+}
+
+// tokenSum is the SHA-256 of a token's text.
+type tokenSum [sha256.Size]byte
+
+// cachedToken is what requests with the same token share. It never changes.
+type cachedToken struct {
+	want   TokenType
+	claims *claims
+	// token is nil where each request needs one of its own.
+	token credential
+	// age is how long it is kept.
+	age time.Duration
+	// size is how much memory it takes, in bytes.
+	size uint32
+}
+
+// cachePlace is the place of one text, in the generation of the keys that decide over it. The zero place holds nothing.
+type cachePlace struct {
+	generation *generation
+	sum        tokenSum
+	// length is that of the text, in bytes.
+	length int
+}
+
+// place returns the place for a text. A key set that is not that of the generation begins another one, even one that was there before.
+func (c *tokenCache) place(keys *KeySet, text string, now instant) cachePlace {
+	if c == nil || len(text) > maxCachedText {
+		return cachePlace{}
+	}
+	g := c.current.Load()
+	if g == nil || g.keys != keys {
+		next, err := c.begin(keys, now)
+		if err != nil {
+			return cachePlace{}
+		}
+		// If another request was faster, what this one keeps is lost.
+		c.current.CompareAndSwap(g, next)
+		g = next
+	}
+	g.clock.advance(now)
+	return cachePlace{g, sumOf(text), len(text)}
+}
+
+func (c *tokenCache) begin(keys *KeySet, now instant) (*generation, error) {
+	g := &generation{keys: keys, clock: cacheClock{start: now}}
+	var err error
+	g.tokens, err = otter.New(&otter.Options[tokenSum, *cachedToken]{
+		MaximumWeight:    c.bytes,
+		Weigher:          func(_ tokenSum, t *cachedToken) uint32 { return max(t.size, c.least) },
+		ExpiryCalculator: otter.ExpiryCreatingFunc(func(e otter.Entry[tokenSum, *cachedToken]) time.Duration { return e.Value.age }),
+		Clock:            &g.clock,
+		// Whoever adds a token makes room for it: nothing runs in the background that would have to be waited for or closed.
+		Executor: func(task func()) { task() },
+	})
+	return g, err
+}
+
+// find returns what is kept of the text, if it verified as a token of the wanted type.
+func (p *cachePlace) find(want TokenType) *cachedToken {
+	if p.generation == nil {
+		return nil
+	}
+	if known, ok := p.generation.tokens.GetIfPresent(p.sum); ok && known.want == want {
+		return known
+	}
+	return nil
+}
+
+// keep keeps a token that has verified as one of the wanted type.
+func (p *cachePlace) keep(c *claims, want TokenType, token credential, now instant) {
+	if p.generation == nil {
+		return
+	}
+	end := now.add(maxCachedAge)
+	if c.expires != none {
+		end = min(end, c.expires.add(token.base().verifier.leeway))
+	}
+	t := &cachedToken{want: want, claims: c, age: time.Duration(end-now) * time.Millisecond}
+	size := cachedTokenSize + p.length + c.size()
+	if private, shared := want.sharedSize(); shared && c.freshUntil == none {
+		t.token = token
+		size += private + len(c.private)
+	}
+	t.size = uint32(size)
+	p.generation.tokens.SetIfAbsent(p.sum, t)
+}
+
+// sumOf copies the text through the stack: to convert it in one piece would allocate.
+func sumOf(text string) (sum tokenSum) {
+	var part [256]byte
+	h := sha256.New()
+	for len(text) > 0 {
+		n := copy(part[:], text)
+		_, _ = h.Write(part[:n]) // a hash never fails
+		text = text[n:]
+	}
+	h.Sum(sum[:0])
+	return sum
+}
+
+// cacheClock is the verifier's clock as its requests have last read it, to the second.
+type cacheClock struct {
+	start   instant
+	elapsed atomic.Int64
+}
+
+func (c *cacheClock) advance(now instant) {
+	elapsed, last := int64(now-c.start)*int64(time.Millisecond), c.elapsed.Load()
+	if elapsed-last >= int64(time.Second) {
+		c.elapsed.CompareAndSwap(last, elapsed)
+	}
+}
+
+// NowNano implements otter.Clock.
+func (c *cacheClock) NowNano() int64 { return c.elapsed.Load() }
+
+// Tick implements otter.Clock: without ticks there is no goroutine that waits for them.
+func (c *cacheClock) Tick(time.Duration) <-chan time.Time { return nil }

@@ -1,0 +1,446 @@
+package security
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// verify is verifyToken for tests that look at the claims.
+func (v *Verifier) verify(text string, want TokenType) (*claims, error) {
+	token, err := v.verifyToken(text, want)
+	if err != nil {
+		return nil, err
+	}
+	return token.base().claims, nil
+}
+
+// open is for tests of keys, which sign other payloads too.
+func (v *Verifier) open(text string) ([]byte, signedAs, error) {
+	c, keys, err := v.begin(text)
+	if err != nil {
+		return nil, signedAs{}, err
+	}
+	return v.payload(c, keys)
+}
+
+// cacheFixture is an application that counts the signatures that it checks: none for a token that is kept.
+type cacheFixture struct {
+	*fixture
+	counter
+	keys     *KeySet
+	rotation *KeyRotation
+}
+
+type counter struct {
+	jwt.SigningMethod
+	checks atomic.Int64
+}
+
+// Verify implements jwt.SigningMethod.
+func (c *counter) Verify(text string, signature []byte, key any) error {
+	c.checks.Add(1)
+	return c.SigningMethod.Verify(text, signature, key)
+}
+
+func newCacheFixture(t testing.TB, options ...VerifierOption) *cacheFixture {
+	t.Helper()
+	f := &cacheFixture{fixture: newFixture(t), counter: counter{SigningMethod: jwt.SigningMethodHS256}}
+	f.keys = must(NewKeySet(f.key(t, testSecret)))(t)
+	f.rotation = must(NewKeyRotation(f.keys))(t)
+	f.verifier = must(NewVerifier(testIssuer, f.rotation, append([]VerifierOption{WithClock(f.clock.Now)}, options...)...))(t)
+	f.issuer = must(NewIssuer(f.verifier))(t)
+	f.validator = must(NewValidator(f.verifier, f.list))(t)
+	return f
+}
+
+// key returns a key whose checks are counted.
+func (f *cacheFixture) key(t testing.TB, secret []byte) *Key {
+	key := must(NewHMACKey(HS256, secret, WithKeyID("k1")))(t)
+	key.method = &f.counter
+	key.keyMaterial = &keyMaterial{&keySecrets{sign: secret, verify: secret}}
+	return key
+}
+
+// checked returns how many signatures a request checks, and what becomes of it.
+func (f *cacheFixture) checked(t testing.TB, text string, typ TokenType) (int64, error) {
+	before := f.checks.Load()
+	_, err := f.validate(t.Context(), text, typ)
+	return f.checks.Load() - before, err
+}
+
+// TestCacheDecides changes the world between two requests with one token: what the second one is answered, and whether its signature was
+// checked again.
+func TestCacheDecides(t *testing.T) {
+	wait := func(d time.Duration) func(testing.TB, *cacheFixture, string) {
+		return func(_ testing.TB, f *cacheFixture, _ string) { f.clock.Advance(d) }
+	}
+	replace := func(t testing.TB, f *cacheFixture, set *KeySet) {
+		if err := f.rotation.Replace(set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const life = DefaultAccessLifetime + DefaultLeeway
+	for _, tt := range []struct {
+		name    string
+		options []VerifierOption
+		between func(t testing.TB, f *cacheFixture, text string)
+		want    error
+		checks  int64
+	}{
+		{"nothing", nil, wait(0), nil, 0},
+		{"nothing, without a cache", []VerifierOption{WithoutTokenCache()}, wait(0), nil, 1},
+		{"nothing, longer than what is kept", []VerifierOption{WithMaxTokenSize(20 << 10)}, func(t testing.TB, f *cacheFixture, text string) {
+			long := must(f.issuer.Access(t.Context(), "alice", nil, WithRoles(strings.Repeat("r", maxCachedText))))(t).Text()
+			for range 2 {
+				if checks, err := f.checked(t, long, accessToken); checks != 1 || err != nil {
+					t.Errorf("a long token: %d checks, error %v", checks, err)
+				}
+			}
+		}, nil, 0},
+		{"the last moment", nil, wait(life - time.Millisecond), nil, 0},
+		{"it expires", nil, wait(life), ErrTokenExpired, 1},
+		{"it expires within the second of the cache's clock", nil, func(t testing.TB, f *cacheFixture, text string) {
+			f.clock.Advance(life - time.Second/2)
+			if checks, err := f.checked(t, text, accessToken); checks != 0 || err != nil {
+				t.Errorf("half a second before: %d checks, error %v", checks, err)
+			}
+			f.clock.Advance(time.Second / 2)
+		}, ErrTokenExpired, 0},
+		{"the clock is put back", nil, wait(-DefaultLeeway - time.Millisecond), ErrTokenNotYetValid, 0},
+		{"it is revoked", nil, func(t testing.TB, f *cacheFixture, text string) {
+			token := must(f.validate(t.Context(), text, accessToken))(t)
+			if err := f.validator.Revoke(t.Context(), token.token()); err != nil {
+				t.Fatal(err)
+			}
+		}, ErrTokenRevoked, 0},
+		{"the blacklist fails", nil, func(_ testing.TB, f *cacheFixture, _ string) { f.list.fail(errSecretive, nil) }, ErrUnavailable, 0},
+		{"the keys cannot be known", nil, func(_ testing.TB, f *cacheFixture, _ string) { f.rotation.set.Store(nil) }, ErrUnavailable, 0},
+		{"another key of the same id", nil, func(t testing.TB, f *cacheFixture, _ string) {
+			replace(t, f, must(NewKeySet(f.key(t, []byte(strings.Repeat("x", 32)))))(t))
+		}, ErrInvalidToken, 1},
+		{"another set with the same key", nil, func(t testing.TB, f *cacheFixture, _ string) {
+			replace(t, f, must(NewKeySet(f.keys.keys...))(t))
+		}, nil, 1},
+		{"another key, and the first set again", nil, func(t testing.TB, f *cacheFixture, text string) {
+			replace(t, f, must(NewKeySet(f.key(t, []byte(strings.Repeat("x", 32)))))(t))
+			if _, err := f.checked(t, text, accessToken); !errors.Is(err, ErrInvalidToken) {
+				t.Errorf("with another key: %v", err)
+			}
+			replace(t, f, f.keys)
+		}, nil, 1},
+		{"wanted as a refresh token meanwhile", nil, func(t testing.TB, f *cacheFixture, text string) {
+			for range 2 {
+				if checks, err := f.checked(t, text, refreshToken); !errors.Is(err, ErrWrongTokenType) || checks != 1 {
+					t.Errorf("as a refresh token: %d checks, error %v", checks, err)
+				}
+			}
+		}, nil, 0},
+		{"wanted with other private claims meanwhile", nil, func(t testing.TB, f *cacheFixture, text string) {
+			if checks, err := f.checked(t, text, NewTokenType[NoClaims]("access")); checks != 1 || err != nil {
+				t.Errorf("with other private claims: %d checks, error %v", checks, err)
+			}
+		}, nil, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newCacheFixture(t, tt.options...)
+			text := must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()
+			if checks, err := f.checked(t, text, accessToken); checks != 1 || err != nil {
+				t.Fatalf("the first request: %d checks, error %v", checks, err)
+			}
+			tt.between(t, f, text)
+			if checks, err := f.checked(t, text, accessToken); checks != tt.checks || !errors.Is(err, tt.want) || (tt.want == nil) != (err == nil) {
+				t.Errorf("%d checks, error %v; want %d, %v", checks, err, tt.checks, tt.want)
+			}
+		})
+	}
+}
+
+// TestCacheKeepsNoRefusals sends what is refused twice: it is looked at anew, and nothing is kept of it.
+func TestCacheKeepsNoRefusals(t *testing.T) {
+	f := newCacheFixture(t)
+	good := compactHS256(goodHeader, payloadWith())
+	for name, text := range map[string]string{
+		"a bad signature":    good[:len(good)-4] + "AAAA",
+		"expired":            compactHS256(goodHeader, payloadWith("exp", "1699999900", "iat", "1699990000")),
+		"not yet valid":      compactHS256(goodHeader, payloadWith("nbf", "1700000600")),
+		"another type":       compactHS256(`{"alg":"HS256","kid":"k1","typ":"rt+jwt"}`, payloadWith()),
+		"another audience":   compactHS256(goodHeader, payloadWith("aud", `"x"`)),
+		"bad private claims": compactHS256(goodHeader, payloadWith("name", "7")),
+	} {
+		for range 2 {
+			if checks, err := f.checked(t, text, accessToken); checks != 1 || err == nil {
+				t.Errorf("%s: %d checks, error %v", name, checks, err)
+			}
+		}
+	}
+	if n := f.kept(t); n != 0 {
+		t.Errorf("%d tokens are kept", n)
+	}
+}
+
+// kept returns how many tokens are kept, and checks the bounds.
+func (f *cacheFixture) kept(t testing.TB) int {
+	t.Helper()
+	c := f.verifier.cache
+	g := c.current.Load()
+	if g == nil {
+		return 0
+	}
+	g.tokens.CleanUp()
+	n, weight := g.tokens.EstimatedSize(), g.tokens.WeightedSize()
+	var bytes uint64
+	for _, kept := range g.tokens.All() {
+		bytes += uint64(kept.size)
+	}
+	if weight > c.bytes || bytes > weight || uint64(n)*uint64(c.least) > weight {
+		t.Errorf("%d tokens of %d bytes that count for %d, at least %d each, where %d bytes are the bound", n, bytes, weight, c.least, c.bytes)
+	}
+	return n
+}
+
+// TestCacheForgets has tokens that nobody presents any more: they leave when they expire, and after an hour at the latest.
+func TestCacheForgets(t *testing.T) {
+	f := newCacheFixture(t, WithNeverExpiring())
+	for _, options := range [][]TokenOption{nil, {WithLifetime(24 * time.Hour)}, {WithoutExpiry()}} {
+		f.present(t, must(f.issuer.Access(t.Context(), "alice", nil, options...))(t).Text())
+	}
+	for _, step := range []struct {
+		wait time.Duration
+		kept int
+	}{{0, 4}, {14 * time.Minute, 4}, {2 * time.Minute, 3}, {43 * time.Minute, 3}, {2 * time.Minute, 1}} {
+		f.clock.Advance(step.wait)
+		f.present(t, must(f.issuer.Access(t.Context(), "alice", nil, WithLifetime(10*time.Second)))(t).Text())
+		if n := f.kept(t); n != step.kept {
+			t.Errorf("after another %s: %d tokens are kept, want %d", step.wait, n, step.kept)
+		}
+	}
+}
+
+// present presents a good token and returns 1 where it was kept.
+func (f *cacheFixture) present(t testing.TB, text string) int {
+	t.Helper()
+	before := f.checks.Load()
+	if _, err := f.verifier.verifyToken(text, accessToken); err != nil {
+		t.Fatal(err)
+	}
+	return 1 - int(f.checks.Load()-before)
+}
+
+// TestCacheFreshUntil is about tokens that are fresh until a time: each request has to find out.
+func TestCacheFreshUntil(t *testing.T) {
+	for _, typ := range []TokenType{accessToken, NewTokenType[flatClaims]("access")} {
+		f := newFixture(t)
+		f.withProfile(t, FlaskJWTExtended("role"))
+		handler, _ := f.serve(t, &Operation{ID: "op", Requirement: Requirement{{&Scheme{Name: "access", Token: typ}}}, Rules: Rules{Fresh: true}})
+		for _, step := range []struct {
+			wait time.Duration
+			want int
+		}{{0, 200}, {300 * time.Second, 200}, {time.Second, 401}, {-time.Second, 200}} {
+			f.clock.Advance(step.wait)
+			if w := get(handler, "Bearer "+flaskUntil); w.Code != step.want {
+				t.Errorf("after %s: status %d, want %d", step.wait, w.Code, step.want)
+			}
+		}
+	}
+}
+
+// TestSumOf checks the key of the cache against the standard library's SHA-256, of texts around the size of the pieces.
+func TestSumOf(t *testing.T) {
+	text := strings.Repeat("0123456789abcdef", 65)
+	for n := range len(text) {
+		if sumOf(text[:n]) != sha256.Sum256([]byte(text[:n])) {
+			t.Errorf("another sum of %d bytes", n)
+		}
+	}
+}
+
+// looseClaims can be changed through a copy.
+type looseClaims struct {
+	List    []string          `json:"list"`
+	Object  map[string]string `json:"object"`
+	Pointer *string           `json:"pointer"`
+	Any     any               `json:"any"`
+	Raw     jsontext.Value    `json:"raw"`
+}
+
+// TestCacheShares has handlers that change whatever they get at: the next request with the token finds what its text says.
+func TestCacheShares(t *testing.T) {
+	f := newCacheFixture(t, WithPublicNamespace("https://claims.example/"))
+	typ := NewTokenType[looseClaims]("access")
+	name := "Alice"
+	text := must(f.issuer.Access(t.Context(), "alice", looseClaims{[]string{"a"}, map[string]string{"k": "v"}, &name, map[string]any{"x": []any{"y"}}, jsontext.Value(`[1]`)},
+		WithRoles("USER"), WithScopes("read"), WithPublicClaims(map[string]any{"user": map[string]any{"name": "Alice"}})))(t).Text()
+	scheme := &Scheme{Name: "scheme", Token: typ}
+	o := &Operation{ID: "op", Requirement: Requirement{{scheme}}}
+	var mu sync.Mutex
+	said := map[string]int{}
+	handler := must(NewGuards(f.validator, o))(t).HandlerFunc(o, func(_ http.ResponseWriter, r *http.Request) {
+		token := must(RequestToken[looseClaims](r.Context(), o))(t)
+		c, public := token.Claims(), token.PublicClaims()
+		mu.Lock()
+		said[fmt.Sprint(c.List, c.Object, *c.Pointer, c.Any, c.Raw, token.Roles(), token.Scopes(), token.Audience(), public)]++
+		mu.Unlock()
+		c.List[0], c.Object["k"], *c.Pointer = "changed", "changed", "changed"
+		c.Any.(map[string]any)["x"].([]any)[0] = "changed"
+		c.Raw[1] = '2'
+		token.Roles()[0], token.Scopes()[0], token.Audience()[0] = "ADMIN", "write", "changed"
+		public["user"].(map[string]any)["name"] = "changed"
+	})
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 50 {
+				if w := get(handler, "Bearer "+text); w.Code != 200 {
+					t.Errorf("status %d: %s", w.Code, w.Body)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if len(said) != 1 {
+		t.Errorf("the token says %v", said)
+	}
+	if checks := f.checks.Load(); checks > 8 {
+		t.Errorf("%d signatures were checked; the test is about tokens that are kept", checks)
+	}
+}
+
+// TestImmutable has the types whose values requests may share.
+func TestImmutable(t *testing.T) {
+	type named struct {
+		ID   [16]byte
+		When struct{ time.Time }
+		Name string
+		N    []int
+	}
+	for _, tt := range []struct {
+		value any
+		want  bool
+	}{
+		{NoClaims{}, true}, {"", true}, {7, true}, {1.5, true}, {true, true}, {[2]string{}, true}, {time.Time{}, true},
+		{struct {
+			ID   [16]byte
+			When struct{ time.Time }
+		}{}, true},
+		{named{}, false}, {[]int{}, false}, {map[string]int{}, false}, {new(int), false}, {[1][]int{}, false}, {struct{ V any }{}, false},
+		{struct{ hidden *int }{}, false}, {func() {}, false}, {make(chan int), false}, {unsafe.Pointer(nil), false}, {struct{ L *time.Location }{}, false},
+	} {
+		if got := isImmutable(reflect.TypeOf(tt.value)); got != tt.want {
+			t.Errorf("%T: %t", tt.value, got)
+		}
+	}
+}
+
+type flatClaims struct {
+	Name string `json:"name"`
+}
+
+// TestCacheAllocates counts what a request with a token that is kept allocates: nothing in the verifier where its private claims can be
+// shared, and four times at most in all.
+func TestCacheAllocates(t *testing.T) {
+	f := newFixture(t)
+	f.validator = must(NewValidator(f.verifier, f.list.Blacklist))(t)
+	flat := NewTokenType[flatClaims]("access")
+	text := must(f.issuer.Access(t.Context(), "alice", flatClaims{"Alice"}, WithRoles("USER")))(t).Text()
+	verify := func(typ TokenType) float64 {
+		return testing.AllocsPerRun(100, func() {
+			if _, err := f.verifier.verifyToken(text, typ); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if n := verify(flat); n != 0 {
+		t.Errorf("claims that can be shared: %v allocations", n)
+	}
+	o := &Operation{ID: "op", Requirement: Requirement{{&Scheme{Name: "access", Token: flat}}}}
+	handler := must(NewGuards(f.validator, o))(t).HandlerFunc(o, func(http.ResponseWriter, *http.Request) {})
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Authorization", "Bearer "+text)
+	if n := testing.AllocsPerRun(100, func() { handler(discard{http.Header{}}, r) }); n > 4 {
+		t.Errorf("a guarded request: %v allocations", n)
+	}
+}
+
+// TestCacheHoldsNoText looks for the text of a token in what is kept of it, and has a router that uses its buffers again.
+func TestCacheHoldsNoText(t *testing.T) {
+	f := newCacheFixture(t)
+	issue := func(subject string) []byte {
+		text := must(f.issuer.Access(t.Context(), subject, userClaims{Name: subject}, WithRoles("USER"), WithScopes("read")))(t).Text()
+		return []byte(text)
+	}
+	first := issue("alice")
+	buffer := slices.Clone(first)
+	text := unsafe.String(&buffer[0], len(buffer))
+	if _, err := f.verifier.verify(text, accessToken); err != nil {
+		t.Fatal(err)
+	}
+	copy(buffer, issue("mallory"))
+	if c := must(f.verifier.verify(string(first), accessToken))(t); c.subject != "alice" || c.issuer != testIssuer || !slices.Equal(c.roles, []string{"USER"}) {
+		t.Errorf("after the buffer was used again, the token says %+v", c)
+	}
+	if n := f.kept(t); n != 1 {
+		t.Fatalf("%d tokens are kept", n)
+	}
+	signature := string(first[strings.LastIndexByte(string(first), '.')+1:])
+	for _, kept := range f.verifier.cache.current.Load().tokens.All() {
+		texts := heldBy(reflect.ValueOf(kept), nil)
+		if !slices.Contains(texts, "alice") {
+			t.Errorf("the search does not find the subject in %q", texts)
+		}
+		for _, held := range texts {
+			if strings.Contains(held, signature) {
+				t.Errorf("the cache holds the signature in %q", held)
+			}
+		}
+	}
+}
+
+// heldBy collects the strings and bytes that a value reaches, not through its verifier.
+func heldBy(v reflect.Value, held []string) []string {
+	switch v.Kind() {
+	case reflect.String:
+		return append(held, v.String())
+	case reflect.Pointer, reflect.Interface:
+		if v.IsNil() || v.Type() == reflect.TypeFor[*Verifier]() {
+			return held
+		}
+		return heldBy(v.Elem(), held)
+	case reflect.Slice, reflect.Array:
+		if v.Type().Elem().Kind() == reflect.Uint8 && v.Kind() == reflect.Slice {
+			return append(held, string(v.Bytes()))
+		}
+		for i := range v.Len() {
+			held = heldBy(v.Index(i), held)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			held = heldBy(v.Field(i), held)
+		}
+	}
+	return held
+}
+
+func TestCacheOptions(t *testing.T) {
+	f := newFixture(t)
+	for name, option := range map[string]VerifierOption{
+		"no token": WithTokenCache(0, DefaultCacheBytes), "negative": WithTokenCache(-1, DefaultCacheBytes), "few bytes": WithTokenCache(10, minCacheBytes-1),
+	} {
+		if _, err := NewVerifier(testIssuer, f.verifier.keys, option); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
