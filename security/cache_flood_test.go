@@ -1,0 +1,299 @@
+package security
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// flooded is a cache with room for 500 tokens, of which 100 are in use.
+type flooded struct {
+	*cacheFixture
+	hot  []string
+	next int
+}
+
+const floodedRoom, floodedHot = 500, 100
+
+func newFlooded(t *testing.T) *flooded {
+	t.Helper()
+	f := &flooded{cacheFixture: newCacheFixture(t, WithTokenCache(floodedRoom, DefaultCacheBytes))}
+	for i := range floodedHot {
+		f.hot = append(f.hot, uniqueToken(fmt.Sprint("hot", i)))
+	}
+	if f.use(t); f.use(t) != floodedHot {
+		t.Fatal("the tokens in use are not kept")
+	}
+	f.use(t)
+	return f
+}
+
+func uniqueToken(id string) string { return compactHS256(goodHeader, payloadWith("jti", `"`+id+`"`)) }
+
+// use presents each of the tokens in use once, and returns how many of them were kept.
+func (f *flooded) use(t *testing.T) (found int) {
+	for range f.hot {
+		found += f.useNext(t)
+	}
+	return found
+}
+
+func (f *flooded) useNext(t *testing.T) int {
+	f.next++
+	return f.present(t, f.hot[f.next%len(f.hot)])
+}
+
+// fifo is the cache that this one is better than.
+type fifo struct {
+	kept  map[string]bool
+	order []string
+}
+
+func (c *fifo) present(text string) (found int) {
+	if c.kept[text] {
+		return 1
+	}
+	if len(c.order) == floodedRoom {
+		delete(c.kept, c.order[0])
+		c.order = c.order[1:]
+	}
+	c.kept[text] = true
+	c.order = append(c.order, text)
+	return 0
+}
+
+// TestCacheFloodOfValidTokens presents forty times as many valid tokens as there is room for, none of them seen before or after, and
+// between ten of them one that is in use. More than a thousand tokens come before the same one is used again.
+func TestCacheFloodOfValidTokens(t *testing.T) {
+	f := newFlooded(t)
+	plain := &fifo{kept: map[string]bool{}}
+	found, plainFound, used := 0, 0, 0
+	for i := range 40 * floodedRoom {
+		text := uniqueToken(fmt.Sprint(i))
+		f.present(t, text)
+		plain.present(text)
+		if i%10 == 0 {
+			used++
+			found += f.useNext(t)
+			plainFound += plain.present(f.hot[f.next%len(f.hot)])
+		}
+		if i%1000 == 0 {
+			f.kept(t)
+		}
+	}
+	if n := f.kept(t); n > floodedRoom {
+		t.Errorf("%d tokens are kept", n)
+	}
+	t.Logf("of %d tokens in use %d were kept during the flood; first in, first out would have kept %d", used, found, plainFound)
+	if found*10 < used*9 {
+		t.Errorf("of %d tokens in use only %d were kept during the flood", used, found)
+	}
+	if plainFound*10 > used {
+		t.Errorf("a plain cache would have kept %d of %d: the test tests nothing", plainFound, used)
+	}
+	if found := f.use(t); found < 9*floodedHot/10 {
+		t.Errorf("after the flood %d of %d are kept", found, floodedHot)
+	}
+}
+
+// TestCacheRecovers floods a cache whose tokens are not in use meanwhile: with tokens that are seen once, and with tokens that are
+// presented again and again as if they were in use too. What is really in use is soon kept again.
+func TestCacheRecovers(t *testing.T) {
+	for _, tt := range []struct{ times, rounds int }{{1, 1}, {4, 20}} {
+		f := newFlooded(t)
+		for i := range 20 * floodedRoom {
+			text := uniqueToken(fmt.Sprint(i))
+			for range tt.times {
+				f.present(t, text)
+			}
+		}
+		rounds := 1
+		for f.use(t) < 9*floodedHot/10 && rounds <= tt.rounds {
+			rounds++
+		}
+		t.Logf("a flood of tokens that are seen %d times: kept again in round %d", tt.times, rounds)
+		if rounds > tt.rounds {
+			t.Errorf("tokens in use are not kept again after %d rounds", tt.rounds)
+		}
+		f.kept(t)
+	}
+}
+
+// TestCacheFloodOfInvalidTokens presents half a million tokens that are refused: what is kept stays as it is.
+func TestCacheFloodOfInvalidTokens(t *testing.T) {
+	f := newFlooded(t)
+	head := base64.RawURLEncoding.EncodeToString([]byte(goodHeader)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payloadWith()))
+	other := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","kid":"other","typ":"at+jwt"}`)) + "."
+	const n = 100_000
+	for name, text := range map[string]func(i int) string{
+		"a bad signature":    func(i int) string { return fmt.Sprintf("%s.%043d", head, i*4) },
+		"an unknown key id":  func(i int) string { return fmt.Sprintf("%s%d.AAAA", other, i) },
+		"a header of no use": func(i int) string { return fmt.Sprintf("%d.AAAA.AAAA", i) },
+		"no token":           func(i int) string { return fmt.Sprint(i) },
+		"signed, and another type": func(i int) string {
+			return compactHS256(`{"alg":"HS256","kid":"k1","typ":"rt+jwt"}`, payloadWith("jti", fmt.Sprintf(`"%d"`, i)))
+		},
+	} {
+		for i := range n {
+			if _, err := f.verifier.verifyToken(text(i), accessToken); err == nil {
+				t.Fatalf("%s: accepted %s", name, text(i))
+			}
+		}
+		if kept, found := f.kept(t), f.use(t); kept != floodedHot || found != floodedHot {
+			t.Errorf("%s: %d tokens are kept, %d of those in use", name, kept, found)
+		}
+	}
+}
+
+// TestCacheFloodConcurrently has many requests that add tokens at once, and two bounds: one by number, one by bytes.
+func TestCacheFloodConcurrently(t *testing.T) {
+	for _, bounds := range [][2]int{{100, DefaultCacheBytes}, {DefaultCachedTokens, minCacheBytes}} {
+		f := newCacheFixture(t, WithTokenCache(bounds[0], bounds[1]))
+		var group sync.WaitGroup
+		for worker := range 8 {
+			group.Go(func() {
+				for i := range 1000 {
+					if _, err := f.verifier.verifyToken(uniqueToken(fmt.Sprint(worker, " ", i)), accessToken); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		group.Wait()
+		tokens := f.verifier.cache.current.Load().tokens
+		at := tokens.EstimatedSize()
+		n := f.kept(t)
+		t.Logf("%d tokens, %d bytes: %d kept, %d before the last maintenance", bounds[0], bounds[1], n, at)
+		if n > bounds[0] || n == 0 {
+			t.Errorf("%d tokens are kept", n)
+		}
+	}
+}
+
+// TestCacheConcurrently has requests while keys are replaced and time goes by: every answer is one of those that are right at some moment
+// of the request.
+func TestCacheConcurrently(t *testing.T) {
+	f := newCacheFixture(t, WithTokenCache(50, minCacheBytes))
+	other := must(NewKeySet(f.key(t, []byte(strings.Repeat("x", 32)))))(t)
+	texts := make([]string, 100)
+	for i := range texts {
+		texts[i] = must(f.issuer.Access(t.Context(), fmt.Sprint("user", i), userClaims{Name: fmt.Sprint("user", i)}))(t).Text()
+	}
+	var good, refused atomic.Int64
+	var group sync.WaitGroup
+	stop := make(chan struct{})
+	group.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			set := f.keys
+			if i%2 == 0 {
+				set = other
+			}
+			if err := f.rotation.Replace(set); err != nil {
+				t.Error(err)
+			}
+			f.clock.Advance(time.Millisecond)
+			runtime.Gosched()
+		}
+	})
+	var workers sync.WaitGroup
+	for worker := range 4 {
+		workers.Go(func() {
+			for i := range 2000 {
+				n := (i*7 + worker) % len(texts)
+				token, err := f.verifier.verifyToken(texts[n], accessToken)
+				switch {
+				case errors.Is(err, ErrInvalidToken), errors.Is(err, ErrTokenExpired):
+					refused.Add(1)
+				case err != nil:
+					t.Error(err)
+				case token.token().Subject() != fmt.Sprint("user", n):
+					t.Errorf("the token of another one: %s", token.token().Subject())
+				default:
+					good.Add(1)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	close(stop)
+	group.Wait()
+	if good.Load() == 0 || refused.Load() == 0 {
+		t.Errorf("%d good, %d refused: the test tests nothing", good.Load(), refused.Load())
+	}
+	// Nothing of the replaced set is left over.
+	if err := f.rotation.Replace(other); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range texts {
+		if _, err := f.verifier.verifyToken(text, accessToken); err == nil {
+			t.Fatal("a token of a key that was replaced")
+		}
+	}
+	if n := f.kept(t); n != 0 {
+		t.Errorf("%d tokens are kept", n)
+	}
+}
+
+// TestCacheCountsBytes compares what kept tokens are said to take with what the heap grows by.
+func TestCacheCountsBytes(t *testing.T) {
+	heap := func() int {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	flat := NewTokenType[flatClaims]("access")
+	for _, tt := range []struct {
+		name   string
+		typ    TokenType
+		claims []string
+	}{
+		{"few claims", accessToken, nil},
+		{"usual claims", accessToken, []string{"roles", `["USER","ADMIN"]`, "name", `"Alice"`, "scope", `"read write delete"`}},
+		{"usual claims, shared", flat, []string{"roles", `["USER","ADMIN"]`, "name", `"Alice"`, "scope", `"read write delete"`}},
+		{"many roles", accessToken, []string{"roles", `["a"` + strings.Repeat(`,"a"`, 1000) + `]`}},
+		{"many scopes", accessToken, []string{"scope", `"` + strings.Repeat("a ", 2000) + `"`}},
+		{"scopes twice", accessToken, []string{"scope", `"a` + strings.Repeat(" a", 700) + `"`, "scp", `["a"` + strings.Repeat(`,"a"`, 700) + `]`}},
+		{"a long claim", accessToken, []string{"name", `"` + strings.Repeat("n", 3000) + `"`}},
+		{"a long claim, shared", flat, []string{"name", `"` + strings.Repeat("n", 3000) + `"`}},
+	} {
+		f := newCacheFixture(t, WithTokenCache(2000, 64<<20))
+		present := func(id string) {
+			if _, err := f.verifier.verifyToken(compactHS256(goodHeader, payloadWith(append([]string{"jti", `"` + id + `"`}, tt.claims...)...)), tt.typ); err != nil {
+				t.Fatal(err)
+			}
+		}
+		present("first")
+		const n = 500
+		before := heap()
+		for i := range n {
+			present(fmt.Sprint(i))
+		}
+		tokens := f.verifier.cache.current.Load().tokens
+		tokens.CleanUp()
+		took, said := heap()-before, 0
+		for _, kept := range tokens.All() {
+			said += int(kept.size)
+		}
+		t.Logf("%s: %d bytes each, said to be %d", tt.name, took/n, said/(n+1))
+		if took > said || said > 3*took {
+			t.Errorf("%s: %d tokens take %d bytes, and are said to take %d", tt.name, n, took, said)
+		}
+		if tokens.EstimatedSize() != n+1 {
+			t.Errorf("%s: %d of %d tokens are kept", tt.name, tokens.EstimatedSize(), n+1)
+		}
+		runtime.KeepAlive(f)
+	}
+}
