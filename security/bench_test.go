@@ -22,39 +22,75 @@ func benchTokens(b *testing.B, f *fixture, n int) []string {
 	return texts
 }
 
-// BenchmarkVerify compares the verification of a token with typed claims with golang-jwt's, on the same tokens.
+// BenchmarkVerify compares the verification of a token with typed claims with golang-jwt's, on the same tokens: kept by the cache (warm),
+// with the cache off (cold), and with one that is so small that every token is verified, kept, and evicted (churn).
 func BenchmarkVerify(b *testing.B) {
-	f := newFixture(b)
-	texts := benchTokens(b, f, 1000)
-	b.Run("oapi-guard", func(b *testing.B) {
-		b.ReportAllocs()
-		for i := 0; b.Loop(); i++ {
-			claims, err := f.verifier.verify(texts[i%len(texts)], accessToken)
-			if err != nil {
-				b.Fatal(err)
-			}
-			if _, err := accessToken.newToken(verified{claims: claims, verifier: f.verifier}); err != nil {
-				b.Fatal(err)
-			}
+	keys := testKeys()
+	for _, bench := range []struct {
+		key    *Key
+		verify any
+	}{
+		{must(NewHMACKey(HS256, testSecret))(b), testSecret},
+		{must(NewRSAKey(RS256, keys.rsa))(b), &keys.rsa.PublicKey},
+		{must(NewECDSAKey(keys.p256))(b), &keys.p256.PublicKey},
+		{must(NewEd25519Key(keys.ed))(b), keys.ed.Public()},
+	} {
+		f := newFixture(b)
+		set := must(NewKeySet(bench.key))(b)
+		// The clock is that of an application, not that of the fixture.
+		verifier := func(options ...VerifierOption) *Verifier {
+			return must(NewVerifier(testIssuer, set, options...))(b)
 		}
-	})
+		f.issuer = must(NewIssuer(verifier()))(b)
+		texts := benchTokens(b, f, 1000)
+		for _, ours := range []struct {
+			name     string
+			verifier *Verifier
+		}{
+			{"warm", verifier()},
+			{"cold", verifier(WithoutTokenCache())},
+			{"churn", verifier(WithTokenCache(10, minCacheBytes))},
+		} {
+			run := func(b *testing.B, more func() bool) {
+				for i := 0; more(); i++ {
+					if _, err := ours.verifier.verifyToken(texts[i%len(texts)], accessToken); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			}
+			name := string(bench.key.Algorithm()) + "/" + ours.name
+			b.Run(name, func(b *testing.B) {
+				b.ReportAllocs()
+				run(b, b.Loop)
+			})
+			b.Run(name+", parallel", func(b *testing.B) {
+				b.ReportAllocs()
+				b.RunParallel(func(p *testing.PB) { run(b, p.Next) })
+			})
+		}
+		b.Run(string(bench.key.Algorithm())+"/golang-jwt", func(b *testing.B) {
+			b.ReportAllocs()
+			benchGolangJWT(b, texts, string(bench.key.Algorithm()), bench.verify)
+		})
+	}
+}
+
+func benchGolangJWT(b *testing.B, texts []string, algorithm string, key any) {
 	type typed struct {
 		jwt.RegisteredClaims
 		userClaims
 		Session string   `json:"sid"`
 		Roles   []string `json:"roles"`
 	}
-	b.Run("golang-jwt", func(b *testing.B) {
-		b.ReportAllocs()
-		parser := jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(testIssuer), jwt.WithAudience(testIssuer),
-			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(30*time.Second), jwt.WithTimeFunc(f.clock.Now))
-		keyFunc := func(*jwt.Token) (any, error) { return testSecret, nil }
-		for i := 0; b.Loop(); i++ {
-			if _, err := parser.ParseWithClaims(texts[i%len(texts)], &typed{}, keyFunc); err != nil {
-				b.Fatal(err)
-			}
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{algorithm}), jwt.WithIssuer(testIssuer), jwt.WithAudience(testIssuer),
+		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(30*time.Second))
+	keyFunc := func(*jwt.Token) (any, error) { return key, nil }
+	for i := 0; b.Loop(); i++ {
+		if _, err := parser.ParseWithClaims(texts[i%len(texts)], &typed{}, keyFunc); err != nil {
+			b.Fatal(err)
 		}
-	})
+	}
 }
 
 // BenchmarkHandler compares a guarded with an unguarded handler, without a network.
@@ -63,6 +99,8 @@ func BenchmarkHandler(b *testing.B) {
 	f.validator = must(NewValidator(f.verifier, f.list.Blacklist))(b)
 	o := &Operation{ID: "op", Requirement: Requirement{{accessScheme}}}
 	guards := must(NewGuards(f.validator, nil, o))(b)
+	cold := must(NewVerifier(testIssuer, f.verifier.keys, WithClock(f.clock.Now), WithoutTokenCache()))(b)
+	coldGuards := must(NewGuards(must(NewValidator(cold, f.list.Blacklist))(b), nil, o))(b)
 	next := func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) }
 	texts := benchTokens(b, f, 1000)
 	requests := make([]*http.Request, len(texts))
@@ -78,6 +116,7 @@ func BenchmarkHandler(b *testing.B) {
 		{"unguarded", next, len(texts)},
 		{"guarded/one token", guards.HandlerFunc(o, next), 1},
 		{"guarded/1000 tokens", guards.HandlerFunc(o, next), len(texts)},
+		{"guarded/1000 tokens, without a cache", coldGuards.HandlerFunc(o, next), len(texts)},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
