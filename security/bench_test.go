@@ -23,7 +23,8 @@ func benchTokens(b *testing.B, f *fixture, n int) []string {
 }
 
 // BenchmarkVerify compares the verification of a token with typed claims with golang-jwt's, on the same tokens: kept by the cache (warm),
-// with the cache off (cold), and with one that is so small that every token is verified, kept, and evicted (churn).
+// the private claims too or decoded anew; with the cache off (cold); and with one that is so small that every token is verified, kept, and
+// evicted (churn).
 func BenchmarkVerify(b *testing.B) {
 	keys := testKeys()
 	for _, bench := range []struct {
@@ -46,14 +47,16 @@ func BenchmarkVerify(b *testing.B) {
 		for _, ours := range []struct {
 			name     string
 			verifier *Verifier
+			typ      TokenType
 		}{
-			{"warm", verifier()},
-			{"cold", verifier(WithoutTokenCache())},
-			{"churn", verifier(WithTokenCache(10, minCacheBytes))},
+			{"warm", verifier(), accessToken},
+			{"warm, shared claims", verifier(), NewTokenType[flatClaims]("access")},
+			{"cold", verifier(WithoutTokenCache()), accessToken},
+			{"churn", verifier(WithTokenCache(10, minCacheBytes)), accessToken},
 		} {
 			run := func(b *testing.B, more func() bool) {
 				for i := 0; more(); i++ {
-					if _, err := ours.verifier.verifyToken(texts[i%len(texts)], accessToken); err != nil {
+					if _, err := ours.verifier.verifyToken(texts[i%len(texts)], ours.typ); err != nil {
 						b.Error(err)
 						return
 					}
