@@ -288,7 +288,7 @@ func TestCacheShares(t *testing.T) {
 	o := &Operation{ID: "op", Requirement: Requirement{{scheme}}}
 	var mu sync.Mutex
 	said := map[string]int{}
-	handler := must(NewGuards(f.validator, o))(t).HandlerFunc(o, func(_ http.ResponseWriter, r *http.Request) {
+	handler := must(NewGuards(f.validator, nil, o))(t).HandlerFunc(o, func(_ http.ResponseWriter, r *http.Request) {
 		token := must(RequestToken[looseClaims](r.Context(), o))(t)
 		c, public := token.Claims(), token.PublicClaims()
 		mu.Lock()
@@ -367,7 +367,7 @@ func TestCacheAllocates(t *testing.T) {
 		t.Errorf("claims that can be shared: %v allocations", n)
 	}
 	o := &Operation{ID: "op", Requirement: Requirement{{&Scheme{Name: "access", Token: flat}}}}
-	handler := must(NewGuards(f.validator, o))(t).HandlerFunc(o, func(http.ResponseWriter, *http.Request) {})
+	handler := must(NewGuards(f.validator, nil, o))(t).HandlerFunc(o, func(http.ResponseWriter, *http.Request) {})
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header.Set("Authorization", "Bearer "+text)
 	if n := testing.AllocsPerRun(100, func() { handler(discard{http.Header{}}, r) }); n > 4 {
