@@ -134,7 +134,7 @@ func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, log
 		return nil, err
 	}
 	service := &service{accounts, gen.NewGuardedIssuer(issuer), validator, cookies, &reports{}}
-	api, err := gen.GuardedHandler(service, newAuthenticator(accounts), validator)
+	api, err := gen.GuardedHandler(service, validator, newAuthenticator(accounts))
 	if err != nil {
 		return nil, err
 	}

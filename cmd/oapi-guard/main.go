@@ -27,7 +27,7 @@ Flags of generate, each in place of a key of the configuration:
   --config FILE    the configuration (default: oapi-guard.yaml, where there is one)
   --spec FILE      the OpenAPI document (key spec)
   --package NAME   the Go package (key package)
-  --server NAME    the server: std-http (key server; default: std-http)
+  --server NAME    the server: std-http, chi, echo, echo5, fiber, fiber-v3, gin, gorilla or iris (key server; default: std-http)
   --output DIR     the folder of the two files (key output)
 
   --list-public    print the operations that anonymous callers reach, for review: method, path, operationId,

@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,11 +15,12 @@ import (
 // generated is what this generator needs to know of api.gen.go. It is taken from the code itself, so that the guards are put
 // on the very routes and methods that oapi-codegen generated.
 type generated struct {
-	code  string
-	names fileNames
+	code   string
+	router *router
+	names  fileNames
 	// methods are those of StrictServerInterface.
 	methods map[string]method
-	// registrations are in the order in which HandlerWithOptions makes them.
+	// registrations are in the order in which oapi-codegen makes them.
 	registrations []registration
 }
 
@@ -30,29 +32,19 @@ type method struct {
 	request, response string
 }
 
-// registration is a line of HandlerWithOptions that registers a handler.
-type registration struct {
-	// pattern is the route, such as "GET /users/{id}", the base URL left out.
-	pattern string
-	// expression is the Go expression of the pattern, with the base URL.
-	expression string
-	// handler is the method of ServerInterfaceWrapper.
-	handler string
-}
-
 // parseGenerated reads api.gen.go. It refuses what it does not understand: a route that it overlooked would have no guard.
-func parseGenerated(code string) (*generated, error) {
+func parseGenerated(code string, rt *router) (*generated, error) {
 	file, err := parser.ParseFile(token.NewFileSet(), "", code, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		return nil, fmt.Errorf("the generated code does not parse: %w", err)
 	}
-	g := &generated{code: code, names: namesOf(file), methods: map[string]method{}}
+	g := &generated{code: code, router: rt, names: namesOf(file), methods: map[string]method{}}
 	var strict *ast.InterfaceType
 	var register *ast.FuncDecl
 	for _, decl := range file.Decls {
 		switch decl := decl.(type) {
 		case *ast.FuncDecl:
-			if decl.Recv == nil && decl.Name.Name == "HandlerWithOptions" {
+			if decl.Recv == nil && decl.Name.Name == rt.register {
 				register = decl
 			}
 		case *ast.GenDecl:
@@ -64,7 +56,7 @@ func parseGenerated(code string) (*generated, error) {
 		}
 	}
 	if strict == nil || register == nil {
-		return nil, fmt.Errorf("the generated code has no StrictServerInterface or no HandlerWithOptions; a template of one's own may leave neither out")
+		return nil, fmt.Errorf("the generated code has no StrictServerInterface or no %s; a template of one's own may leave neither out", rt.register)
 	}
 	for _, field := range strict.Methods.List {
 		if err := g.addMethod(field); err != nil {
@@ -73,6 +65,9 @@ func parseGenerated(code string) (*generated, error) {
 	}
 	return g, g.addRegistrations(register)
 }
+
+// majorVersion is the end of the path of a module's later major version; the package is called what stands before it.
+var majorVersion = regexp.MustCompile(`/v[0-9]+$`)
 
 // fileNames are the names at the top of a file.
 type fileNames struct{ declared, imported map[string]bool }
@@ -96,7 +91,8 @@ func namesOf(file *ast.File) fileNames {
 					}
 				case *ast.ImportSpec:
 					path, _ := strconv.Unquote(spec.Path.Value)
-					name := path[strings.LastIndex(path, "/")+1:]
+					name := majorVersion.ReplaceAllString(path, "")
+					name = name[strings.LastIndex(name, "/")+1:]
 					if spec.Name != nil {
 						name = spec.Name.Name
 					}
@@ -128,65 +124,11 @@ func (g *generated) addMethod(field *ast.Field) error {
 	return nil
 }
 
-// addRegistrations reads the registrations, all of which have to look like m.HandleFunc(pattern, wrapper.Handler).
-func (g *generated) addRegistrations(register *ast.FuncDecl) error {
-	var err error
-	ast.Inspect(register.Body, func(node ast.Node) bool {
-		call, ok := node.(*ast.CallExpr)
-		if !ok || err != nil {
-			return err == nil
-		}
-		function, ok := call.Fun.(*ast.SelectorExpr)
-		if !ok || function.Sel.Name != "HandleFunc" && function.Sel.Name != "Handle" {
-			return true
-		}
-		unknown := fmt.Errorf("HandlerWithOptions has a registration that this generator does not understand: %s", g.text(call))
-		if !isName(function.X, "m") || function.Sel.Name != "HandleFunc" || len(call.Args) != 2 {
-			err = unknown
-			return false
-		}
-		handler, ok := call.Args[1].(*ast.SelectorExpr)
-		pattern, known := patternOf(call.Args[0])
-		if !ok || !isName(handler.X, "wrapper") || !known {
-			err = unknown
-			return false
-		}
-		g.registrations = append(g.registrations, registration{pattern, g.text(call.Args[0]), handler.Sel.Name})
-		return true
-	})
-	return err
-}
-
-// patternOf evaluates http.MethodGet + " " + options.BaseURL + "/path" with an empty base URL.
-func patternOf(expression ast.Expr) (string, bool) {
-	switch e := expression.(type) {
-	case *ast.BasicLit:
-		text, err := strconv.Unquote(e.Value)
-		return text, err == nil
-	case *ast.BinaryExpr:
-		left, leftKnown := patternOf(e.X)
-		right, rightKnown := patternOf(e.Y)
-		return left + right, leftKnown && rightKnown && e.Op == token.ADD
-	case *ast.SelectorExpr:
-		if isName(e.X, "options") && e.Sel.Name == "BaseURL" {
-			return "", true
-		}
-		method, ok := strings.CutPrefix(e.Sel.Name, "Method")
-		return strings.ToUpper(method), ok && isName(e.X, "http")
-	}
-	return "", false
-}
-
-func isName(e ast.Expr, name string) bool {
-	ident, ok := e.(*ast.Ident)
-	return ok && ident.Name == name
-}
-
 // text returns the source of a node.
 func (g *generated) text(node ast.Node) string { return g.code[node.Pos()-1 : node.End()-1] }
 
 // universal are the predeclared names that the code of this generator uses.
-var universal = []string{"any", "bool", "error", "nil", "string", "true"}
+var universal = []string{"any", "append", "bool", "byte", "error", "int", "int64", "len", "nil", "recover", "string", "true"}
 
 // collisions returns the names that ours and api.gen.go both declare. A name that one file imports and another declares is
 // an error to the compiler too.

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	"github.com/oapi-codegen/oapi-codegen/v2/pkg/codegen"
 )
 
 // bind gives every operation the name of its methods, by the registrations of its routes, and returns the operations in the
@@ -21,7 +19,7 @@ func bind(operations []*operation, g *generated, spec *source, p *problems) []*o
 	routes := map[string]target{}
 	for _, o := range operations {
 		for _, r := range slices.Concat([]route{o.route}, o.aliases) {
-			pattern := r.method + " " + codegen.SwaggerUriToStdHttpUri(r.path)
+			pattern := g.router.pattern(r)
 			if other, taken := routes[pattern]; taken {
 				p.add(place{source: spec}.at("paths", r.path), "%s and %s are the same route to the router; remove one", other.route, r)
 			}
@@ -71,9 +69,12 @@ func bind(operations []*operation, g *generated, spec *source, p *problems) []*o
 	return bound
 }
 
-// checkPatterns registers the patterns with net/http's router, which panics on those that it cannot take: better now than
-// when the service starts.
+// checkPatterns registers the patterns with net/http's router, where that is the one, which panics on those that it cannot take:
+// better now than when the service starts.
 func checkPatterns(operations []*operation, g *generated, p *problems) {
+	if g.router.name != DefaultServer {
+		return
+	}
 	mux := http.NewServeMux()
 	at := map[string]place{}
 	for _, o := range operations {

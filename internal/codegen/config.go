@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"go/token"
@@ -22,7 +23,8 @@ type Config struct {
 	Spec string
 	// Package is the name of the Go package that is generated.
 	Package string
-	// Server is the kind of server: "std-http", which is also what "" means.
+	// Server is the kind of server: "std-http", which is also what "" means, "chi", "echo", "echo5", "fiber", "fiber-v3", "gin",
+	// "gorilla" or "iris".
 	Server string
 	// Output is the folder that the files belong into. Generate does not look at it.
 	Output string
@@ -33,6 +35,8 @@ type Config struct {
 
 	oapiCodegen         codegen.Configuration
 	schemes, operations map[string]entries
+	// shadowing are the operations that the user knows to be shadowed, with where the configuration says so.
+	shadowing map[string]place
 	// source is the configuration file.
 	source *source
 }
@@ -45,10 +49,13 @@ const (
 	keySpec, keyPackage, keyServer, keyOutput = "spec", "package", "server", "output"
 	keySchemes, keyOperations                 = "schemes", "operations"
 	keyRequireSecurity, keyRolesIn30          = "require-security", "roles-in-3.0"
+	keyShadowing                              = "allow-shadowing"
 	keyOapiCodegen                            = "oapi-codegen"
 )
 
-var configKeys = []string{keySpec, keyPackage, keyServer, keyOutput, keySchemes, keyOperations, keyRequireSecurity, keyRolesIn30, keyOapiCodegen}
+var configKeys = []string{
+	keySpec, keyPackage, keyServer, keyOutput, keySchemes, keyOperations, keyRequireSecurity, keyRolesIn30, keyShadowing, keyOapiCodegen,
+}
 
 // ReadConfig reads a configuration file. Its paths, that of an overlay included, are relative to the folder of the file;
 // those of the result are relative to the working directory. Only what oapi-codegen reads itself, the templates of one's
@@ -103,6 +110,7 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 	c.RequireSecurity, c.RolesIn30 = flag(keyRequireSecurity), flag(keyRolesIn30)
 	c.schemes = readNamed(found, keySchemes, schemeKeys, &p)
 	c.operations = readNamed(found, keyOperations, operationKeys, &p)
+	c.shadowing = readIDs(found, keyShadowing, &p)
 	if err := p.err(); err != nil {
 		return nil, err
 	}
@@ -112,6 +120,7 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 		Spec, Package, Server, Output, Schemes, Operations any
 		RequireSecurity                                    any                   `yaml:"require-security"`
 		RolesIn30                                          any                   `yaml:"roles-in-3.0"`
+		Shadowing                                          any                   `yaml:"allow-shadowing"`
 		OapiCodegen                                        codegen.Configuration `yaml:"oapi-codegen"`
 	}{}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -157,6 +166,23 @@ func readNamed(found entries, key string, known []string, p *problems) map[strin
 	return named
 }
 
+// readIDs reads a list of operations.
+func readIDs(found entries, key string, p *problems) map[string]place {
+	e, ok := found[key]
+	if !ok {
+		return nil
+	}
+	if list, ok := e.value.([]any); ok && len(list) == 0 {
+		p.add(e.at, "%s is empty; name operations, or remove it", key)
+		return nil
+	}
+	named := map[string]place{}
+	for i, id := range e.texts(p) {
+		named[id] = e.at.item(i)
+	}
+	return named
+}
+
 var (
 	yamlLine    = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
 	yamlUnknown = regexp.MustCompile(`^field (\S+) not found in type \S+$`)
@@ -184,23 +210,6 @@ func yamlError(path string, err error) error {
 	return errors.Join(errs...)
 }
 
-// servers are oapi-codegen's switches for the servers, those first that this generator supports.
-var servers = []struct {
-	name      string
-	supported bool
-	enabled   func(*codegen.GenerateOptions) *bool
-}{
-	{"std-http", true, func(g *codegen.GenerateOptions) *bool { return &g.StdHTTPServer }},
-	{"chi", false, func(g *codegen.GenerateOptions) *bool { return &g.ChiServer }},
-	{"echo", false, func(g *codegen.GenerateOptions) *bool { return &g.EchoServer }},
-	{"echo5", false, func(g *codegen.GenerateOptions) *bool { return &g.Echo5Server }},
-	{"fiber", false, func(g *codegen.GenerateOptions) *bool { return &g.FiberServer }},
-	{"fiber-v3", false, func(g *codegen.GenerateOptions) *bool { return &g.FiberV3Server }},
-	{"gin", false, func(g *codegen.GenerateOptions) *bool { return &g.GinServer }},
-	{"gorilla", false, func(g *codegen.GenerateOptions) *bool { return &g.GorillaServer }},
-	{"iris", false, func(g *codegen.GenerateOptions) *bool { return &g.IrisServer }},
-}
-
 // settings returns the configuration that oapi-codegen is run with: what the user passes through, and what this generator
 // needs of it.
 func (c *Config) settings() (codegen.Configuration, error) {
@@ -208,28 +217,24 @@ func (c *Config) settings() (codegen.Configuration, error) {
 	top := c.top()
 	s := c.oapiCodegen
 	s.PackageName = c.packageName(&p)
-	server := c.Server
-	if server == "" {
-		server = DefaultServer
-	}
 	generate := top.at(keyOapiCodegen, "generate")
-	known := false
-	for _, candidate := range servers {
-		enabled := candidate.enabled(&s.Generate)
-		switch {
-		case candidate.name == server:
-			known = true
-			*enabled = true
-			if !candidate.supported {
-				p.add(top.at(keyServer), "server %q is not supported yet; choose %s", server, DefaultServer)
-			}
-		case *enabled:
-			key := candidate.name + "-server"
-			p.add(generate.at(key), "%s contradicts server %s; remove this line", key, server)
+	server := c.router()
+	if server == nil {
+		var names []string
+		for _, rt := range routers {
+			names = append(names, rt.name)
 		}
+		p.add(top.at(keyServer), "unknown server %q; choose one of %s", c.Server, strings.Join(names, ", "))
 	}
-	if !known {
-		p.add(top.at(keyServer), "unknown server %q; choose %s", server, DefaultServer)
+	for _, rt := range routers {
+		enabled := rt.enabled(&s.Generate)
+		switch {
+		case rt == server:
+			*enabled = true
+		case *enabled && server != nil:
+			key := rt.name + "-server"
+			p.add(generate.at(key), "%s contradicts server %s; remove this line", key, server.name)
+		}
 	}
 	if !c.has(generate) {
 		s.Generate.Models = true
@@ -249,6 +254,17 @@ func (c *Config) settings() (codegen.Configuration, error) {
 		p.add(top, "oapi-codegen: %v", err)
 	}
 	return s, p.err()
+}
+
+// router returns the server that is generated for, or nil where there is none of the name.
+func (c *Config) router() *router {
+	name := cmp.Or(c.Server, DefaultServer)
+	for _, rt := range routers {
+		if rt.name == name {
+			return rt
+		}
+	}
+	return nil
 }
 
 // top returns the place of the configuration as a whole.

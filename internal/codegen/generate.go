@@ -42,6 +42,7 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	rt := c.router()
 	libraryLock.Lock()
 	defer libraryLock.Unlock()
 
@@ -62,6 +63,7 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 		return nil, errors.Join(r.err(), fail(err))
 	}
 	operations := r.readOperations()
+	rt.checkRoutes(operations, spec, &r.problems)
 	types := tokenTypes(r.schemes, r.used, &r.problems)
 	structs := giveArguments(operations, types, &r.problems)
 	checkClaims(doc.schemas, spec, types, &r.problems)
@@ -76,7 +78,7 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 	}
 	code = withHeader(code, libraryVersion)
 
-	g, err := parseGenerated(code)
+	g, err := parseGenerated(code, rt)
 	if err != nil {
 		return nil, fail(err)
 	}
@@ -85,6 +87,7 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 		return nil, err
 	}
 	checkPatterns(operations, g, &r.problems)
+	checkShadowing(operations, g, c, &r.problems)
 	resolveClaims(doc, types, g, &r.problems)
 	if err := r.err(); err != nil {
 		return nil, err

@@ -98,17 +98,22 @@ type imports struct {
 	taken map[string]bool
 }
 
+// newImports takes the names of the packages that are imported already, and what generated code calls other things by.
+func newImports(paths []string) *imports {
+	i := &imports{map[string]string{}, map[string]bool{}}
+	for _, path := range paths {
+		i.taken[importName(path)] = true
+	}
+	for _, name := range []string{"context", "security", "time", "x509", "ctx", "request", "server", "s", "token", "principal", "credential", "validator", "authenticator"} {
+		i.taken[name] = true
+	}
+	return i
+}
+
 // of returns the type with the name of its import, which it adds.
 func (i *imports) of(t goType) string {
 	if t.path == "" {
 		return t.text
-	}
-	if i.names == nil {
-		// What the generated code calls other things by.
-		i.names, i.taken = map[string]string{}, map[string]bool{}
-		for _, name := range []string{"context", "errors", "http", "security", "time", "ctx", "request", "server", "s", "token", "principal", "credential", "validator", "authenticator"} {
-			i.taken[name] = true
-		}
 	}
 	name := i.names[t.path]
 	if name == "" {

@@ -23,7 +23,11 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 type view struct {
 	Package string
 	Imports []importView
-	Tokens  []tokenView
+	// Server is the router, Packages are those of its imports that are not the standard library's, and Glue is its part.
+	Server   string
+	Packages []string
+	Glue     string
+	Tokens   []tokenView
 	// Issued are those of the tokens that the application itself issues.
 	Issued  []tokenView
 	Schemes []schemeView
@@ -138,21 +142,19 @@ type routeView struct {
 	Path string
 }
 
-type registrationView struct{ Pattern, Go string }
-
 // render returns guard.gen.go.
 func render(pkg string, operations []*operation, types []*tokenType, structs []*credentialType, r *reader, g *generated, outside []string) (string, error) {
 	v := &view{Package: pkg}
-	own := &imports{}
+	own := newImports(g.router.imports)
 	tokens := v.addTokens(types)
 	v.addSchemes(r, own)
 	v.addCredentials(structs, tokens, own)
 	v.addOperations(operations, tokens, g, own)
-	for _, registration := range g.registrations {
-		v.Registrations = append(v.Registrations, registrationView{registration.expression, registration.handler})
-	}
 	v.OperationsDoc = operationsDoc(v.Aliases, outside)
-	v.addImports(operations, own)
+	v.addImports(operations, g.router, own)
+	if err := v.addGlue(g); err != nil {
+		return "", err
+	}
 
 	var b bytes.Buffer
 	if err := templates.ExecuteTemplate(&b, "guard.tmpl", v); err != nil {
@@ -251,22 +253,20 @@ func (v *view) addOperations(operations []*operation, tokens map[string]*tokenVi
 	}
 }
 
-// addImports names what the code imports beside package security, the standard library first.
-func (v *view) addImports(operations []*operation, own *imports) {
-	needed := map[string]bool{
+// addImports names what the code imports beside package security: the standard library, the router, and what user's types are from.
+func (v *view) addImports(operations []*operation, rt *router, own *imports) {
+	standard, others := rt.importsWith(map[string]bool{
 		"context": len(v.Operations) > 0 || len(v.Authenticated) > 0,
 		"crypto/x509": slices.ContainsFunc(v.Authenticated, func(a authenticatedView) bool {
 			return strings.Contains(a.Parameter, "x509.")
 		}),
-		"net/http": true,
-		"time":     slices.ContainsFunc(operations, func(o *operation) bool { return o.rules.maxAge > 0 }),
-	}
-	for _, path := range slices.Sorted(maps.Keys(needed)) {
-		if needed[path] {
-			v.Imports = append(v.Imports, importView{Path: path})
-		}
+		"time": slices.ContainsFunc(operations, func(o *operation) bool { return o.rules.maxAge > 0 }),
+	})
+	for _, path := range standard {
+		v.Imports = append(v.Imports, importView{Path: path})
 	}
 	for _, path := range slices.Sorted(maps.Keys(own.names)) {
 		v.Imports = append(v.Imports, importView{own.names[path], path})
 	}
+	v.Packages = others
 }

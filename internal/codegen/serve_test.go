@@ -106,10 +106,10 @@ func serve(t *testing.T, served []servedAPI) {
 		servers.WriteString(s.methods("Server", "GuardedServer") + s.methods("Authenticator", "Authenticator"))
 		authenticator := ""
 		if s.has("Authenticator") {
-			authenticator = pkg + "Authenticator{}, "
+			authenticator = ", " + pkg + "Authenticator{}"
 		}
 		fmt.Fprintf(&apis, "\t{%q, %s.GuardedOperations(), func(v *security.Validator, fail func(http.ResponseWriter, *http.Request, error)) (http.Handler, error) {\n"+
-			"\t\treturn %s.GuardedHandlerWithOptions(%s.NewGuardedStrictHandler(%sServer{}, v, nil, %s.StrictHTTPServerOptions{RequestErrorHandlerFunc: passed, ResponseErrorHandlerFunc: fail}), %sv, %s.StdHTTPServerOptions{ErrorHandlerFunc: passed})\n\t}},\n",
+			"\t\treturn %s.GuardedHandlerWithOptions(%s.NewGuardedStrictHandler(%sServer{}, v, nil, %s.StrictHTTPServerOptions{RequestErrorHandlerFunc: passed, ResponseErrorHandlerFunc: fail}), v%s, %s.StdHTTPServerOptions{ErrorHandlerFunc: passed})\n\t}},\n",
 			api.name, pkg, pkg, pkg, pkg, pkg, authenticator, pkg)
 	}
 	files["testdata/zz_serve/main.go"] = strings.NewReplacer("//IMPORTS", imports.String(), "//SERVERS", servers.String(), "//APIS", apis.String()).Replace(string(program))

@@ -387,7 +387,7 @@ func (s guardedStrictServer) Query(ctx context.Context, request QueryRequestObje
 }
 
 // newGuards makes the guards of all operations.
-func newGuards(authenticator Authenticator, validator *security.Validator) (*security.Guards, error) {
+func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
 	if authenticator == nil {
 		return nil, security.ErrNoAuthenticator
 	}
@@ -442,14 +442,14 @@ func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, authenticator Authenticator, validator *security.Validator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), authenticator, validator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator) (http.Handler, error) {
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, authenticator, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, authenticator Authenticator, validator *security.Validator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := newGuards(authenticator, validator)
+func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
+	guards, err := newGuards(validator, authenticator)
 	if err != nil {
 		return nil, err
 	}

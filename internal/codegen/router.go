@@ -1,0 +1,145 @@
+package codegen
+
+import (
+	"go/ast"
+	"regexp"
+
+	"github.com/oapi-codegen/oapi-codegen/v2/pkg/codegen"
+)
+
+// router is what this generator knows of one of oapi-codegen's servers.
+type router struct {
+	// name is what the configuration calls it.
+	name string
+	// enabled is oapi-codegen's switch for it.
+	enabled func(*codegen.GenerateOptions) *bool
+
+	// register is the function of api.gen.go that registers the handlers, on the router in the variable. registration reads a
+	// call that registers one, and setup are the other methods of the router that the function calls.
+	register, variable string
+	registration       func(g *generated, call *ast.CallExpr) (registration, bool)
+	setup              []string
+
+	// glue is the template of the router's part of guard.gen.go, and imports are the packages that this part needs.
+	glue    string
+	imports []string
+
+	// convert is oapi-codegen's converter of the paths of a document.
+	convert func(path string) string
+	// methods are those that it has a function for; nil where it takes any.
+	methods []string
+	// names matches what it does not take as part of a parameter's name; nil where it takes anything.
+	names *regexp.Regexp
+	// misreads is what it does not read as the document does.
+	misreads []misreading
+	// equalNames says that parameters in the same place of two paths need the same name, and uniqueNames that those of one path
+	// need different ones.
+	equalNames, uniqueNames bool
+	// foldsCase says that it takes capitals and small letters for the same, and optionalSlash that a slash at the end of a path
+	// makes no difference.
+	foldsCase, optionalSlash bool
+
+	// firstMatch says that of the registrations that match a request the first one gets it.
+	firstMatch bool
+	// headByGet says that what registers GET registers HEAD too.
+	headByGet bool
+	// greedy says that parameters which are not a whole segment match slashes too.
+	greedy bool
+}
+
+// misreading is something in a path that a router takes for something else. The path has parameterMark in place of parameters.
+type misreading struct {
+	found *regexp.Regexp
+	why   string
+}
+
+const parameterMark = "\x00"
+
+var (
+	wholeSegments = misreading{regexp.MustCompile(`[^/]\x00|\x00[^/]`), "a parameter has to be a whole segment"}
+	wholeEnds     = misreading{regexp.MustCompile(`\x00[^/]`), "a parameter has to be the end of its segment"}
+	apart         = misreading{regexp.MustCompile(`\x00\x00`), "there has to be something between two parameters"}
+	delimited     = misreading{regexp.MustCompile(`\x00[^-/.:]`), `a parameter has to end with the path or at one of / - . :`}
+	braces        = misreading{regexp.MustCompile(`[{}]`), "a brace belongs to a parameter"}
+	asterisk      = misreading{regexp.MustCompile(`\*`), "* is a wildcard"}
+	backslash     = misreading{regexp.MustCompile(`\\`), `\ is an escape`}
+	fiberSigns    = misreading{regexp.MustCompile(`[*+?<>\\]`), `* + ? < > \ are signs of its patterns`}
+	irisSigns     = misreading{regexp.MustCompile(`/[:*]`), "a segment that begins with : or * is a parameter"}
+)
+
+var (
+	commonMethods = []string{"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
+	ginMethods    = []string{"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
+)
+
+var fiberImports = []string{"bytes", "crypto/tls", "errors", "io", "net/http", "net/url", "strings"}
+
+// routers are oapi-codegen's servers.
+var routers = []*router{
+	{
+		name: "std-http", enabled: func(g *codegen.GenerateOptions) *bool { return &g.StdHTTPServer },
+		register: "HandlerWithOptions", variable: "m", registration: (*generated).stdHTTPRegistration,
+		glue: "std-http.tmpl", imports: []string{"net/http"},
+		convert: codegen.SwaggerUriToStdHttpUri,
+	},
+	{
+		name: "chi", enabled: func(g *codegen.GenerateOptions) *bool { return &g.ChiServer },
+		register: "HandlerWithOptions", variable: "r", registration: (*generated).chiRegistration,
+		glue: "chi.tmpl", imports: []string{"net/http", "net/url", "github.com/go-chi/chi/v5"},
+		convert: codegen.SwaggerUriToChiUri, methods: commonMethods,
+		names: regexp.MustCompile(`:`), misreads: []misreading{apart, braces, asterisk}, uniqueNames: true,
+	},
+	{
+		name: "echo", enabled: func(g *codegen.GenerateOptions) *bool { return &g.EchoServer },
+		register: "RegisterHandlersWithOptions", variable: "router", registration: (*generated).echoRegistration,
+		glue: "echo.tmpl", imports: []string{"errors", "net/url", "github.com/labstack/echo/v4"},
+		convert: codegen.SwaggerUriToEchoUri, methods: commonMethods,
+		names: regexp.MustCompile(`/`), misreads: []misreading{wholeEnds, braces, asterisk, backslash},
+	},
+	{
+		name: "echo5", enabled: func(g *codegen.GenerateOptions) *bool { return &g.Echo5Server },
+		register: "RegisterHandlersWithOptions", variable: "router", registration: (*generated).echoRegistration,
+		glue: "echo.tmpl", imports: []string{"errors", "fmt", "net/url", "github.com/labstack/echo/v5"},
+		convert: codegen.SwaggerUriToEchoUri, methods: commonMethods,
+		names: regexp.MustCompile(`/`), misreads: []misreading{wholeEnds, braces, asterisk, backslash},
+	},
+	{
+		name: "fiber", enabled: func(g *codegen.GenerateOptions) *bool { return &g.FiberServer },
+		register: "RegisterHandlersWithOptions", variable: "router", registration: (*generated).methodRegistration, setup: []string{"Use"},
+		glue: "fiber.tmpl", imports: append(fiberImports, "github.com/gofiber/fiber/v2"),
+		convert: codegen.SwaggerUriToFiberUri, methods: commonMethods,
+		names: regexp.MustCompile(`[-/.:?<>*+\\]`), misreads: []misreading{delimited, braces, fiberSigns},
+		foldsCase: true, optionalSlash: true, firstMatch: true, headByGet: true, greedy: true,
+	},
+	{
+		name: "fiber-v3", enabled: func(g *codegen.GenerateOptions) *bool { return &g.FiberV3Server },
+		register: "RegisterHandlersWithOptions", variable: "router", registration: (*generated).methodRegistration, setup: []string{"Use"},
+		glue: "fiber.tmpl", imports: append(fiberImports, "github.com/gofiber/fiber/v3"),
+		convert: codegen.SwaggerUriToFiberUri, methods: commonMethods,
+		names: regexp.MustCompile(`[-/.:?<>*+\\]`), misreads: []misreading{delimited, braces, fiberSigns},
+		foldsCase: true, optionalSlash: true, firstMatch: true, greedy: true,
+	},
+	{
+		name: "gin", enabled: func(g *codegen.GenerateOptions) *bool { return &g.GinServer },
+		register: "RegisterHandlersWithOptions", variable: "router", registration: (*generated).methodRegistration,
+		glue: "gin.tmpl", imports: []string{"fmt", "github.com/gin-gonic/gin"},
+		convert: codegen.SwaggerUriToGinUri, methods: ginMethods,
+		names: regexp.MustCompile(`[/:\\]`), misreads: []misreading{wholeEnds, braces, asterisk, backslash}, equalNames: true,
+	},
+	{
+		name: "gorilla", enabled: func(g *codegen.GenerateOptions) *bool { return &g.GorillaServer },
+		register: "HandlerWithOptions", variable: "r", registration: (*generated).gorillaRegistration,
+		glue: "gorilla.tmpl", imports: []string{"net/http", "github.com/gorilla/mux"},
+		convert: codegen.SwaggerUriToGorillaUri,
+		names:   regexp.MustCompile(`:`), misreads: []misreading{braces},
+		firstMatch: true,
+	},
+	{
+		name: "iris", enabled: func(g *codegen.GenerateOptions) *bool { return &g.IrisServer },
+		register: "RegisterHandlersWithOptions", variable: "router", registration: (*generated).methodRegistration, setup: []string{"Use", "Build"},
+		glue: "iris.tmpl", imports: []string{"github.com/kataras/iris/v12"},
+		convert: codegen.SwaggerUriToIrisUri, methods: commonMethods,
+		names: regexp.MustCompile(`/`), misreads: []misreading{wholeSegments, braces, irisSigns},
+		optionalSlash: true,
+	},
+}

@@ -1,0 +1,234 @@
+package codegen
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// checkShadowing reports operations that do not get requests which are theirs, because the router gives those to an operation
+// that is registered before and has other security. The one with the more specific path may come first: that is what OpenAPI
+// asks for ("concrete definitions before templated ones"). allow-shadowing names operations whose users know it.
+func checkShadowing(operations []*operation, g *generated, c *Config, p *problems) {
+	shadowed := map[string]bool{}
+	if g.router.firstMatch {
+		routes := g.routesInOrder(operations)
+		for i, late := range routes {
+			for _, early := range routes[:i] {
+				takes, moved := early.takesFrom(late, g.router)
+				if !takes {
+					continue
+				}
+				shadowed[late.id] = true
+				if _, allowed := c.shadowing[late.id]; !allowed {
+					fix := "rename one of the paths, as neither is more specific"
+					if moved {
+						fix = "put this path in front of that one in the document"
+					}
+					p.add(late.at, "operation %s is shadowed: %s takes the first route that matches, and %s of operation %s, which has other security, matches requests for %s and is registered before it; %s, or name %s under %s",
+						late.id, g.router.name, early.route, early.id, late.route, fix, late.id, keyShadowing)
+				}
+				break
+			}
+		}
+	}
+	known := map[string]bool{}
+	for _, o := range operations {
+		known[o.id] = true
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.shadowing)) {
+		switch {
+		case !known[id]:
+			p.add(c.shadowing[id], "no operation has the operationId %q, nor is it METHOD and path of one without an operationId", id)
+		case !shadowed[id]:
+			p.add(c.shadowing[id], "operation %s is not shadowed on %s by one with other security; remove it here", id, g.router.name)
+		}
+	}
+}
+
+// boundRoute is a route of an operation.
+type boundRoute struct {
+	*operation
+	route
+}
+
+// routesInOrder returns the routes in the order of their registrations.
+func (g *generated) routesInOrder(operations []*operation) []boundRoute {
+	byPattern := map[string]boundRoute{}
+	for _, o := range operations {
+		for _, r := range slices.Concat([]route{o.route}, o.aliases) {
+			byPattern[g.router.pattern(r)] = boundRoute{o, r}
+		}
+	}
+	var routes []boundRoute
+	for _, registration := range g.ordered() {
+		routes = append(routes, byPattern[registration.pattern])
+	}
+	return routes
+}
+
+// takesFrom reports whether a route that is registered early gets requests of a later one whose security differs, and whether
+// another order would put that right.
+func (early boundRoute) takesFrom(late boundRoute, rt *router) (takes, moved bool) {
+	if early.route.method != late.route.method && !(rt.headByGet && early.route.method == "GET" && late.route.method == "HEAD") {
+		return false, false
+	}
+	if early.operation == late.operation ||
+		reflect.DeepEqual(early.requirement.alternatives, late.requirement.alternatives) && reflect.DeepEqual(early.rules, late.rules) {
+		return false, false
+	}
+	if rt.apart(early.route.path, late.route.path) {
+		return false, false
+	}
+	a, b := rt.automaton(early.route.path), rt.automaton(late.route.path)
+	if both, _, _ := compare(a, b, true); !both {
+		return false, false
+	}
+	_, onlyEarly, onlyLate := compare(a, b, false)
+	return onlyEarly || !onlyLate, !onlyLate
+}
+
+// apart reports whether two paths differ in the number of their segments, or in one that has no parameter. Nearly all pairs do,
+// and need no closer look.
+func (rt *router) apart(a, b string) bool {
+	a, b = rt.skeleton(a), rt.skeleton(b)
+	if rt.greedyIn(a) || rt.greedyIn(b) {
+		return false
+	}
+	as, bs := strings.Split(a, "/"), strings.Split(b, "/")
+	if len(as) != len(bs) {
+		return true
+	}
+	for i := range as {
+		if as[i] != bs[i] && !strings.Contains(as[i]+bs[i], parameterMark) {
+			return true
+		}
+	}
+	return false
+}
+
+// greedyIn reports whether a parameter of the skeleton matches slashes.
+func (rt *router) greedyIn(skeleton string) bool {
+	for i := range len(skeleton) {
+		if rt.greedyAt(skeleton, i) {
+			return true
+		}
+	}
+	return false
+}
+
+// greedyAt reports whether there is such a parameter at a position of the skeleton: one that ends at a single sign other than a
+// slash. Fiber looks for that sign in all of the path then.
+func (rt *router) greedyAt(skeleton string, i int) bool {
+	if !rt.greedy || skeleton[i] != parameterMark[0] {
+		return false
+	}
+	literal, _, _ := strings.Cut(skeleton[i+1:], parameterMark)
+	if len(literal) > 1 {
+		literal = strings.TrimRight(literal, "/")
+	}
+	return len(literal) == 1 && literal != "/"
+}
+
+// automaton is a path as a list of what it matches, byte by byte.
+type automaton []element
+
+// element matches one byte, or any number of them.
+type element struct {
+	// literal is the byte; in place of it anything matches where any is true, or anything but a slash where part is true.
+	literal   byte
+	any, part bool
+	repeated  bool
+}
+
+// automaton returns what a path matches on the router. A parameter is one or more bytes without slashes.
+func (rt *router) automaton(path string) automaton {
+	skeleton := rt.skeleton(path)
+	var a automaton
+	for i := range len(skeleton) {
+		switch {
+		case skeleton[i:i+1] != parameterMark:
+			a = append(a, element{literal: skeleton[i]})
+		case rt.greedyAt(skeleton, i):
+			a = append(a, element{any: true}, element{any: true, repeated: true})
+		default:
+			a = append(a, element{part: true}, element{part: true, repeated: true})
+		}
+	}
+	return a
+}
+
+// positions are where in an automaton the bytes so far may lead to, as a string of numbers, so that they can be the key of a map.
+type positions string
+
+// from returns the positions and those that are reached from them without a byte, sorted.
+func (a automaton) from(reached ...int) positions {
+	found := map[rune]bool{}
+	for _, i := range reached {
+		for found[rune(i)] = true; i < len(a) && a[i].repeated; found[rune(i)] = true {
+			i++
+		}
+	}
+	return positions(slices.Sorted(maps.Keys(found)))
+}
+
+// step returns the positions after one byte more.
+func (a automaton) step(at positions, b byte) positions {
+	var reached []int
+	for _, i := range at {
+		if int(i) == len(a) {
+			continue
+		}
+		switch e := a[i]; {
+		case !(e.any || e.part && b != '/' || !e.part && b == e.literal):
+		case e.repeated:
+			reached = append(reached, int(i))
+		default:
+			reached = append(reached, int(i)+1)
+		}
+	}
+	return a.from(reached...)
+}
+
+// accepts reports whether the bytes so far are a path that the automaton matches.
+func (a automaton) accepts(at positions) bool { return strings.ContainsRune(string(at), rune(len(a))) }
+
+// compare walks through two automata together, and reports whether there are paths that both match, that only the first one
+// matches, and that only the second one does. With common it looks for the first of these alone, which takes less time.
+func compare(a, b automaton, common bool) (both, onlyA, onlyB bool) {
+	type pair struct{ a, b positions }
+	start := pair{a.from(0), b.from(0)}
+	seen, next := map[pair]bool{start: true}, []pair{start}
+	for len(next) > 0 {
+		at := next[len(next)-1]
+		next = next[:len(next)-1]
+		inA, inB := a.accepts(at.a), b.accepts(at.b)
+		both, onlyA, onlyB = both || inA && inB, onlyA || inA && !inB, onlyB || inB && !inA
+		for _, c := range slices.Concat(a.bytes(at.a), b.bytes(at.b)) {
+			to := pair{a.step(at.a, c), b.step(at.b, c)}
+			if to.a == "" && to.b == "" || common && (to.a == "" || to.b == "") || seen[to] {
+				continue
+			}
+			seen[to] = true
+			next = append(next, to)
+		}
+	}
+	return both, onlyA, onlyB
+}
+
+// bytes returns the bytes that make a difference at the positions: literals, and for what matches many a slash and a byte that
+// stands in no path.
+func (a automaton) bytes(at positions) []byte {
+	var bytes []byte
+	for _, i := range at {
+		switch {
+		case int(i) == len(a):
+		case a[i].any || a[i].part:
+			bytes = append(bytes, '/', parameterMark[0])
+		default:
+			bytes = append(bytes, a[i].literal)
+		}
+	}
+	return bytes
+}
