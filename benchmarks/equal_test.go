@@ -1,0 +1,131 @@
+package benchmarks
+
+import (
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oapi-guard/oapi-guard/benchmarks/internal/tokens"
+)
+
+var discardLogger = slog.New(slog.DiscardHandler)
+
+// send sends a request with the token, or without credentials.
+func send(t *testing.T, handler http.Handler, token string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := newRequest(t.Context())
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	return w
+}
+
+// TestEqualWork checks that the stacks do the same: what is measured are the costs of one behaviour.
+func TestEqualWork(t *testing.T) {
+	const body = `{"name":"Alice Liddell","subject":"user-000000"}` + "\n"
+	for _, algorithm := range tokens.Algorithms {
+		s := newSetup(t, algorithm)
+		s.useRedis(t)
+		now := time.Now()
+		good := s.issue(t, 2, now)
+		expired := s.issue(t, 1, now.Add(-2*tokens.Lifetime))[0]
+		// With the same key, but of another issuer, or for another audience.
+		foreign, elsewhere := *s, *s
+		foreign.issuer, elsewhere.issuer = new(*s.issuer), new(*s.issuer)
+		foreign.issuer.Name = "https://other.example.com"
+		elsewhere.issuer.Audience = "https://other.example.com"
+		otherIssuer, otherAudience := foreign.issue(t, 1, now)[0], elsewhere.issue(t, 1, now)[0]
+		refresh, err := s.issuer.IssueRefresh(t.Context(), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stranger := newSetup(t, algorithm).issue(t, 1, now)[0]
+		s.revoke(t, good[1], tokens.Subject(1), now)
+		for _, c := range candidates {
+			t.Run(algorithm+"/"+c.name, func(t *testing.T) {
+				handler := s.handler(t, c)
+				if w := send(t, handler, good[0].Text()); w.Code != http.StatusOK || w.Body.String() != body {
+					t.Errorf("a good token: %d %s", w.Code, w.Body)
+				} else if media, _, err := mime.ParseMediaType(w.Header().Get("Content-Type")); err != nil || media != "application/json" {
+					t.Errorf("Content-Type %q", w.Header().Get("Content-Type"))
+				}
+				if c.name == "floor" {
+					return
+				}
+				for name, text := range map[string]string{
+					"no token":            "",
+					"a bad signature":     good[0].Text()[:len(good[0].Text())-8] + "AAAAAAAA",
+					"another key":         stranger.Text(),
+					"no JWT":              "x",
+					"an expired token":    expired.Text(),
+					"a revoked token":     good[1].Text(),
+					"a refresh token":     refresh.Text(),
+					"another issuer":      otherIssuer.Text(),
+					"another audience":    otherAudience.Text(),
+					"another token's end": swapSignature(good[0].Text(), good[1].Text()),
+				} {
+					if w := send(t, handler, text); w.Code != http.StatusUnauthorized || strings.Contains(w.Body.String(), "Liddell") {
+						t.Errorf("%s: %d %s", name, w.Code, w.Body)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestRedisDown checks that nobody passes where Redis does not answer.
+func TestRedisDown(t *testing.T) {
+	s := newSetup(t, "HS256")
+	s.useRedis(t)
+	good := s.issue(t, 1, time.Now())[0]
+	handlers := make([]http.Handler, len(candidates))
+	for i, c := range candidates {
+		handlers[i] = s.handler(t, c)
+	}
+	if err := s.config.Redis.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range candidates {
+		want := http.StatusServiceUnavailable
+		if c.name == "floor" {
+			want = http.StatusOK
+		}
+		if w := send(t, handlers[i], good.Text()); w.Code != want {
+			t.Errorf("%s: %d, want %d", c.name, w.Code, want)
+		}
+	}
+}
+
+// TestEqualWorkInMemory is the other half of the matrix: oapi-guard's blacklist in memory, and peers that ask nobody.
+func TestEqualWorkInMemory(t *testing.T) {
+	s := newSetup(t, "HS256")
+	now := time.Now()
+	issued := s.issue(t, 2, now)
+	s.revoke(t, issued[1], tokens.Subject(1), now)
+	for _, c := range candidates {
+		t.Run(c.name, func(t *testing.T) {
+			handler := s.handler(t, c)
+			if w := send(t, handler, issued[0].Text()); w.Code != http.StatusOK {
+				t.Errorf("a good token: %d %s", w.Code, w.Body)
+			}
+			want := http.StatusOK
+			if c.name == "oapi-guard" {
+				want = http.StatusUnauthorized
+			}
+			if w := send(t, handler, issued[1].Text()); w.Code != want {
+				t.Errorf("a revoked token: %d, want %d", w.Code, want)
+			}
+		})
+	}
+}
+
+// swapSignature returns the first token with the signature of the second.
+func swapSignature(first, second string) string {
+	return first[:strings.LastIndexByte(first, '.')] + second[strings.LastIndexByte(second, '.'):]
+}

@@ -1,0 +1,59 @@
+package caller
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"testing"
+)
+
+type key struct{}
+
+// TestCall checks that every request is a fresh one, with the next token and the next URL.
+func TestCall(t *testing.T) {
+	var seen []string
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Context().Value(key{}) != nil || len(w.Header()) != 0 {
+			t.Error("the request or the response is left over from the one before")
+		}
+		seen = append(seen, r.Method+" "+r.URL.Path+" "+r.Header.Get("Authorization"))
+		w.Header().Set("Content-Type", "text/plain")
+		*r = *r.WithContext(context.WithValue(r.Context(), key{}, true))
+		_, _ = w.Write([]byte("ok"))
+	})
+	c := New(t.Context(), handler, [][]string{{"a"}, {"b"}, {"c"}}, []*url.URL{{Path: "/1"}, {Path: "/2"}}, 2, 1)
+	for range 4 {
+		if err := c.Call(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"GET /2 b", "GET /1 c", "GET /2 a", "GET /1 b"}; !slices.Equal(seen, want) {
+		t.Errorf("%q, want %q", seen, want)
+	}
+}
+
+// TestCallErrors checks that no benchmark measures refusals.
+func TestCallErrors(t *testing.T) {
+	for name, handler := range map[string]http.HandlerFunc{
+		"a status": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = w.Write([]byte("ok"))
+		},
+		"a late status": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(500)
+			w.WriteHeader(200)
+			_, _ = w.Write([]byte("ok"))
+		},
+		"a shorter body": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("o")) },
+		"a longer body": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("ok"))
+			_, _ = w.Write([]byte("!"))
+		},
+		"nothing written": func(http.ResponseWriter, *http.Request) {},
+	} {
+		if err := New(t.Context(), handler, [][]string{{"a"}}, []*url.URL{{Path: "/"}}, 2, 0).Call(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

@@ -1,0 +1,62 @@
+// Package guarded is oapi-guard: oapi-codegen's strict server behind the generated guards.
+package guarded
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"fmt"
+	"net/http"
+
+	"github.com/oapi-guard/oapi-guard/benchmarks/api"
+	"github.com/oapi-guard/oapi-guard/benchmarks/internal/stack"
+	"github.com/oapi-guard/oapi-guard/security"
+)
+
+// New returns the handler.
+func New(c stack.Config) (http.Handler, error) {
+	validator, err := NewValidator(c)
+	if err != nil {
+		return nil, err
+	}
+	return api.GuardedHandler(server{}, validator)
+}
+
+// NewValidator returns the validator of every benchmark of oapi-guard, with its defaults.
+func NewValidator(c stack.Config) (*security.Validator, error) {
+	key, err := newKey(c)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := security.NewKeySet(key)
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := security.NewVerifier(c.Issuer, keys, security.WithAudience(c.Audience))
+	if err != nil {
+		return nil, err
+	}
+	return security.NewValidator(verifier, c.Blacklist)
+}
+
+func newKey(c stack.Config) (*security.Key, error) {
+	algorithm := security.Algorithm(c.Algorithm)
+	switch key := c.Key.(type) {
+	case []byte:
+		return security.NewHMACKey(algorithm, key)
+	case *rsa.PublicKey:
+		return security.NewRSAPublicKey(algorithm, key)
+	case *ecdsa.PublicKey:
+		return security.NewECDSAPublicKey(key)
+	case ed25519.PublicKey:
+		return security.NewEd25519PublicKey(key)
+	}
+	return nil, fmt.Errorf("no key of type %T", c.Key)
+}
+
+type server struct{}
+
+func (server) GetProfile(_ context.Context, token api.AccessToken, _ api.GetProfileRequestObject) (api.GetProfileResponseObject, error) {
+	return api.GetProfile200JSONResponse{Name: token.Claims().Name, Subject: token.Subject()}, nil
+}
