@@ -19,6 +19,7 @@ test: ## run all tests, with a real redis-server
 	go test $(RACE) -shuffle=on -timeout 15m ./...
 	$(if $(RACE),go test -run Damaged ./blacklist/boltstore)
 	cd crosstest && go test -count=1 ./...
+	cd benchmarks && go test -count=1 ./...
 
 .PHONY: check
 check: check-generate ## formatting, vet, linters, go.mod, generated code
@@ -28,6 +29,7 @@ check: check-generate ## formatting, vet, linters, go.mod, generated code
 	go mod tidy -diff
 	go mod verify
 	cd crosstest && go vet ./... && go mod tidy -diff && go mod verify
+	cd benchmarks && go vet ./... && go mod tidy -diff && go mod verify
 
 .PHONY: generate
 generate: ## write gen/ from api.yaml
@@ -40,7 +42,12 @@ check-generate: ## fail where gen/ is not what api.yaml generates
 	diff -r "$$dir" gen || { echo "gen/ is not up to date: make generate"; exit 1; }
 
 .PHONY: bench
-bench: ## run the benchmarks
+bench: ## measure the hot path beside its peers, into benchmarks/results/
+	@scripts/redis.sh
+	benchmarks/run.sh
+
+.PHONY: bench-packages
+bench-packages: ## run the benchmarks of the packages
 	go test -run '^$$' -bench . -benchmem ./security ./example ./blacklist/...
 
 .PHONY: clean

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write what the report is now into testdata")
+
+// TestReport compares the table and the picture of a small run with what is committed.
+func TestReport(t *testing.T) {
+	raw, err := os.ReadFile("testdata/raw.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := run([]string{"-out", dir}, bytes.NewReader(raw)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"table.md", "table.svg"} {
+		got, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden := filepath.Join("testdata", name)
+		if *update {
+			if err := os.WriteFile(golden, got, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s is not what it was (go test ./report -update):\n%s", name, got)
+		}
+	}
+}
+
+// TestFigures checks the arithmetic on figures that were made to be worked out by hand.
+func TestFigures(t *testing.T) {
+	file, err := os.Open("testdata/raw.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	r, err := parse(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := r.table()
+	for _, want := range []string{
+		"A &lt;Processor> &amp; more, 2 cores, linux/amd64, go1.26.4, Redis 7.0.15, 2026-01-02.",
+		"Medians of 2 rounds;",
+		"### HS256, 1 token, 1 caller\n",
+		"### HS256, 100,000 tokens, 64 callers\n",
+		"### 1,000 operations\n",
+		"| floor | 1,100 | (1,000 to 1,200) | 224 | 7 | 1.00 |  |  |\n",
+		"| oapi-guard | 3,100 | (3,000 to 3,200) | 1,731 | 18 | 2.82 | 2,000 | 1.00 |\n",
+		"| hand-written | 8,600 | (6,000 to 11,200) | 4,842 | 72 | 7.82 | 7,500 | 3.75 |\n",
+		// Nothing is compared with an addition that is lost in the noise.
+		"| oapi-guard | 800 | (800 to 800) | 224 | 7 | 0.89 | -100 |  |\n",
+	} {
+		if !strings.Contains(table, want) {
+			t.Errorf("the table has no %q:\n%s", want, table)
+		}
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for _, tt := range []struct {
+		values []float64
+		want   float64
+	}{
+		{[]float64{3}, 3}, {[]float64{4, 2}, 3}, {[]float64{9, 1, 2}, 2}, {[]float64{4, 1, 9, 2}, 3},
+	} {
+		if got := median(tt.values); got != tt.want {
+			t.Errorf("median of %v = %v, want %v", tt.values, got, tt.want)
+		}
+	}
+}
+
+// TestEscaping checks that names of the raw output stay text.
+func TestEscaping(t *testing.T) {
+	raw := strings.NewReplacer("hand-written", "<script>|&amp").Replace(mustRead(t, "testdata/raw.txt"))
+	r, err := parse(strings.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if table := r.table(); !strings.Contains(table, `| &lt;script>\|&amp;amp | 8,600 |`) {
+		t.Errorf("the table has it as it is:\n%s", table)
+	}
+	picture, err := r.svg()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(picture, []byte("<script")) {
+		t.Errorf("the picture has it as it is:\n%s", picture)
+	}
+	var texts []string
+	decoder := xml.NewDecoder(bytes.NewReader(picture))
+	for {
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data, ok := token.(xml.CharData); ok {
+			texts = append(texts, string(data))
+		}
+	}
+	all := strings.Join(texts, "\n")
+	for _, want := range []string{"<script>|&amp", "One token again and again, HS256", "7.5", "2.0"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("the picture has no %q:\n%s", want, all)
+		}
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	const good = "BenchmarkServe/alg=A/stack=floor-2 1 10 ns/op 1 B/op 1 allocs/op\n" +
+		"BenchmarkServe/alg=A/stack=oapi-guard-2 1 20 ns/op 1 B/op 1 allocs/op\n"
+	if _, err := parse(strings.NewReader(good)); err != nil {
+		t.Fatalf("what the cases change is not good: %v", err)
+	}
+	for _, tt := range []struct{ name, raw, want string }{
+		{"nothing", "PASS\n", "no benchmark"},
+		{"not a result", good + "BenchmarkServe/alg=A/stack=goa-2 1 x ns/op\n", "raw output:3"},
+		{"no stack", good + "BenchmarkServe/alg=A-2 1 10 ns/op 1 B/op 1 allocs/op\n", "says no stack"},
+		{"no memory", good + "BenchmarkServe/alg=A/stack=goa-2 1 10 ns/op\n", "has no "},
+		{"no floor", strings.ReplaceAll(good, "floor", "goa"), "was not measured on floor"},
+		{"no oapi-guard", strings.ReplaceAll(good, "oapi-guard", "goa"), "was not measured on floor and oapi-guard"},
+		{"rounds", good + "BenchmarkServe/alg=A/stack=floor-2 1 10 ns/op 1 B/op 1 allocs/op\n", "1 rounds of oapi-guard and 2 of floor"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := run([]string{"-out", dir}, strings.NewReader(tt.raw)); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want %q", err, tt.want)
+			}
+			if files, _ := os.ReadDir(dir); len(files) > 0 {
+				t.Errorf("files were written: %v", files)
+			}
+		})
+	}
+}
+
+func mustRead(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
