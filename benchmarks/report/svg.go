@@ -27,7 +27,8 @@ const (
 	barHeight = 14
 )
 
-// style follows the colours of the page that shows the picture.
+// style follows the colours of the page that shows the picture, where its reader has told them. The picture has a background of its
+// own, so that it can be read on any other page too.
 const style = `
 text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328 }
 .heading { font-weight: 600; font-size: 15px }
@@ -35,11 +36,13 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f232
 .quiet { fill: #59636e; font-size: 12px }
 .end { text-anchor: end }
 rect { fill: #8c959f }
+.page { fill: #ffffff }
 .ours { fill: #0969da }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 }
   .quiet { fill: #9198a1 }
   rect { fill: #656c76 }
+  .page { fill: #0d1117 }
   .ours { fill: #4493f8 }
 }
 `
@@ -67,7 +70,7 @@ type bar struct {
 	XMLName xml.Name `xml:"rect"`
 	X       int      `xml:"x,attr"`
 	Y       int      `xml:"y,attr"`
-	Width   float64  `xml:"width,attr"`
+	Width   int      `xml:"width,attr"`
 	Height  int      `xml:"height,attr"`
 	Radius  int      `xml:"rx,attr"`
 	Class   string   `xml:"class,attr,omitempty"`
@@ -77,6 +80,8 @@ type bar struct {
 func (r *report) svg() ([]byte, error) {
 	const heading = "What each stack adds to a request"
 	p := picture{Width: width, Role: "img", Title: heading, Style: style}
+	page := &bar{Width: width, Radius: 6, Class: "page"}
+	p.Shapes = append(p.Shapes, page)
 	y := margin + 12
 	p.Shapes = append(p.Shapes, text{X: margin, Y: y, Class: "heading", Text: heading})
 	y += rowHeight
@@ -93,6 +98,7 @@ func (r *report) svg() ([]byte, error) {
 	y += 2 * rowHeight
 	p.Shapes = append(p.Shapes, text{X: margin, Y: y, Class: "quiet", Text: r.machine()})
 	p.Height = y + margin
+	page.Height = p.Height
 	p.ViewBox = fmt.Sprintf("0 0 %d %d", p.Width, p.Height)
 	out, err := xml.MarshalIndent(p, "", " ")
 	return append(out, '\n'), err
@@ -123,14 +129,14 @@ func (g *group) bars(p *picture, y int) int {
 		if s.name == guard {
 			class = "ours"
 		}
-		length := 1.0
+		length := 1
 		if longest > 0 {
-			length = max(1, added/longest*(barRight-barLeft))
+			length = max(1, int(added/longest*(barRight-barLeft)))
 		}
 		p.Shapes = append(p.Shapes,
 			text{X: barLeft - 10, Y: y, Class: "end", Text: s.name},
-			bar{X: barLeft, Y: y - barHeight + 2, Width: float64(int(length)), Height: barHeight, Radius: 2, Class: class},
-			text{X: barLeft + int(length) + 8, Y: y, Text: english.Sprintf("%.1f", added/1000)})
+			bar{X: barLeft, Y: y - barHeight + 2, Width: length, Height: barHeight, Radius: 2, Class: class},
+			text{X: barLeft + length + 8, Y: y, Text: english.Sprintf("%.1f", added/1000)})
 	}
 	return y
 }
