@@ -29,6 +29,8 @@ Flags of generate, each in place of a key of the configuration:
   --package NAME   the Go package (key package)
   --server NAME    the server: std-http, chi, echo, echo5, fiber, fiber-v3, gin, gorilla or iris (key server; default: std-http)
   --output DIR     the folder of the two files (key output)
+  --guard-only     write guard.gen.go alone, beside what an oapi-codegen of one's own has generated into the folder;
+                   package and server are taken from there (key guard-only)
 
   --list-public    print the operations that anonymous callers reach, for review: method, path, operationId,
                    and "optional" where credentials are taken too
@@ -81,7 +83,7 @@ func generate(args []string, stdout, stderr io.Writer) error {
 	configFile := flags.String("config", "", "")
 	spec, pkg := flags.String("spec", "", ""), flags.String("package", "", "")
 	server, output := flags.String("server", "", ""), flags.String("output", "", "")
-	listPublic := flags.Bool("list-public", false, "")
+	guardOnly, listPublic := flags.Bool("guard-only", false, ""), flags.Bool("list-public", false, "")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
@@ -106,10 +108,17 @@ func generate(args []string, stdout, stderr io.Writer) error {
 			config.Server = *server
 		case "output":
 			config.Output = *output
+		case "guard-only":
+			config.GuardOnly = *guardOnly
 		}
 	})
 	if config.Output == "" {
 		return errors.New("oapi-guard: no output folder is named; say output: DIR in the configuration or --output DIR")
+	}
+	if config.GuardOnly {
+		if config.Existing, err = codegen.ReadPackage(config.Output); err != nil {
+			return err
+		}
 	}
 	_, library := versions()
 	result, err := codegen.Generate(config, library)

@@ -15,9 +15,13 @@ import (
 // generated is what this generator needs to know of api.gen.go. It is taken from the code itself, so that the guards are put
 // on the very routes and methods that oapi-codegen generated.
 type generated struct {
+	// code is that of the files, one behind the other.
 	code   string
+	files  []*ast.File
 	router *router
 	names  fileNames
+	// remedy is what to do where the code and the document do not fit each other, "" where that cannot be.
+	remedy string
 	// methods are those of StrictServerInterface.
 	methods map[string]method
 	// registrations are in the order in which oapi-codegen makes them.
@@ -32,25 +36,34 @@ type method struct {
 	request, response string
 }
 
-// parseGenerated reads api.gen.go. It refuses what it does not understand: a route that it overlooked would have no guard.
-func parseGenerated(code string, rt *router) (*generated, error) {
-	file, err := parser.ParseFile(token.NewFileSet(), "", code, parser.ParseComments|parser.SkipObjectResolution)
-	if err != nil {
-		return nil, fmt.Errorf("the generated code does not parse: %w", err)
-	}
-	g := &generated{code: code, router: rt, names: namesOf(file), methods: map[string]method{}}
+// parseGenerated reads what oapi-codegen generated, by file name. It refuses what it does not understand: a route that it overlooked
+// would have no guard.
+func parseGenerated(code map[string]string, rt *router) (*generated, error) {
+	g := &generated{router: rt, names: fileNames{map[string]bool{}, map[string]bool{}}, methods: map[string]method{}}
 	var strict *ast.InterfaceType
 	var register *ast.FuncDecl
-	for _, decl := range file.Decls {
-		switch decl := decl.(type) {
-		case *ast.FuncDecl:
-			if decl.Recv == nil && decl.Name.Name == rt.register {
-				register = decl
-			}
-		case *ast.GenDecl:
-			for _, spec := range decl.Specs {
-				if spec, ok := spec.(*ast.TypeSpec); ok && spec.Name.Name == "StrictServerInterface" {
-					strict, _ = spec.Type.(*ast.InterfaceType)
+	set := token.NewFileSet()
+	for _, name := range slices.Sorted(maps.Keys(code)) {
+		file, err := parser.ParseFile(set, name, code[name], parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			return nil, fmt.Errorf("the generated code does not parse: %w", err)
+		}
+		g.code += code[name] + "\n" // as far apart as a FileSet has them
+		g.files = append(g.files, file)
+		own := namesOf(file)
+		maps.Copy(g.names.declared, own.declared)
+		maps.Copy(g.names.imported, own.imported)
+		for _, decl := range file.Decls {
+			switch decl := decl.(type) {
+			case *ast.FuncDecl:
+				if decl.Recv == nil && decl.Name.Name == rt.register {
+					register = decl
+				}
+			case *ast.GenDecl:
+				for _, spec := range decl.Specs {
+					if spec, ok := spec.(*ast.TypeSpec); ok && spec.Name.Name == "StrictServerInterface" {
+						strict, _ = spec.Type.(*ast.InterfaceType)
+					}
 				}
 			}
 		}

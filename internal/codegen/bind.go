@@ -35,7 +35,7 @@ func bind(operations []*operation, g *generated, spec *source, p *problems) []*o
 		target, ok := routes[registration.pattern]
 		o := target.operation
 		if !ok {
-			p.add(place{source: spec}, "oapi-codegen registers %q, which is not a route of the document, or registers it twice", registration.pattern)
+			p.add(place{source: spec}, "oapi-codegen registers %q, which is not a route of the document, or registers it twice%s", registration.pattern, g.remedy)
 			continue
 		}
 		delete(routes, registration.pattern)
@@ -54,7 +54,7 @@ func bind(operations []*operation, g *generated, spec *source, p *problems) []*o
 		}
 	}
 	for _, pattern := range slices.Sorted(maps.Keys(routes)) {
-		p.add(routes[pattern].at, "oapi-codegen registers no handler for %s", routes[pattern].route)
+		p.add(routes[pattern].at, "oapi-codegen registers no handler for %s%s", routes[pattern].route, g.remedy)
 	}
 	for _, o := range bound {
 		if _, ok := g.methods[o.goName]; !ok {

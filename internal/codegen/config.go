@@ -28,6 +28,9 @@ type Config struct {
 	Server string
 	// Output is the folder that the files belong into. Generate does not look at it.
 	Output string
+	// GuardOnly generates nothing but the guards, for a package that oapi-codegen generated elsewhere: Existing.
+	GuardOnly bool
+	Existing  *Package
 	// RequireSecurity makes an operation without security of its own an error.
 	RequireSecurity bool
 	// RolesIn30 lets requirements name roles in OpenAPI 3.0 too, for schemes that have no scopes.
@@ -49,12 +52,12 @@ const (
 	keySpec, keyPackage, keyServer, keyOutput = "spec", "package", "server", "output"
 	keySchemes, keyOperations                 = "schemes", "operations"
 	keyRequireSecurity, keyRolesIn30          = "require-security", "roles-in-3.0"
-	keyShadowing                              = "allow-shadowing"
+	keyShadowing, keyGuardOnly                = "allow-shadowing", "guard-only"
 	keyOapiCodegen                            = "oapi-codegen"
 )
 
 var configKeys = []string{
-	keySpec, keyPackage, keyServer, keyOutput, keySchemes, keyOperations, keyRequireSecurity, keyRolesIn30, keyShadowing, keyOapiCodegen,
+	keySpec, keyPackage, keyServer, keyOutput, keySchemes, keyOperations, keyRequireSecurity, keyRolesIn30, keyShadowing, keyGuardOnly, keyOapiCodegen,
 }
 
 // ReadConfig reads a configuration file. Its paths, that of an overlay included, are relative to the folder of the file;
@@ -107,7 +110,7 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 		}
 		return value
 	}
-	c.RequireSecurity, c.RolesIn30 = flag(keyRequireSecurity), flag(keyRolesIn30)
+	c.RequireSecurity, c.RolesIn30, c.GuardOnly = flag(keyRequireSecurity), flag(keyRolesIn30), flag(keyGuardOnly)
 	c.schemes = readNamed(found, keySchemes, schemeKeys, &p)
 	c.operations = readNamed(found, keyOperations, operationKeys, &p)
 	c.shadowing = readIDs(found, keyShadowing, &p)
@@ -121,6 +124,7 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 		RequireSecurity                                    any                   `yaml:"require-security"`
 		RolesIn30                                          any                   `yaml:"roles-in-3.0"`
 		Shadowing                                          any                   `yaml:"allow-shadowing"`
+		GuardOnly                                          any                   `yaml:"guard-only"`
 		OapiCodegen                                        codegen.Configuration `yaml:"oapi-codegen"`
 	}{}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))

@@ -33,6 +33,10 @@ type Result struct {
 // Generate generates the files for a configuration. libraryVersion is the version of oapi-codegen that this program is
 // built with, for the header of its file. Errors join a [Problem] for everything that was found wrong.
 func Generate(c *Config, libraryVersion string) (*Result, error) {
+	c, err := c.forExisting()
+	if err != nil {
+		return nil, err
+	}
 	settings, err := c.settings()
 	if c.Spec == "" {
 		var p problems
@@ -42,16 +46,14 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	rt := c.router()
 	libraryLock.Lock()
 	defer libraryLock.Unlock()
 
 	path := relativePath(c.Spec)
 	spec := &source{path: path, overlay: settings.OutputOptions.Overlay.Path}
-	fail := func(err error) error { return Problem{File: path, Text: fmt.Sprintf("oapi-codegen: %v", err)} }
 	loaded, err := load(path, settings)
 	if err != nil {
-		return nil, fail(err)
+		return nil, libraryProblem(spec, err)
 	}
 	doc := newDocument(loaded, settings)
 
@@ -60,27 +62,20 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 	r := &reader{doc: loaded, spec: spec, config: c, ids: doc.ids, used: map[string]bool{}}
 	r.schemes = readSchemes(loaded, spec, c, &r.problems)
 	if err := doc.filter(); err != nil {
-		return nil, errors.Join(r.err(), fail(err))
+		return nil, errors.Join(r.err(), libraryProblem(spec, err))
 	}
 	operations := r.readOperations()
-	rt.checkRoutes(operations, spec, &r.problems)
+	c.router().checkRoutes(operations, spec, &r.problems)
 	types := tokenTypes(r.schemes, r.used, &r.problems)
 	structs := giveArguments(operations, types, &r.problems)
 	checkClaims(doc.schemas, spec, types, &r.problems)
 	outside := unguarded(loaded)
-	// The documents that oapi-codegen fails on are reported even where there is something else to put right.
-	code, err := doc.generateKeeping(types)
-	if err != nil {
-		return nil, errors.Join(r.err(), fail(err))
-	}
-	if err := r.err(); err != nil {
+	if err := doc.keep(types); err != nil {
 		return nil, err
 	}
-	code = withHeader(code, libraryVersion)
-
-	g, err := parseGenerated(code, rt)
+	files, g, err := apiCode(c, doc, r, libraryVersion)
 	if err != nil {
-		return nil, fail(err)
+		return nil, err
 	}
 	operations = bind(operations, g, spec, &r.problems)
 	if err := r.err(); err != nil {
@@ -99,11 +94,47 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 	if err := checkNames(guard, types, structs, doc, spec, g); err != nil {
 		return nil, err
 	}
-	return &Result{
-		Files:    map[string][]byte{APIFile: []byte(code), GuardFile: []byte(guard)},
-		Warnings: warnings(settings),
-		Public:   publicLines(operations),
-	}, nil
+	if c.Existing != nil {
+		if err := g.checkComplete(guard, c.Existing); err != nil {
+			return nil, err
+		}
+	}
+	files[GuardFile] = []byte(guard)
+	return &Result{Files: files, Warnings: warnings(settings), Public: publicLines(operations)}, nil
+}
+
+// libraryProblem is an error of oapi-codegen's about the document.
+func libraryProblem(spec *source, err error) error {
+	return Problem{File: spec.path, Text: fmt.Sprintf("oapi-codegen: %v", err)}
+}
+
+// apiCode returns the file that oapi-codegen generates, and what is to be known of it; or of the package that exists already.
+func apiCode(c *Config, doc *document, r *reader, libraryVersion string) (map[string][]byte, *generated, error) {
+	if c.Existing != nil {
+		if err := r.err(); err != nil {
+			return nil, nil, err
+		}
+		g, err := parseGenerated(c.Existing.Files, c.router())
+		if err != nil {
+			return nil, nil, Problem{File: c.Existing.Dir, Text: err.Error()}
+		}
+		g.remedy = "; generate the package anew, or exclude under oapi-codegen: output-options what its own configuration excludes"
+		return map[string][]byte{}, g, nil
+	}
+	// The documents that oapi-codegen fails on are reported even where there is something else to put right.
+	code, err := doc.generateKeeping()
+	if err != nil {
+		return nil, nil, errors.Join(r.err(), libraryProblem(r.spec, err))
+	}
+	if err := r.err(); err != nil {
+		return nil, nil, err
+	}
+	code = withHeader(code, libraryVersion)
+	g, err := parseGenerated(map[string]string{APIFile: code}, c.router())
+	if err != nil {
+		return nil, nil, libraryProblem(r.spec, err)
+	}
+	return map[string][]byte{APIFile: []byte(code)}, g, nil
 }
 
 // publicLines lists the operations that anonymous callers reach, those of aliases too.

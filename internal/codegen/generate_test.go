@@ -118,7 +118,7 @@ func bindCode(t *testing.T, name, server, code string) error {
 	r := &reader{doc: loaded, spec: spec, config: config, ids: doc.ids, used: map[string]bool{}}
 	r.schemes = readSchemes(loaded, spec, config, &r.problems)
 	operations := r.readOperations()
-	g, err := parseGenerated(code, config.router())
+	g, err := parseGenerated(map[string]string{APIFile: code}, config.router())
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func TestTwoRuns(t *testing.T) {
 			if err := doc.filter(); err != nil {
 				t.Fatal(err)
 			}
-			got, err := doc.generateKeeping(nil)
+			got, err := doc.generateKeeping()
 			if wantErr != nil {
 				if err == nil || err.Error() != wantErr.Error() {
 					t.Errorf("error %v, want %v", err, wantErr)

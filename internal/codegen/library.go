@@ -90,9 +90,15 @@ func (d *document) filter() error {
 	return err
 }
 
-// generateKeeping runs oapi-codegen after filter. Only x-guard may refer to the claims of the token types, which filter does
-// not know of: they are put back, with what they refer to.
-func (d *document) generateKeeping(types []*tokenType) (string, error) {
+// generateKeeping runs oapi-codegen after filter and keep.
+func (d *document) generateKeeping() (string, error) {
+	settings := d.settings
+	settings.OutputOptions.SkipPrune = true
+	return d.generate(settings)
+}
+
+// keep puts back the claims of the token types, with what they refer to: only x-guard may refer to them, which filter does not know of.
+func (d *document) keep(types []*tokenType) error {
 	var names []string
 	for _, t := range types {
 		if t.claims != "" {
@@ -100,18 +106,14 @@ func (d *document) generateKeeping(types []*tokenType) (string, error) {
 		}
 	}
 	kept, err := closure(d.schemas, names...)
-	if err != nil {
-		return "", err
+	if err != nil || len(kept) == 0 {
+		return err
 	}
-	if len(kept) > 0 {
-		if d.Components.Schemas == nil {
-			d.Components.Schemas = openapi3.Schemas{}
-		}
-		maps.Copy(d.Components.Schemas, kept)
+	if d.Components.Schemas == nil {
+		d.Components.Schemas = openapi3.Schemas{}
 	}
-	settings := d.settings
-	settings.OutputOptions.SkipPrune = true
-	return d.generate(settings)
+	maps.Copy(d.Components.Schemas, kept)
+	return nil
 }
 
 // schemaType returns the Go type of a component schema as oapi-codegen names it in the code that it generated last.

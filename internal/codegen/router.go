@@ -3,6 +3,7 @@ package codegen
 import (
 	"go/ast"
 	"regexp"
+	"strings"
 
 	"github.com/oapi-codegen/oapi-codegen/v2/pkg/codegen"
 )
@@ -20,6 +21,8 @@ type router struct {
 	registration       func(g *generated, call *ast.CallExpr) (registration, bool)
 	setup              []string
 
+	// options is the type of the options of that function.
+	options string
 	// glue is the template of the router's part of guard.gen.go, and imports are the packages that this part needs.
 	glue    string
 	imports []string
@@ -79,34 +82,39 @@ var routers = []*router{
 	{
 		name: "std-http", enabled: func(g *codegen.GenerateOptions) *bool { return &g.StdHTTPServer },
 		register: "HandlerWithOptions", variable: "m", registration: (*generated).stdHTTPRegistration,
-		glue: "std-http.tmpl", imports: []string{"net/http"},
+		options: "StdHTTPServerOptions",
+		glue:    "std-http.tmpl", imports: []string{"net/http"},
 		convert: codegen.SwaggerUriToStdHttpUri,
 	},
 	{
 		name: "chi", enabled: func(g *codegen.GenerateOptions) *bool { return &g.ChiServer },
 		register: "HandlerWithOptions", variable: "r", registration: (*generated).chiRegistration,
-		glue: "chi.tmpl", imports: []string{"net/http", "net/url", "github.com/go-chi/chi/v5"},
+		options: "ChiServerOptions",
+		glue:    "chi.tmpl", imports: []string{"net/http", "net/url", "github.com/go-chi/chi/v5"},
 		convert: codegen.SwaggerUriToChiUri, methods: commonMethods,
 		names: regexp.MustCompile(`:`), misreads: []misreading{apart, braces, asterisk}, uniqueNames: true,
 	},
 	{
 		name: "echo", enabled: func(g *codegen.GenerateOptions) *bool { return &g.EchoServer },
 		register: "RegisterHandlersWithOptions", variable: "router", registration: (*generated).echoRegistration,
-		glue: "echo.tmpl", imports: []string{"errors", "net/url", "github.com/labstack/echo/v4"},
+		options: "RegisterHandlersOptions",
+		glue:    "echo.tmpl", imports: []string{"errors", "net/url", "github.com/labstack/echo/v4"},
 		convert: codegen.SwaggerUriToEchoUri, methods: commonMethods,
 		names: regexp.MustCompile(`/`), misreads: []misreading{wholeEnds, braces, asterisk, backslash},
 	},
 	{
 		name: "echo5", enabled: func(g *codegen.GenerateOptions) *bool { return &g.Echo5Server },
 		register: "RegisterHandlersWithOptions", variable: "router", registration: (*generated).echoRegistration,
-		glue: "echo.tmpl", imports: []string{"errors", "fmt", "net/url", "github.com/labstack/echo/v5"},
+		options: "RegisterHandlersOptions",
+		glue:    "echo.tmpl", imports: []string{"errors", "fmt", "net/url", "github.com/labstack/echo/v5"},
 		convert: codegen.SwaggerUriToEchoUri, methods: commonMethods,
 		names: regexp.MustCompile(`/`), misreads: []misreading{wholeEnds, braces, asterisk, backslash},
 	},
 	{
 		name: "fiber", enabled: func(g *codegen.GenerateOptions) *bool { return &g.FiberServer },
 		register: "RegisterHandlersWithOptions", variable: "router", registration: (*generated).methodRegistration, setup: []string{"Use"},
-		glue: "fiber.tmpl", imports: append(fiberImports, "github.com/gofiber/fiber/v2"),
+		options: "FiberServerOptions",
+		glue:    "fiber.tmpl", imports: append(fiberImports, "github.com/gofiber/fiber/v2"),
 		convert: codegen.SwaggerUriToFiberUri, methods: commonMethods,
 		names: regexp.MustCompile(`[-/.:?<>*+\\]`), misreads: []misreading{delimited, braces, fiberSigns},
 		foldsCase: true, optionalSlash: true, firstMatch: true, headByGet: true, greedy: true,
@@ -114,7 +122,8 @@ var routers = []*router{
 	{
 		name: "fiber-v3", enabled: func(g *codegen.GenerateOptions) *bool { return &g.FiberV3Server },
 		register: "RegisterHandlersWithOptions", variable: "router", registration: (*generated).methodRegistration, setup: []string{"Use"},
-		glue: "fiber.tmpl", imports: append(fiberImports, "github.com/gofiber/fiber/v3"),
+		options: "FiberServerOptions",
+		glue:    "fiber.tmpl", imports: append(fiberImports, "github.com/gofiber/fiber/v3"),
 		convert: codegen.SwaggerUriToFiberUri, methods: commonMethods,
 		names: regexp.MustCompile(`[-/.:?<>*+\\]`), misreads: []misreading{delimited, braces, fiberSigns},
 		foldsCase: true, optionalSlash: true, firstMatch: true, greedy: true,
@@ -122,14 +131,16 @@ var routers = []*router{
 	{
 		name: "gin", enabled: func(g *codegen.GenerateOptions) *bool { return &g.GinServer },
 		register: "RegisterHandlersWithOptions", variable: "router", registration: (*generated).methodRegistration,
-		glue: "gin.tmpl", imports: []string{"fmt", "github.com/gin-gonic/gin"},
+		options: "GinServerOptions",
+		glue:    "gin.tmpl", imports: []string{"fmt", "github.com/gin-gonic/gin"},
 		convert: codegen.SwaggerUriToGinUri, methods: ginMethods,
 		names: regexp.MustCompile(`[/:\\]`), misreads: []misreading{wholeEnds, braces, asterisk, backslash}, equalNames: true,
 	},
 	{
 		name: "gorilla", enabled: func(g *codegen.GenerateOptions) *bool { return &g.GorillaServer },
 		register: "HandlerWithOptions", variable: "r", registration: (*generated).gorillaRegistration,
-		glue: "gorilla.tmpl", imports: []string{"net/http", "github.com/gorilla/mux"},
+		options: "GorillaServerOptions",
+		glue:    "gorilla.tmpl", imports: []string{"net/http", "github.com/gorilla/mux"},
 		convert: codegen.SwaggerUriToGorillaUri,
 		names:   regexp.MustCompile(`:`), misreads: []misreading{braces},
 		firstMatch: true,
@@ -137,9 +148,20 @@ var routers = []*router{
 	{
 		name: "iris", enabled: func(g *codegen.GenerateOptions) *bool { return &g.IrisServer },
 		register: "RegisterHandlersWithOptions", variable: "router", registration: (*generated).methodRegistration, setup: []string{"Use", "Build"},
-		glue: "iris.tmpl", imports: []string{"github.com/kataras/iris/v12"},
+		options: "IrisServerOptions",
+		glue:    "iris.tmpl", imports: []string{"github.com/kataras/iris/v12"},
 		convert: codegen.SwaggerUriToIrisUri, methods: commonMethods,
 		names: regexp.MustCompile(`/`), misreads: []misreading{wholeSegments, braces, irisSigns},
 		optionalSlash: true,
 	},
+}
+
+// module returns the import path of the router, "" for net/http's.
+func (rt *router) module() string {
+	for _, path := range rt.imports {
+		if strings.Contains(path, ".") {
+			return path
+		}
+	}
+	return ""
 }
