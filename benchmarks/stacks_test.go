@@ -38,6 +38,7 @@ type candidate struct {
 var candidates = []candidate{
 	{"floor", newFloor, true},
 	{"oapi-guard", guarded.New, true},
+	{"oapi-guard-uncached", guarded.NewUncached, true},
 	{"hand-written", handwritten.New, true},
 	{"nethttp-middleware", validated.New, true},
 	{"goa", goa.New, false},

@@ -41,7 +41,7 @@ func GuardedOperations() []security.Operation {
 	}
 }
 
-// GuardedServer is StrictServerInterface with the verified token as an argument of every secured operation. Where anonymous
+// GuardedServer is StrictServerInterface with the verified credential as an argument of every secured operation. Where anonymous
 // callers are welcome the argument is a pointer, nil for them.
 type GuardedServer interface {
 	// Say who the caller is.
@@ -49,7 +49,7 @@ type GuardedServer interface {
 	GetProfile(ctx context.Context, token AccessToken, request GetProfileRequestObject) (GetProfileResponseObject, error)
 }
 
-// guardedStrictServer hands each secured operation the token that its guard accepted; without one the operation fails with
+// guardedStrictServer hands each secured operation the credential that its guard accepted; without one the operation fails with
 // security.ErrUnguarded and the server is not called.
 type guardedStrictServer struct{ server GuardedServer }
 
@@ -59,6 +59,13 @@ func (s guardedStrictServer) GetProfile(ctx context.Context, request GetProfileR
 		return nil, err
 	}
 	return s.server.GetProfile(ctx, AccessToken{token}, request)
+}
+
+// newGuards makes the guards of all operations.
+func newGuards(validator *security.Validator) (*security.Guards, error) {
+	return security.NewGuards(validator, nil,
+		guardedOperations.GetProfile,
+	)
 }
 
 // GuardedIssuer issues this API's tokens with the private claims that the document gives them.
@@ -90,12 +97,10 @@ func GuardedHandler(server GuardedServer, validator *security.Validator) (http.H
 	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, StdHTTPServerOptions{})
 }
 
-// GuardedHandlerWithOptions is HandlerWithOptions with every secured route behind the guard of its operation. The guard runs
-// before parameters are bound and before the options' middlewares, which see the token.
+// GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
+// parameters are bound and before the options' middlewares, which see the credential.
 func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := security.NewGuards(validator,
-		guardedOperations.GetProfile,
-	)
+	guards, err := newGuards(validator)
 	if err != nil {
 		return nil, err
 	}

@@ -15,16 +15,23 @@ import (
 )
 
 // New returns the handler.
-func New(c stack.Config) (http.Handler, error) {
-	validator, err := NewValidator(c)
+func New(c stack.Config) (http.Handler, error) { return newHandler(c) }
+
+// NewUncached returns the handler with a verifier that verifies every token anew.
+func NewUncached(c stack.Config) (http.Handler, error) {
+	return newHandler(c, security.WithoutTokenCache())
+}
+
+func newHandler(c stack.Config, options ...security.VerifierOption) (http.Handler, error) {
+	validator, err := NewValidator(c, options...)
 	if err != nil {
 		return nil, err
 	}
 	return api.GuardedHandler(server{}, validator)
 }
 
-// NewValidator returns the validator of every benchmark of oapi-guard, with its defaults.
-func NewValidator(c stack.Config) (*security.Validator, error) {
+// NewValidator returns the validator of every benchmark of oapi-guard, with its defaults but for the options.
+func NewValidator(c stack.Config, options ...security.VerifierOption) (*security.Validator, error) {
 	key, err := newKey(c)
 	if err != nil {
 		return nil, err
@@ -33,7 +40,7 @@ func NewValidator(c stack.Config) (*security.Validator, error) {
 	if err != nil {
 		return nil, err
 	}
-	verifier, err := security.NewVerifier(c.Issuer, keys, security.WithAudience(c.Audience))
+	verifier, err := security.NewVerifier(c.Issuer, keys, append(options, security.WithAudience(c.Audience))...)
 	if err != nil {
 		return nil, err
 	}
