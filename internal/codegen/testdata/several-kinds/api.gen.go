@@ -23,6 +23,12 @@ type ServerInterface interface {
 	// (GET /optional)
 	Optional(w http.ResponseWriter, r *http.Request)
 
+	// (GET /principals)
+	Principals(w http.ResponseWriter, r *http.Request)
+
+	// (POST /principals)
+	Format(w http.ResponseWriter, r *http.Request)
+
 	// (GET /role)
 	Role(w http.ResponseWriter, r *http.Request)
 
@@ -75,6 +81,34 @@ func (siw *ServerInterfaceWrapper) Optional(w http.ResponseWriter, r *http.Reque
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.Optional(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// Principals operation middleware
+func (siw *ServerInterfaceWrapper) Principals(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Principals(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// Format operation middleware
+func (siw *ServerInterfaceWrapper) Format(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Format(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -252,6 +286,8 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/optional", wrapper.Optional)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/ways", wrapper.Ways)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/role", wrapper.Role)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/principals", wrapper.Principals)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/principals", wrapper.Format)
 
 	return m
 }
@@ -297,6 +333,36 @@ type Optional204Response struct {
 }
 
 func (response Optional204Response) VisitOptionalResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type PrincipalsRequestObject struct {
+}
+
+type PrincipalsResponseObject interface {
+	VisitPrincipalsResponse(w http.ResponseWriter) error
+}
+
+type Principals204Response struct {
+}
+
+func (response Principals204Response) VisitPrincipalsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type FormatRequestObject struct {
+}
+
+type FormatResponseObject interface {
+	VisitFormatResponse(w http.ResponseWriter) error
+}
+
+type Format204Response struct {
+}
+
+func (response Format204Response) VisitFormatResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
 	return nil
 }
@@ -357,6 +423,12 @@ type StrictServerInterface interface {
 
 	// (GET /optional)
 	Optional(ctx context.Context, request OptionalRequestObject) (OptionalResponseObject, error)
+
+	// (GET /principals)
+	Principals(ctx context.Context, request PrincipalsRequestObject) (PrincipalsResponseObject, error)
+
+	// (POST /principals)
+	Format(ctx context.Context, request FormatRequestObject) (FormatResponseObject, error)
 
 	// (GET /role)
 	Role(ctx context.Context, request RoleRequestObject) (RoleResponseObject, error)
@@ -472,6 +544,54 @@ func (sh *strictHandler) Optional(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(OptionalResponseObject); ok {
 		if err := validResponse.VisitOptionalResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// Principals operation middleware
+func (sh *strictHandler) Principals(w http.ResponseWriter, r *http.Request) {
+	var request PrincipalsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.Principals(ctx, request.(PrincipalsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Principals")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PrincipalsResponseObject); ok {
+		if err := validResponse.VisitPrincipalsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// Format operation middleware
+func (sh *strictHandler) Format(w http.ResponseWriter, r *http.Request) {
+	var request FormatRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.Format(ctx, request.(FormatRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Format")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FormatResponseObject); ok {
+		if err := validResponse.VisitFormatResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -14,7 +14,7 @@ import (
 // If this does not compile: the doc of the constant says what to update.
 const _ = security.GeneratedCodeVersion1
 
-// AccessToken is a verified access token. Schemes: access, accessQuery.
+// AccessToken is a verified access token. Schemes: access, accessQuery, format.
 type AccessToken struct {
 	security.Token[security.NoClaims]
 }
@@ -102,14 +102,36 @@ func heldAccessOrRefreshCredential(credentials security.Credentials) (AccessOrRe
 	return own, nil
 }
 
+// KeyOrMtlsCredential holds the credentials of the alternative that a request satisfied: Key, or Mtls. The fields of
+// the others are nil.
+type KeyOrMtlsCredential struct {
+	Key  *security.Authenticated[time2.Time]
+	Mtls *security.Authenticated[security.Principal]
+}
+
+func heldKeyOrMtlsCredential(credentials security.Credentials) (KeyOrMtlsCredential, error) {
+	var own KeyOrMtlsCredential
+	if principal, ok := security.PrincipalOf[time2.Time](credentials, "key"); ok {
+		own.Key = &principal
+	}
+	if principal, ok := security.PrincipalOf[security.Principal](credentials, "mtls"); ok {
+		own.Mtls = &principal
+	}
+	if own == (KeyOrMtlsCredential{}) {
+		return own, security.ErrUnguarded
+	}
+	return own, nil
+}
+
 var guardedTokenTypes = struct{ AccessToken, RefreshToken security.TokenType }{
 	AccessToken:  security.NewTokenType[security.NoClaims]("access"),
 	RefreshToken: security.NewTokenType[security.NoClaims]("refresh"),
 }
 
-var guardedSchemes = struct{ Access, AccessQuery, RefreshCookie, Key, Mtls *security.Scheme }{
+var guardedSchemes = struct{ Access, AccessQuery, Format, RefreshCookie, Key, Mtls *security.Scheme }{
 	Access:        &security.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
 	AccessQuery:   &security.Scheme{Name: "accessQuery", Token: guardedTokenTypes.AccessToken, In: security.InQuery, Parameter: "token"},
+	Format:        &security.Scheme{Name: "format", Token: guardedTokenTypes.AccessToken},
 	RefreshCookie: &security.Scheme{Name: "refreshCookie", Token: guardedTokenTypes.RefreshToken, In: security.InCookie, Parameter: "refresh"},
 	Key:           &security.Scheme{Name: "key", Kind: security.KindKey, Parameter: "X-API-Key"},
 	Mtls:          &security.Scheme{Name: "mtls", Kind: security.KindCertificate},
@@ -117,7 +139,7 @@ var guardedSchemes = struct{ Access, AccessQuery, RefreshCookie, Key, Mtls *secu
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
-	Inherited, Reversed, Tokens, Optional, Ways, Role *security.Operation
+	Inherited, Reversed, Tokens, Optional, Ways, Role, Principals, Format *security.Operation
 }{
 	Inherited: &security.Operation{
 		ID: "inherited", Method: "GET", Path: "/inherited",
@@ -144,6 +166,14 @@ var guardedOperations = struct {
 		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.Key}},
 		Rules:       security.Rules{AllowRoles: []string{"admin"}},
 	},
+	Principals: &security.Operation{
+		ID: "principals", Method: "GET", Path: "/principals",
+		Requirement: security.Requirement{{guardedSchemes.Key}, {guardedSchemes.Mtls}},
+	},
+	Format: &security.Operation{
+		ID: "format", Method: "POST", Path: "/principals",
+		Requirement: security.Requirement{{guardedSchemes.Format}, {guardedSchemes.Key}},
+	},
 }
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
@@ -156,6 +186,8 @@ func GuardedOperations() []security.Operation {
 		guardedOperations.Optional.Clone(),
 		guardedOperations.Ways.Clone(),
 		guardedOperations.Role.Clone(),
+		guardedOperations.Principals.Clone(),
+		guardedOperations.Format.Clone(),
 	}
 }
 
@@ -179,6 +211,12 @@ type GuardedServer interface {
 
 	// (GET /role) access or key; roles allow admin
 	Role(ctx context.Context, credential AccessOrKeyCredential, request RoleRequestObject) (RoleResponseObject, error)
+
+	// (GET /principals) key or mtls
+	Principals(ctx context.Context, credential KeyOrMtlsCredential, request PrincipalsRequestObject) (PrincipalsResponseObject, error)
+
+	// (POST /principals) format or key
+	Format(ctx context.Context, credential AccessOrKeyCredential, request FormatRequestObject) (FormatResponseObject, error)
 }
 
 // guardedStrictServer hands each secured operation the credential that its guard accepted; without one the operation fails with
@@ -260,6 +298,30 @@ func (s guardedStrictServer) Role(ctx context.Context, request RoleRequestObject
 	return s.server.Role(ctx, credential, request)
 }
 
+func (s guardedStrictServer) Principals(ctx context.Context, request PrincipalsRequestObject) (PrincipalsResponseObject, error) {
+	credentials, err := security.RequestCredentials(ctx, guardedOperations.Principals)
+	if err != nil {
+		return nil, err
+	}
+	credential, err := heldKeyOrMtlsCredential(credentials)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.Principals(ctx, credential, request)
+}
+
+func (s guardedStrictServer) Format(ctx context.Context, request FormatRequestObject) (FormatResponseObject, error) {
+	credentials, err := security.RequestCredentials(ctx, guardedOperations.Format)
+	if err != nil {
+		return nil, err
+	}
+	credential, err := heldAccessOrKeyCredential(credentials)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.Format(ctx, credential, request)
+}
+
 // newGuards makes the guards of all operations.
 func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
 	if authenticator == nil {
@@ -275,6 +337,8 @@ func newGuards(validator *security.Validator, authenticator Authenticator) (*sec
 		guardedOperations.Optional,
 		guardedOperations.Ways,
 		guardedOperations.Role,
+		guardedOperations.Principals,
+		guardedOperations.Format,
 	)
 }
 
@@ -342,5 +406,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/optional", guards.HandlerFunc(guardedOperations.Optional, wrapper.Optional))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/ways", guards.HandlerFunc(guardedOperations.Ways, wrapper.Ways))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/role", guards.HandlerFunc(guardedOperations.Role, wrapper.Role))
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/principals", guards.HandlerFunc(guardedOperations.Principals, wrapper.Principals))
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/principals", guards.HandlerFunc(guardedOperations.Format, wrapper.Format))
 	return m, nil
 }
