@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/x509"
 	"net/http"
+	http2 "net/http"
 	url "net/url"
 	"time"
 
@@ -29,7 +30,7 @@ type Authenticator interface {
 	Digest(ctx context.Context, key string) (*security.Authenticated[string], error)
 
 	// Header resolves credentials of the scheme header: apiKey in header.
-	Header(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	Header(ctx context.Context, key string) (*security.Authenticated[http2.Header], error)
 
 	// Introspected resolves credentials of the scheme introspected: oauth2.
 	Introspected(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
@@ -48,6 +49,31 @@ type Authenticator interface {
 
 	// Reference resolves credentials of the scheme reference: http bearer.
 	Reference(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+}
+
+// BasicOrHeaderOrOpaqueCredential holds the credentials of the alternative that a request satisfied: Basic, or Header,
+// or Opaque. The fields of the others are nil.
+type BasicOrHeaderOrOpaqueCredential struct {
+	Basic  *security.Authenticated[security.Principal]
+	Header *security.Authenticated[http2.Header]
+	Opaque *security.Authenticated[security.Principal]
+}
+
+func heldBasicOrHeaderOrOpaqueCredential(credentials security.Credentials) (BasicOrHeaderOrOpaqueCredential, error) {
+	var own BasicOrHeaderOrOpaqueCredential
+	if principal, ok := security.PrincipalOf[security.Principal](credentials, "basic"); ok {
+		own.Basic = &principal
+	}
+	if principal, ok := security.PrincipalOf[http2.Header](credentials, "header"); ok {
+		own.Header = &principal
+	}
+	if principal, ok := security.PrincipalOf[security.Principal](credentials, "opaque"); ok {
+		own.Opaque = &principal
+	}
+	if own == (BasicOrHeaderOrOpaqueCredential{}) {
+		return own, security.ErrUnguarded
+	}
+	return own, nil
 }
 
 var guardedSchemes = struct{ Basic, Cookie, Digest, Header, Introspected, Mtls, Opaque, Prefixed, Query, Reference *security.Scheme }{
@@ -155,7 +181,7 @@ type GuardedServer interface {
 	Digest(ctx context.Context, principal security.Authenticated[string], request DigestRequestObject) (DigestResponseObject, error)
 
 	// (GET /header) header
-	Header(ctx context.Context, principal security.Authenticated[security.Principal], request HeaderRequestObject) (HeaderResponseObject, error)
+	Header(ctx context.Context, principal security.Authenticated[http2.Header], request HeaderRequestObject) (HeaderResponseObject, error)
 
 	// (GET /prefixed) prefixed
 	Prefixed(ctx context.Context, principal security.Authenticated[security.Principal], request PrefixedRequestObject) (PrefixedResponseObject, error)
@@ -179,7 +205,7 @@ type GuardedServer interface {
 	Certificate(ctx context.Context, principal security.Authenticated[security.Principal], request CertificateRequestObject) (CertificateResponseObject, error)
 
 	// (GET /either) basic or header or opaque; authenticated at most 15m0s ago; roles allow admin
-	Either(ctx context.Context, principal security.Authenticated[security.Principal], request EitherRequestObject) (EitherResponseObject, error)
+	Either(ctx context.Context, credential BasicOrHeaderOrOpaqueCredential, request EitherRequestObject) (EitherResponseObject, error)
 
 	// (GET /public) public
 	Public(ctx context.Context, request PublicRequestObject) (PublicResponseObject, error)
@@ -217,7 +243,7 @@ func (s guardedStrictServer) Digest(ctx context.Context, request DigestRequestOb
 }
 
 func (s guardedStrictServer) Header(ctx context.Context, request HeaderRequestObject) (HeaderResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.Header)
+	principal, err := security.RequestPrincipal[http2.Header](ctx, guardedOperations.Header)
 	if err != nil {
 		return nil, err
 	}
@@ -281,11 +307,15 @@ func (s guardedStrictServer) Certificate(ctx context.Context, request Certificat
 }
 
 func (s guardedStrictServer) Either(ctx context.Context, request EitherRequestObject) (EitherResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.Either)
+	credentials, err := security.RequestCredentials(ctx, guardedOperations.Either)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.Either(ctx, principal, request)
+	credential, err := heldBasicOrHeaderOrOpaqueCredential(credentials)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.Either(ctx, credential, request)
 }
 
 func (s guardedStrictServer) Public(ctx context.Context, request PublicRequestObject) (PublicResponseObject, error) {
