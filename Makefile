@@ -32,14 +32,23 @@ check: check-generate ## formatting, vet, linters, go.mod, generated code
 	cd benchmarks && go vet ./... && go mod tidy -diff && go mod verify
 
 .PHONY: generate
-generate: ## write gen/ from api.yaml
+generate: ## write gen/ from api.yaml, and crosstest/api/ from its documents
 	go generate .
+	cd crosstest && go generate .
 
 .PHONY: check-generate
-check-generate: ## fail where gen/ is not what api.yaml generates
+check-generate: ## fail where gen/ and crosstest/api/ are not what their documents generate
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
 	go run ./cmd/oapi-guard generate --config oapi-guard.yaml --output "$$dir" && \
 	diff -r "$$dir" gen || { echo "gen/ is not up to date: make generate"; exit 1; }
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	go build -o "$$dir/generator" ./cmd/oapi-guard && \
+	for api in crosstest/api/*/; do \
+		"$$dir/generator" generate --config "$$api/oapi-guard.yaml" --output "$$dir/$$(basename "$$api")" || exit 1; \
+	done && \
+	(cd crosstest && go run ./adapters -output "$$dir" api/*/) && \
+	rm "$$dir/generator" && \
+	diff -r -x oapi-guard.yaml -x spec.yaml "$$dir" crosstest/api || { echo "crosstest/api/ is not up to date: make generate"; exit 1; }
 
 .PHONY: bench
 bench: ## measure the hot path beside its peers, into benchmarks/results/

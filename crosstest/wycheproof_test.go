@@ -1,4 +1,3 @@
-// Package crosstest has the tests that need more modules than the library itself does.
 package crosstest
 
 import (

@@ -2,6 +2,7 @@ package security
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,7 +18,7 @@ type RequestValidator interface {
 	ValidateRequest(r *http.Request, operation *Operation, params PathParams) error
 }
 
-// PathParams are the parameters of the path that a router routed a request by. Unknown ones are empty.
+// PathParams are the parameters of the path that a router routed a request by, percent-decoded. Unknown ones are empty.
 type PathParams interface{ Param(name string) string }
 
 // WithRequestValidator checks every request, those of public operations too, against the document after its guard has let it pass and before its
@@ -46,6 +47,35 @@ func (g *Guard) conforms(r *http.Request, params PathParams) error {
 		return nil
 	}
 	return g.validator.requests.ValidateRequest(r, g.operation, params)
+}
+
+// convertible is a [Request] that a validator of requests can check: it makes a net/http request of itself, whose body is a copy.
+type convertible interface {
+	HTTPRequest() (*http.Request, error)
+	PathParams
+}
+
+// checkConforms is conforms for a request that is not net/http's. It returns the answer where the request is refused.
+func (g *Guard) checkConforms(ctx context.Context, request Request) *Answer {
+	if g.validator.requests == nil {
+		return nil
+	}
+	var answer Answer
+	own, ok := request.(convertible)
+	if !ok {
+		answer = g.answer(ctx, nil, because(ErrUnguarded, "a request that the validator of requests cannot check"))
+		return &answer
+	}
+	r, err := own.HTTPRequest()
+	if err != nil {
+		answer = g.validator.RequestError(ctx, err)
+		return &answer
+	}
+	if err := g.conforms(r.WithContext(ctx), own); err != nil {
+		answer = g.answer(ctx, nil, err)
+		return &answer
+	}
+	return nil
 }
 
 // InvalidRequestError says in what a request differs from what the document says of it. It says nothing of the values in the request.

@@ -235,6 +235,9 @@ func (g *Guard) Check(ctx context.Context, r Request) Decision {
 	if d.private {
 		passed.Header = http.Header{"Cache-Control": {privateResponse}}
 	}
+	if answer := g.checkConforms(passed.Context, r); answer != nil {
+		return Decision{Answer: *answer}
+	}
 	return passed
 }
 
