@@ -14,12 +14,19 @@ type RequestValidator interface {
 	// Knows reports whether the validator's document has the operation.
 	Knows(operation *Operation) bool
 	// ValidateRequest checks the request. It leaves the body readable. An [InvalidRequestError] is answered with what it says, another error
-	// of this package as it would by itself, and any other 500.
+	// of this package as it would by itself, one that wraps an http.MaxBytesError 413, and any other 500.
 	ValidateRequest(r *http.Request, operation *Operation, params PathParams) error
 }
 
-// PathParams are the parameters of the path that a router routed a request by, percent-decoded. Unknown ones are empty.
-type PathParams interface{ Param(name string) string }
+// PathParams are the parameters of the path that a router routed a request by.
+type PathParams interface {
+	// Param returns the value of a parameter as the operation's handler gets it, without percent-encoding; "" for an unknown one. Routers
+	// that rename parameters know them by the new name.
+	Param(name string) string
+}
+
+// ErrUnreadable says that the request ended before its end, or cannot be read: 400.
+var ErrUnreadable = errBadRequest
 
 // WithRequestValidator checks every request, those of public operations too, against the document after its guard has let it pass and before its
 // parameters are bound. A request that does not match is answered 400, or what the validator says, and its handler does not run.
@@ -108,4 +115,50 @@ func (e *InvalidRequestError) sentinel() *Error {
 		return errInternal
 	}
 	return &Error{status, "", http.StatusText(status), "The request is not what the description of this API says."}
+}
+
+// RefusedError is why a guard refused a request, for those who ask with [Guard.Authenticate]. Find out with errors.Is for what; its text is
+// fixed.
+type RefusedError struct {
+	// Answer is what the request gets: that of the [ErrorHandler], if there is one.
+	Answer Answer
+
+	err error
+}
+
+// Error returns a fixed text, whatever the error of an authenticator or a hook says.
+func (e *RefusedError) Error() string { return sentinelOf(e.err).Error() }
+
+// Unwrap returns the error.
+func (e *RefusedError) Unwrap() error { return e.err }
+
+// Write sends the answer.
+func (e *RefusedError) Write(w http.ResponseWriter) { e.Answer.write(w) }
+
+// Authenticate decides over a request for those who run before the handler of the operation and cannot wrap it, as a function that a
+// validator of requests calls; see package kinopenapi. It returns the request's context with the credential on it, or a [RefusedError].
+// Unlike the guard of a route it sets no header of the response, which a credential in the query asks for, and does not check the request
+// against the document.
+func (g *Guard) Authenticate(r *http.Request) (context.Context, error) {
+	ctx := r.Context()
+	decision := g.check(ctx, httpRequest{r})
+	switch {
+	case decision.err != nil:
+		return nil, &RefusedError{g.answer(ctx, decision.scheme, decision.err), decision.err}
+	case decision.context != nil:
+		return decision.context, nil
+	}
+	return ctx, nil
+}
+
+// Schemes returns the names of the schemes by which the caller identified, all of one alternative; none for an anonymous caller.
+func (c Credentials) Schemes() []string {
+	if c.Anonymous() {
+		return nil
+	}
+	names := []string{c.result.first.scheme.Name}
+	for i := range c.result.more {
+		names = append(names, c.result.more[i].scheme.Name)
+	}
+	return names
 }
