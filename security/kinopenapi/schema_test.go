@@ -1,0 +1,127 @@
+package kinopenapi_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
+)
+
+// TestSchemas checks which schemas are refused because short values could keep kin-openapi busy for hours, or because it would not check them
+// in full.
+func TestSchemas(t *testing.T) {
+	twenty := kinopenapi.WithJSONSchema2020(4096)
+	const long = "take hours"
+	for _, tt := range []struct {
+		name, version, a, b string // the schemas A, of the body, and B
+		options             []kinopenapi.Option
+		want                string
+	}{
+		{"a list", "3.0.3", "{type: object, properties: {next: {$ref: '#/components/schemas/A'}}}", "{}", nil, ""},
+		{"a tree", "3.0.3", "{type: array, items: {$ref: '#/components/schemas/A'}}", "{}", nil, ""},
+		{"two that contain each other", "3.0.3", "{type: array, items: {$ref: '#/components/schemas/B'}}", "{additionalProperties: {$ref: '#/components/schemas/A'}}", nil, ""},
+		{"one of several", "3.0.3", "{oneOf: [{type: string}, {$ref: '#/components/schemas/B'}]}", "{type: array, items: {$ref: '#/components/schemas/B'}}", nil, ""},
+		{"one of several, and again", "3.0.3", "{oneOf: [{type: string}, {type: array, items: {$ref: '#/components/schemas/A'}}]}", "{}", nil, long},
+		{"any of several, and again", "3.0.3", "{type: object, properties: {next: {anyOf: [{type: string}, {$ref: '#/components/schemas/A'}]}}}", "{}", nil, long},
+		{"below the body", "3.0.3", "{type: object, properties: {b: {$ref: '#/components/schemas/B'}}}", "{oneOf: [{type: array, items: {$ref: '#/components/schemas/B'}}]}", nil, long},
+		{"around a corner", "3.0.3", "{type: array, items: {$ref: '#/components/schemas/B'}}", "{type: object, properties: {a: {oneOf: [{$ref: '#/components/schemas/A'}]}}}", nil, long},
+		{"all of a base", "3.0.3", "{allOf: [{$ref: '#/components/schemas/B'}, {type: object, properties: {next: {$ref: '#/components/schemas/A'}}}]}", "{type: object}", nil, ""},
+		{"all of two lists", "3.0.3", "{allOf: [{properties: {next: {$ref: '#/components/schemas/A'}}}, {properties: {next: {$ref: '#/components/schemas/A'}}}]}", "{}", nil, long},
+		{"a list and all of one", "3.0.3", "{properties: {next: {$ref: '#/components/schemas/A'}}, allOf: [{properties: {next: {$ref: '#/components/schemas/A'}}}]}", "{}", nil, long},
+		{"a list that is not one", "3.0.3", "{properties: {next: {$ref: '#/components/schemas/A'}}, not: {properties: {next: {$ref: '#/components/schemas/A'}}}}", "{}", nil, long},
+
+		{"3.1", "3.1.0", "{type: [object, 'null'], properties: {next: {$ref: '#/components/schemas/A'}}}", "{}", nil, ""},
+		{"const", "3.1.0", "{const: 1}", "{}", nil, "const"},
+		{"const below", "3.1.0", "{type: array, items: {$ref: '#/components/schemas/B'}}", "{const: 1}", nil, "const"},
+		{"prefixItems", "3.1.0", "{prefixItems: [{type: string}]}", "{}", nil, "prefixItems"},
+		{"contains", "3.1.0", "{contains: {type: string}}", "{}", nil, "contains"},
+		{"patternProperties", "3.1.0", "{patternProperties: {a: {type: string}}}", "{}", nil, "patternProperties"},
+		{"propertyNames", "3.1.0", "{propertyNames: {maxLength: 1}}", "{}", nil, "propertyNames"},
+		{"dependentSchemas", "3.1.0", "{dependentSchemas: {a: {type: object}}}", "{}", nil, "dependentSchemas"},
+		{"dependentRequired", "3.1.0", "{dependentRequired: {a: [b]}}", "{}", nil, "dependentRequired"},
+		{"unevaluatedProperties", "3.1.0", "{unevaluatedProperties: false}", "{}", nil, "unevaluatedProperties"},
+		{"unevaluatedItems", "3.1.0", "{unevaluatedItems: {type: string}}", "{}", nil, "unevaluatedItems"},
+		{"if", "3.1.0", "{if: {type: string}, then: {minLength: 1}}", "{}", nil, "if"},
+		{"const, with the option", "3.1.0", "{const: 1}", "{}", []kinopenapi.Option{twenty}, ""},
+		{"const in a list, with the option", "3.1.0", "{type: object, properties: {next: {$ref: '#/components/schemas/A'}, kind: {const: 1}}}", "{}", []kinopenapi.Option{twenty}, long},
+		{"no limit for it", "3.1.0", "{}", "{}", []kinopenapi.Option{kinopenapi.WithJSONSchema2020(0)}, "positive"},
+		{"left alone", "3.1.0", "{const: 1}", "{}", []kinopenapi.Option{kinopenapi.WithUncheckedBodies("x")}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			document := parse(t, operation("      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/A'}}}}\n"+
+				"components:\n  schemas:\n    A: "+tt.a+"\n    B: "+tt.b+"\n"))
+			document.OpenAPI = tt.version
+			_, err := kinopenapi.NewRequestValidator(document, tt.options...)
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want %q", err, tt.want)
+			}
+		})
+	}
+	for name, text := range map[string]string{
+		"const": "{name: p, in: query, schema: {type: string, const: a}}",
+		long:    "{name: p, in: query, content: {application/json: {schema: {$ref: '#/components/schemas/A'}}}}",
+	} {
+		document := parse(t, operation("      parameters: ["+text+"]\ncomponents: {schemas: {A: {oneOf: [{type: array, items: {$ref: '#/components/schemas/A'}}]}}}\n"))
+		document.OpenAPI = "3.1.0"
+		if _, err := kinopenapi.NewRequestValidator(document, twenty); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("in a parameter: %v, want %q", err, name)
+		}
+	}
+}
+
+// TestJSONSchema2020Limit checks that the bodies of the slow validator have a limit of their own, and only they.
+func TestJSONSchema2020Limit(t *testing.T) {
+	document := load(t, "testdata/api31.yaml")
+	url, _ := checked(t, document, kinopenapi.WithJSONSchema2020(100)).serve(t, document)
+	for _, tt := range []struct {
+		path   string
+		length int
+		status int
+	}{{"/things", 100, 204}, {"/things", 101, 413}, {"/nodes", 100000, 204}} {
+		body := `{"name":"secret","size":1}`
+		response, _ := send(t, http.MethodPost, url+tt.path, body+strings.Repeat(" ", tt.length-len(body)), asJSON)
+		if response.StatusCode != tt.status {
+			t.Errorf("%s, %d bytes: status %d", tt.path, tt.length, response.StatusCode)
+		}
+	}
+}
+
+// TestCost checks that a body in which much is wrong, deep down or side by side, costs no more than its length suggests: the whole of it would
+// be gigabytes.
+func TestCost(t *testing.T) {
+	v := must(kinopenapi.NewRequestValidator(load(t, "testdata/api.yaml")))(t)
+	var members strings.Builder
+	for i := range 50_000 {
+		fmt.Fprintf(&members, `"%d":1,`, i)
+	}
+	for name, body := range map[string]string{
+		"deep": strings.Repeat(`{"name":"","children":[`, 4900) + `{}` + strings.Repeat("]}", 4900),
+		"wide": `{"name":"a","labels":{` + members.String() + `"a":1}}`,
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/items", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := v.ValidateRequest(r, &security.Operation{Method: http.MethodPost, Path: "/items"}, nil)
+		runtime.ReadMemStats(&after)
+		if invalid, ok := err.(*security.InvalidRequestError); !ok || len(invalid.Violations) != 1 {
+			t.Errorf("%s: %v", name, err)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 {
+			t.Errorf("%s: a body of %d bytes took %d", name, len(body), used)
+		}
+	}
+	// Short ones are told all of it.
+	r := httptest.NewRequest(http.MethodPost, "/items", strings.NewReader(`{"name":"","kind":"","count":0.5}`))
+	r.Header.Set("Content-Type", "application/json")
+	invalid, ok := v.ValidateRequest(r, &security.Operation{Method: http.MethodPost, Path: "/items"}, nil).(*security.InvalidRequestError)
+	if !ok || !slices.Equal(invalid.Violations, at("body /count type", "body /kind enum", "body /name minLength")) {
+		t.Errorf("%+v", invalid)
+	}
+}

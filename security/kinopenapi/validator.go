@@ -1,0 +1,282 @@
+package kinopenapi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+
+	"github.com/oapi-guard/oapi-guard/security"
+)
+
+// DefaultMaxBody is how long a checked body may be, in bytes: it is held in memory, and once more decoded.
+const DefaultMaxBody = 10 << 20
+
+// maxThorough is how long a body may be, in bytes, for everything that is wrong with it to be told. Of a longer one it is the first thing:
+// kin-openapi makes an error for each with the path to it, which would cost gigabytes.
+const maxThorough = 16 << 10
+
+// RequestValidator checks requests against a document. It is safe for concurrent use and does not change the document.
+type RequestValidator struct {
+	operations map[route]*operation
+	maxBody    int64
+	// maxExactBody is maxBody for those that exact is for; zero where it is not to be used.
+	maxExactBody int64
+	// exact makes kin-openapi use its validator of JSON Schema 2020-12. It looks for nothing but the version of the document.
+	exact   *routers.Route
+	options openapi3filter.Options
+
+	documentOptions []openapi3.ValidationOption
+	schemaOptions   []openapi3.SchemaValidationOption
+	uncheckedBodies []string
+	// uncheckedParameters are by place and name; true for those that the document has.
+	uncheckedParameters map[string]bool
+}
+
+var _ security.RequestValidator = (*RequestValidator)(nil)
+
+// route is what the document knows an operation by.
+type route struct{ method, path string }
+
+// operation is what is checked of the requests for an operation.
+type operation struct {
+	parameters []*openapi3.Parameter
+	// body is nil where none is checked.
+	body *openapi3.RequestBody
+	// exact says that the body has keywords of JSON Schema 2020-12.
+	exact bool
+}
+
+// plain makes kin-openapi use its validator for OpenAPI 3.0, which knows the types of 3.1 too.
+var plain = &routers.Route{Spec: &openapi3.T{OpenAPI: "3.0.3"}}
+
+// NewRequestValidator makes a validator of requests for a document with its references resolved, as openapi3.Loader leaves it, which must
+// not be changed any more. An error says what is wrong with the document, or which part of it kin-openapi could not check.
+func NewRequestValidator(document *openapi3.T, options ...Option) (*RequestValidator, error) {
+	if document == nil {
+		return nil, errors.New("kinopenapi: a validator of requests needs a document")
+	}
+	v := &RequestValidator{
+		exact:               &routers.Route{Spec: document},
+		operations:          map[route]*operation{},
+		maxBody:             DefaultMaxBody,
+		uncheckedParameters: map[string]bool{},
+		// With KeepValidatedValue strict handlers bind the value that was checked, so that the body is decoded once and no second decoder can
+		// read it in another way.
+		options:         openapi3filter.Options{SkipSettingDefaults: true, KeepValidatedValue: true},
+		documentOptions: []openapi3.ValidationOption{openapi3.DisableExamplesValidation()},
+	}
+	for _, option := range options {
+		if option == nil {
+			return nil, errors.New("kinopenapi: a nil option")
+		}
+		if err := option(v); err != nil {
+			return nil, err
+		}
+	}
+	if err := withoutAliases(document).Validate(context.Background(), v.documentOptions...); err != nil {
+		return nil, fmt.Errorf("kinopenapi: the document: %w", err)
+	}
+	v.options.SchemaValidationOptions = append(document.GetSchemaValidationOptions(), v.schemaOptions...)
+	unknown := slices.Clone(v.uncheckedBodies)
+	for path, item := range document.Paths.Map() {
+		if item == nil {
+			continue
+		}
+		for method, source := range item.Operations() {
+			names := []string{source.OperationID, method + " " + path}
+			isNamed := func(name string) bool { return name != "" && slices.Contains(names, name) }
+			unknown = slices.DeleteFunc(unknown, isNamed)
+			o := &operation{parameters: v.parametersOf(item, source)}
+			if source.RequestBody != nil && !slices.ContainsFunc(v.uncheckedBodies, isNamed) {
+				o.body = source.RequestBody.Value
+			}
+			if err := v.probe(o); err != nil {
+				return nil, fmt.Errorf("kinopenapi: %s %s: %w", method, path, err)
+			}
+			v.operations[route{method, path}] = o
+		}
+	}
+	for parameter, known := range v.uncheckedParameters {
+		if !known {
+			unknown = append(unknown, parameter)
+		}
+	}
+	if len(unknown) > 0 {
+		return nil, fmt.Errorf("kinopenapi: the document does not have %q, which is not to be checked", unknown)
+	}
+	return v, nil
+}
+
+// withoutAliases returns the document without the paths that refer to others of its paths: kin-openapi takes each operationId of theirs for a
+// second one of the same name.
+func withoutAliases(document *openapi3.T) *openapi3.T {
+	own := *document
+	if document.Paths == nil {
+		return &own
+	}
+	own.Paths = openapi3.NewPaths()
+	own.Paths.Extensions = document.Paths.Extensions
+	for path, item := range document.Paths.Map() {
+		if item == nil || !strings.HasPrefix(item.Ref, "#/paths/") {
+			own.Paths.Set(path, item)
+		}
+	}
+	return &own
+}
+
+// parametersOf returns the parameters of an operation that are checked. Its own replace those of its path.
+func (v *RequestValidator) parametersOf(item *openapi3.PathItem, source *openapi3.Operation) []*openapi3.Parameter {
+	var parameters []*openapi3.Parameter
+	add := func(p *openapi3.Parameter) {
+		name := p.In + " " + p.Name
+		if _, unchecked := v.uncheckedParameters[name]; unchecked {
+			v.uncheckedParameters[name] = true
+			return
+		}
+		// OpenAPI ignores parameters of these names (Parameter Object, field name).
+		if p.In == openapi3.ParameterInHeader && slices.Contains([]string{"Accept", "Content-Type", "Authorization"}, http.CanonicalHeaderKey(p.Name)) {
+			return
+		}
+		parameters = append(parameters, p)
+	}
+	for _, ref := range item.Parameters {
+		if source.Parameters.GetByInAndName(ref.Value.In, ref.Value.Name) == nil {
+			add(ref.Value)
+		}
+	}
+	for _, ref := range source.Parameters {
+		add(ref.Value)
+	}
+	return parameters
+}
+
+// find returns what is checked for an operation, or nil for an unknown one.
+func (v *RequestValidator) find(o *security.Operation) *operation {
+	if o == nil {
+		return nil
+	}
+	return v.operations[route{o.Method, o.Path}]
+}
+
+// Knows implements [security.RequestValidator].
+func (v *RequestValidator) Knows(o *security.Operation) bool { return v.find(o) != nil }
+
+// ValidateRequest implements [security.RequestValidator]. Its error is a [security.InvalidRequestError] for a request that differs from the
+// document, an http.MaxBytesError for a body that is too long, [security.ErrUnreadable] for one that cannot be read, and another one where
+// kin-openapi failed.
+func (v *RequestValidator) ValidateRequest(r *http.Request, o *security.Operation, params security.PathParams) (err error) {
+	own := v.find(o)
+	if own == nil {
+		return errors.New("kinopenapi: an operation that the document does not have")
+	}
+	defer recovered(&err)
+	input := &openapi3filter.RequestValidationInput{
+		Request: r, PathParams: own.pathParams(params), Route: plain, Options: &v.options, QueryParams: r.URL.Query(),
+	}
+	var found violations
+	for _, p := range own.parameters {
+		if tangled(p, input.QueryParams) {
+			found.add(p.In, p.Name, ruleStyle)
+			continue
+		}
+		if err := openapi3filter.ValidateParameter(r.Context(), input, p); err != nil {
+			if err := found.inParameter(input, p, err); err != nil {
+				return err
+			}
+		}
+	}
+	if own.body != nil {
+		if err := v.validateBody(input, own, &found); err != nil {
+			return err
+		}
+	}
+	return found.err()
+}
+
+// recovered makes an error of a panic: kin-openapi decodes with assertions that it does not check, and calls functions of the application.
+func recovered(err *error) {
+	switch p := recover().(type) {
+	case nil:
+	case runtime.Error: // whose text has nothing of the request
+		*err = fmt.Errorf("kinopenapi: kin-openapi panicked: %w", p)
+	default:
+		*err = errors.New("kinopenapi: kin-openapi panicked")
+	}
+}
+
+// validateBody checks the body and puts it back.
+func (v *RequestValidator) validateBody(input *openapi3filter.RequestValidationInput, o *operation, found *violations) error {
+	r, longest := input.Request, v.maxBody
+	if o.exact {
+		input.Route, longest = v.exact, min(v.maxExactBody, v.maxBody)
+	}
+	if r.Body != nil && r.Body != http.NoBody {
+		data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, longest))
+		var tooLarge *http.MaxBytesError
+		switch {
+		case errors.As(err, &tooLarge):
+			return tooLarge
+		case err != nil:
+			return fmt.Errorf("%w: %w", security.ErrUnreadable, err)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(data))
+		// kin-openapi puts back what GetBody returns, if it is set: that of another validator before this one, which may be stale.
+		r.GetBody = nil
+		if len(data) <= maxThorough {
+			thorough := *input.Options
+			thorough.MultiError = true
+			input.Options = &thorough
+		}
+		if o.exact {
+			if path, huge := hugeNumber(decoded(r.Header, data, o.body)); huge {
+				found.add(placeBody, pointer(path), "type")
+				return nil
+			}
+		}
+	}
+	if err := openapi3filter.ValidateRequestBody(r.Context(), input, o.body); err != nil {
+		return found.inBody(err)
+	}
+	return nil
+}
+
+// pathParams returns the parameters of the path by their names in the document. kin-openapi takes them without percent-encoding.
+func (o *operation) pathParams(params security.PathParams) map[string]string {
+	var values map[string]string
+	for _, p := range o.parameters {
+		if p.In != openapi3.ParameterInPath || params == nil {
+			continue
+		}
+		value := params.Param(p.Name)
+		if value == "" {
+			value = params.Param(wildcard(p.Name))
+		}
+		if values == nil {
+			values = make(map[string]string, len(o.parameters))
+		}
+		values[p.Name] = value
+	}
+	return values
+}
+
+// wildcard returns the name that oapi-codegen gives a parameter in the patterns of net/http, where it has to be an identifier of Go.
+func wildcard(name string) string {
+	sanitized := []rune(name)
+	for i, c := range sanitized {
+		if !unicode.IsLetter(c) && c != '_' && (i == 0 || !unicode.IsNumber(c)) {
+			sanitized[i] = '_'
+		}
+	}
+	return string(sanitized)
+}
