@@ -1,0 +1,408 @@
+package kinopenapi_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+
+	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
+)
+
+var (
+	access  = &security.Scheme{Name: "access", Token: security.NewTokenType[security.NoClaims]("access")}
+	refresh = &security.Scheme{Name: "refresh", Token: security.NewTokenType[security.NoClaims]("refresh")}
+	oauth   = &security.Scheme{Name: "oauth", Token: access.Token}
+	key     = &security.Scheme{Name: "key", Kind: security.KindKey, Parameter: "X-Key"}
+)
+
+// operations are those of testdata/security.yaml.
+func operations() []security.Operation {
+	return []security.Operation{
+		{ID: "own", Method: "GET", Path: "/own", Requirement: security.Requirement{{access}}},
+		{ID: "own", Method: "GET", Path: "/alias", Requirement: security.Requirement{{access}}},
+		{ID: "either", Method: "GET", Path: "/either", Requirement: security.Requirement{{access}, {key}}},
+		{ID: "both", Method: "GET", Path: "/both", Requirement: security.Requirement{{access, key}, {refresh}}},
+		{ID: "scoped", Method: "GET", Path: "/scoped", Requirement: security.Requirement{{oauth.With("write")}}},
+		{ID: "public", Method: "GET", Path: "/public"},
+		{ID: "addItem", Method: "POST", Path: "/items/{id}", Requirement: security.Requirement{{access}}},
+	}
+}
+
+// authenticators take the key "good", and say of "down" that they could not know.
+var authenticators = security.Authenticators{"key": security.AuthenticateKey(func(_ context.Context, text string) (*security.Authenticated[security.Principal], error) {
+	switch text {
+	case "good":
+		return &security.Authenticated[security.Principal]{Principal: security.Principal{Subject: "machine"}}, nil
+	case "down":
+		return nil, errors.New("dial tcp: secret.internal.example")
+	}
+	return nil, fmt.Errorf("no such key %s: %w", text, security.ErrInvalidCredentials)
+})}
+
+// router is a second router, as those of kin-openapi are.
+type router struct{ document *openapi3.T }
+
+func (r router) FindRoute(request *http.Request) (*routers.Route, map[string]string, error) {
+	path, params := request.URL.Path, map[string]string{}
+	if id, ok := strings.CutPrefix(path, "/items/"); ok {
+		path, params["id"] = "/items/{id}", id
+	}
+	item := r.document.Paths.Value(path)
+	if item == nil {
+		return nil, nil, routers.ErrPathNotFound
+	}
+	operation := item.GetOperation(request.Method)
+	if operation == nil {
+		return nil, nil, routers.ErrMethodNotAllowed
+	}
+	return &routers.Route{Spec: r.document, Path: path, PathItem: item, Method: request.Method, Operation: operation}, params, nil
+}
+
+// validated serves next behind kin-openapi's own middleware with the authentication function.
+func (a *application) validated(t testing.TB, document *openapi3.T, authenticate openapi3filter.AuthenticationFunc, multi bool, next http.HandlerFunc) http.Handler {
+	t.Helper()
+	return openapi3filter.NewValidator(router{document},
+		openapi3filter.ValidationOptions(openapi3filter.Options{AuthenticationFunc: authenticate, MultiError: multi}),
+		openapi3filter.OnLog(func(context.Context, string, error) {}),
+		openapi3filter.OnErr(func(ctx context.Context, w http.ResponseWriter, _ int, _ openapi3filter.ErrCode, err error) {
+			kinopenapi.WriteError(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil), a.validator, err)
+		})).Middleware(next)
+}
+
+// TestAuthenticationFunc checks that kin-openapi lets a request pass if and only if the guard of the operation does, and that the handler finds
+// the credential.
+func TestAuthenticationFunc(t *testing.T) {
+	a := newApplication(t)
+	token, scoped := "Authorization: Bearer "+a.token(t), "Authorization: Bearer "+a.token(t, security.WithScopes("write"))
+	refreshToken := "Authorization: Bearer " + must(a.issuer.Refresh(t.Context(), "alice", nil))(t).Text()
+	for _, multi := range []bool{false, true} {
+		document := load(t, "testdata/security.yaml")
+		authenticate := must(kinopenapi.AuthenticationFunc(document, a.validator, authenticators, operations()))(t)
+		who := make(chan string, 1)
+		server := httptest.NewServer(a.validated(t, document, authenticate, multi, func(w http.ResponseWriter, r *http.Request) {
+			found := []string{}
+			if token, ok := security.FromContext(r.Context()); ok {
+				found = append(found, token.Type()+" "+token.Subject())
+			}
+			if principal, ok := security.PrincipalFromContext[security.Principal](r.Context()); ok {
+				found = append(found, principal.Scheme()+" "+principal.Principal.Subject)
+			}
+			if r.Method == http.MethodPost {
+				found = append(found, string(must(io.ReadAll(r.Body))(t)))
+			}
+			who <- strings.Join(found, ", ")
+			w.WriteHeader(http.StatusNoContent)
+		}))
+		defer server.Close()
+		for _, tt := range []struct {
+			name, route, body string
+			header            []string
+			status            int
+			want              string // who, or a word of the challenge or of the detail
+		}{
+			{"a token", "GET /own", "", []string{token}, 204, "access alice"},
+			{"a token for the alias", "GET /alias", "", []string{token}, 204, "access alice"},
+			{"nothing", "GET /own", "", nil, 401, `Bearer realm="api"`},
+			{"a bad token", "GET /own", "", []string{"Authorization: Bearer secret"}, 401, "invalid_token"},
+			{"another type of token", "GET /own", "", []string{refreshToken}, 401, "invalid_token"},
+			{"the token of one alternative", "GET /either", "", []string{token}, 204, "access alice"},
+			{"the key of the other", "GET /either", "", []string{"X-Key: good"}, 204, "key machine"},
+			{"a bad token and a good key", "GET /either", "", []string{"Authorization: Bearer secret", "X-Key: good"}, 204, "key machine"},
+			{"a good token and a bad key", "GET /either", "", []string{token, "X-Key: secret"}, 204, "access alice"},
+			{"a bad token and a bad key", "GET /either", "", []string{"Authorization: Bearer secret", "X-Key: secret"}, 401, "invalid_token"},
+			{"a key that nobody could look up", "GET /either", "", []string{"X-Key: down"}, 503, "Try again"},
+			{"the same header twice", "GET /either", "", []string{"X-Key: good", "X-Key: good"}, 400, "malformed"},
+			{"both", "GET /both", "", []string{token, "X-Key: good"}, 204, "access alice, key machine"},
+			{"one of both", "GET /both", "", []string{token}, 401, "invalid_token"},
+			{"the other of both", "GET /both", "", []string{"X-Key: good"}, 401, "realm"},
+			{"the other alternative", "GET /both", "", []string{refreshToken}, 204, "refresh alice"},
+			{"a scope", "GET /scoped", "", []string{scoped}, 204, "access alice"},
+			{"no scope", "GET /scoped", "", []string{token}, 403, "insufficient_scope"},
+			{"public", "GET /public", "", []string{"Authorization: Bearer secret"}, 204, ""},
+			{"a bad parameter", "GET /public?n=secret", "", nil, 400, "query n type"},
+			{"a body", "POST /items/1", `{"name":"n"}`, []string{token, asJSON}, 204, `access alice, {"name":"n"}`},
+			{"a bad body", "POST /items/1", `{}`, []string{token, asJSON}, 400, "body /name required"},
+			{"another media type", "POST /items/1", `secret`, []string{token, "Content-Type: text/plain"}, 415, "body - content"},
+			{"a bad token and a bad body", "POST /items/secret", `{}`, []string{asJSON}, 401, `Bearer realm="api"`},
+			{"no such path", "GET /secret", "", nil, 404, "description"},
+			{"no such method", "PUT /own", "", nil, 405, "description"},
+		} {
+			t.Run(fmt.Sprintf("%s %v", tt.name, multi), func(t *testing.T) {
+				method, path, _ := strings.Cut(tt.route, " ")
+				response, said := send(t, method, server.URL+path, tt.body, tt.header...)
+				got := strings.Join(response.Header.Values("WWW-Authenticate"), " ") + said.Detail
+				if len(said.Violations) > 0 {
+					got = ""
+					for _, v := range said.Violations {
+						got += fmt.Sprintf("%s %s %s", v.In, strings.Replace("-"+v.Name, "-/", "/", 1), v.Rule)
+					}
+					got = strings.ReplaceAll(got, "query -n", "query n")
+				}
+				if len(who) > 0 {
+					got = <-who
+					if got != tt.want {
+						t.Errorf("the handler finds %q, want %q", got, tt.want)
+					}
+				}
+				if response.StatusCode != tt.status || !strings.Contains(got, tt.want) {
+					t.Errorf("status %d %q, want %d %q", response.StatusCode, got, tt.status, tt.want)
+				}
+			})
+		}
+	}
+}
+
+// countingList counts look-ups.
+type countingList struct {
+	blacklist.None
+	lookUps atomic.Int32
+}
+
+func (l *countingList) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, error) {
+	l.lookUps.Add(1)
+	return l.None.IsRevoked(ctx, id)
+}
+
+// TestOneDecision checks that a guard decides once over a request that kin-openapi checks, and anew when it checks the request again.
+func TestOneDecision(t *testing.T) {
+	signing := must(security.NewHMACKey(security.HS256, []byte("0123456789abcdef0123456789abcdef")))(t)
+	verifier := must(security.NewVerifier("https://issuer.example", must(security.NewKeySet(signing))(t)))(t)
+	list := &countingList{}
+	a := &application{must(security.NewIssuer(verifier))(t), must(security.NewValidator(verifier, list))(t)}
+	document := load(t, "testdata/security.yaml")
+	authenticate := must(kinopenapi.AuthenticationFunc(document, a.validator, authenticators, operations()))(t)
+	item := document.Paths.Value("/both")
+	input := func(r *http.Request) *openapi3filter.RequestValidationInput {
+		return &openapi3filter.RequestValidationInput{Request: r, Route: &routers.Route{Spec: document, Path: "/both", PathItem: item, Method: "GET", Operation: item.Get},
+			Options: &openapi3filter.Options{AuthenticationFunc: authenticate}}
+	}
+	r := httptest.NewRequest(http.MethodGet, "/both", nil)
+	r.Header.Set("Authorization", "Bearer "+a.token(t))
+	r.Header.Set("X-Key", "good")
+	if err := openapi3filter.ValidateRequest(t.Context(), input(r)); err != nil || list.lookUps.Load() != 1 {
+		t.Errorf("%v, %d look-ups", err, list.lookUps.Load())
+	}
+	// Whatever it is asked, it says yes to the schemes only by which the request identified.
+	for scheme, want := range map[string]bool{"access": true, "key": true, "refresh": false, "": false} {
+		if err := authenticate(t.Context(), &openapi3filter.AuthenticationInput{RequestValidationInput: input(r), SecuritySchemeName: scheme}); (err == nil) != want {
+			t.Errorf("scheme %q: %v", scheme, err)
+		}
+	}
+	list.lookUps.Store(1)
+	r.Header.Del("X-Key")
+	if err := openapi3filter.ValidateRequest(t.Context(), input(r)); !errors.Is(err, security.ErrWrongTokenType) {
+		t.Errorf("without the key: %v", err)
+	}
+	r.Header.Set("X-Key", "secret")
+	err := openapi3filter.ValidateRequest(t.Context(), input(r))
+	if !errors.Is(err, security.ErrInvalidCredentials) || list.lookUps.Load() != 2 {
+		t.Errorf("with a bad key: %v, %d look-ups", err, list.lookUps.Load())
+	}
+	// Middleware prints such errors to clients by default.
+	if strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "no such key") {
+		t.Errorf("the error says more than it may: %v", err)
+	}
+}
+
+// TestOptional shows why optional operations are refused, and that their guards are what decides.
+func TestOptional(t *testing.T) {
+	a := newApplication(t)
+	for _, order := range []string{"[{access: []}, {}]", "[{}, {access: []}]"} {
+		document := parse(t, "paths:\n  /x:\n    get: {security: "+order+", responses: {'204': {description: done}}}\n"+
+			"components: {securitySchemes: {access: {type: http, scheme: bearer}}}\n")
+		o := security.Operation{ID: "x", Method: "GET", Path: "/x", Requirement: security.Requirement{{}, {access}}}
+		if _, err := kinopenapi.AuthenticationFunc(document, a.validator, nil, []security.Operation{o}); err == nil || !strings.Contains(err.Error(), "GET /x") {
+			t.Fatalf("%v", err)
+		}
+		authenticate := must(kinopenapi.AuthenticationFunc(document, a.validator, nil, []security.Operation{o}, kinopenapi.BesideGuards()))(t)
+		ran := 0
+		handler := func(w http.ResponseWriter, r *http.Request) {
+			ran++
+			if token, ok := security.FromContext(r.Context()); ok {
+				w.Header().Set("X-Subject", token.Subject())
+			}
+		}
+		guarded := must(security.NewGuards(a.validator, nil, &o))(t).HandlerFunc(&o, handler)
+		for _, tt := range []struct {
+			next          http.HandlerFunc
+			authorization string
+			status        int
+			subject       string
+		}{
+			{handler, "Bearer secret", 200, ""}, // this is kin-openapi's doing
+			{guarded, "Bearer secret", 401, ""},
+			{guarded, "Bearer " + a.token(t), 200, "alice"},
+			{guarded, "", 200, ""},
+		} {
+			r := httptest.NewRequest(http.MethodGet, "/x", nil)
+			if tt.authorization != "" {
+				r.Header.Set("Authorization", tt.authorization)
+			}
+			w := httptest.NewRecorder()
+			before := ran
+			a.validated(t, document, authenticate, false, tt.next).ServeHTTP(w, r)
+			if w.Code != tt.status || w.Header().Get("X-Subject") != tt.subject || (ran > before) != (tt.status == 200) {
+				t.Errorf("%s, %.10s: status %d, subject %q", order, tt.authorization, w.Code, w.Header().Get("X-Subject"))
+			}
+		}
+	}
+}
+
+// TestNewAuthenticationFunc checks that an application which kin-openapi would guard wrongly does not start.
+func TestNewAuthenticationFunc(t *testing.T) {
+	a := newApplication(t)
+	document := load(t, "testdata/security.yaml")
+	change := func(f func(o *security.Operation)) []security.Operation {
+		list := operations()
+		f(&list[0])
+		return list
+	}
+	for _, tt := range []struct {
+		name       string
+		operations []security.Operation
+		options    []kinopenapi.AuthenticationOption
+		want       string
+	}{
+		{"right", operations(), nil, ""},
+		{"a nil option", operations(), []kinopenapi.AuthenticationOption{nil}, "nil option"},
+		{"another path", change(func(o *security.Operation) { o.Path = "/other" }), nil, "GET /other: the document does not have the operation"},
+		{"another method", change(func(o *security.Operation) { o.Method = "PUT" }), nil, "PUT /own: the document does not have the operation"},
+		{"public", change(func(o *security.Operation) { o.Requirement = nil }), nil, "another security"},
+		{"another scheme", change(func(o *security.Operation) { o.Requirement = security.Requirement{{refresh}} }), nil, "another security"},
+		{"a scheme more", change(func(o *security.Operation) { o.Requirement = security.Requirement{{access, key}} }), nil, "another security"},
+		{"an alternative more", change(func(o *security.Operation) { o.Requirement = security.Requirement{{access}, {key}} }), nil, "another security"},
+		{"an optional one", change(func(o *security.Operation) { o.Requirement = security.Requirement{{access}, {}} }), nil, "another security"},
+		{"secured where the document is public", []security.Operation{{Method: "GET", Path: "/public", Requirement: security.Requirement{{access}}}}, nil, "another security"},
+		{"a nil scheme", change(func(o *security.Operation) { o.Requirement = security.Requirement{{nil}} }), nil, "nil scheme"},
+		{"in the query", change(func(o *security.Operation) {
+			o.Requirement = security.Requirement{{&security.Scheme{Name: "access", Token: access.Token, In: security.InQuery, Parameter: "t"}}}
+		}), nil, "stands in the query"},
+		{"in the query, beside guards", change(func(o *security.Operation) {
+			o.Requirement = security.Requirement{{&security.Scheme{Name: "access", Token: access.Token, In: security.InQuery, Parameter: "t"}}}
+		}), []kinopenapi.AuthenticationOption{kinopenapi.BesideGuards()}, ""},
+	} {
+		_, err := kinopenapi.AuthenticationFunc(document, a.validator, authenticators, tt.operations, tt.options...)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+	if _, err := kinopenapi.AuthenticationFunc(nil, a.validator, authenticators, operations()); err == nil {
+		t.Error("without a document")
+	}
+	if _, err := kinopenapi.AuthenticationFunc(document, nil, authenticators, operations()); err == nil {
+		t.Error("without a validator")
+	}
+	if _, err := kinopenapi.AuthenticationFunc(document, a.validator, nil, operations()); err == nil {
+		t.Error("without an authenticator")
+	}
+}
+
+// TestUnknownOperation checks that an operation of the document which the function was not made with is refused, and so is a question that
+// makes no sense.
+func TestUnknownOperation(t *testing.T) {
+	var failure security.Failure
+	a := newApplication(t, security.WithErrorHandler(func(_ context.Context, f security.Failure) security.Answer { failure = f; return f.Answer }))
+	document := load(t, "testdata/security.yaml")
+	authenticate := must(kinopenapi.AuthenticationFunc(document, a.validator, nil, operations()[:1]))(t)
+	handler := a.validated(t, document, authenticate, false, func(http.ResponseWriter, *http.Request) { t.Error("the handler ran") })
+	r := httptest.NewRequest(http.MethodGet, "/scoped", nil)
+	r.Header.Set("Authorization", "Bearer "+a.token(t, security.WithScopes("write")))
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	if w.Code != 500 || !errors.Is(failure.Err, security.ErrUnguarded) {
+		t.Errorf("status %d %v", w.Code, failure.Err)
+	}
+	for _, question := range []*openapi3filter.AuthenticationInput{nil, {}, {RequestValidationInput: &openapi3filter.RequestValidationInput{}},
+		{RequestValidationInput: &openapi3filter.RequestValidationInput{Request: r}}} {
+		if err := authenticate(t.Context(), question); !errors.Is(err, security.ErrUnguarded) {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// TestWriteError checks the answers to errors of kin-openapi that its middleware does not make by itself.
+func TestWriteError(t *testing.T) {
+	var failures []security.Failure
+	a := newApplication(t, security.WithErrorHandler(func(_ context.Context, f security.Failure) security.Answer {
+		failures = append(failures, f)
+		return f.Answer
+	}))
+	o := security.Operation{ID: "o", Requirement: security.Requirement{{access}}}
+	_, refused := must(security.NewGuards(a.validator, nil, &o))(t).Of(&o).Authenticate(httptest.NewRequest(http.MethodGet, "/", nil))
+	if len(failures) != 1 || failures[0].Operation == nil {
+		t.Fatalf("the guard told of %d failures", len(failures))
+	}
+	secret := errors.New("secret")
+	for _, tt := range []struct {
+		name   string
+		err    error
+		status int
+	}{
+		{"of a guard", &openapi3filter.SecurityRequirementsError{Errors: []error{secret, refused}}, 401},
+		{"of nobody", secret, 500},
+		{"no error at all", nil, 500},
+		{"of another function", &openapi3filter.SecurityRequirementsError{Errors: []error{secret}}, 500},
+		{"of another function, by the rules", &openapi3filter.SecurityRequirementsError{Errors: []error{fmt.Errorf("secret: %w", security.ErrAccessDenied)}}, 403},
+		{"without a function", &openapi3filter.SecurityRequirementsError{Errors: []error{openapi3filter.ErrAuthenticationServiceMissing}}, 500},
+		{"a long body", &openapi3filter.RequestError{RequestBody: &openapi3.RequestBody{}, Reason: "secret", Err: &http.MaxBytesError{Limit: 1}}, 413},
+		{"a body that is not wanted", &openapi3filter.RequestError{Reason: "secret", Err: secret}, 500},
+		{"several, one of nobody", openapi3.MultiError{&openapi3filter.RequestError{RequestBody: &openapi3.RequestBody{}}, secret}, 500},
+		{"none of several", openapi3.MultiError{}, 500},
+		{"a router's, wrapped", fmt.Errorf("secret: %w", routers.ErrPathNotFound), 404},
+	} {
+		w := httptest.NewRecorder()
+		kinopenapi.WriteError(w, httptest.NewRequest(http.MethodGet, "/", nil), a.validator, tt.err)
+		if w.Code != tt.status || strings.Contains(w.Body.String(), "secret") {
+			t.Errorf("%s: %d %s", tt.name, w.Code, w.Body)
+		}
+		// What the guard has told of already is not told again.
+		if tt.status == 401 && (len(failures) != 1 || w.Header().Get("WWW-Authenticate") != `Bearer realm="api"`) {
+			t.Errorf("%s: %d failures, %v", tt.name, len(failures), w.Header())
+		}
+		if last := failures[len(failures)-1]; tt.err != nil && last.Err == nil {
+			t.Errorf("%s: a failure without an error", tt.name)
+		}
+	}
+}
+
+// TestAuthenticateConcurrently checks for the race detector that requests share nothing.
+func TestAuthenticateConcurrently(t *testing.T) {
+	a := newApplication(t)
+	document := load(t, "testdata/security.yaml")
+	authenticate := must(kinopenapi.AuthenticationFunc(document, a.validator, authenticators, operations()))(t)
+	server := httptest.NewServer(a.validated(t, document, authenticate, false, func(w http.ResponseWriter, r *http.Request) {
+		token, _ := security.FromContext(r.Context())
+		if token == nil || token.Subject() != r.Header.Get("X-Want") {
+			t.Error("the handler finds the token of another request")
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer server.Close()
+	var wg sync.WaitGroup
+	for i := range 8 {
+		subject := fmt.Sprint("user", i)
+		token := must(a.issuer.Access(t.Context(), subject, nil))(t).Text()
+		wg.Go(func() {
+			for range 10 {
+				response, _ := send(t, http.MethodGet, server.URL+"/own", "", "Authorization: Bearer "+token, "X-Want: "+subject)
+				if response.StatusCode != 204 {
+					t.Errorf("status %d", response.StatusCode)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
