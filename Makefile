@@ -49,6 +49,9 @@ check-generate: ## fail where gen/ and crosstest/api/ are not what their documen
 	(cd crosstest && go run ./adapters -output "$$dir" api/*/) && \
 	rm "$$dir/generator" && \
 	diff -r -x oapi-guard.yaml -x spec.yaml "$$dir" crosstest/api || { echo "crosstest/api/ is not up to date: make generate"; exit 1; }
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cp crosstest/deepmap/*.go "$$dir" && \
+	go run ./cmd/oapi-guard generate --config crosstest/deepmap/oapi-guard.yaml --output "$$dir" && \
+	diff "$$dir/guard.gen.go" crosstest/deepmap/guard.gen.go || { echo "crosstest/deepmap/ is not up to date: make generate"; exit 1; }
 
 .PHONY: bench
 bench: ## measure the hot path beside its peers, into benchmarks/results/

@@ -101,6 +101,18 @@ type answer struct {
 // send sends a request such as "PUT /items/1", with header fields such as "Authorization: Bearer x".
 func (c client) send(request, body string, fields ...string) answer {
 	c.t.Helper()
+	a := c.sendPlain(request, body, fields...)
+	if a.status == http.StatusOK && !strings.HasPrefix(request, http.MethodHead+" ") {
+		if err := json.Unmarshal([]byte(a.body), &a.seen); err != nil {
+			c.t.Errorf("%s: %v: %s", request, err, a.body)
+		}
+	}
+	return a
+}
+
+// sendPlain is send for an API whose answers do not say what its handlers saw.
+func (c client) sendPlain(request, body string, fields ...string) answer {
+	c.t.Helper()
 	method, target, _ := strings.Cut(request, " ")
 	r := must(http.NewRequest(method, c.url+target, strings.NewReader(body)))(c.t)
 	for _, field := range fields {
@@ -109,11 +121,5 @@ func (c client) send(request, body string, fields ...string) answer {
 	}
 	response := must(c.Do(r))(c.t)
 	defer response.Body.Close()
-	a := answer{response.StatusCode, response.Header, string(must(io.ReadAll(response.Body))(c.t)), service.Seen{}}
-	if a.status == http.StatusOK && method != http.MethodHead {
-		if err := json.Unmarshal([]byte(a.body), &a.seen); err != nil {
-			c.t.Errorf("%s: %v: %s", request, err, a.body)
-		}
-	}
-	return a
+	return answer{response.StatusCode, response.Header, string(must(io.ReadAll(response.Body))(c.t)), service.Seen{}}
 }

@@ -15,3 +15,4 @@ package crosstest
 //go:generate go -C .. run ./cmd/oapi-guard generate --config crosstest/api/gorilla/oapi-guard.yaml
 //go:generate go -C .. run ./cmd/oapi-guard generate --config crosstest/api/iris/oapi-guard.yaml
 //go:generate go run ./adapters api/std-http api/chi api/echo api/echo5 api/fiber api/fiber-v3 api/gin api/gorilla api/iris
+//go:generate go -C .. run ./cmd/oapi-guard generate --config crosstest/deepmap/oapi-guard.yaml
