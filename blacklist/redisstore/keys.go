@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
-	"hash"
 	"strings"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
@@ -62,26 +61,25 @@ func (l *layout) bucket(id blacklist.Identity) uint8 {
 		buf = append(buf, s...)
 	}
 	sum := sha256.Sum256(buf)
-	if l.key == nil {
-		return sum[0]
-	}
 	// With a secret the bucket is keyed too: which bucket a subject lies in must not be known to whoever has a list
 	// of subjects and a dump.
-	return l.mac(sum[:])[0]
+	return l.keyed(sum)[0]
 }
 
-// digest returns the part of a key that stands for the identity.
-func (l *layout) digest(k blacklist.Key) string {
+// keyed returns the HMAC of a digest, where there is a secret.
+func (l *layout) keyed(digest [sha256.Size]byte) [sha256.Size]byte {
 	if l.key == nil {
-		return base64.RawURLEncoding.EncodeToString(k[:digestBytes])
+		return digest
 	}
-	return base64.RawURLEncoding.EncodeToString(l.mac(k[:])[:digestBytes])
+	return l.mac(digest)
 }
 
-func (l *layout) mac(data []byte) []byte {
-	var h hash.Hash = hmac.New(sha256.New, l.key)
-	h.Write(data)
-	return h.Sum(nil)
+// mac is apart from keyed because what it is given goes to the heap.
+func (l *layout) mac(digest [sha256.Size]byte) (sum [sha256.Size]byte) {
+	h := hmac.New(sha256.New, l.key)
+	h.Write(digest[:])
+	h.Sum(sum[:0])
+	return sum
 }
 
 // mark returns the key of a bucket's mark.
@@ -90,9 +88,14 @@ func (l *layout) mark(bucket uint8) string { return l.tags[bucket] + "g" }
 // entry returns the key under which a revocation of the kind lies in the bucket; false where the identity lacks what
 // the kind is about.
 func (l *layout) entry(bucket uint8, kind blacklist.Kind, id blacklist.Identity) (string, bool) {
+	key, ok := l.appendEntry(nil, bucket, kind, id)
+	return string(key), ok
+}
+
+func (l *layout) appendEntry(buf []byte, bucket uint8, kind blacklist.Kind, id blacklist.Identity) ([]byte, bool) {
 	k, ok := blacklist.KeyOf(kind, id)
 	if !ok {
-		return "", false
+		return buf, false
 	}
 	var letter string
 	switch kind {
@@ -105,19 +108,33 @@ func (l *layout) entry(bucket uint8, kind blacklist.Kind, id blacklist.Identity)
 	case blacklist.Token:
 		letter = "t:"
 	default:
-		return "", false
+		return buf, false
 	}
-	return l.tags[bucket] + letter + l.digest(k), true
+	digest := l.keyed(k)
+	buf = append(append(buf, l.tags[bucket]...), letter...)
+	return base64.RawURLEncoding.AppendEncode(buf, digest[:digestBytes]), true
 }
 
+// maxKeys is how many keys a look-up reads at most.
+const maxKeys = 5
+
 // lookup returns the keys that a look-up reads: the entries that could cover the token, and the mark last. Where
-// they are read one by one (see lookupSlowly) the mark must be the last: a store emptied in between then shows.
+// they are read one by one (see getSlowly) the mark must be the last: a store emptied in between then shows.
 func (l *layout) lookup(bucket uint8, id blacklist.Identity) []string {
-	keys := make([]string, 0, 5)
+	// They are parts of one text, as this is done for every request.
+	buf, ends := make([]byte, 0, 512), make([]int, 0, maxKeys)
 	for _, kind := range [...]blacklist.Kind{blacklist.Verifier, blacklist.Subject, blacklist.Session, blacklist.Token} {
-		if key, ok := l.entry(bucket, kind, id); ok {
-			keys = append(keys, key)
+		var ok bool
+		if buf, ok = l.appendEntry(buf, bucket, kind, id); ok {
+			ends = append(ends, len(buf))
 		}
 	}
-	return append(keys, l.mark(bucket))
+	buf = append(buf, l.mark(bucket)...)
+	ends = append(ends, len(buf))
+	text, start := string(buf), 0
+	keys := make([]string, len(ends))
+	for i, end := range ends {
+		keys[i], start = text[start:end], end
+	}
+	return keys
 }
