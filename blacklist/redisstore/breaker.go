@@ -24,7 +24,7 @@ type outcome int
 const (
 	answered  outcome = iota // the store answered, whatever the answer
 	failed                   // it did not
-	abandoned                // the caller went away before anybody could tell
+	abandoned                // nothing: the caller went away before anybody could tell, or another has told it already
 )
 
 // allow reports whether a look-up may start, and whether it is the probe. Whoever may start must call done.

@@ -76,11 +76,25 @@
 // keeps it for five minutes and the skew longer, counted as a duration, so that clocks of the servers that run apart
 // drop nothing early.
 //
+// # Round trips
+//
+// Look-ups that are under way at the same time share round trips. One that finds no other under way goes out at once, as a
+// plain MGET. Those that come meanwhile go out together, in pipelines of at most 128 look-ups, of which four at a time
+// are under way to each master; nothing waits for a timer, nor for a pipeline to be full. Each look-up still has its own
+// reply, and an error in it is nobody else's; a connection that breaks or hangs is an error for all that were on it.
+// Revocations are not gathered.
+//
+// A caller whose context ends leaves its pipeline at once, and the others are not disturbed. A pipeline runs in a context
+// of its own, so that hooks of the client which trace see no caller's span in it. A look-up that goes out alone does so in
+// the caller's context: like every command of go-redis it heeds the deadline, while a cancellation is noticed when the
+// reply comes.
+//
 // # Deadlines
 //
 // Every call has a deadline of its own ([WithTimeouts]) besides the context's. After five look-ups in a row that failed,
 // look-ups fail at once, and one at a time is let through, after a second, to find out whether the store is back
-// ([WithBreaker]). Nothing needs to be restarted then. Revocations are always tried.
+// ([WithBreaker]); look-ups that failed in one pipeline are one failure. Nothing needs to be restarted then. Revocations
+// are always tried.
 //
 // # Keys
 //

@@ -15,13 +15,15 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist/internal/millis"
 )
 
-// Store is a blacklist in Redis. It starts no goroutine that outlives a call.
+// Store is a blacklist in Redis. It has no goroutine but those of look-ups that are under way, which end within the
+// timeout of a look-up, as far as the client heeds its context.
 type Store struct {
 	cfg     *config
 	layout  *layout
 	single  *redis.Client        // either this
 	cluster *redis.ClusterClient // or this
 	role    roleWatch
+	batches batcher
 
 	breakers []breaker // one, or one per bucket on a Cluster
 	inFlight atomic.Int64
@@ -53,6 +55,7 @@ func New(ctx context.Context, client redis.UniversalClient, opts ...Option) (*St
 		return nil, err
 	}
 	s := &Store{cfg: cfg, layout: l}
+	s.batches = batcher{send: s.send, timeout: cfg.lookupTimeout, log: cfg.log, lines: make(map[*redis.Client]*line)}
 	n := 1
 	switch c := client.(type) {
 	case *redis.Client:
@@ -115,15 +118,19 @@ func (s *Store) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, err
 		}
 	}()
 
-	opCtx, cancel := context.WithTimeout(ctx, s.cfg.lookupTimeout)
-	defer cancel()
+	opCtx := ctx
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > s.cfg.lookupTimeout { // the validator's end is sooner
+		var cancel context.CancelFunc
+		opCtx, cancel = context.WithTimeout(ctx, s.cfg.lookupTimeout)
+		defer cancel()
+	}
 	revoked, err = s.lookup(opCtx, bucket, id)
 	switch {
 	case err == nil:
 		how = answered
 	case errors.Is(err, errMarkMissing), errors.Is(err, errMarkFormat), errors.Is(err, errEntryFormat):
 		how = answered // the server works, what it holds does not
-	case !errors.Is(ctx.Err(), context.Canceled):
+	case !errors.Is(ctx.Err(), context.Canceled) && !errors.As(err, new(sharedError)):
 		how = failed
 	}
 	return revoked, err

@@ -1,0 +1,394 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/internal/redistest"
+)
+
+// crowd is many tokens, some of them revoked, without a pattern that a shifted reply could fit.
+type crowd struct {
+	ids     []blacklist.Identity
+	revoked []bool
+	patient bool // nobody has a deadline that is sooner than the store's
+}
+
+func newCrowd(t testing.TB, s *Store) *crowd {
+	t.Helper()
+	c, name := &crowd{}, rand.Uint64()
+	for i := range 512 {
+		id, revoked := user(fmt.Sprint(name, "-", i)), rand.IntN(2) == 0
+		if revoked {
+			revoke(t, s, blacklist.OfToken(id, inAnHour()))
+		}
+		c.ids, c.revoked = append(c.ids, id), append(c.revoked, revoked)
+	}
+	return c
+}
+
+// ask looks tokens up, many at a time, while on says so. An answer must be the right one; an error must be the store's.
+func (c *crowd) ask(t *testing.T, s *Store, callers int, on func(round int) bool) (answers, errs int64) {
+	t.Helper()
+	var known, unknown atomic.Int64
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for round := 0; on(round); round++ {
+				i := rand.IntN(len(c.ids))
+				ctx, cancel := t.Context(), context.CancelFunc(func() {})
+				if round%8 == 0 && !c.patient {
+					ctx, cancel = context.WithTimeout(ctx, time.Duration(rand.IntN(2000))*time.Microsecond)
+				}
+				revoked, err := s.IsRevoked(ctx, c.ids[i])
+				cancel()
+				switch {
+				case err != nil:
+					mustFailQuietly(t, err)
+					unknown.Add(1)
+				case revoked != c.revoked[i]:
+					t.Errorf("%s: IsRevoked = %v", c.ids[i].ID, revoked)
+				default:
+					known.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return known.Load(), unknown.Load()
+}
+
+func rounds(n int) func(int) bool { return func(round int) bool { return round < n } }
+
+func isShared(cmds []redis.Cmder) bool {
+	return len(cmds) > 1 && cmds[0].Name() == "mget" && cmds[1].Name() == "mget"
+}
+
+// counting counts the pipelines of a client that hold more than one look-up.
+type counting struct{ shared atomic.Int64 }
+
+func (*counting) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (*counting) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (c *counting) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if isShared(cmds) {
+			c.shared.Add(1)
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// fraying is a connection that breaks in the midst of a reply.
+type fraying struct {
+	net.Conn
+	left   int
+	broken *atomic.Int64
+}
+
+func (c *fraying) Read(p []byte) (int, error) {
+	if c.left == 0 {
+		c.broken.Add(1)
+		_ = c.Conn.Close()
+		return 0, net.ErrClosed
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.left)])
+	c.left -= n
+	return n, err
+}
+
+// TestNoMixUp: nobody ever gets another's answer, nor any answer that the server did not give, whatever happens to the
+// connections.
+func TestNoMixUp(t *testing.T) {
+	for name, retries := range map[string]int{"repeated by the client": 0, "not repeated": -1} {
+		t.Run("connections break, "+name, func(t *testing.T) {
+			srv := redistest.Start(t)
+			c := newCrowd(t, open(t, srv.Client(t)))
+			var broken atomic.Int64
+			o := srv.Options()
+			o.MaxRetries = retries
+			o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+				if err != nil {
+					return nil, err
+				}
+				return &fraying{Conn: conn, left: 1000 + rand.IntN(8000), broken: &broken}, nil
+			}
+			client := redistest.Closed(t, redis.NewClient(o))
+			var s *Store
+			redistest.Eventually(t, "the store opens", func() (err error) {
+				s, err = New(t.Context(), client, WithLogger(discard()), WithBreaker(0, 0))
+				return err
+			})
+			hook := &counting{}
+			client.AddHook(hook)
+			answers, errs := c.ask(t, s, 64, rounds(100))
+			if answers < 1000 || broken.Load() < 10 || hook.shared.Load() < 10 {
+				t.Errorf("%d answers, %d connections broke, %d batches: that says nothing", answers, broken.Load(), hook.shared.Load())
+			}
+			t.Logf("%d answers, %d errors, %d connections broke, %d batches", answers, errs, broken.Load(), hook.shared.Load())
+		})
+	}
+
+	t.Run("replies are lost", func(t *testing.T) {
+		srv := redistest.Start(t)
+		proxy := redistest.StartProxy(t, srv)
+		o := srv.Options()
+		o.Addr = proxy.Addr()
+		s := open(t, redistest.Closed(t, redis.NewClient(o)), WithTimeouts(50*time.Millisecond, time.Second), WithBreaker(0, 0))
+		c := newCrowd(t, s)
+		stop, dropped := make(chan struct{}), 0
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			defer proxy.Hold(false)
+			for hold := true; ; hold = !hold {
+				proxy.Hold(hold)
+				if proxy.Dropped() {
+					dropped++
+				}
+				proxy.DropReplyTo("mget")
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Duration(rand.IntN(30)) * time.Millisecond):
+				}
+			}
+		})
+		end := time.Now().Add(3 * time.Second)
+		answers, errs := c.ask(t, s, 64, func(int) bool { return time.Now().Before(end) })
+		close(stop)
+		wg.Wait()
+		if answers < 100 || errs < 100 || dropped < 3 {
+			t.Errorf("%d answers, %d errors, %d connections cut: that says nothing", answers, errs, dropped)
+		}
+		t.Logf("%d answers, %d errors, %d connections cut", answers, errs, dropped)
+		works(t, s)
+	})
+
+	t.Run("the store is emptied", func(t *testing.T) {
+		srv := redistest.Start(t)
+		s := open(t, srv.Client(t), WithTimeouts(10*time.Second, 10*time.Second))
+		c := newCrowd(t, s)
+		var asked, late atomic.Int64
+		var emptied atomic.Bool
+		var wg sync.WaitGroup
+		for range 64 {
+			wg.Go(func() {
+				for range 100 {
+					i, before := rand.IntN(len(c.ids)), emptied.Load()
+					revoked, err := s.IsRevoked(t.Context(), c.ids[i])
+					if err != nil {
+						t.Error(err)
+					} else if !revoked && (c.revoked[i] || before) {
+						t.Errorf("%s: not revoked", c.ids[i].ID)
+					}
+					if before {
+						late.Add(1)
+					}
+					if asked.Add(1) == 1000 {
+						srv.Do("FLUSHALL")
+						emptied.Store(true)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if late.Load() < 1000 {
+			t.Errorf("%d look-ups since it was emptied", late.Load())
+		}
+	})
+
+	t.Run("cluster", func(t *testing.T) {
+		servers := redistest.StartCluster(t)
+		client := servers.Client(t)
+		hook := &counting{}
+		client.OnNewNode(func(node *redis.Client) { node.AddHook(hook) })
+		s := open(t, client)
+		c := newCrowd(t, s)
+		answers, errs := c.ask(t, s, 64, rounds(100))
+		if answers < 1000 || hook.shared.Load() < 10 {
+			t.Errorf("%d answers, %d batches: that says nothing", answers, hook.shared.Load())
+		}
+		t.Logf("%d answers, %d errors, %d batches", answers, errs, hook.shared.Load())
+	})
+}
+
+// TestBadReply: a reply that is an error is its own look-up's only; a connection that fails is everybody's.
+func TestBadReply(t *testing.T) {
+	srv := redistest.Start(t)
+	s := open(t, srv.Client(t))
+	good := s.layout.lookup(7, user("a"))
+	batch := func() []*mget {
+		return []*mget{{keys: good}, {}, {keys: good}, {keys: good[:1]}} // MGET of nothing is an error
+	}
+	b := batch()
+	s.send(t.Context(), s.single, b)
+	for i, m := range b {
+		if i == 1 {
+			if !strings.Contains(fmt.Sprint(m.err), "wrong number") {
+				t.Errorf("%d: %v, error %v", i, m.values, m.err)
+			}
+		} else if m.err != nil || len(m.values) != len(m.keys) {
+			t.Errorf("%d: %v, error %v", i, m.values, m.err)
+		}
+	}
+	srv.Kill()
+	b = batch()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	s.send(ctx, s.single, b)
+	for i, m := range b {
+		if m.err == nil || m.values != nil {
+			t.Errorf("%d: %v, error %v", i, m.values, m.err)
+		}
+	}
+}
+
+// interposed does what a hook of the user's may do to a pipeline.
+type interposed struct {
+	do func(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error
+}
+
+func (*interposed) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (h *interposed) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		return h.do(ctx, []redis.Cmder{cmd}, func(ctx context.Context, cmds []redis.Cmder) error { return next(ctx, cmds[0]) })
+	}
+}
+func (h *interposed) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error { return h.do(ctx, cmds, next) }
+}
+
+// replyError looks like a reply of the server's.
+type replyError struct{}
+
+func (replyError) Error() string { return "ERR made up" }
+func (replyError) RedisError()   {}
+
+// TestHooks: whatever a hook of the client does with a batch, nobody gets an answer that the server did not give.
+func TestHooks(t *testing.T) {
+	srv := redistest.Start(t)
+	client := srv.Client(t)
+	s := open(t, client, WithBreaker(0, 0))
+	c := newCrowd(t, s)
+	hook := &interposed{}
+	client.AddHook(hook)
+	for name, do := range map[string]func(context.Context, []redis.Cmder, redis.ProcessPipelineHook) error{
+		"nothing sent, no error":   func(context.Context, []redis.Cmder, redis.ProcessPipelineHook) error { return nil },
+		"nothing sent, an error":   func(context.Context, []redis.Cmder, redis.ProcessPipelineHook) error { return errors.New("no") },
+		"nothing sent, as a reply": func(context.Context, []redis.Cmder, redis.ProcessPipelineHook) error { return replyError{} },
+		"sent, and an error of its": func(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error {
+			_ = next(ctx, cmds)
+			return errors.New("no")
+		},
+	} {
+		hook.do = do
+		if answers, _ := c.ask(t, s, 16, rounds(20)); answers != 0 {
+			t.Errorf("%s: %d answers", name, answers)
+		}
+	}
+	hook.do = func(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error {
+		if isShared(cmds) {
+			panic("a hook")
+		}
+		return next(ctx, cmds)
+	}
+	if answers, errs := c.ask(t, s, 16, rounds(20)); answers == 0 || errs == 0 {
+		t.Errorf("a hook that panics: %d answers, %d errors", answers, errs)
+	}
+	hook.do = func(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error {
+		return next(ctx, cmds)
+	}
+	works(t, s)
+}
+
+// TestOneConnectionHangs: the look-ups on one connection that hangs fail in time, the others are answered, and the breaker
+// stays closed, although none of those that failed is followed by one that did not.
+func TestOneConnectionHangs(t *testing.T) {
+	srv := redistest.Start(t)
+	client := srv.Client(t)
+	s := open(t, client, WithTimeouts(time.Second, time.Second), WithBreaker(2, time.Minute))
+	c := newCrowd(t, s)
+	c.patient = true
+	var hung atomic.Int64
+	gathered := make(chan struct{})
+	client.AddHook(&interposed{func(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error {
+		select {
+		case <-gathered:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if len(cmds) > 8 && hung.CompareAndSwap(0, int64(len(cmds))) {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return next(ctx, cmds)
+	}})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if answers, errs := c.ask(t, s, 64, rounds(1)); errs == 0 || errs != hung.Load() || answers+errs != 64 {
+			t.Errorf("%d look-ups hung, %d failed, %d were answered", hung.Load(), errs, answers)
+		}
+	})
+	redistest.Eventually(t, "all are under way, in few flights", func() error {
+		if n := s.inFlight.Load(); n != 64 {
+			return fmt.Errorf("%d are", n)
+		}
+		return nil
+	})
+	close(gathered)
+	wg.Wait()
+	if _, err := s.IsRevoked(t.Context(), c.ids[0]); err != nil {
+		t.Errorf("a look-up afterwards: %v", err)
+	}
+}
+
+// TestDeadStoreIsBounded: callers by the thousand on a store that hangs do not pile up anything but themselves, and the
+// breaker opens.
+func TestDeadStoreIsBounded(t *testing.T) {
+	const callers = 1000
+	srv := redistest.Start(t)
+	s := open(t, srv.Client(t), WithTimeouts(300*time.Millisecond, time.Second), WithBreaker(5, time.Minute))
+	c := newCrowd(t, s)
+	c.patient = true
+	srv.Pause()
+	defer srv.Resume()
+	var mostFlights, mostWaiting atomic.Int64
+	end := time.Now().Add(time.Second)
+	answers, _ := c.ask(t, s, callers, func(int) bool {
+		s.batches.mu.Lock()
+		defer s.batches.mu.Unlock()
+		if l := s.batches.lines[s.single]; l != nil {
+			mostFlights.Store(max(mostFlights.Load(), int64(l.flights)))
+			mostWaiting.Store(max(mostWaiting.Load(), int64(len(l.waiting))))
+		}
+		return time.Now().Before(end)
+	})
+	if answers != 0 {
+		t.Errorf("%d answers of a store that hangs", answers)
+	}
+	if f, w := mostFlights.Load(), mostWaiting.Load(); f == 0 || f > maxFlights || w == 0 || w > callers {
+		t.Errorf("%d flights and %d who wait, of %d callers", f, w, callers)
+	}
+	if _, err := s.IsRevoked(t.Context(), c.ids[0]); !errors.Is(err, errOpen) {
+		t.Errorf("the breaker is not open: %v", err)
+	}
+	redistest.Eventually(t, "nothing is under way", func() error {
+		s.batches.mu.Lock()
+		defer s.batches.mu.Unlock()
+		if n := len(s.batches.lines); n > 0 {
+			return fmt.Errorf("%d lines", n)
+		}
+		return nil
+	})
+}
