@@ -61,6 +61,11 @@ func TestFiberStreams(t *testing.T) {
 		if got := c.send("POST /form", "title=a", fields...); got.status != 403 {
 			t.Errorf("a body without the field: status %d: %s", got.status, got.body)
 		}
+		// The rest of this one never comes, and nobody waits for it.
+		unfinished := "\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("x", 20<<10)
+		if got := c.sendRaw("POST /form\r\n" + strings.Join(fields, "\r\n") + unfinished); got != 400 {
+			t.Errorf("a long body that does not come: status %d", got)
+		}
 		chunked := must(http.NewRequest(http.MethodPost, c.url+"/form", io.MultiReader(strings.NewReader(short))))(t)
 		for _, field := range fields {
 			name, value, _ := strings.Cut(field, ": ")
@@ -92,6 +97,10 @@ func TestFiberValidatesStreams(t *testing.T) {
 		v.last = ""
 		if got := c.send("POST /upload", strings.Repeat("x", limit+1), fields...); got.status != 413 || v.last != "" {
 			t.Errorf("%d bytes: status %d, the validator saw %d", limit+1, got.status, len(v.last))
+		}
+		malformed := "POST /upload\r\n" + strings.Join(fields, "\r\n") + "\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nno number\r\n"
+		if got := c.sendRaw(malformed); got != 400 || v.last != "" {
+			t.Errorf("a body that cannot be read: status %d, the validator saw %q", got, v.last)
 		}
 		if got := c.send("POST /upload", strings.Repeat("x", limit+1)); got.status != 401 {
 			t.Errorf("without a token: status %d", got.status)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/oapi-guard/oapi-guard/crosstest/service"
 )
@@ -111,6 +112,9 @@ func (c client) sendRaw(request string) int {
 	c.t.Helper()
 	conn := must(net.Dial("tcp", strings.TrimPrefix(c.url, "http://")))(c.t)
 	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		c.t.Fatal(err)
+	}
 	line, fields, found := strings.Cut(request, "\r\n")
 	if found {
 		fields += "\r\n"

@@ -115,6 +115,9 @@ func TestTable(t *testing.T) {
 			if got.status == http.StatusUnauthorized && len(got.header["Www-Authenticate"]) == 0 {
 				t.Errorf("%s: no challenge", tt.request)
 			}
+			if inQuery := strings.Contains(tt.request, "?access_token="); got.status == 200 && inQuery != (got.header.Get("Cache-Control") == "private, no-store") {
+				t.Errorf("%s: Cache-Control %q", tt.request, got.header.Get("Cache-Control"))
+			}
 			seen := fmt.Sprint(got.seen.Operation, " ", got.seen.Type, " ", got.seen.Subject, " ", string(got.seen.Request))
 			if !strings.HasPrefix(seen, tt.seen) || tt.seen == "" && got.seen.Operation != "" {
 				t.Errorf("%s: the handler saw %q, want %q", tt.request, seen, tt.seen)
