@@ -265,3 +265,17 @@ func TestBaseURL(t *testing.T) {
 		}
 	})
 }
+
+// TestCancellation checks on which routers the context of a handler can end: on fiber it never does, nor on gin without ContextWithFallback.
+func TestCancellation(t *testing.T) {
+	f := newFixture(t)
+	token := "Authorization: " + f.bearer(accessType, "alice")
+	eachRouter(t, func(t *testing.T, r Router) {
+		var ends atomic.Bool
+		c := f.start(t, r, service.Server{Reached: func(ctx context.Context, _ string) { ends.Store(ctx.Done() != nil) }}, Options{})
+		c.send("GET /me", "", token)
+		if want := !slices.Contains([]string{"gin", "fiber", "fiber-v3"}, r.Name); ends.Load() != want {
+			t.Errorf("the handler's context can end: %t, want %t", ends.Load(), want)
+		}
+	})
+}

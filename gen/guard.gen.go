@@ -332,15 +332,20 @@ func (s guardedStrictServer) PublishReport(ctx context.Context, request PublishR
 	return s.server.PublishReport(ctx, credential, request)
 }
 
+// GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
+func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
+	return security.Authenticators{
+		"apiKey": security.AuthenticateKey(authenticator.ApiKey),
+		"basic":  security.AuthenticateBasic(authenticator.Basic),
+	}
+}
+
 // newGuards makes the guards of all operations.
 func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
 	if authenticator == nil {
 		return nil, security.ErrNoAuthenticator
 	}
-	return security.NewGuards(validator, security.Authenticators{
-		"apiKey": security.AuthenticateKey(authenticator.ApiKey),
-		"basic":  security.AuthenticateBasic(authenticator.Basic),
-	},
+	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
 		guardedOperations.Login,
 		guardedOperations.Refresh,
 		guardedOperations.Logout,

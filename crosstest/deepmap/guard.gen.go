@@ -144,14 +144,19 @@ func (s guardedStrictServer) GetPublic(ctx context.Context, request GetPublicReq
 	return s.server.GetPublic(ctx, request)
 }
 
+// GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
+func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
+	return security.Authenticators{
+		"key": security.AuthenticateKey(authenticator.Key),
+	}
+}
+
 // newGuards makes the guards of all operations.
 func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
 	if authenticator == nil {
 		return nil, security.ErrNoAuthenticator
 	}
-	return security.NewGuards(validator, security.Authenticators{
-		"key": security.AuthenticateKey(authenticator.Key),
-	},
+	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
 		guardedOperations.PutItem,
 		guardedOperations.GetMe,
 		guardedOperations.GetOptional,

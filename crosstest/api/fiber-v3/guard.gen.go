@@ -915,12 +915,9 @@ func (s guardedStrictServer) GetDoc(ctx context.Context, request GetDocRequestOb
 	return s.server.GetDoc(ctx, request)
 }
 
-// newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
-	if authenticator == nil {
-		return nil, security.ErrNoAuthenticator
-	}
-	return security.NewGuards(validator, security.Authenticators{
+// GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
+func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
+	return security.Authenticators{
 		"basic":    security.AuthenticateBasic(authenticator.Basic),
 		"digest":   security.AuthenticateKey(authenticator.Digest),
 		"key":      security.AuthenticateKey(authenticator.Key),
@@ -928,7 +925,15 @@ func newGuards(validator *security.Validator, authenticator Authenticator) (*sec
 		"mtls":     security.AuthenticateCertificate(authenticator.Mtls),
 		"opaque":   security.AuthenticateKey(authenticator.Opaque),
 		"session":  security.AuthenticateKey(authenticator.Session),
-	},
+	}
+}
+
+// newGuards makes the guards of all operations.
+func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
+	if authenticator == nil {
+		return nil, security.ErrNoAuthenticator
+	}
+	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
 		guardedOperations.GetPublic,
 		guardedOperations.GetMe,
 		guardedOperations.GetResource,

@@ -322,12 +322,9 @@ func (s guardedStrictServer) Public(ctx context.Context, request PublicRequestOb
 	return s.server.Public(ctx, request)
 }
 
-// newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
-	if authenticator == nil {
-		return nil, security.ErrNoAuthenticator
-	}
-	return security.NewGuards(validator, security.Authenticators{
+// GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
+func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
+	return security.Authenticators{
 		"basic":        security.AuthenticateBasic(authenticator.Basic),
 		"cookie":       security.AuthenticateKey(authenticator.Cookie),
 		"digest":       security.AuthenticateKey(authenticator.Digest),
@@ -338,7 +335,15 @@ func newGuards(validator *security.Validator, authenticator Authenticator) (*sec
 		"prefixed":     security.AuthenticateKey(authenticator.Prefixed),
 		"query":        security.AuthenticateKey(authenticator.Query),
 		"reference":    security.AuthenticateKey(authenticator.Reference),
-	},
+	}
+}
+
+// newGuards makes the guards of all operations.
+func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
+	if authenticator == nil {
+		return nil, security.ErrNoAuthenticator
+	}
+	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
 		guardedOperations.Basic,
 		guardedOperations.BasicOptional,
 		guardedOperations.Digest,

@@ -219,14 +219,19 @@ func (s guardedStrictServer) Named(ctx context.Context, request NamedRequestObje
 	return s.server.Named(ctx, credential, request)
 }
 
+// GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
+func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
+	return security.Authenticators{
+		"key": security.AuthenticateKey(authenticator.Key),
+	}
+}
+
 // newGuards makes the guards of all operations.
 func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
 	if authenticator == nil {
 		return nil, security.ErrNoAuthenticator
 	}
-	return security.NewGuards(validator, security.Authenticators{
-		"key": security.AuthenticateKey(authenticator.Key),
-	},
+	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
 		guardedOperations.Inherited,
 		guardedOperations.Own,
 		guardedOperations.Other,

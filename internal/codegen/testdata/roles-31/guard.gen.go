@@ -112,14 +112,19 @@ func (s guardedStrictServer) Either(ctx context.Context, request EitherRequestOb
 	return s.server.Either(ctx, credential, request)
 }
 
+// GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
+func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
+	return security.Authenticators{
+		"key": security.AuthenticateKey(authenticator.Key),
+	}
+}
+
 // newGuards makes the guards of all operations.
 func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
 	if authenticator == nil {
 		return nil, security.ErrNoAuthenticator
 	}
-	return security.NewGuards(validator, security.Authenticators{
-		"key": security.AuthenticateKey(authenticator.Key),
-	},
+	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
 		guardedOperations.Admin,
 		guardedOperations.Either,
 	)

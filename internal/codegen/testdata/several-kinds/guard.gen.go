@@ -322,15 +322,20 @@ func (s guardedStrictServer) Format(ctx context.Context, request FormatRequestOb
 	return s.server.Format(ctx, credential, request)
 }
 
+// GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
+func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
+	return security.Authenticators{
+		"key":  security.AuthenticateKey(authenticator.Key),
+		"mtls": security.AuthenticateCertificate(authenticator.Mtls),
+	}
+}
+
 // newGuards makes the guards of all operations.
 func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
 	if authenticator == nil {
 		return nil, security.ErrNoAuthenticator
 	}
-	return security.NewGuards(validator, security.Authenticators{
-		"key":  security.AuthenticateKey(authenticator.Key),
-		"mtls": security.AuthenticateCertificate(authenticator.Mtls),
-	},
+	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
 		guardedOperations.Inherited,
 		guardedOperations.Reversed,
 		guardedOperations.Tokens,

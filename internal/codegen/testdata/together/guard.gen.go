@@ -386,16 +386,21 @@ func (s guardedStrictServer) Query(ctx context.Context, request QueryRequestObje
 	return s.server.Query(ctx, credential, request)
 }
 
+// GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
+func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
+	return security.Authenticators{
+		"basic":    security.AuthenticateBasic(authenticator.Basic),
+		"key":      security.AuthenticateKey(authenticator.Key),
+		"keyQuery": security.AuthenticateKey(authenticator.KeyQuery),
+	}
+}
+
 // newGuards makes the guards of all operations.
 func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
 	if authenticator == nil {
 		return nil, security.ErrNoAuthenticator
 	}
-	return security.NewGuards(validator, security.Authenticators{
-		"basic":    security.AuthenticateBasic(authenticator.Basic),
-		"key":      security.AuthenticateKey(authenticator.Key),
-		"keyQuery": security.AuthenticateKey(authenticator.KeyQuery),
-	},
+	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
 		guardedOperations.Both,
 		guardedOperations.BothOptional,
 		guardedOperations.TwoTokens,
