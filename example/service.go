@@ -29,9 +29,9 @@ var userScopes = []string{"reports"}
 const logInTimeout = 2 * time.Second
 
 func (s *service) Login(ctx context.Context, request gen.LoginRequestObject) (gen.LoginResponseObject, error) {
-	ctx, cancel := context.WithTimeout(ctx, logInTimeout)
+	turn, cancel := context.WithTimeout(ctx, logInTimeout)
 	defer cancel()
-	user, err := s.accounts.logIn(ctx, request.Body.Username, request.Body.Password)
+	user, err := s.accounts.logIn(turn, request.Body.Username, request.Body.Password)
 	if errors.Is(err, errWrongPassword) {
 		detail := "Wrong username or password."
 		var answer gen.Login401ApplicationProblemPlusJSONResponse
