@@ -3,6 +3,7 @@ package security
 import (
 	"crypto/sha256"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,8 +18,10 @@ const (
 	DefaultCacheBytes = 16 << 20
 
 	minCacheBytes = 64 << 10
-	// maxCachedText is the longest text whose token is kept, in bytes.
-	maxCachedText = DefaultMaxTokenSize
+	// maxCachedText is the longest text whose token is kept, in bytes, and maxCachedSignature the longest signature in it: more than that of
+	// a key of 4096 bits.
+	maxCachedText      = DefaultMaxTokenSize
+	maxCachedSignature = 1024
 	// maxCachedAge is how long a token is kept, if it does not expire before.
 	maxCachedAge = time.Hour
 	// cachedTokenSize is what each token takes besides its text and its lists, in bytes.
@@ -29,7 +32,8 @@ const (
 // 16 MiB by default. Whichever bound is reached first, the tokens that are used least make room: a flood of tokens that are seen once does
 // not push out those that are in use. While requests add tokens at once, the bounds may be exceeded for a moment.
 //
-// A token is kept only after it has verified, under the SHA-256 of its text, and never the text itself. The next request with it is spared
+// A token is kept only after it has verified, under the SHA-256 of its signature, which is never kept itself: without it what is kept is of no
+// use to anybody. The next request with the same text is spared
 // the signature and the decoding; what time and the request have a say in is decided for every request: expiry, the type of token, and
 // behind the verifier the blacklist, the rules and the hook. Other keys in place, by [KeyRotation] or [RemoteKeySet], begin with nothing
 // kept.
@@ -72,12 +76,15 @@ type generation struct {
 	clock  cacheClock
 }
 
-// tokenSum is the SHA-256 of a token's text.
+// tokenSum is the SHA-256 of a token's signature. Over all of the text it would take several times as long, and no two tokens that verified
+// have the same signature: what it signed is compared as it is.
 type tokenSum [sha256.Size]byte
 
 // cachedToken is what requests with the same token share. It never changes.
 type cachedToken struct {
-	want   TokenType
+	want TokenType
+	// signed is the text without the signature.
+	signed string
 	claims *claims
 	// token is nil where each request needs one of its own.
 	token credential
@@ -91,13 +98,14 @@ type cachedToken struct {
 type cachePlace struct {
 	generation *generation
 	sum        tokenSum
-	// length is that of the text, in bytes.
-	length int
+	// signed is the text without the signature.
+	signed string
 }
 
 // place returns the place for a text. A key set that is not that of the generation begins another one, even one that was there before.
 func (c *tokenCache) place(keys *KeySet, text string, now instant) cachePlace {
-	if c == nil || len(text) > maxCachedText {
+	end := strings.LastIndexByte(text, '.')
+	if c == nil || end < 0 || len(text) > maxCachedText || len(text)-end > maxCachedSignature {
 		return cachePlace{}
 	}
 	g := c.current.Load()
@@ -111,7 +119,7 @@ func (c *tokenCache) place(keys *KeySet, text string, now instant) cachePlace {
 		g = next
 	}
 	g.clock.advance(now)
-	return cachePlace{g, sumOf(text), len(text)}
+	return cachePlace{g, sumOf(text[end+1:]), text[:end]}
 }
 
 func (c *tokenCache) begin(keys *KeySet, now instant) (*generation, error) {
@@ -128,12 +136,12 @@ func (c *tokenCache) begin(keys *KeySet, now instant) (*generation, error) {
 	return g, err
 }
 
-// find returns what is kept of the text, if it verified as a token of the wanted type.
+// find returns what is kept of the text, if this very text verified as a token of the wanted type.
 func (p *cachePlace) find(want TokenType) *cachedToken {
 	if p.generation == nil {
 		return nil
 	}
-	if known, ok := p.generation.tokens.GetIfPresent(p.sum); ok && known.want == want {
+	if known, ok := p.generation.tokens.GetIfPresent(p.sum); ok && known.want == want && known.signed == p.signed {
 		return known
 	}
 	return nil
@@ -148,8 +156,9 @@ func (p *cachePlace) keep(c *claims, want TokenType, token credential, now insta
 	if c.expires != none {
 		end = min(end, c.expires.add(token.base().verifier.leeway))
 	}
-	t := &cachedToken{want: want, claims: c, age: time.Duration(end-now) * time.Millisecond}
-	size := cachedTokenSize + p.length + c.size()
+	// The text belongs to the request: a part of it would keep all of its header.
+	t := &cachedToken{want: want, signed: strings.Clone(p.signed), claims: c, age: time.Duration(end-now) * time.Millisecond}
+	size := cachedTokenSize + 2*len(p.signed) + c.size() // what was signed, and its payload as the claims have it
 	if private, shared := want.sharedSize(); shared && c.freshUntil == none {
 		t.token = token
 		size += private + len(c.private)

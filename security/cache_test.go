@@ -30,7 +30,11 @@ func (v *Verifier) verify(text string, want TokenType) (*claims, error) {
 
 // open is for tests of keys, which sign other payloads too.
 func (v *Verifier) open(text string) ([]byte, signedAs, error) {
-	c, keys, err := v.begin(text)
+	c, err := cutCompact(text, v.maxSize)
+	if err != nil {
+		return nil, signedAs{}, err
+	}
+	keys, err := v.keys.current()
 	if err != nil {
 		return nil, signedAs{}, err
 	}
@@ -441,6 +445,25 @@ func TestCacheOptions(t *testing.T) {
 	} {
 		if _, err := NewVerifier(testIssuer, f.verifier.keys, option); err == nil {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// TestCacheComparesWhatWasSigned puts the signature of a token that is kept under other texts: it is good for its own text only.
+func TestCacheComparesWhatWasSigned(t *testing.T) {
+	f := newCacheFixture(t)
+	alice := must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()
+	admin := must(f.issuer.Access(t.Context(), "admin", nil, WithRoles("ADMIN")))(t).Text()
+	signed := func(text string) string { return text[:strings.LastIndexByte(text, '.')] }
+	signature := alice[strings.LastIndexByte(alice, '.'):]
+	for range 2 {
+		if c, err := f.verifier.verify(alice, accessToken); err != nil || c.subject != "alice" {
+			t.Fatalf("%v", err)
+		}
+		for _, text := range []string{signed(admin) + signature, signed(alice) + "A" + signature, signed(alice)[1:] + signature, signature, "." + signature} {
+			if c, err := f.verifier.verify(text, accessToken); !errors.Is(err, ErrInvalidToken) {
+				t.Errorf("%q: %+v, %v", text, c, err)
+			}
 		}
 	}
 }

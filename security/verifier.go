@@ -158,20 +158,27 @@ func (v *Verifier) Name() string { return v.name }
 // verifyToken decides whether the text is a token of this verifier and of the wanted type, and makes the token. The order is that of the
 // package doc. A token that is kept from an earlier request is decided anew in what depends on the time.
 func (v *Verifier) verifyToken(text string, want TokenType) (credential, error) {
-	c, keys, err := v.begin(text)
-	if err != nil {
-		return nil, err
-	}
 	now := instantOf(v.now())
-	place := v.cache.place(keys, text, now)
-	if known := place.find(want); known != nil {
-		if err := v.checkTimes(known.claims, now); err != nil {
-			return nil, err
+	keys, keysErr := v.keys.current()
+	var place cachePlace
+	if keysErr == nil && len(text) <= v.maxSize {
+		place = v.cache.place(keys, text, now)
+		if known := place.find(want); known != nil {
+			if err := v.checkTimes(known.claims, now); err != nil {
+				return nil, err
+			}
+			if known.token != nil {
+				return known.token, nil
+			}
+			return v.newToken(known.claims, want, now)
 		}
-		if known.token != nil {
-			return known.token, nil
-		}
-		return v.newToken(known.claims, want, now)
+	}
+	c, err := cutCompact(text, v.maxSize)
+	if err != nil {
+		return nil, err // whatever is the matter with the keys
+	}
+	if keysErr != nil {
+		return nil, keysErr
 	}
 	claims, err := v.verifyAnew(c, keys, want, now)
 	if err != nil {
@@ -183,16 +190,6 @@ func (v *Verifier) verifyToken(text string, want TokenType) (credential, error) 
 	}
 	place.keep(claims, want, token, now)
 	return token, nil
-}
-
-// begin cuts the text and returns the keys that decide over it.
-func (v *Verifier) begin(text string) (compact, *KeySet, error) {
-	c, err := cutCompact(text, v.maxSize)
-	if err != nil {
-		return compact{}, nil, err
-	}
-	keys, err := v.keys.current()
-	return c, keys, err
 }
 
 // newToken makes the token that says the claims.
