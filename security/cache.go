@@ -170,6 +170,9 @@ func (p *cachePlace) keep(c *claims, want TokenType, token credential, now insta
 // sumOf copies the text through the stack: to convert it in one piece would allocate.
 func sumOf(text string) (sum tokenSum) {
 	var part [256]byte
+	if len(text) <= len(part) {
+		return sha256.Sum256(part[:copy(part[:], text)])
+	}
 	h := sha256.New()
 	for len(text) > 0 {
 		n := copy(part[:], text)

@@ -92,7 +92,8 @@ func (f *fixture) validate(ctx context.Context, text string, typ TokenType) (cre
 		return nil, err
 	}
 	for _, g := range guards.guards {
-		own, err := g.validate(ctx, httpRequest{httptest.NewRequest(http.MethodGet, "/", nil)}, &g.alternatives[0][0], text)
+		var own held
+		err := g.validate(ctx, httpRequest{httptest.NewRequest(http.MethodGet, "/", nil)}, &g.alternatives[0][0], text, &own)
 		return own.token, err
 	}
 	return nil, ErrUnguarded

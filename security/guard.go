@@ -282,14 +282,14 @@ func (g *Guard) check(ctx context.Context, r Request) decision {
 		if !a.complete(&at) {
 			continue
 		}
-		passed, err := g.hold(ctx, r, a, &at)
-		if err.err == nil {
-			passed.guard = g
-			return decision{context: &guardedContext{ctx, passed}, private: query}
+		passed := &guardedContext{ctx, result{guard: g}}
+		scheme, err := g.hold(ctx, r, a, &at, &passed.result)
+		if err == nil {
+			return decision{context: passed, private: query}
 		}
 		// "Could not know" outweighs a refusal: the alternative might have held.
-		if refused.scheme == nil || errors.Is(err.err, ErrUnavailable) && !errors.Is(refused.err, ErrUnavailable) {
-			refused = err
+		if refused.scheme == nil || errors.Is(err, ErrUnavailable) && !errors.Is(refused.err, ErrUnavailable) {
+			refused = decision{err: err, scheme: scheme}
 		}
 	}
 	return refused
@@ -310,30 +310,29 @@ func (a alternative) complete(at *[maxSources]found) bool {
 	return true
 }
 
-// hold decides over the credentials of an alternative: all of them have to hold.
-func (g *Guard) hold(ctx context.Context, r Request, a alternative, at *[maxSources]found) (passed result, refused decision) {
+// hold decides over the credentials of an alternative, all of which have to hold, and puts them into the result; or it returns whose
+// credential did not, and why.
+func (g *Guard) hold(ctx context.Context, r Request, a alternative, at *[maxSources]found, passed *result) (*Scheme, error) {
+	if len(a) > 1 {
+		passed.more = make([]held, len(a)-1)
+	}
 	for i := range a {
-		p := &a[i]
-		var own held
-		var err error
+		p, own := &a[i], &passed.first
+		if i > 0 {
+			own = &passed.more[i-1]
+		}
+		decide := g.authenticate
 		if p.scheme.Kind == KindJWT {
-			own, err = g.validate(ctx, r, p, at[p.source].text)
-		} else {
-			own, err = g.authenticate(ctx, r, p, at[p.source].text)
+			decide = g.validate
 		}
-		if err != nil {
-			return result{}, decision{err: err, scheme: p.scheme}
-		}
-		if i == 0 {
-			passed.first = own
-		} else {
-			passed.more = append(passed.more, own)
+		if err := decide(ctx, r, p, at[p.source].text, own); err != nil {
+			return p.scheme, err
 		}
 	}
 	if len(a) > 1 && !g.validator.differentSubjects && !passed.oneSubject() {
-		return result{}, decision{err: because(ErrAccessDenied, "tokens of different subjects"), scheme: a[0].scheme}
+		return a[0].scheme, because(ErrAccessDenied, "tokens of different subjects")
 	}
-	return passed, decision{}
+	return nil, nil
 }
 
 // oneSubject reports whether all tokens speak for the same subject.
@@ -348,67 +347,66 @@ func (r *result) oneSubject() bool {
 }
 
 // validate decides over the text of a token, in the order of the package doc.
-func (g *Guard) validate(ctx context.Context, r Request, p *part, text string) (held, error) {
+func (g *Guard) validate(ctx context.Context, r Request, p *part, text string, passed *held) error {
 	v := g.validator
 	token, err := p.verifier.verifyToken(text, p.scheme.Token)
 	if err != nil {
-		return held{}, err
+		return err
 	}
 	base := token.base()
 	needsForm := false
 	if p.scheme.In == InCookie && unsafeRequest(r) {
 		if err := v.checkOrigin(r); err != nil {
-			return held{}, err
+			return err
 		}
 		if needsForm, err = v.checkHeader(r, base.claims, p.scheme.CSRFForm); err != nil {
-			return held{}, err
+			return err
 		}
 	}
 	if err := v.checkRevoked(ctx, base); err != nil {
-		return held{}, err
+		return err
 	}
 	if needsForm {
 		if err := v.checkForm(r, base.claims); err != nil {
-			return held{}, err
+			return err
 		}
 	}
 	if err := g.checkRules(p.scheme, base.claims, p.verifier); err != nil {
-		return held{}, err
+		return err
 	}
-	own := held{scheme: p.scheme, facts: base.claims, token: token}
+	passed.scheme, passed.facts, passed.token = p.scheme, base.claims, token
 	if p.hook != nil {
-		if own.value, err = p.hook.run(ctx, token); err != nil {
-			return held{}, err
-		}
+		passed.value, err = p.hook.run(ctx, token)
 	}
-	return own, nil
+	return err
 }
 
 // authenticate lets the application decide over a credential that is not a token.
-func (g *Guard) authenticate(ctx context.Context, r Request, p *part, text string) (held, error) {
+func (g *Guard) authenticate(ctx context.Context, r Request, p *part, text string, passed *held) error {
 	if len(text) > DefaultMaxTokenSize {
-		return held{}, because(ErrInvalidCredentials, "a longer credential than accepted")
+		return because(ErrInvalidCredentials, "a longer credential than accepted")
 	}
 	if p.scheme.ambient() && unsafeRequest(r) {
 		if err := g.validator.checkOrigin(r); err != nil {
-			return held{}, err
+			return err
 		}
 	}
 	c := rawCredential{text: text}
 	if p.scheme.Kind == KindCertificate {
 		var err error
 		if c.certificate, err = g.validator.clientCertificate(ctx, r); err != nil {
-			return held{}, err
+			return err
 		}
 	}
 	who, err := p.authenticator.authenticate(ctx, p.scheme.Name, c)
 	if err != nil {
-		return held{}, err
+		return err
 	}
 	if err := g.checkRules(p.scheme, &who.facts, g.validator.verifier); err != nil {
-		return held{}, err
+		return err
 	}
-	return held{scheme: p.scheme, facts: &who.facts, principal: who.value}, nil
+	passed.scheme, passed.facts, passed.principal = p.scheme, &who.facts, who.value
+	return nil
 }
 
 // hasCertificate reports whether the client has shown a certificate that was verified.
