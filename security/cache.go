@@ -2,6 +2,7 @@ package security
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -29,8 +30,8 @@ const (
 )
 
 // WithTokenCache sets how many verified tokens the verifier keeps, and in how many bytes of memory, at least 64 KiB: 10,000 tokens in
-// 16 MiB by default. Whichever bound is reached first, the tokens that are used least make room: a flood of tokens that are seen once does
-// not push out those that are in use. While requests add tokens at once, the bounds may be exceeded for a moment.
+// 16 MiB by default. Whichever bound is reached first, the tokens that are used least make room, and from then on a token is kept when it
+// comes for the second time: a flood of tokens that are seen once does not push out those that are in use. While requests add tokens at once, the bounds may be exceeded for a moment.
 //
 // A token is kept only after it has verified, under the SHA-256 of its signature, which is never kept itself: without it what is kept is of no
 // use to anybody. The next request with the same text is spared
@@ -74,6 +75,25 @@ type generation struct {
 	keys   *KeySet
 	tokens *otter.Cache[tokenSum, *cachedToken]
 	clock  cacheClock
+	// least is that of the cache.
+	least uint32
+	// room is how many bytes were free of tokens from the beginning. When they are used up, a token is kept only when it comes for the
+	// second time: those that come once would cost more to keep than they could ever spare.
+	room atomic.Int64
+	once [seenSlots]atomic.Uint64
+}
+
+// seenSlots is how many tokens are remembered that came once, by a part of their hash.
+const seenSlots = 1 << 13
+
+// admits reports whether a token that takes the bytes is worth its place.
+func (g *generation) admits(sum *tokenSum, bytes int64) bool {
+	if g.room.Add(-bytes) > 0 {
+		return true
+	}
+	g.room.Store(0) // far from where it would begin anew
+	mark := binary.LittleEndian.Uint64(sum[:])
+	return g.once[mark%seenSlots].Swap(mark) == mark
 }
 
 // tokenSum is the SHA-256 of a token's signature. Over all of the text it would take several times as long, and no two tokens that verified
@@ -123,7 +143,8 @@ func (c *tokenCache) place(keys *KeySet, text string, now instant) cachePlace {
 }
 
 func (c *tokenCache) begin(keys *KeySet, now instant) (*generation, error) {
-	g := &generation{keys: keys, clock: cacheClock{start: now}}
+	g := &generation{keys: keys, clock: cacheClock{start: now}, least: c.least}
+	g.room.Store(int64(c.bytes))
 	var err error
 	g.tokens, err = otter.New(&otter.Options[tokenSum, *cachedToken]{
 		MaximumWeight:    c.bytes,
@@ -156,14 +177,22 @@ func (p *cachePlace) keep(c *claims, want TokenType, token credential, now insta
 	if c.expires != none {
 		end = min(end, c.expires.add(token.base().verifier.leeway))
 	}
-	// The text belongs to the request: a part of it would keep all of its header.
-	t := &cachedToken{want: want, signed: strings.Clone(p.signed), claims: c, age: time.Duration(end-now) * time.Millisecond}
 	size := cachedTokenSize + 2*len(p.signed) + c.size() // what was signed, and its payload as the claims have it
-	if private, shared := want.sharedSize(); shared && c.freshUntil == none {
-		t.token = token
+	private, shared := want.sharedSize()
+	if shared = shared && c.freshUntil == none; shared {
 		size += private + len(c.private)
 	}
-	t.size = uint32(size)
+	if !p.generation.admits(&p.sum, int64(max(uint32(size), p.generation.least))) {
+		return
+	}
+	t := &cachedToken{
+		want: want, claims: c, age: time.Duration(end-now) * time.Millisecond, size: uint32(size),
+		// The text belongs to the request: a part of it would keep all of its header.
+		signed: strings.Clone(p.signed),
+	}
+	if shared {
+		t.token = token
+	}
 	p.generation.tokens.SetIfAbsent(p.sum, t)
 }
 

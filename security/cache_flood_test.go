@@ -297,3 +297,23 @@ func TestCacheCountsBytes(t *testing.T) {
 		runtime.KeepAlive(f)
 	}
 }
+
+// TestCacheAdmits checks that a token is kept at once while there is room, and when it comes for the second time from then on.
+func TestCacheAdmits(t *testing.T) {
+	g := &generation{}
+	g.room.Store(100)
+	sum := func(n byte) *tokenSum { return &tokenSum{n} }
+	inOneSlot := &tokenSum{5, 0, 0, 0, 0, 0, 0, 1}
+	for i, tt := range []struct {
+		sum  *tokenSum
+		want bool
+	}{
+		{sum(1), true}, {sum(2), true}, // 80 bytes
+		{sum(3), false}, {sum(4), false}, {sum(3), true}, {sum(4), true}, {sum(3), true},
+		{sum(5), false}, {inOneSlot, false}, {sum(5), false}, {sum(5), true},
+	} {
+		if got := g.admits(tt.sum, 40); got != tt.want {
+			t.Errorf("%d: admitted: %t, want %t", i, got, tt.want)
+		}
+	}
+}
