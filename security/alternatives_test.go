@@ -322,7 +322,9 @@ func TestDifferentSubjects(t *testing.T) {
 
 // TestForwardedCertificate checks that a certificate comes out of a header only through the application's function, and what its errors mean.
 func TestForwardedCertificate(t *testing.T) {
+	asked := 0
 	f := newFixture(t, WithForwardedCertificate(func(_ context.Context, header func(string) []string) (*x509.Certificate, error) {
+		asked++
 		switch name := strings.Join(header("x-cert"), ","); name {
 		case "":
 			return nil, nil
@@ -349,9 +351,10 @@ func TestForwardedCertificate(t *testing.T) {
 		}
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
-		if w.Code != status {
-			t.Errorf("%q: status %d, want %d", name, w.Code, status)
+		if w.Code != status || asked != 1 {
+			t.Errorf("%q: status %d, want %d; the function was asked %d times", name, w.Code, status, asked)
 		}
+		asked = 0
 	}
 }
 

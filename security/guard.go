@@ -255,7 +255,8 @@ func (g *Guard) check(ctx context.Context, r Request) decision {
 	for i, src := range g.sources {
 		var err error
 		if src.in == inConnection {
-			at[i].present, err = g.hasCertificate(ctx, r)
+			at[i].certificate, err = g.validator.clientCertificate(ctx, r)
+			at[i].present = at[i].certificate != nil
 		} else {
 			at[i], err = src.locate(r)
 		}
@@ -325,7 +326,7 @@ func (g *Guard) hold(ctx context.Context, r Request, a alternative, at *[maxSour
 		if p.scheme.Kind == KindJWT {
 			decide = g.validate
 		}
-		if err := decide(ctx, r, p, at[p.source].text, own); err != nil {
+		if err := decide(ctx, r, p, at[p.source], own); err != nil {
 			return p.scheme, err
 		}
 	}
@@ -346,10 +347,10 @@ func (r *result) oneSubject() bool {
 	}) == nil
 }
 
-// validate decides over the text of a token, in the order of the package doc.
-func (g *Guard) validate(ctx context.Context, r Request, p *part, text string, passed *held) error {
+// validate decides over a token, in the order of the package doc.
+func (g *Guard) validate(ctx context.Context, r Request, p *part, shown found, passed *held) error {
 	v := g.validator
-	token, err := p.verifier.verifyToken(text, p.scheme.Token)
+	token, err := p.verifier.verifyToken(shown.text, p.scheme.Token)
 	if err != nil {
 		return err
 	}
@@ -382,8 +383,8 @@ func (g *Guard) validate(ctx context.Context, r Request, p *part, text string, p
 }
 
 // authenticate lets the application decide over a credential that is not a token.
-func (g *Guard) authenticate(ctx context.Context, r Request, p *part, text string, passed *held) error {
-	if len(text) > DefaultMaxTokenSize {
+func (g *Guard) authenticate(ctx context.Context, r Request, p *part, shown found, passed *held) error {
+	if len(shown.text) > DefaultMaxTokenSize {
 		return because(ErrInvalidCredentials, "a longer credential than accepted")
 	}
 	if p.scheme.ambient() && unsafeRequest(r) {
@@ -391,14 +392,7 @@ func (g *Guard) authenticate(ctx context.Context, r Request, p *part, text strin
 			return err
 		}
 	}
-	c := rawCredential{text: text}
-	if p.scheme.Kind == KindCertificate {
-		var err error
-		if c.certificate, err = g.validator.clientCertificate(ctx, r); err != nil {
-			return err
-		}
-	}
-	who, err := p.authenticator.authenticate(ctx, p.scheme.Name, c)
+	who, err := p.authenticator.authenticate(ctx, p.scheme.Name, rawCredential{shown.text, shown.certificate})
 	if err != nil {
 		return err
 	}
@@ -407,12 +401,6 @@ func (g *Guard) authenticate(ctx context.Context, r Request, p *part, text strin
 	}
 	passed.scheme, passed.facts, passed.principal = p.scheme, &who.facts, who.value
 	return nil
-}
-
-// hasCertificate reports whether the client has shown a certificate that was verified.
-func (g *Guard) hasCertificate(ctx context.Context, r Request) (bool, error) {
-	certificate, err := g.validator.clientCertificate(ctx, r)
-	return certificate != nil, err
 }
 
 // checkRules checks the operation's rules and what the requirement asks of the scheme.

@@ -1,6 +1,7 @@
 package security
 
 import (
+	"crypto/x509"
 	"errors"
 	"net/textproto"
 	"slices"
@@ -154,6 +155,8 @@ func (s *Scheme) check() error {
 type found struct {
 	present bool
 	text    string
+	// certificate is that of the connection, in place of a text.
+	certificate *x509.Certificate
 }
 
 // locate reads the credential at the source. The same name twice, and a place without a credential, make the request malformed: nobody
