@@ -286,9 +286,11 @@ func identified(t *testing.T, ctx context.Context, o *Operation) string {
 		return "anonymous"
 	}
 	var all []string
-	for _, h := range append([]held{c.result.first}, c.result.more...) {
-		subject := h.facts.subject
-		if h.token == nil {
+	for h := range c.result.all {
+		var subject string
+		if h.token != nil {
+			subject = h.token.base().claims.subject
+		} else {
 			p, ok := PrincipalOf[Principal](c, h.scheme.Name)
 			if !ok || p.Scheme() != h.scheme.Name {
 				t.Errorf("principal of %s: %+v, %t", h.scheme.Name, p, ok)

@@ -141,14 +141,11 @@ func (e *RefusedError) Write(w http.ResponseWriter) { e.Answer.write(w) }
 // against the document.
 func (g *Guard) Authenticate(r *http.Request) (context.Context, error) {
 	ctx := r.Context()
-	decision := g.check(ctx, httpRequest{r})
-	switch {
-	case decision.err != nil:
-		return nil, &RefusedError{g.answer(ctx, decision.scheme, decision.err), decision.err}
-	case decision.context != nil:
-		return decision.context, nil
+	var passed result
+	if d := g.check(ctx, httpRequest{r}, &passed); d.err != nil {
+		return nil, &RefusedError{g.answer(ctx, d.scheme, d.err), d.err}
 	}
-	return ctx, nil
+	return passed.on(ctx), nil
 }
 
 // Schemes returns the names of the schemes by which the caller identified, all of one alternative; none for an anonymous caller.
@@ -156,9 +153,9 @@ func (c Credentials) Schemes() []string {
 	if c.Anonymous() {
 		return nil
 	}
-	names := []string{c.result.first.scheme.Name}
-	for i := range c.result.more {
-		names = append(names, c.result.more[i].scheme.Name)
+	var names []string
+	for h := range c.result.all {
+		names = append(names, h.scheme.Name)
 	}
 	return names
 }

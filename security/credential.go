@@ -7,37 +7,38 @@ const ContextKey = "github.com/oapi-guard/oapi-guard/security"
 
 type resultKey struct{}
 
-// result is what a guard leaves on the context: bound to its operation, also for anonymous callers.
+// result is what a guard leaves on the context: bound to its operation, also for anonymous callers. It is small, because every request
+// has one.
 type result struct {
 	guard *Guard
 	// first is the credential that passed, or the first of several; it has no scheme for anonymous callers.
 	first held
-	// more are the others, where an alternative has several schemes.
-	more []held
 }
 
 // held is a credential that passed: a token, or what an authenticator found.
 type held struct {
 	scheme *Scheme
-	// facts are what rules are checked against.
-	facts *claims
+	// token is nil for what is not a token.
 	token credential
-	// principal is an Authenticated, for what is not a token.
-	principal any
-	// value is what the token type's hook returned.
+	// value is what the hook of the token's type returned, or an Authenticated for what is not a token.
 	value any
+	// next is the one after it, where an alternative has several schemes.
+	next *held
 }
 
 func (r *result) anonymous() bool { return r.first.scheme == nil }
 
+// all are the credentials in the order of the document.
+func (r *result) all(yield func(*held) bool) {
+	for h := &r.first; h != nil && h.scheme != nil && yield(h); h = h.next {
+	}
+}
+
 // find returns the first credential that matches, or nil.
 func (r *result) find(match func(*held) bool) *held {
-	if r.first.scheme != nil && match(&r.first) {
-		return &r.first
-	}
-	for i := range r.more {
-		if match(&r.more[i]) {
-			return &r.more[i]
+	for h := range r.all {
+		if match(h) {
+			return h
 		}
 	}
 	return nil
@@ -57,7 +58,18 @@ func (c *guardedContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
+// on returns the context with the result, or the context itself where there is none.
+func (r *result) on(ctx context.Context) context.Context {
+	if r.guard == nil {
+		return ctx
+	}
+	return &guardedContext{ctx, *r}
+}
+
 func resultOf(ctx context.Context) *result {
+	if own, ok := ctx.(*guardedContext); ok {
+		return &own.result
+	}
 	r, ok := ctx.Value(resultKey{}).(*result)
 	if !ok {
 		r, _ = ctx.Value(ContextKey).(*result)
@@ -103,11 +115,11 @@ func PrincipalOf[P any](c Credentials, schemes ...string) (Authenticated[P], boo
 	if c.result == nil {
 		return Authenticated[P]{}, false
 	}
-	found := c.result.find(func(h *held) bool { return h.principal != nil && h.by(schemes) })
+	found := c.result.find(func(h *held) bool { return h.token == nil && h.by(schemes) })
 	if found == nil {
 		return Authenticated[P]{}, false
 	}
-	principal, ok := found.principal.(Authenticated[P])
+	principal, ok := found.value.(Authenticated[P])
 	return principal, ok
 }
 
@@ -159,7 +171,7 @@ func OptionalPrincipal[P any](ctx context.Context, operation *Operation) (Authen
 	if err != nil || c.Anonymous() {
 		return Authenticated[P]{}, false, err
 	}
-	principal, ok := c.result.first.principal.(Authenticated[P])
+	principal, ok := c.result.first.value.(Authenticated[P])
 	if !ok {
 		return Authenticated[P]{}, false, ErrUnguarded
 	}

@@ -93,7 +93,7 @@ func (f *fixture) validate(ctx context.Context, text string, typ TokenType) (cre
 	}
 	for _, g := range guards.guards {
 		var own held
-		err := g.validate(ctx, httpRequest{httptest.NewRequest(http.MethodGet, "/", nil)}, &g.alternatives[0][0], found{text: text}, &own)
+		err := g.validate(ctx, httpRequest{httptest.NewRequest(http.MethodGet, "/", nil)}, &g.alternatives[0][0], text, &own)
 		return own.token, err
 	}
 	return nil, ErrUnguarded

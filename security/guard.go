@@ -200,8 +200,6 @@ func (g *Guard) idle() bool {
 
 // decision is what a guard says of a request.
 type decision struct {
-	// context is that of the handler, or nil where it is the request's own.
-	context context.Context
 	// private says that the response must not be stored: the URL that it belongs to holds a token.
 	private bool
 	// err is why the request is refused, and scheme whose credential it was, or nil.
@@ -224,14 +222,12 @@ const privateResponse = "private, no-store"
 
 // Check decides over a request, for the glue of routers that are not built on net/http.
 func (g *Guard) Check(ctx context.Context, r Request) Decision {
-	d := g.check(ctx, r)
+	var found result
+	d := g.check(ctx, r, &found)
 	if d.err != nil {
 		return Decision{Answer: g.answer(ctx, d.scheme, d.err)}
 	}
-	passed := Decision{Context: d.context}
-	if passed.Context == nil {
-		passed.Context = ctx
-	}
+	passed := Decision{Context: found.on(ctx)}
 	if d.private {
 		passed.Header = http.Header{"Cache-Control": {privateResponse}}
 	}
@@ -241,9 +237,9 @@ func (g *Guard) Check(ctx context.Context, r Request) Decision {
 	return passed
 }
 
-// check decides over one request. The first alternative in document order that is complete and holds wins. An operation is anonymous only
-// when the request carries no credential at all.
-func (g *Guard) check(ctx context.Context, r Request) decision {
+// check decides over one request, and fills in the result of one that passes and whose operation is not public. The first alternative in
+// document order that is complete and holds wins. An operation is anonymous only when the request carries no credential at all.
+func (g *Guard) check(ctx context.Context, r Request, passed *result) decision {
 	if g.fault != nil {
 		return decision{err: g.fault}
 	}
@@ -252,19 +248,13 @@ func (g *Guard) check(ctx context.Context, r Request) decision {
 	}
 	var at [maxSources]found
 	anything, query := false, false
-	for i, src := range g.sources {
+	for i := range g.sources {
 		var err error
-		if src.in == inConnection {
-			at[i].certificate, err = g.validator.clientCertificate(ctx, r)
-			at[i].present = at[i].certificate != nil
-		} else {
-			at[i], err = src.locate(r)
-		}
-		if err != nil {
+		if at[i], err = g.locate(ctx, r, &g.sources[i]); err != nil {
 			return decision{err: err}
 		}
 		anything = anything || at[i].present
-		query = query || at[i].present && src.in == InQuery
+		query = query || at[i].present && g.sources[i].in == InQuery
 	}
 	for _, pair := range g.beside {
 		if at[pair[0]].present && at[pair[1]].present {
@@ -276,24 +266,35 @@ func (g *Guard) check(ctx context.Context, r Request) decision {
 		if !g.optional || len(r.Header(authorization)) > 0 {
 			return decision{err: ErrNoCredentials}
 		}
-		return decision{context: &guardedContext{ctx, result{guard: g}}}
+		passed.guard = g
+		return decision{}
 	}
 	refused := decision{err: ErrNoCredentials}
 	for _, a := range g.alternatives {
 		if !a.complete(&at) {
 			continue
 		}
-		passed := &guardedContext{ctx, result{guard: g}}
-		scheme, err := g.hold(ctx, r, a, &at, &passed.result)
+		scheme, err := g.hold(ctx, r, a, &at, &passed.first)
 		if err == nil {
-			return decision{context: passed, private: query}
+			passed.guard = g
+			return decision{private: query}
 		}
+		passed.first = held{}
 		// "Could not know" outweighs a refusal: the alternative might have held.
 		if refused.scheme == nil || errors.Is(err, ErrUnavailable) && !errors.Is(refused.err, ErrUnavailable) {
 			refused = decision{err: err, scheme: scheme}
 		}
 	}
 	return refused
+}
+
+// locate reads the credential at the source.
+func (g *Guard) locate(ctx context.Context, r Request, src *source) (found, error) {
+	if src.in != inConnection {
+		return src.locate(r)
+	}
+	certificate, err := g.validator.clientCertificate(ctx, r)
+	return found{present: certificate != nil, certificate: certificate}, err
 }
 
 // complete reports whether every credential of the alternative is there and counts.
@@ -311,46 +312,53 @@ func (a alternative) complete(at *[maxSources]found) bool {
 	return true
 }
 
-// hold decides over the credentials of an alternative, all of which have to hold, and puts them into the result; or it returns whose
+// hold decides over the credentials of an alternative, all of which have to hold, and lists them from first on; or it returns whose
 // credential did not, and why.
-func (g *Guard) hold(ctx context.Context, r Request, a alternative, at *[maxSources]found, passed *result) (*Scheme, error) {
-	if len(a) > 1 {
-		passed.more = make([]held, len(a)-1)
-	}
-	for i := range a {
-		p, own := &a[i], &passed.first
+func (g *Guard) hold(ctx context.Context, r Request, a alternative, at *[maxSources]found, first *held) (*Scheme, error) {
+	for i, own := 0, first; i < len(a); i++ {
 		if i > 0 {
-			own = &passed.more[i-1]
+			own.next = &held{}
+			own = own.next
 		}
-		decide := g.authenticate
-		if p.scheme.Kind == KindJWT {
-			decide = g.validate
-		}
-		if err := decide(ctx, r, p, at[p.source], own); err != nil {
-			return p.scheme, err
+		if err := g.accept(ctx, r, &a[i], &at[a[i].source], own); err != nil {
+			return a[i].scheme, err
 		}
 	}
-	if len(a) > 1 && !g.validator.differentSubjects && !passed.oneSubject() {
+	if len(a) > 1 && !g.validator.differentSubjects && !first.oneSubject() {
 		return a[0].scheme, because(ErrAccessDenied, "tokens of different subjects")
 	}
 	return nil, nil
 }
 
-// oneSubject reports whether all tokens speak for the same subject.
-func (r *result) oneSubject() bool {
-	var first *held
-	return r.find(func(h *held) bool {
-		if first == nil && h.token != nil {
-			first = h
+// oneSubject reports whether all tokens from h on speak for the same subject.
+func (h *held) oneSubject() bool {
+	var subject *string
+	for ; h != nil; h = h.next {
+		if h.token == nil {
+			continue
 		}
-		return h.token != nil && h.facts.subject != first.facts.subject
-	}) == nil
+		own := &h.token.base().claims.subject
+		if subject == nil {
+			subject = own
+		} else if *own != *subject {
+			return false
+		}
+	}
+	return true
+}
+
+// accept decides over one credential, and fills in what passed.
+func (g *Guard) accept(ctx context.Context, r Request, p *part, shown *found, passed *held) error {
+	if p.scheme.Kind == KindJWT {
+		return g.validate(ctx, r, p, shown.text, passed)
+	}
+	return g.authenticate(ctx, r, p, shown, passed)
 }
 
 // validate decides over a token, in the order of the package doc.
-func (g *Guard) validate(ctx context.Context, r Request, p *part, shown found, passed *held) error {
+func (g *Guard) validate(ctx context.Context, r Request, p *part, shown string, passed *held) error {
 	v := g.validator
-	token, err := p.verifier.verifyToken(shown.text, p.scheme.Token)
+	token, err := p.verifier.verifyToken(shown, p.scheme.Token)
 	if err != nil {
 		return err
 	}
@@ -375,7 +383,7 @@ func (g *Guard) validate(ctx context.Context, r Request, p *part, shown found, p
 	if err := g.checkRules(p.scheme, base.claims, p.verifier); err != nil {
 		return err
 	}
-	passed.scheme, passed.facts, passed.token = p.scheme, base.claims, token
+	passed.scheme, passed.token = p.scheme, token
 	if p.hook != nil {
 		passed.value, err = p.hook.run(ctx, token)
 	}
@@ -383,7 +391,7 @@ func (g *Guard) validate(ctx context.Context, r Request, p *part, shown found, p
 }
 
 // authenticate lets the application decide over a credential that is not a token.
-func (g *Guard) authenticate(ctx context.Context, r Request, p *part, shown found, passed *held) error {
+func (g *Guard) authenticate(ctx context.Context, r Request, p *part, shown *found, passed *held) error {
 	if len(shown.text) > DefaultMaxTokenSize {
 		return because(ErrInvalidCredentials, "a longer credential than accepted")
 	}
@@ -399,7 +407,7 @@ func (g *Guard) authenticate(ctx context.Context, r Request, p *part, shown foun
 	if err := g.checkRules(p.scheme, &who.facts, g.validator.verifier); err != nil {
 		return err
 	}
-	passed.scheme, passed.facts, passed.principal = p.scheme, &who.facts, who.value
+	passed.scheme, passed.value = p.scheme, who.value
 	return nil
 }
 

@@ -61,7 +61,7 @@ func HookValue[T any](ctx context.Context) (T, bool) {
 	}
 	found := r.find(func(h *held) bool {
 		_, ok := h.value.(T)
-		return ok
+		return ok && h.token != nil
 	})
 	if found == nil {
 		return value, false

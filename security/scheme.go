@@ -161,7 +161,7 @@ type found struct {
 
 // locate reads the credential at the source. The same name twice, and a place without a credential, make the request malformed: nobody
 // could say which credential counts. A header with the word of another auth scheme has none for this source.
-func (s source) locate(r Request) (found, error) {
+func (s *source) locate(r Request) (found, error) {
 	var values []string
 	switch s.in {
 	case InQuery:
