@@ -30,14 +30,14 @@ const (
 )
 
 // WithTokenCache sets how many verified tokens the verifier keeps, and in how many bytes of memory, at least 64 KiB: 10,000 tokens in
-// 16 MiB by default. Whichever bound is reached first, the tokens that are used least make room, and from then on a token is kept when it
-// comes for the second time: a flood of tokens that are seen once does not push out those that are in use. While requests add tokens at once, the bounds may be exceeded for a moment.
+// 16 MiB by default. Another 96 KiB are for keeping order among them. Whichever bound is reached first, the tokens that are used least make
+// room, and from then on a token is kept when it comes for the second time: a flood of tokens that are seen once does not push out those
+// that are in use. While requests add tokens at once, the bounds may be exceeded for a moment.
 //
 // A token is kept only after it has verified, under the SHA-256 of its signature, which is never kept itself: without it what is kept is of no
-// use to anybody. The next request with the same text is spared
-// the signature and the decoding; what time and the request have a say in is decided for every request: expiry, the type of token, and
-// behind the verifier the blacklist, the rules and the hook. Other keys in place, by [KeyRotation] or [RemoteKeySet], begin with nothing
-// kept.
+// use to anybody. The next request with the same text is spared the signature and the decoding; what time and the request have a say in is
+// decided for every request: expiry, the type of token, and behind the verifier the blacklist, the rules and the hook. Other keys in place,
+// by [KeyRotation] or [RemoteKeySet], begin with nothing kept.
 //
 // Private claims are decoded anew for each request if their type has pointers, maps, slices or interfaces, so that no handler finds what
 // another one changed. Claims without them cost nothing.
@@ -79,8 +79,9 @@ type generation struct {
 	least uint32
 	// room is how many bytes were free of tokens from the beginning. When they are used up, a token is kept only when it comes for the
 	// second time: those that come once would cost more to keep than they could ever spare.
-	room atomic.Int64
-	once [seenSlots]atomic.Uint64
+	room  atomic.Int64
+	once  [seenSlots]atomic.Uint64
+	front front
 }
 
 // seenSlots is how many tokens are remembered that came once, by a part of their hash.
@@ -100,16 +101,29 @@ func (g *generation) admits(sum *tokenSum, bytes int64) bool {
 // have the same signature: what it signed is compared as it is.
 type tokenSum [sha256.Size]byte
 
+// front has tokens that are in use, each in the slot that its sum chooses. The cache behind it takes note of every look-up, for which all
+// cores write to the same memory; requests that find their token here spare that. What leaves that cache leaves the front.
+type front [1 << 12]atomic.Pointer[cachedToken]
+
+func (f *front) slot(sum *tokenSum) *atomic.Pointer[cachedToken] {
+	return &f[int(binary.LittleEndian.Uint16(sum[:]))%len(f)]
+}
+
+// tellOneIn: in one of so many milliseconds, requests that find their token in front tell the cache behind it that the token is in use, and
+// those that find it behind put it into its slot even if another token has that.
+const tellOneIn = 16
+
 // cachedToken is what requests with the same token share. It never changes.
 type cachedToken struct {
+	sum  tokenSum
 	want TokenType
 	// signed is the text without the signature.
 	signed string
 	claims *claims
 	// token is nil where each request needs one of its own.
 	token credential
-	// age is how long it is kept.
-	age time.Duration
+	// kept and end are since when and until when it is kept.
+	kept, end instant
 	// size is how much memory it takes, in bytes.
 	size uint32
 }
@@ -122,24 +136,66 @@ type cachePlace struct {
 	signed string
 }
 
-// place returns the place for a text. A key set that is not that of the generation begins another one, even one that was there before.
-func (c *tokenCache) place(keys *KeySet, text string, now instant) cachePlace {
-	end := strings.LastIndexByte(text, '.')
-	if c == nil || end < 0 || len(text) > maxCachedText || len(text)-end > maxCachedSignature {
-		return cachePlace{}
+// locate fills in the place for a text. A key set that is not that of the generation begins another one, even one that was there before.
+func (c *tokenCache) locate(keys *KeySet, text string, now instant, p *cachePlace) {
+	if c == nil || len(text) > maxCachedText {
+		return
+	}
+	// Up to the second dot: what verifies has no third one.
+	header := strings.IndexByte(text, '.') + 1
+	payload := strings.IndexByte(text[header:], '.')
+	if header == 0 || payload < 0 || len(text)-header-payload > maxCachedSignature {
+		return
 	}
 	g := c.current.Load()
 	if g == nil || g.keys != keys {
 		next, err := c.begin(keys, now)
 		if err != nil {
-			return cachePlace{}
+			return
 		}
 		// If another request was faster, what this one keeps is lost.
 		c.current.CompareAndSwap(g, next)
 		g = next
 	}
 	g.clock.advance(now)
-	return cachePlace{g, sumOf(text[end+1:]), text[:end]}
+	end := header + payload
+	p.generation, p.sum, p.signed = g, sumOf(text[end+1:]), text[:end]
+}
+
+// find returns what is kept of the text, if this very text verified as a token of the wanted type. now is the time of the request.
+func (p *cachePlace) find(want TokenType, now instant) *cachedToken {
+	g := p.generation
+	if g == nil {
+		return nil
+	}
+	known := g.front.slot(&p.sum).Load()
+	inFront := known != nil && known.sum == p.sum && now < known.end
+	if !inFront || now%tellOneIn == 0 {
+		behind, ok := g.tokens.GetIfPresent(p.sum)
+		if !ok {
+			return nil
+		}
+		known = behind
+	}
+	if known.signed != p.signed || known.want != want {
+		return nil
+	}
+	if !inFront {
+		g.putInFront(known, now)
+	}
+	return known
+}
+
+// putInFront puts a token of the cache into its slot.
+func (g *generation) putInFront(t *cachedToken, now instant) {
+	slot := g.front.slot(&t.sum)
+	if slot.Load() != nil && now%tellOneIn != 0 {
+		return
+	}
+	slot.Store(t)
+	if e, ok := g.tokens.GetEntryQuietly(t.sum); !ok || e.Value != t {
+		slot.CompareAndSwap(t, nil) // it left meanwhile, perhaps before it was in front
+	}
 }
 
 func (c *tokenCache) begin(keys *KeySet, now instant) (*generation, error) {
@@ -147,25 +203,19 @@ func (c *tokenCache) begin(keys *KeySet, now instant) (*generation, error) {
 	g.room.Store(int64(c.bytes))
 	var err error
 	g.tokens, err = otter.New(&otter.Options[tokenSum, *cachedToken]{
-		MaximumWeight:    c.bytes,
-		Weigher:          func(_ tokenSum, t *cachedToken) uint32 { return max(t.size, c.least) },
-		ExpiryCalculator: otter.ExpiryCreatingFunc(func(e otter.Entry[tokenSum, *cachedToken]) time.Duration { return e.Value.age }),
-		Clock:            &g.clock,
+		MaximumWeight: c.bytes,
+		Weigher:       func(_ tokenSum, t *cachedToken) uint32 { return max(t.size, c.least) },
+		ExpiryCalculator: otter.ExpiryCreatingFunc(func(e otter.Entry[tokenSum, *cachedToken]) time.Duration {
+			return time.Duration(e.Value.end-e.Value.kept) * time.Millisecond
+		}),
+		OnDeletion: func(e otter.DeletionEvent[tokenSum, *cachedToken]) {
+			g.front.slot(&e.Value.sum).CompareAndSwap(e.Value, nil)
+		},
+		Clock: &g.clock,
 		// Whoever adds a token makes room for it: nothing runs in the background that would have to be waited for or closed.
 		Executor: func(task func()) { task() },
 	})
 	return g, err
-}
-
-// find returns what is kept of the text, if this very text verified as a token of the wanted type.
-func (p *cachePlace) find(want TokenType) *cachedToken {
-	if p.generation == nil {
-		return nil
-	}
-	if known, ok := p.generation.tokens.GetIfPresent(p.sum); ok && known.want == want && known.signed == p.signed {
-		return known
-	}
-	return nil
 }
 
 // keep keeps a token that has verified as one of the wanted type.
@@ -186,7 +236,7 @@ func (p *cachePlace) keep(c *claims, want TokenType, token credential, now insta
 		return
 	}
 	t := &cachedToken{
-		want: want, claims: c, age: time.Duration(end-now) * time.Millisecond, size: uint32(size),
+		sum: p.sum, want: want, claims: c, kept: now, end: end, size: uint32(size),
 		// The text belongs to the request: a part of it would keep all of its header.
 		signed: strings.Clone(p.signed),
 	}

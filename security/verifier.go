@@ -162,8 +162,8 @@ func (v *Verifier) verifyToken(text string, want TokenType) (credential, error) 
 	keys, keysErr := v.keys.current()
 	var place cachePlace
 	if keysErr == nil && len(text) <= v.maxSize {
-		place = v.cache.place(keys, text, now)
-		if known := place.find(want); known != nil {
+		v.cache.locate(keys, text, now, &place)
+		if known := place.find(want, now); known != nil {
 			if err := v.checkTimes(known.claims, now); err != nil {
 				return nil, err
 			}
