@@ -71,7 +71,15 @@ func newSetup(tb testing.TB, algorithm string) *setup {
 	tb.Cleanup(func() { _ = list.Close() })
 	s := &setup{issuer: issuer, config: issuer.Config()}
 	s.config.Blacklist = list
+	s.revokeOthers(tb)
 	return s
+}
+
+func (s *setup) revokeOthers(tb testing.TB) {
+	tb.Helper()
+	if err := tokens.RevokeOthers(tb.Context(), s.config); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // useRedis puts the revocations into a Redis of the test's own. The clients of all stacks have the same options.
@@ -85,7 +93,7 @@ func (s *setup) useRedis(tb testing.TB) {
 	s.openStore(tb, client, redisstore.WithClock(func() time.Time { return time.Now().Add(-time.Hour) }))
 	s.config.Blacklist = s.openStore(tb, client)
 	s.config.Redis = client
-
+	s.revokeOthers(tb)
 }
 
 func (s *setup) openStore(tb testing.TB, client *redis.Client, options ...redisstore.Option) *redisstore.Store {

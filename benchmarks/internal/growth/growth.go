@@ -4,6 +4,7 @@ package growth
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"testing"
@@ -52,7 +53,15 @@ func (a API) handlers(tb testing.TB) (names []string, handlers map[string]http.H
 		tb.Fatal(err)
 	}
 	config := issuer.Config()
-	config.Blacklist = blacklist.None{}
+	list, err := blacklist.NewMemory(blacklist.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = list.Close() })
+	config.Blacklist = list
+	if err := tokens.RevokeOthers(tb.Context(), config); err != nil {
+		tb.Fatal(err)
+	}
 	guard, err := a.guarded(config)
 	if err != nil {
 		tb.Fatal(err)

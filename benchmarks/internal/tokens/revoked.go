@@ -1,0 +1,42 @@
+package tokens
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/oapi-guard/oapi-guard/benchmarks/internal/golangjwt"
+	"github.com/oapi-guard/oapi-guard/benchmarks/internal/stack"
+	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/security"
+)
+
+// revoked is how many tokens, sessions and subjects are revoked that nobody presents tokens of.
+const revoked = 1000
+
+// RevokeOthers revokes what nobody presents: tokens, sessions, all tokens of subjects, and all of another verifier. A blacklist that holds
+// nothing need not look anything up. The peers know revoked tokens only.
+func RevokeOthers(ctx context.Context, c stack.Config) error {
+	now := time.Now()
+	end := now.Add(Lifetime)
+	for i := range revoked {
+		id := blacklist.Identity{
+			Verifier: security.OwnVerifier, Subject: fmt.Sprintf("other-%06d", i), Session: fmt.Sprintf("session-%06d", i),
+			ID: fmt.Sprintf("token-%06d", i), SessionStart: now,
+		}
+		for _, r := range []blacklist.Revocation{
+			blacklist.OfToken(id, end), blacklist.OfSession(id, end), blacklist.OfSubject(id.Verifier, id.Subject, now, end),
+		} {
+			if _, err := c.Blacklist.Revoke(ctx, r); err != nil {
+				return err
+			}
+		}
+		if c.Redis != nil {
+			if err := c.Redis.Set(ctx, golangjwt.RevocationKey(id.ID), 1, Lifetime).Err(); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := c.Blacklist.Revoke(ctx, blacklist.OfVerifier("other", now, end))
+	return err
+}
