@@ -144,7 +144,10 @@ func serveParallel(b *testing.B, handler http.Handler, headers [][]string, perCo
 	b.RunParallel(func(pb *testing.PB) {
 		// Callers have their tokens in the same order, but begin at places of their own.
 		start := int(started.Add(1)) * len(headers) / (perCore * runtime.GOMAXPROCS(0))
-		c := caller.New(b.Context(), handler, headers, profileURLs, answerSize, start)
+		// One of its own, as every connection of a server has.
+		ctx, cancel := context.WithCancel(b.Context())
+		defer cancel()
+		c := caller.New(ctx, handler, headers, profileURLs, answerSize, start)
 		for pb.Next() {
 			if err := c.Call(); err != nil {
 				b.Error(err)

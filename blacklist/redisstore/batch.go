@@ -24,7 +24,7 @@ const (
 )
 
 // batcher lets look-ups that are under way at the same time share round trips. One that finds none under way goes out
-// at once. Those that come meanwhile gather, and go out together in one pipeline as soon as there is a flight for them.
+// at once. Those that come meanwhile gather, and go out together as soon as there is a flight for them.
 // There is no timer in it, and no goroutine but those of the flights.
 //
 // AutoPipeline of go-redis does not serve: it is experimental, does not heed the caller's deadline once a command is
@@ -40,23 +40,26 @@ type batcher struct {
 
 // line is what waits for one master. The batcher's mutex guards it.
 type line struct {
-	flights  int  // above 0 while anybody waits
-	boarding bool // one of them has not gone out yet
-	waiting  []*mget
+	flights  int       // above 0 while anybody waits
+	boarding bool      // one of them has not gone out yet
+	waiting  []*flight // none of them is empty
 }
 
 // mget is the MGET of one look-up. While it flies values and err are the flight's, afterwards they are the caller's, who
 // may have gone.
 type mget struct {
 	keys   []string
-	flight *flight
-	done   chan struct{}
 	values []any
 	err    error
 }
 
-// flight is what the look-ups of a batch have in common.
-type flight struct{ failed atomic.Bool }
+// flight is a batch: the look-ups that go out together.
+type flight struct {
+	batch  []*mget // the batcher's mutex guards it until the flight has left
+	left   bool
+	done   chan struct{} // closed when it is over
+	failed atomic.Bool
+}
 
 // errUnanswered is what a look-up hears of a flight that ended without a word about it.
 var errUnanswered = errors.New("the batch ended without an answer")
@@ -72,100 +75,111 @@ func (e sharedError) Unwrap() error { return e.error }
 // slower.
 func (b *batcher) get(ctx context.Context, node *redis.Client, keys []string) ([]any, error) {
 	m := &mget{keys: keys, err: errUnanswered}
-	l, alone := b.join(node, m)
-	if alone {
+	l, f := b.join(node, m)
+	if f == nil {
 		defer b.land(node, l)
 		b.send(ctx, node, []*mget{m})
 		return m.values, m.err
 	}
 	select {
-	case <-m.done:
-		return m.values, m.shared(m.err)
+	case <-f.done:
+		return m.values, f.shared(m.err)
 	case <-ctx.Done():
-		b.leave(l, m)
-		return nil, m.shared(ctx.Err())
+		if b.leave(l, f, m) {
+			return nil, ctx.Err()
+		}
+		return nil, f.shared(ctx.Err())
 	}
 }
 
 // shared marks the failures of a flight but the first. A caller who gave up has said nothing about the flight.
-func (m *mget) shared(err error) error {
-	if err != nil && !errors.Is(err, context.Canceled) && m.flight != nil && m.flight.failed.Swap(true) {
+func (f *flight) shared(err error) error {
+	if err != nil && !errors.Is(err, context.Canceled) && f.failed.Swap(true) {
 		return sharedError{err}
 	}
 	return err
 }
 
-// join puts m into the node's line, unless nobody else is under way.
-func (b *batcher) join(node *redis.Client, m *mget) (l *line, alone bool) {
+// join puts m into the node's line and returns its flight, or none where nobody else is under way.
+func (b *batcher) join(node *redis.Client, m *mget) (*line, *flight) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	l = b.lines[node]
+	l := b.lines[node]
 	if l == nil {
 		l = &line{flights: 1}
 		b.lines[node] = l
-		return l, true
+		return l, nil
 	}
-	m.done = make(chan struct{})
-	l.waiting = append(l.waiting, m)
+	f := l.open()
+	f.batch = append(f.batch, m)
 	if l.flights < maxFlights && !l.boarding {
 		l.flights++
 		l.boarding = true
 		go b.fly(node, l)
 	}
-	return l, false
+	return l, f
 }
 
-// leave takes m out of the line, if it is still in it: a line is never longer than its callers are many.
-func (b *batcher) leave(l *line, m *mget) {
+// open returns the flight that takes whoever comes now.
+func (l *line) open() *flight {
+	if n := len(l.waiting); n > 0 && len(l.waiting[n-1].batch) < maxBatch {
+		return l.waiting[n-1]
+	}
+	f := &flight{done: make(chan struct{})}
+	l.waiting = append(l.waiting, f)
+	return f
+}
+
+// leave takes m out of the line, and reports whether it was still in it: a line is never longer than its callers are many.
+func (b *batcher) leave(l *line, f *flight, m *mget) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if i := slices.Index(l.waiting, m); i >= 0 {
-		l.waiting = slices.Delete(l.waiting, i, i+1)
+	if f.left {
+		return false
 	}
+	f.batch = slices.DeleteFunc(f.batch, func(other *mget) bool { return other == m })
+	if len(f.batch) == 0 {
+		l.waiting = slices.DeleteFunc(l.waiting, func(other *flight) bool { return other == f })
+	}
+	return true
 }
 
 // fly takes a batch to the node and back.
 func (b *batcher) fly(node *redis.Client, l *line) {
 	defer b.land(node, l)
 	runtime.Gosched() // whoever is ready to run may be about to join
-	batch := b.board(l)
-	if len(batch) == 0 {
+	f := b.board(l)
+	if f == nil {
 		return
 	}
 	defer func() {
 		// A panic of a client's hook would end the process from here: no server recovers for this goroutine.
 		if p := recover(); p != nil {
 			b.log.Error("redisstore: a hook of the client panicked", "stack", string(debug.Stack()))
-			for _, m := range batch {
+			for _, m := range f.batch {
 				m.values, m.err = nil, errUnanswered
 			}
 		}
-		for _, m := range batch {
-			close(m.done)
-		}
+		close(f.done)
 	}()
 	// A context of its own: no caller's cancellation, deadline or trace is another's.
 	ctx, cancel := context.WithTimeout(context.Background(), b.timeout)
 	defer cancel()
-	b.send(ctx, node, batch)
+	b.send(ctx, node, f.batch)
 }
 
 // board takes those who have waited longest out of the line.
-func (b *batcher) board(l *line) []*mget {
+func (b *batcher) board(l *line) *flight {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l.boarding = false
-	batch := l.waiting
-	if len(batch) > maxBatch {
-		batch, l.waiting = slices.Clone(batch[:maxBatch]), slices.Delete(batch, 0, maxBatch)
-	} else {
-		l.waiting = nil
+	if len(l.waiting) == 0 {
+		return nil
 	}
-	f := &flight{}
-	for _, m := range batch {
-		m.flight = f
-	}
-	return batch
+	f := l.waiting[0]
+	f.left = true
+	l.waiting = slices.Delete(l.waiting, 0, 1)
+	return f
 }
 
 // land ends a flight. If anybody waits and no other flight is about to take them, the next begins.

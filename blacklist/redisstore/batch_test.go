@@ -169,8 +169,8 @@ func TestBatchAlone(t *testing.T) {
 	a := newAirport()
 	ctx := context.WithValue(t.Context(), key{}, "trace")
 	a.send = func(got context.Context, _ *redis.Client, batch []*mget) {
-		if got != ctx || batch[0].done != nil {
-			t.Error("it is in another context, or is waited for")
+		if got != ctx || len(batch) != 1 {
+			t.Error("it is in another context, or with others")
 		}
 		echo(batch)
 	}
@@ -226,7 +226,7 @@ func TestBatchLeaves(t *testing.T) {
 		if !late.done || !errors.Is(late.err, context.DeadlineExceeded) || time.Since(begun) != time.Second {
 			t.Errorf("late: done %v, %v, after %v", late.done, late.err, time.Since(begun))
 		}
-		if l := a.lines[a.node]; len(l.waiting) != 1 {
+		if l := a.lines[a.node]; len(l.waiting) != 1 || len(l.waiting[0].batch) != 1 {
 			t.Errorf("%d wait, one is there", len(l.waiting))
 		}
 		shared := a.flying[len(a.flying)-1]
@@ -237,6 +237,26 @@ func TestBatchLeaves(t *testing.T) {
 			if tr := a.land(t, echo); slices.Contains(tr.keys, "in line") || slices.Contains(tr.keys, "late") {
 				t.Errorf("%q is under way for nobody", tr.keys)
 			}
+		}
+		mustAnswer(t, stay...)
+		a.mustBeIdle(t)
+	})
+}
+
+// TestBatchAllLeave: when everybody in the line has left, nothing goes out for them.
+func TestBatchAllLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAirport()
+		stay := a.beginAll(t.Context(), maxFlights)
+		ctx, cancel := context.WithCancel(t.Context())
+		a.beginAll(ctx, maxBatch+2)
+		cancel()
+		synctest.Wait()
+		if n := len(a.lines[a.node].waiting); n != 0 {
+			t.Errorf("%d flights wait for nobody", n)
+		}
+		for len(a.flying) > 0 {
+			a.land(t, echo)
 		}
 		mustAnswer(t, stay...)
 		a.mustBeIdle(t)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -71,21 +72,36 @@ func (c *crowd) ask(t *testing.T, s *Store, callers int, on func(round int) bool
 
 func rounds(n int) func(int) bool { return func(round int) bool { return round < n } }
 
-func isShared(cmds []redis.Cmder) bool {
-	return len(cmds) > 1 && cmds[0].Name() == "mget" && cmds[1].Name() == "mget"
+// lookUps returns how many look-ups the commands are for, of tokens that have all ids.
+func lookUps(cmds ...redis.Cmder) (n int) {
+	for _, cmd := range cmds {
+		if cmd.Name() == "mget" {
+			n += (len(cmd.Args()) - 1) / maxKeys
+		}
+	}
+	return n
 }
 
-// counting counts the pipelines of a client that hold more than one look-up.
+// counting counts the round trips of a client that several look-ups share.
 type counting struct{ shared atomic.Int64 }
 
-func (*counting) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (*counting) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (*counting) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (c *counting) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		c.count(cmd)
+		return next(ctx, cmd)
+	}
+}
 func (c *counting) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if isShared(cmds) {
-			c.shared.Add(1)
-		}
+		c.count(cmds...)
 		return next(ctx, cmds)
+	}
+}
+
+func (c *counting) count(cmds ...redis.Cmder) {
+	if lookUps(cmds...) > 1 {
+		c.shared.Add(1)
 	}
 }
 
@@ -223,35 +239,66 @@ func TestNoMixUp(t *testing.T) {
 	})
 }
 
-// TestBadReply: a reply that is an error is its own look-up's only; a connection that fails is everybody's.
-func TestBadReply(t *testing.T) {
-	srv := redistest.Start(t)
-	s := open(t, srv.Client(t))
-	good := s.layout.lookup(7, user("a"))
-	batch := func() []*mget {
-		return []*mget{{keys: good}, {}, {keys: good}, {keys: good[:1]}} // MGET of nothing is an error
+// sent sends a batch of look-ups that read these keys to the node, and checks which of them get an error with such a text.
+func sent(t *testing.T, s *Store, node *redis.Client, keys [][]string, text string, bad ...int) {
+	t.Helper()
+	var batch []*mget
+	for _, k := range keys {
+		batch = append(batch, &mget{keys: k, err: errUnanswered})
 	}
-	b := batch()
-	s.send(t.Context(), s.single, b)
-	for i, m := range b {
-		if i == 1 {
-			if !strings.Contains(fmt.Sprint(m.err), "wrong number") {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	s.send(ctx, node, batch)
+	for i, m := range batch {
+		switch {
+		case slices.Contains(bad, i):
+			if m.err == nil || !strings.Contains(m.err.Error(), text) || m.values != nil {
 				t.Errorf("%d: %v, error %v", i, m.values, m.err)
 			}
-		} else if m.err != nil || len(m.values) != len(m.keys) {
+		case m.err != nil || len(m.values) != len(m.keys) || len(m.keys) > 0 && m.values[len(m.values)-1] == nil:
 			t.Errorf("%d: %v, error %v", i, m.values, m.err)
 		}
+	}
+}
+
+// TestBadReply: look-ups that one MGET is for get its error, all of them, or each what it asked for. The mark, which is there, is the last
+// key of each.
+func TestBadReply(t *testing.T) {
+	srv := redistest.Start(t)
+	client := srv.Client(t)
+	s := open(t, client)
+	good := s.layout.lookup(7, user("a"))
+	batch := [][]string{good, good[2:], good, good[4:]}
+	sent(t, s, s.single, batch, "")
+	sent(t, s, s.single, [][]string{good, {}, good}, "")
+	sent(t, s, s.single, [][]string{{}, {}}, "wrong number", 0, 1) // MGET of nothing
+	hook := &interposed{}
+	client.AddHook(hook)
+	for _, change := range []func([]any) []any{
+		func(values []any) []any { return values[1:] }, func(values []any) []any { return append(values, nil) }, func([]any) []any { return nil },
+	} {
+		hook.do = func(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error {
+			err := next(ctx, cmds)
+			if cmd, ok := cmds[0].(*redis.SliceCmd); ok {
+				cmd.SetVal(change(cmd.Val()))
+			}
+			return err
+		}
+		sent(t, s, s.single, batch, errReplyFormat.Error(), 0, 1, 2, 3)
 	}
 	srv.Kill()
-	b = batch()
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	s.send(ctx, s.single, b)
-	for i, m := range b {
-		if m.err == nil || m.values != nil {
-			t.Errorf("%d: %v, error %v", i, m.values, m.err)
-		}
+	sent(t, s, s.single, batch, "", 0, 1, 2, 3)
+}
+
+// TestBadReplyOfNode: on a node of a Cluster a reply that is an error is its own look-up's only.
+func TestBadReplyOfNode(t *testing.T) {
+	s := open(t, redistest.StartCluster(t).Client(t))
+	good := s.layout.lookup(7, user("a"))
+	node, err := s.cluster.MasterForKey(t.Context(), good[0])
+	if err != nil {
+		t.Fatal(err)
 	}
+	sent(t, s, node, [][]string{good, {}, good, good[4:]}, "wrong number", 1)
 }
 
 // interposed does what a hook of the user's may do to a pipeline.
@@ -298,7 +345,7 @@ func TestHooks(t *testing.T) {
 		}
 	}
 	hook.do = func(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error {
-		if isShared(cmds) {
+		if lookUps(cmds...) > 1 {
 			panic("a hook")
 		}
 		return next(ctx, cmds)
@@ -328,7 +375,7 @@ func TestOneConnectionHangs(t *testing.T) {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if len(cmds) > 8 && hung.CompareAndSwap(0, int64(len(cmds))) {
+		if n := lookUps(cmds...); n > 8 && hung.CompareAndSwap(0, int64(n)) {
 			<-ctx.Done()
 			return ctx.Err()
 		}
@@ -370,7 +417,11 @@ func TestDeadStoreIsBounded(t *testing.T) {
 		defer s.batches.mu.Unlock()
 		if l := s.batches.lines[s.single]; l != nil {
 			mostFlights.Store(max(mostFlights.Load(), int64(l.flights)))
-			mostWaiting.Store(max(mostWaiting.Load(), int64(len(l.waiting))))
+			waiting := 0
+			for _, f := range l.waiting {
+				waiting += len(f.batch)
+			}
+			mostWaiting.Store(max(mostWaiting.Load(), int64(waiting)))
 		}
 		return time.Now().Before(end)
 	})

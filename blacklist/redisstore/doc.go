@@ -78,13 +78,13 @@
 //
 // # Round trips
 //
-// Look-ups that are under way at the same time share round trips. One that finds no other under way goes out at once, as a
-// plain MGET. Those that come meanwhile go out together, in pipelines of at most 128 look-ups, of which four at a time
-// are under way to each master; nothing waits for a timer, nor for a pipeline to be full. Each look-up still has its own
-// reply, and an error in it is nobody else's; a connection that breaks or hangs is an error for all that were on it.
-// Revocations are not gathered.
+// Look-ups that are under way at the same time share round trips. One that finds no other under way goes out at once. Those
+// that come meanwhile go out together, at most 128 in a batch, of which four at a time are under way to each master; nothing
+// waits for a timer, nor for a batch to be full. A batch is one MGET, and on a Cluster, where the keys of one command have to be
+// of one slot, a pipeline with an MGET for each look-up. An error is one for all look-ups that were on that command, or on a
+// connection that breaks or hangs. Revocations are not gathered.
 //
-// A caller whose context ends leaves its pipeline at once, and the others are not disturbed. A pipeline runs in a context
+// A caller whose context ends leaves its batch at once, and the others are not disturbed. A batch runs in a context
 // of its own, so that hooks of the client which trace see no caller's span in it. A look-up that goes out alone does so in
 // the caller's context: like every command of go-redis it heeds the deadline, while a cancellation is noticed when the
 // reply comes.
@@ -93,7 +93,7 @@
 //
 // Every call has a deadline of its own ([WithTimeouts]) besides the context's. After five look-ups in a row that failed,
 // look-ups fail at once, and one at a time is let through, after a second, to find out whether the store is back
-// ([WithBreaker]); look-ups that failed in one pipeline are one failure. Nothing needs to be restarted then. Revocations
+// ([WithBreaker]); look-ups that failed in one batch are one failure. Nothing needs to be restarted then. Revocations
 // are always tried.
 //
 // # Keys

@@ -78,7 +78,7 @@ func WithTimeouts(lookup, write time.Duration) Option {
 
 // WithBreaker sets after how many look-ups that failed in a row (5 by default) look-ups fail at once, and for how long
 // (1 s by default). After that one look-up at a time goes through as a probe, until one succeeds. 0 failures: never.
-// Look-ups that failed together, in one pipeline, are one failure. On a Cluster each bucket has a breaker of its own, so
+// Look-ups that failed together, in one batch, are one failure. On a Cluster each bucket has a breaker of its own, so
 // that one dead master does not stop the others.
 func WithBreaker(failures int, coolDown time.Duration) Option {
 	return func(c *config) { c.failures, c.coolDown = failures, coolDown }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -94,17 +95,16 @@ func (s *Store) get(ctx context.Context, keys []string) ([]any, error) {
 	return s.getSlowly(ctx, keys)
 }
 
-// send reads for a batch of look-ups in one pipeline, which also asks a single master for its role, once a second. One
-// look-up goes as a plain MGET, which is faster than a pipeline of one.
+// send reads for a batch of look-ups: with one MGET on a single server, and on a node of a Cluster, where the keys of one command have to be
+// of one slot, with a pipeline of one for each look-up. Once a second it also asks a single server for its role.
 func (s *Store) send(ctx context.Context, node *redis.Client, batch []*mget) {
-	cmds := make([]redis.Cmder, len(batch), len(batch)+1)
-	for i, m := range batch {
-		args := make([]any, 1, 1+maxKeys)
-		args[0] = "mget"
-		for _, key := range m.keys {
-			args = append(args, key)
-		}
-		cmds[i] = redis.NewSliceCmd(ctx, args...)
+	together := len(batch)
+	if s.cluster != nil {
+		together = 1
+	}
+	var cmds []redis.Cmder
+	for group := range slices.Chunk(batch, together) {
+		cmds = append(cmds, readAll(ctx, group))
 	}
 	var role *redis.StringCmd
 	if s.cluster == nil && s.role.due(s.cfg.now()) {
@@ -113,7 +113,7 @@ func (s *Store) send(ctx context.Context, node *redis.Client, batch []*mget) {
 	}
 	var err error
 	if len(cmds) == 1 {
-		err = node.Process(ctx, cmds[0])
+		err = node.Process(ctx, cmds[0]) // faster than a pipeline of one
 	} else {
 		_, err = node.Pipelined(ctx, func(p redis.Pipeliner) error { return p.BatchProcess(ctx, cmds...) })
 	}
@@ -125,9 +125,39 @@ func (s *Store) send(ctx context.Context, node *redis.Client, batch []*mget) {
 	if role != nil {
 		err = cmp.Or(err, s.role.check(role))
 	}
-	for i, m := range batch {
+	for i := 0; len(batch) > 0; i, batch = i+1, batch[together:] {
+		answer(batch[:together], cmds[i].(*redis.SliceCmd), err)
+	}
+}
+
+// readAll returns the MGET of the keys of all look-ups.
+func readAll(ctx context.Context, group []*mget) *redis.SliceCmd {
+	args := make([]any, 1, 1+len(group)*maxKeys)
+	args[0] = "mget"
+	for _, m := range group {
+		for _, key := range m.keys {
+			args = append(args, key)
+		}
+	}
+	return redis.NewSliceCmd(ctx, args...)
+}
+
+// answer gives each look-up its part of the reply, or the error: err, or that of the reply.
+func answer(group []*mget, cmd *redis.SliceCmd, err error) {
+	var values []any
+	if err == nil {
+		values, err = cmd.Result()
+	}
+	keys := 0
+	for _, m := range group {
+		keys += len(m.keys)
+	}
+	if err == nil && len(values) != keys {
+		err = errReplyFormat
+	}
+	for _, m := range group {
 		if m.err = err; err == nil {
-			m.values, m.err = cmds[i].(*redis.SliceCmd).Result()
+			m.values, values = values[:len(m.keys)], values[len(m.keys):]
 		}
 	}
 }
