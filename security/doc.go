@@ -53,10 +53,10 @@
 // # Verified tokens are kept
 //
 // A verifier keeps the tokens that verified, under the SHA-256 of their signature and never with the signature itself, so that the next
-// request with one is spared the check and the decoding. It decides with every request whether the token has expired and is of the wanted type, and the guard asks the
-// blacklist, the rules and the hook as if the token were new. What is kept is bounded in number and bytes, is gone with the key set that
-// verified it, and is never of a token that was refused; no request finds what the handler of another did to its token. See
-// [WithTokenCache] for the bounds, and [WithoutTokenCache] to verify every token anew.
+// request with one is spared the check and the decoding. It decides with every request whether the token has expired and is of the wanted
+// type, and the guard asks the blacklist, the rules and the hook as if the token were new. What is kept is bounded in number and bytes, is
+// gone with the key set that verified it, and is never of a token that was refused; no request finds what the handler of another did to its
+// token. See [WithTokenCache] for the bounds, and [WithoutTokenCache] to verify every token anew.
 //
 // # Key handling
 //
