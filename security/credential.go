@@ -172,7 +172,7 @@ func OptionalPrincipal[P any](ctx context.Context, operation *Operation) (Authen
 		return Authenticated[P]{}, false, err
 	}
 	principal, ok := c.result.first.value.(Authenticated[P])
-	if !ok {
+	if !ok || c.result.first.token != nil { // a hook's value is no principal
 		return Authenticated[P]{}, false, ErrUnguarded
 	}
 	return principal, true, nil

@@ -279,7 +279,6 @@ func (g *Guard) check(ctx context.Context, r Request, passed *result) decision {
 			passed.guard = g
 			return decision{private: query}
 		}
-		passed.first = held{}
 		// "Could not know" outweighs a refusal: the alternative might have held.
 		if refused.scheme == nil || errors.Is(err, ErrUnavailable) && !errors.Is(refused.err, ErrUnavailable) {
 			refused = decision{err: err, scheme: scheme}
@@ -383,7 +382,7 @@ func (g *Guard) validate(ctx context.Context, r Request, p *part, shown string, 
 	if err := g.checkRules(p.scheme, base.claims, p.verifier); err != nil {
 		return err
 	}
-	passed.scheme, passed.token = p.scheme, token
+	*passed = held{scheme: p.scheme, token: token}
 	if p.hook != nil {
 		passed.value, err = p.hook.run(ctx, token)
 	}
@@ -407,7 +406,7 @@ func (g *Guard) authenticate(ctx context.Context, r Request, p *part, shown *fou
 	if err := g.checkRules(p.scheme, &who.facts, g.validator.verifier); err != nil {
 		return err
 	}
-	passed.scheme, passed.value = p.scheme, who.value
+	*passed = held{scheme: p.scheme, value: who.value}
 	return nil
 }
 
