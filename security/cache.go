@@ -30,7 +30,7 @@ const (
 )
 
 // WithTokenCache sets how many verified tokens the verifier keeps, and in how many bytes of memory, at least 64 KiB: 10,000 tokens in
-// 16 MiB by default. Another 96 KiB are for keeping order among them. Whichever bound is reached first, the tokens that are used least make
+// 16 MiB by default. Another 128 KiB are for keeping order among them. Whichever bound is reached first, the tokens that are used least make
 // room, and from then on a token is kept when it comes for the second time: a flood of tokens that are seen once does not push out those
 // that are in use. While requests add tokens at once, the bounds may be exceeded for a moment.
 //
@@ -109,11 +109,10 @@ func (f *front) slot(sum *tokenSum) *atomic.Pointer[cachedToken] {
 	return &f[int(binary.LittleEndian.Uint16(sum[:]))%len(f)]
 }
 
-// tellOneIn: in one of so many milliseconds, requests that find their token in front tell the cache behind it that the token is in use, and
-// those that find it behind put it into its slot even if another token has that.
-const tellOneIn = 16
+// hearEvery is how often the cache hears of a token in front that it is in use, in milliseconds.
+const hearEvery = 16
 
-// cachedToken is what requests with the same token share. It never changes.
+// cachedToken is what requests with the same token share. It never changes, but for the time at which the cache heard of it.
 type cachedToken struct {
 	sum  tokenSum
 	want TokenType
@@ -124,8 +123,16 @@ type cachedToken struct {
 	token credential
 	// kept and end are since when and until when it is kept.
 	kept, end instant
+	// heard is when the cache last heard that it is in use: an instant.
+	heard atomic.Int64
 	// size is how much memory it takes, in bytes.
 	size uint32
+}
+
+// quiet reports whether the cache has not heard of the token for a while.
+func (t *cachedToken) quiet(now instant) bool {
+	heard := instant(t.heard.Load())
+	return now >= heard+hearEvery || now < heard // the clock was set back
 }
 
 // cachePlace is the place of one text, in the generation of the keys that decide over it. The zero place holds nothing.
@@ -144,7 +151,7 @@ func (c *tokenCache) locate(keys *KeySet, text string, now instant, p *cachePlac
 	// Up to the second dot: what verifies has no third one.
 	header := strings.IndexByte(text, '.') + 1
 	payload := strings.IndexByte(text[header:], '.')
-	if header == 0 || payload < 0 || len(text)-header-payload > maxCachedSignature {
+	if payload < 0 || len(text)-header-payload > maxCachedSignature {
 		return
 	}
 	g := c.current.Load()
@@ -170,12 +177,12 @@ func (p *cachePlace) find(want TokenType, now instant) *cachedToken {
 	}
 	known := g.front.slot(&p.sum).Load()
 	inFront := known != nil && known.sum == p.sum && now < known.end
-	if !inFront || now%tellOneIn == 0 {
-		behind, ok := g.tokens.GetIfPresent(p.sum)
-		if !ok {
+	if !inFront || known.quiet(now) {
+		var ok bool
+		if known, ok = g.tokens.GetIfPresent(p.sum); !ok {
 			return nil
 		}
-		known = behind
+		known.heard.Store(int64(now))
 	}
 	if known.signed != p.signed || known.want != want {
 		return nil
@@ -186,10 +193,10 @@ func (p *cachePlace) find(want TokenType, now instant) *cachedToken {
 	return known
 }
 
-// putInFront puts a token of the cache into its slot.
+// putInFront puts a token of the cache into its slot, unless another one is in use there.
 func (g *generation) putInFront(t *cachedToken, now instant) {
 	slot := g.front.slot(&t.sum)
-	if slot.Load() != nil && now%tellOneIn != 0 {
+	if other := slot.Load(); other != nil && !other.quiet(now) {
 		return
 	}
 	slot.Store(t)
