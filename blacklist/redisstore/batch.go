@@ -120,10 +120,12 @@ func (b *batcher) join(node *redis.Client, m *mget) (*line, *flight) {
 	return l, f
 }
 
-// open returns the flight that takes whoever comes now.
+// open returns the flight that takes whoever comes now: the first with a free place, so that those who left leave no holes.
 func (l *line) open() *flight {
-	if n := len(l.waiting); n > 0 && len(l.waiting[n-1].batch) < maxBatch {
-		return l.waiting[n-1]
+	for _, f := range l.waiting {
+		if len(f.batch) < maxBatch {
+			return f
+		}
 	}
 	f := &flight{done: make(chan struct{})}
 	l.waiting = append(l.waiting, f)

@@ -263,6 +263,56 @@ func TestBatchAllLeave(t *testing.T) {
 	})
 }
 
+// TestBatchOthersLeave: when all of one batch in the line have left, the others go out, and whoever comes takes the places of those who left.
+func TestBatchOthersLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAirport()
+		stay := a.beginAll(t.Context(), maxFlights)
+		all, leaveAll := context.WithCancel(t.Context())
+		most, leaveMost := context.WithCancel(t.Context())
+		a.beginAll(all, maxBatch) // the first batch
+		a.beginAll(most, maxBatch-1)
+		stay = append(stay, a.begin(t.Context(), "of the second"))
+		stay = append(stay, a.begin(t.Context(), "of the third"))
+		leaveAll()
+		leaveMost()
+		synctest.Wait()
+		stay = append(stay, a.beginAll(t.Context(), maxBatch-1)...)
+		before := len(a.flying)
+		var went []*trip
+		for len(a.flying) > 0 {
+			went = append(went, a.land(t, echo))
+		}
+		if got := sizes(went[before:]); !slices.Equal(got, []int{maxBatch, 1}) {
+			t.Errorf("batches of %v went out", got)
+		}
+		mustAnswer(t, stay...)
+		a.mustBeIdle(t)
+	})
+}
+
+// TestBatchNobodyBoards: a flight whose only passenger has left before it went out ends, and nothing goes out.
+func TestBatchNobodyBoards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAirport()
+		first := a.begin(t.Context(), "first")
+		gone, goNow := context.WithCancel(t.Context())
+		goNow()
+		for range 1000 {
+			// Whether it goes out first is up to the scheduler.
+			if _, err := a.get(gone, a.node, []string{"x"}); err != nil && !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		}
+		synctest.Wait()
+		for len(a.flying) > 0 {
+			a.land(t, echo)
+		}
+		mustAnswer(t, first)
+		a.mustBeIdle(t)
+	})
+}
+
 // TestBatchTimeout: a flight ends when its own time is over, whoever is on it.
 func TestBatchTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -95,8 +95,9 @@ func (s *Store) get(ctx context.Context, keys []string) ([]any, error) {
 	return s.getSlowly(ctx, keys)
 }
 
-// send reads for a batch of look-ups: with one MGET on a single server, and on a node of a Cluster, where the keys of one command have to be
-// of one slot, with a pipeline of one for each look-up. Once a second it also asks a single server for its role.
+// send reads for a batch of look-ups: with one MGET on a single server, and on a node of a Cluster, where the keys of one
+// command have to be of one slot, with a pipeline of one for each look-up. Once a second it also asks a single server for
+// its role.
 func (s *Store) send(ctx context.Context, node *redis.Client, batch []*mget) {
 	together := len(batch)
 	if s.cluster != nil {
