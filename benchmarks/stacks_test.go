@@ -31,20 +31,18 @@ import (
 type candidate struct {
 	name string
 	new  func(stack.Config) (http.Handler, error)
-	// matrix says that it is measured with every algorithm, and not with HS256 only.
-	matrix bool
 }
 
 var candidates = []candidate{
-	{"floor", newFloor, true},
-	{"oapi-guard", guarded.New, true},
-	{"oapi-guard-uncached", guarded.NewUncached, true},
-	{"hand-written", handwritten.New, true},
-	{"nethttp-middleware", validated.New, true},
-	{"goa", goa.New, false},
-	{"go-swagger", goswagger.New, false},
-	{"huma", huma.New, false},
-	{"echo-jwt", echo.New, false},
+	{"floor", newFloor},
+	{"oapi-guard", guarded.New},
+	{"oapi-guard-uncached", guarded.NewUncached},
+	{"hand-written", handwritten.New},
+	{"nethttp-middleware", validated.New},
+	{"goa", goa.New},
+	{"go-swagger", goswagger.New},
+	{"huma", huma.New},
+	{"echo-jwt", echo.New},
 }
 
 // newFloor answers with the profile of the first token.
@@ -64,22 +62,14 @@ func newSetup(tb testing.TB, algorithm string) *setup {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	list, err := blacklist.NewMemory(blacklist.WithLogger(discardLogger))
+	list, err := tokens.NewMemory(tb.Context())
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = list.Close() })
 	s := &setup{issuer: issuer, config: issuer.Config()}
 	s.config.Blacklist = list
-	s.revokeOthers(tb)
 	return s
-}
-
-func (s *setup) revokeOthers(tb testing.TB) {
-	tb.Helper()
-	if err := tokens.RevokeOthers(tb.Context(), s.config); err != nil {
-		tb.Fatal(err)
-	}
 }
 
 // useRedis puts the revocations into a Redis of the test's own. The clients of all stacks have the same options.
@@ -93,7 +83,9 @@ func (s *setup) useRedis(tb testing.TB) {
 	s.openStore(tb, client, redisstore.WithClock(func() time.Time { return time.Now().Add(-time.Hour) }))
 	s.config.Blacklist = s.openStore(tb, client)
 	s.config.Redis = client
-	s.revokeOthers(tb)
+	if err := tokens.RevokeOthers(tb.Context(), s.config); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 func (s *setup) openStore(tb testing.TB, client *redis.Client, options ...redisstore.Option) *redisstore.Store {

@@ -33,9 +33,12 @@ func TestCacheComparesWhatWasSigned(t *testing.T) {
 	}
 }
 
+// sumOfToken is what a token is kept under.
+func sumOfToken(text string) tokenSum { return sumOf(text[strings.LastIndexByte(text, '.')+1:]) }
+
 // hasInFront reports whether a token has a place in the front.
 func (f *cacheFixture) hasInFront(text string) bool {
-	sum := sumOf(text[strings.LastIndexByte(text, '.')+1:])
+	sum := sumOfToken(text)
 	known := f.verifier.cache.current.Load().front.slot(&sum).Load()
 	return known != nil && known.sum == sum
 }
@@ -43,15 +46,13 @@ func (f *cacheFixture) hasInFront(text string) bool {
 // inSlotOf returns the first of the texts whose slot is that of another one.
 func inSlotOf(other string, text func(i int) string) string {
 	var f front
-	slot := func(text string) any {
-		sum := sumOf(text[strings.LastIndexByte(text, '.')+1:])
-		return f.slot(&sum)
-	}
-	i := 0
-	for slot(text(i)) != slot(other) {
+	i, wanted := 0, sumOfToken(other)
+	for {
+		if sum := sumOfToken(text(i)); f.slot(&sum) == f.slot(&wanted) {
+			return text(i)
+		}
 		i++
 	}
-	return text(i)
 }
 
 // TestCacheSharedSlot has two good tokens and a bad one with the same slot: each is decided as if it had one of its own, and a token in use
@@ -140,7 +141,7 @@ func TestCacheLeftMeanwhile(t *testing.T) {
 	text := uniqueToken("first")
 	f.present(t, text)
 	g := f.verifier.cache.current.Load()
-	known, _ := g.tokens.GetIfPresent(sumOf(text[strings.LastIndexByte(text, '.')+1:]))
+	known, _ := g.tokens.GetIfPresent(sumOfToken(text))
 	for _, backAgain := range []bool{false, true} {
 		g.tokens.InvalidateAll()
 		if backAgain {
@@ -191,7 +192,7 @@ func TestCacheHearsInTime(t *testing.T) {
 		f.present(t, text)
 		f.present(t, text)
 		g := f.verifier.cache.current.Load()
-		sum := sumOf(text[strings.LastIndexByte(text, '.')+1:])
+		sum := sumOfToken(text)
 		slot := g.front.slot(&sum)
 		known := slot.Load()
 		g.tokens.InvalidateAll()

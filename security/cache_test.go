@@ -160,11 +160,8 @@ func TestCacheDecides(t *testing.T) {
 		}, nil, 0},
 	} {
 		// What was presented once is kept, and from the second time on also in front.
-		for times, place := range []string{1: "kept", 2: "in front"} {
-			if times == 0 {
-				continue
-			}
-			t.Run(tt.name+"/"+place, func(t *testing.T) {
+		for times := 1; times <= 2; times++ {
+			t.Run(fmt.Sprintf("%s/presented %d times", tt.name, times), func(t *testing.T) {
 				f := newCacheFixture(t, tt.options...)
 				text := must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()
 				if checks, err := f.checked(t, text, accessToken); checks != 1 || err != nil {

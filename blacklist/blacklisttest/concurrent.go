@@ -163,7 +163,7 @@ func closeInUse(s *scene) {
 			under.Wait()
 			return c.Close()
 		}
-		var closed error
+		var refused error
 		for n := 0; ; n++ {
 			revoked, err := s.store.IsRevoked(s.ctx, a)
 			if n == 0 {
@@ -172,11 +172,11 @@ func closeInUse(s *scene) {
 			if err == nil && !revoked {
 				return fmt.Errorf("IsRevoked(%s) = false without an error", showID(a))
 			}
-			if err != nil || closed != nil {
+			if err != nil || refused != nil {
 				return nil // as it should be, once the store is closed
 			}
 			// A caller who is told so by Revoke asks once more.
-			_, closed = s.store.Revoke(s.ctx, blacklist.OfToken(s.id(fmt.Sprint(i, "-", n)), s.in(long)))
+			_, refused = s.store.Revoke(s.ctx, blacklist.OfToken(s.id(fmt.Sprint(i, "-", n)), s.in(long)))
 		}
 	})
 	if err != nil {

@@ -4,7 +4,6 @@ package growth
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"testing"
@@ -19,7 +18,6 @@ import (
 	"github.com/oapi-guard/oapi-guard/benchmarks/internal/tokens"
 	"github.com/oapi-guard/oapi-guard/benchmarks/stacks/guarded"
 	"github.com/oapi-guard/oapi-guard/benchmarks/stacks/validated"
-	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
@@ -53,15 +51,12 @@ func (a API) handlers(tb testing.TB) (names []string, handlers map[string]http.H
 		tb.Fatal(err)
 	}
 	config := issuer.Config()
-	list, err := blacklist.NewMemory(blacklist.WithLogger(slog.New(slog.DiscardHandler)))
+	list, err := tokens.NewMemory(tb.Context())
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = list.Close() })
 	config.Blacklist = list
-	if err := tokens.RevokeOthers(tb.Context(), config); err != nil {
-		tb.Fatal(err)
-	}
 	guard, err := a.guarded(config)
 	if err != nil {
 		tb.Fatal(err)

@@ -3,6 +3,7 @@ package tokens
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/benchmarks/internal/golangjwt"
@@ -13,6 +14,15 @@ import (
 
 // revoked is how many tokens, sessions and subjects are revoked that nobody presents tokens of.
 const revoked = 1000
+
+// NewMemory returns a blacklist in memory that holds them.
+func NewMemory(ctx context.Context) (*blacklist.Memory, error) {
+	list, err := blacklist.NewMemory(blacklist.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return nil, err
+	}
+	return list, RevokeOthers(ctx, stack.Config{Blacklist: list})
+}
 
 // RevokeOthers revokes what nobody presents: tokens, sessions, all tokens of subjects, and all of another verifier. A blacklist that holds
 // nothing need not look anything up. The peers know revoked tokens only.
