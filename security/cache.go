@@ -26,7 +26,7 @@ const (
 	// maxCachedAge is how long a token is kept, if it does not expire before.
 	maxCachedAge = time.Hour
 	// cachedTokenSize is what each token takes besides its text and its lists, in bytes.
-	cachedTokenSize = 512
+	cachedTokenSize = 576
 )
 
 // WithTokenCache sets how many verified tokens the verifier keeps, and in how many bytes of memory, at least 64 KiB: 10,000 tokens in
