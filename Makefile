@@ -17,7 +17,7 @@ run: ## build and serve the example (ADDR=127.0.0.1:8080)
 test: ## run all tests, with a real redis-server
 	@scripts/redis.sh
 	go test $(RACE) -shuffle=on -timeout 15m ./...
-	$(if $(RACE),go test -run Damaged ./blacklist/boltstore)
+	$(if $(RACE),go test -run Damaged ./store/boltstore)
 	cd crosstest && go test -count=1 ./...
 	cd benchmarks && go test -count=1 ./...
 
@@ -60,7 +60,7 @@ bench: ## measure the hot path beside its peers, into benchmarks/results/
 
 .PHONY: bench-packages
 bench-packages: ## run the benchmarks of the packages
-	go test -run '^$$' -bench . -benchmem ./security ./example ./blacklist/...
+	go test -run '^$$' -bench . -benchmem ./security/... ./example ./blacklist/... ./store/...
 
 .PHONY: clean
 clean: ## remove what the example keeps (the signing key: everybody is logged out)

@@ -58,7 +58,7 @@ func TestImports(t *testing.T) {
 	tests := []string{"go.uber.org/goleak", "github.com/rogpeppe/go-internal"}
 	testPkg := []string{"testing"} // which oapi-codegen itself reaches
 	generator := []string{module + "/internal/codegen", "github.com/oapi-codegen/oapi-codegen/v2", "github.com/getkin/kin-openapi"}
-	stores := []string{module + "/blacklist/boltstore", module + "/blacklist/redisstore", "go.etcd.io/bbolt", "github.com/redis/go-redis/v9"}
+	stores := []string{module + "/store/boltstore", module + "/store/redisstore", "go.etcd.io/bbolt", "github.com/redis/go-redis/v9"}
 	for _, tt := range []struct {
 		name, pkg string
 		forbidden [][]string
@@ -70,8 +70,8 @@ func TestImports(t *testing.T) {
 		{"the generator", "./internal/codegen", [][]string{tests, stores, {module + "/security", module + "/blacklist"}}},
 		{"the command", "./cmd/oapi-guard", [][]string{tests, stores, {module + "/security", module + "/blacklist"}}},
 		{"the example", "./example", [][]string{tests, testPkg, generator}},
-		{"a store in a file", "./blacklist/boltstore", [][]string{tests, testPkg, generator, {module + "/security", "github.com/redis/go-redis/v9"}}},
-		{"a store in Redis", "./blacklist/redisstore", [][]string{tests, testPkg, generator, {module + "/security"}}},
+		{"a store in a file", "./store/boltstore", [][]string{tests, testPkg, generator, {module + "/security", "github.com/redis/go-redis/v9"}}},
+		{"a store in Redis", "./store/redisstore", [][]string{tests, testPkg, generator, {module + "/security"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			out, err := exec.Command("go", "list", "-deps", tt.pkg).Output()

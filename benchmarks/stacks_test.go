@@ -22,7 +22,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/benchmarks/stacks/huma"
 	"github.com/oapi-guard/oapi-guard/benchmarks/stacks/validated"
 	"github.com/oapi-guard/oapi-guard/blacklist"
-	"github.com/oapi-guard/oapi-guard/blacklist/redisstore"
+	"github.com/oapi-guard/oapi-guard/store/redisstore"
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 	"github.com/oapi-guard/oapi-guard/security"
 )

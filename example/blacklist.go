@@ -13,8 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
-	"github.com/oapi-guard/oapi-guard/blacklist/boltstore"
-	"github.com/oapi-guard/oapi-guard/blacklist/redisstore"
+	"github.com/oapi-guard/oapi-guard/store/boltstore"
+	"github.com/oapi-guard/oapi-guard/store/redisstore"
 )
 
 // store is an open blacklist, with what to say of it and how to close it.

@@ -20,7 +20,7 @@ import (
 // The benchmarks run on a redis-server of their own, on the same machine, so most of what they measure is the way there
 // and back. Every call has a token of its own.
 //
-//	go test -run '^$' -bench . -benchtime 2s ./blacklist/redisstore
+//	go test -run '^$' -bench . -benchtime 2s ./store/redisstore
 
 // benchStore returns a store with n tokens revoked, and how many bytes of Redis' memory each takes.
 func benchStore(b *testing.B, n int) (*Store, float64) {
@@ -146,7 +146,7 @@ func BenchmarkStore(b *testing.B) {
 // slows all of them down alike. Half of the tokens are revoked. The metrics: the time per call, of all callers together;
 // p99 of how long one call took; and how many times the throughput of EXISTS the look-up has.
 //
-//	go test -run '^$' -bench Beside -count 5 ./blacklist/redisstore
+//	go test -run '^$' -bench Beside -count 5 ./store/redisstore
 func BenchmarkBeside(b *testing.B) {
 	const tokens = 4096
 	srv := redistest.Start(b)

@@ -9,7 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
-	"github.com/oapi-guard/oapi-guard/blacklist/internal/millis"
+	"github.com/oapi-guard/oapi-guard/internal/millis"
 )
 
 // The file has three buckets:

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oapi-guard/oapi-guard/blacklist/internal/millis"
+	"github.com/oapi-guard/oapi-guard/internal/millis"
 )
 
 // Values are short text, so that an operator can read them and a script can compare them:

@@ -9,7 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
-	"github.com/oapi-guard/oapi-guard/blacklist/internal/millis"
+	"github.com/oapi-guard/oapi-guard/internal/millis"
 )
 
 // request is a revocation on its way to the file.

@@ -12,7 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
-	"github.com/oapi-guard/oapi-guard/blacklist/internal/millis"
+	"github.com/oapi-guard/oapi-guard/internal/millis"
 )
 
 // Store is a blacklist in Redis. It has no goroutine but those of look-ups that are under way, which end within the

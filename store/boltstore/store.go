@@ -16,7 +16,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
-	"github.com/oapi-guard/oapi-guard/blacklist/internal/millis"
+	"github.com/oapi-guard/oapi-guard/internal/millis"
 )
 
 // Store is a blacklist in a file. One goroutine writes; Close ends it.
