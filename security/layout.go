@@ -1,266 +1,165 @@
-//go:build ignore
-
 package security
 
 import (
 	"errors"
-	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oapi-guard/oapi-guard/internal/jose"
+	"github.com/oapi-guard/oapi-guard/internal/payload"
 )
 
-// Profile is the layout of a verifier's tokens on the wire: where a token says its type, and what its claims are called. Make one
-// with [RFC9068], [FlaskJWTExtended], [SanicJWTExtended] or [IdentityProvider]. It is immutable.
-type Profile struct {
-	name string
-	// typeIn says where the type is: the header typ, the header class, a claim, or nowhere.
-	typeIn typePlace
-	// typeClaim is the name of that claim.
+// Layout is how an issuer writes its tokens: where a token tells its type, and what its claims are
+// called. [RFC9068] is the default. [IdentityProvider] describes the tokens of somebody else, and
+// package pyjwt has those of the Python libraries. Only this module implements a layout.
+type Layout interface{ payload.Layout }
+
+// WithLayout sets the layout of the verifier's tokens, and of the tokens that an [Issuer] with the
+// verifier writes; [RFC9068] by default. A layout that does not tell token types apart, see
+// [WithUnsafeAnyType], needs [WithAudience].
+func WithLayout(layout Layout) VerifierOption {
+	return func(v *Verifier) error {
+		if isNil(layout) {
+			return errors.New("security: WithLayout needs a layout")
+		}
+		v.layout = layout
+		return nil
+	}
+}
+
+// RFC9068 is the default layout. The header typ is "at+jwt" for access tokens (RFC 9068, section
+// 2.1). "rt+jwt" for refresh tokens and "x-NAME+jwt" for other types are private to this package.
+func RFC9068() Layout { return payload.RFC9068{} }
+
+// providerLayout is the layout of an identity provider.
+type providerLayout struct {
+	// accepts reports whether a token is of the wanted type. It is nil until an option sets it.
+	accepts func(header jose.Header, c *payload.Claims) bool
+	// typeClaim is the claim with the type, or "".
 	typeClaim string
-	// typeValues are the values that say that a token is of the wanted type, whichever that is; nil where each type has its own.
-	typeValues []string
 	// roles is the path to the claim with the roles.
-	roles []string
-	// oneRole says that the roles claim holds one role as a string.
-	oneRole bool
-	// freshUntil says that fresh may be a time.
-	freshUntil bool
-	// wholeSeconds says that times are written without a fraction.
-	wholeSeconds bool
-	// anyone says that iss and aud may be absent, and are not written.
-	anyone bool
-	// foreign says that an Issuer cannot write it.
-	foreign bool
-	// noID says that jti may be absent.
-	noID bool
+	roles    []string
+	optional payload.Optional
 }
 
-// layout is a profile with what an application chose of its own tokens.
-type layout struct {
-	*Profile
-	// namespace begins the names of public claims, prefix and an underscore those of private ones; "" where there is none.
-	namespace, prefix string
-}
+// LayoutOption describes the tokens of an identity provider.
+type LayoutOption func(*providerLayout) error
 
-// WithPublicNamespace sets the namespace of public claims (RFC 7519, section 4.2), a URL that ends with a slash: a claim is written flat,
-// under the namespace and its path, and read back as a tree; see [WithPublicClaims].
-func WithPublicNamespace(namespace string) VerifierOption {
-	return func(v *Verifier) error {
-		if u, err := url.Parse(namespace); err != nil || u.Host == "" || !strings.HasSuffix(namespace, "/") {
-			return errors.New("security: the namespace of public claims is like https://claims.example.com/")
+// IdentityProvider is the layout of tokens that somebody else issues. It needs one of
+// [WithTypeHeader], [WithTypeClaim] and [WithUnsafeAnyType]. Scopes are read from scope or scp. If
+// a token has both and they differ, it is refused.
+func IdentityProvider(options ...LayoutOption) (Layout, error) {
+	l := &providerLayout{roles: []string{"roles"}}
+	for _, option := range options {
+		if option == nil {
+			return nil, errNilOption
 		}
-		v.layout.namespace = namespace
-		return nil
-	}
-}
-
-// WithPrivatePrefix sets the prefix of private claims: with "app", the claim name is written app_name. Claims without it are not read.
-func WithPrivatePrefix(prefix string) VerifierOption {
-	return func(v *Verifier) error {
-		if prefix == "" || isReserved(prefix) {
-			return errors.New("security: the prefix of private claims is a word, and no reserved claim")
+		if err := option(l); err != nil {
+			return nil, err
 		}
-		v.layout.prefix = prefix + "_"
-		return nil
 	}
-}
-
-type typePlace uint8
-
-const (
-	typeInHeader typePlace = iota
-	typeInClass
-	typeInClaim
-	typeNowhere
-)
-
-var rfc9068 = &Profile{name: "RFC 9068", roles: []string{"roles"}}
-
-// RFC9068 is the default layout: the header typ is "at+jwt" for access tokens (RFC 9068, section 2.1), "rt+jwt" for refresh tokens and
-// "x-NAME+jwt" for others, which are private to this package.
-func RFC9068() *Profile { return rfc9068 }
-
-// FlaskJWTExtended is the layout of Flask-JWT-Extended 4.x, so that a Go service can take over from a Python one token by token: the type
-// is the claim type, fresh is a boolean or the time until which the token is fresh, times are whole seconds, and neither issuer nor
-// audience stand in a token, though they are verified where they do. The role is in the claim of the given name, as one string; "" is
-// for applications that keep none in their tokens. Tokens that are issued here have sid and auth_time besides, which the Python library
-// leaves alone.
-func FlaskJWTExtended(roleClaim string) *Profile {
-	return python("Flask-JWT-Extended", roleClaim, &Profile{typeIn: typeInClaim, typeClaim: "type", freshUntil: true})
-}
-
-// SanicJWTExtended is the layout of Sanic-JWT-Extended 1.0: the type is the header class, and the role is in the claim of the given name
-// (its acl_claim, "role" by default). Otherwise it is like [FlaskJWTExtended].
-func SanicJWTExtended(aclClaim string) *Profile {
-	return python("Sanic-JWT-Extended", aclClaim, &Profile{typeIn: typeInClass})
-}
-
-func python(name, roleClaim string, p *Profile) *Profile {
-	p.name, p.oneRole, p.wholeSeconds, p.anyone = name, true, true, true
-	if roleClaim != "" {
-		p.roles = []string{roleClaim}
+	if l.accepts == nil {
+		return nil, errors.New("security: a layout must tell where the type is: WithTypeHeader, WithTypeClaim or WithUnsafeAnyType")
 	}
-	return p
+	return l, nil
 }
 
-// ProfileOption says how an identity provider lays its tokens out.
-type ProfileOption func(*Profile) error
-
-// WithTypeHeader says that the header typ has one of the values, compared without case and without "application/".
-func WithTypeHeader(values ...string) ProfileOption {
-	return func(p *Profile) error {
+// WithTypeHeader accepts tokens whose header typ is one of the values. It compares without case and
+// without the prefix "application/".
+func WithTypeHeader(values ...string) LayoutOption {
+	return func(l *providerLayout) error {
+		var types []string
 		for _, value := range values {
-			p.typeValues = append(p.typeValues, tokenTypeOf(value))
+			types = append(types, jose.MediaType(value))
 		}
-		return p.readsType(typeInHeader, "")
+		return l.setType("", values, func(header jose.Header, _ *payload.Claims) bool {
+			return slices.Contains(types, header.Type)
+		})
 	}
 }
 
-// WithTypeClaim says that a claim, such as token_use or typ, has one of the values.
-func WithTypeClaim(claim string, values ...string) ProfileOption {
-	return func(p *Profile) error {
-		p.typeValues = append(p.typeValues, values...)
-		return p.readsType(typeInClaim, claim)
+// WithTypeClaim accepts tokens in which a claim, such as token_use or typ, has one of the values.
+func WithTypeClaim(claim string, values ...string) LayoutOption {
+	return func(l *providerLayout) error {
+		if claim == "" {
+			return errors.New("security: WithTypeClaim needs the name of a claim")
+		}
+		return l.setType(claim, values, func(_ jose.Header, c *payload.Claims) bool {
+			return slices.Contains(values, c.Type)
+		})
 	}
 }
 
-// WithUnsafeAnyType says that the tokens do not tell what they are for. Whatever else the provider signs for the same audience, such as
-// an ID token, is then taken for an access token too.
-func WithUnsafeAnyType() ProfileOption {
-	return func(p *Profile) error {
-		p.typeValues = append(p.typeValues, "")
-		return p.readsType(typeNowhere, "")
+// WithUnsafeAnyType accepts tokens that do not tell their type. Every other token that the provider
+// signs for the same audience, such as an ID token, is then accepted as an access token too.
+func WithUnsafeAnyType() LayoutOption {
+	return func(l *providerLayout) error {
+		l.optional.Type = true
+		return l.setType("", []string{"any"}, func(jose.Header, *payload.Claims) bool { return true })
 	}
 }
 
-func (p *Profile) readsType(place typePlace, claim string) error {
-	if p.name == "" {
-		p.name, p.typeIn, p.typeClaim = "identity provider", place, claim
-	} else {
-		return errors.New("security: a profile reads the type in one place")
+func (l *providerLayout) setType(claim string, values []string, accepts func(jose.Header, *payload.Claims) bool) error {
+	if l.accepts != nil {
+		return errors.New("security: a layout reads the type in one place")
 	}
-	if len(p.typeValues) == 0 || place == typeInClaim && claim == "" || place != typeNowhere && slices.Contains(p.typeValues, "") {
-		return errors.New("security: a profile needs the values that say the type")
+	if len(values) == 0 || slices.Contains(values, "") {
+		return errors.New("security: a layout needs the values of the type")
 	}
+	l.typeClaim, l.accepts = claim, accepts
 	return nil
 }
 
-// WithRolesAt says where the roles are: a path with dots, such as realm_access.roles; roles is the default.
-func WithRolesAt(path string) ProfileOption {
-	return func(p *Profile) error {
-		p.roles = strings.Split(path, ".")
-		if slices.Contains(p.roles, "") {
+// WithRolesAt sets the path to the roles, with dots, such as realm_access.roles. The default is
+// roles.
+func WithRolesAt(path string) LayoutOption {
+	return func(l *providerLayout) error {
+		l.roles = strings.Split(path, ".")
+		if slices.Contains(l.roles, "") {
 			return errors.New("security: a path of roles is like realm_access.roles")
 		}
 		return nil
 	}
 }
 
-// WithoutTokenIDs accepts tokens without a jti. They are not individually revocable: revoking one is an error, revoking its
-// subject with [Validator.RevokeSubjectOf] is not.
-func WithoutTokenIDs() ProfileOption {
-	return func(p *Profile) error { p.noID = true; return nil }
+// WithoutTokenIDs accepts tokens without jti. Such a token cannot be revoked by itself; its subject
+// can, with [Validator.RevokeSubjectOf].
+func WithoutTokenIDs() LayoutOption {
+	return func(l *providerLayout) error { l.optional.ID = true; return nil }
 }
 
-// IdentityProvider is the layout of tokens that somebody else issues. One of [WithTypeHeader], [WithTypeClaim] and [WithUnsafeAnyType] is
-// mandatory. Scopes are read from scope or scp, which must not differ where both are there.
-func IdentityProvider(options ...ProfileOption) (*Profile, error) {
-	p := &Profile{roles: []string{"roles"}, foreign: true}
-	for _, option := range options {
-		if option == nil {
-			return nil, errors.New("security: a nil option")
-		}
-		if err := option(p); err != nil {
-			return nil, err
-		}
+// Name implements payload.Layout.
+func (l *providerLayout) Name() string { return "an identity provider" }
+
+// Optional implements payload.Layout.
+func (l *providerLayout) Optional() payload.Optional { return l.optional }
+
+// ClaimNames implements payload.Layout.
+func (l *providerLayout) ClaimNames() []string {
+	if l.typeClaim == "" {
+		return l.roles
 	}
-	if p.name == "" {
-		return nil, errors.New("security: a profile has to say where the type is: WithTypeHeader, WithTypeClaim or WithUnsafeAnyType")
-	}
-	return p, nil
+	return append(slices.Clone(l.roles), l.typeClaim)
 }
 
-// WithProfile sets the layout of the verifier's tokens, and of what an [Issuer] over it writes; [RFC9068] by default. A profile that
-// cannot tell types apart, see [WithUnsafeAnyType], needs WithAudience beside it.
-func WithProfile(p *Profile) VerifierOption {
-	return func(v *Verifier) error {
-		if p == nil || p.name == "" {
-			return errors.New("security: WithProfile needs a profile")
-		}
-		v.layout.Profile = p
-		return nil
-	}
+// Accepts implements payload.Layout.
+func (l *providerLayout) Accepts(header jose.Header, c *payload.Claims, _ payload.Type) bool {
+	return l.accepts(header, c)
 }
 
-// header returns the JOSE header of a token of the type.
-func (p *Profile) header(key *Key, typ TokenType) string {
-	switch p.typeIn {
-	case typeInClass:
-		return base64url.EncodeToString([]byte(`{"typ":"JWT","alg":"` + string(key.algorithm) + `","class":"` + typ.Name() + `"}`))
-	case typeInClaim:
-		return base64url.EncodeToString([]byte(`{"alg":"` + string(key.algorithm) + `","typ":"JWT"}`))
-	default:
-		return key.header(typ.headerType())
-	}
-}
-
-// accepts reports whether a token is of the wanted type.
-func (p *Profile) accepts(signed signedAs, c *claims, want TokenType) bool {
-	var says string
-	own := want.Name()
-	switch p.typeIn {
-	case typeInHeader:
-		says, own = signed.typ, want.headerType()
-	case typeInClass:
-		says = signed.class
-	case typeInClaim:
-		says = c.typ
-	case typeNowhere:
-		return true
-	}
-	if p.typeValues != nil {
-		return slices.Contains(p.typeValues, says)
-	}
-	return says == own
-}
-
-// prepare changes the claims of a token to issue into what the layout can say.
-func (p *Profile) prepare(c *claims, typ TokenType) error {
-	if p.typeIn == typeInClaim {
-		c.typ = typ.Name()
-	}
-	if p.anyone {
-		c.issuer, c.audience = "", nil
-	}
-	if p.wholeSeconds {
-		// Rounded down all of them: a token never lives longer than it should, and a session never begins after a cut-off that it
-		// should be before.
-		for _, at := range []*instant{&c.expires, &c.issued, &c.notBefore, &c.authTime} {
-			*at -= *at % 1000
+// Decode implements payload.Layout.
+func (l *providerLayout) Decode(text []byte, names payload.Names, wantPrivate bool) (*payload.Claims, error) {
+	return payload.Decode(text, names, wantPrivate, func(d *payload.Decoder, name []byte, value jsontext.Value) (known bool, err error) {
+		switch string(name) {
+		case l.roles[0]:
+			d.Roles = d.RolesAt(value, l.roles[1:]...)
+		case l.typeClaim:
+			d.Type, err = d.String(value)
+		default:
+			return false, nil
 		}
-		if c.expires != none && c.expires <= c.issued {
-			return errors.New("security: a token of the layout of " + p.name + " lives for whole seconds")
-		}
-	}
-	if p.oneRole && len(c.roles) > 1 || p.roles == nil && len(c.roles) > 0 {
-		return errors.New("security: a token of the layout of " + p.name + " cannot hold these roles")
-	}
-	return nil
-}
-
-// readRoles reads the roles from the value of the first claim of the path. Malformed ones are none.
-func (p *Profile) readRoles(d *claimsDecoder, value jsontext.Value, end int) []string {
-	for _, name := range p.roles[1:] {
-		if value = member(value, name); value == nil {
-			return nil
-		}
-		end = -1
-	}
-	roles, err := d.strings(value, end)
-	if err != nil || slices.ContainsFunc(roles, emptyOrNUL) {
-		return nil
-	}
-	return roles
+		return true, err
+	})
 }

@@ -104,7 +104,7 @@ func listed(schemes map[string]*scheme) string {
 }
 
 func readScheme(name string, ref *openapi3.SecuritySchemeRef, schemas openapi3.Schemas, at place, fromConfig entries, p *problems) *scheme {
-	s := &scheme{name: name, at: at, principal: goType{text: "security.Principal"}}
+	s := &scheme{name: name, at: at, principal: goType{text: "guard.Principal"}}
 	value, present := ref.Value.Extensions[guardKey]
 	checkSpelling(ref.Value.Extensions, at, []string{guardKey}, p)
 	guard := fromConfig.over(readEntries(value, present, at.at(guardKey), schemeKeys, p))
@@ -328,8 +328,9 @@ type tokenType struct {
 	// claims is the name of the component schema of the private claims, or "".
 	claims   string
 	claimsAt place
-	// own says that the application itself issues such tokens.
-	own bool
+	// own says that the application itself issues such tokens; verifier is the name of another verifier.
+	own      bool
+	verifier string
 	// goClaims is the Go type of the claims, set once api.gen.go is there.
 	goClaims string
 }
@@ -347,7 +348,7 @@ func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) [
 		}
 		t := types[s.token]
 		if t == nil {
-			t = &tokenType{name: s.token, goName: goTokenName(s.token), own: s.verifier == ""}
+			t = &tokenType{name: s.token, goName: goTokenName(s.token), own: s.verifier == "", verifier: s.verifier}
 			types[s.token], verifiers[s.token] = t, s
 			if other, taken := goNames[t.goName]; taken {
 				p.add(s.tokenAt, "token types %q and %q get the same Go name %s; rename one", other, s.token, t.goName)

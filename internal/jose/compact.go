@@ -1,9 +1,8 @@
-//go:build ignore
-
-package security
+// Package jose reads the outer parts of a signed token strictly: the compact form, its base64url,
+// its JOSE header and the JSON in it (RFC 7515). It checks no signature and knows no claim.
+package jose
 
 import (
-	"bytes"
 	"encoding/base64"
 	"strings"
 
@@ -11,85 +10,97 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// base64url is the only encoding of a segment: no padding, and no other text for the same bytes (RFC 7515, appendix C).
-// It skips line breaks, so the alphabet is checked beforehand.
-var base64url = base64.RawURLEncoding.Strict()
+// Base64URL is the only encoding of a segment: no padding, and one text for the same bytes
+// (RFC 7515, appendix C). It skips line breaks; [Cut] refuses those beforehand.
+var Base64URL = base64.RawURLEncoding.Strict()
 
-// compact is a token in compact serialization (RFC 7515, section 3.1), cut but not decoded.
-type compact struct {
-	header, payload, signature string
-	// signed is what the signature covers: header, dot, payload.
-	signed string
+// Compact is a token in compact serialization (RFC 7515, section 3.1). Its segments are not
+// decoded.
+type Compact struct {
+	Header, Payload, Signature string
+	// Signed is the text that the signature covers: header, dot, payload.
+	Signed string
 }
 
-// cutCompact accepts exactly three non-empty segments in at most limit bytes and looks at nothing else, but for line breaks: those
-// the base64 decoder would skip. Whatever else is outside the alphabet it refuses.
-func cutCompact(text string, limit int) (compact, error) {
+// Cut splits a token of at most limit bytes into exactly three segments, none of them empty. It
+// refuses line breaks, because the base64 decoder skips them. The decoder refuses every other
+// character outside its alphabet.
+func Cut(text string, limit int) (Compact, error) {
 	if len(text) > limit {
-		return compact{}, because(ErrInvalidToken, "longer than the limit")
+		return Compact{}, Malformed("longer than the limit")
 	}
 	if strings.IndexByte(text, '\n') >= 0 || strings.IndexByte(text, '\r') >= 0 {
-		return compact{}, because(ErrInvalidToken, "a line break")
+		return Compact{}, Malformed("a line break")
 	}
 	header, rest, _ := strings.Cut(text, ".")
 	payload, signature, _ := strings.Cut(rest, ".")
 	switch {
 	case len(header)+len(payload)+2 > len(text) || strings.IndexByte(signature, '.') >= 0:
-		return compact{}, because(ErrInvalidToken, "not three segments")
+		return Compact{}, Malformed("not three segments")
 	case header == "" || payload == "" || signature == "":
-		return compact{}, because(ErrInvalidToken, "an empty segment")
+		return Compact{}, Malformed("an empty segment")
 	}
-	return compact{header, payload, signature, text[:len(header)+1+len(payload)]}, nil
+	return Compact{header, payload, signature, text[:len(header)+1+len(payload)]}, nil
 }
 
-// header is what is read of a JOSE header (RFC 7515, section 4.1).
-type header struct {
-	algorithm string
-	keyID     string
-	hasKeyID  bool
-	typ       string
-	// class is the type of token in the layout of Sanic-JWT-Extended.
-	class string
+// Header is the part of a JOSE header that a verifier uses (RFC 7515, section 4.1).
+type Header struct {
+	Algorithm string
+	// KeyID is the header kid. HasKeyID tells an empty kid from none.
+	KeyID    string
+	HasKeyID bool
+	// Type is the header typ in lower case, without the prefix "application/" (RFC 7515,
+	// section 4.1.9).
+	Type string
+	// Class is the private header class, where Sanic-JWT-Extended writes the token type.
+	Class string
 }
 
-var errHeader = because(ErrInvalidToken, "the header")
+// MaxKeyID is the longest key id that is looked up, in bytes.
+const MaxKeyID = 256
 
-// decodeHeader reads a header strictly: one JSON object without duplicate members, alg, kid and typ as strings. Members
-// that would change how the token has to be read (crit, b64, zip, cty, enc) are refused; jku, jwk, x5u and x5c, which
-// would let the token bring its own key, are ignored like any unknown member.
-func decodeHeader(segment string) (header, error) {
+const errHeader = Malformed("the header")
+
+// DecodeHeader reads a header segment strictly: one JSON object without duplicate members, with
+// alg, kid and typ as strings. It refuses the members that change how a token is read: crit, b64,
+// zip, cty and enc. It ignores jku, jwk, x5u and x5c like every unknown member, so that no token
+// brings its key along.
+func DecodeHeader(segment string) (Header, error) {
 	var buf [192]byte
-	text, err := base64url.AppendDecode(buf[:0], []byte(segment))
+	text, err := Base64URL.AppendDecode(buf[:0], []byte(segment))
 	if err != nil {
-		return header{}, errHeader
+		return Header{}, errHeader
 	}
-	var h header
-	if nestedDeeper(text, maxDepth) {
-		return header{}, errTooDeep
+	if DeeperThan(text, MaxDepth) {
+		return Header{}, ErrTooDeep
 	}
-	if err := json.Unmarshal(text, &h); err != nil || h.algorithm == "" {
-		return header{}, errHeader
+	var d headerDecoder
+	if err := json.Unmarshal(text, &d); err != nil || d.Algorithm == "" {
+		return Header{}, errHeader
 	}
-	return h, nil
+	return d.Header, nil
 }
 
-// UnmarshalJSONFrom implements the decoding for decodeHeader.
-func (h *header) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	return eachMember(dec, func(name []byte, value jsontext.Value) error {
+type headerDecoder struct{ Header }
+
+// UnmarshalJSONFrom implements the decoding for DecodeHeader.
+func (d *headerDecoder) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	return EachMember(dec, func(name []byte, value jsontext.Value) error {
 		var err error
 		switch string(name) {
 		case "alg":
-			h.algorithm, err = plainString(value)
+			d.Algorithm, err = String(value)
 		case "kid":
-			h.hasKeyID = true
-			if h.keyID, err = plainString(value); len(h.keyID) > maxKeyID {
+			d.HasKeyID = true
+			if d.KeyID, err = String(value); len(d.KeyID) > MaxKeyID {
 				return errHeader
 			}
 		case "typ":
-			h.typ, err = plainString(value)
+			d.Type, err = String(value)
+			d.Type = MediaType(d.Type)
 		case "class":
-			// Anything but a string is an unknown member to the other layouts.
-			h.class, _ = plainString(value)
+			// Another JSON type is an unknown member to every other layout.
+			d.Class, _ = String(value)
 		case "crit", "b64", "zip", "cty", "enc":
 			return errHeader
 		}
@@ -97,111 +108,8 @@ func (h *header) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	})
 }
 
-// tokenTypeOf returns the media type in a typ header as a token's type is written: lower case, without the
-// "application/" that may be left out (RFC 7515, section 4.1.9).
-func tokenTypeOf(typ string) string {
-	typ = strings.ToLower(typ)
-	return strings.TrimPrefix(typ, "application/")
-}
-
-// eachMember reads one JSON object from dec and calls f for each member, its name unescaped. Name and value are valid
-// only during the call. Duplicate names, in whatever escaping, are the decoder's error.
-func eachMember(dec *jsontext.Decoder, f func(name []byte, value jsontext.Value) error) error {
-	opening, err := dec.ReadToken()
-	if err != nil {
-		return err
-	}
-	if opening.Kind() != '{' {
-		return errNotObject
-	}
-	name := make([]byte, 0, 64)
-	for dec.PeekKind() != '}' {
-		quoted, err := dec.ReadValue()
-		if err != nil {
-			return err
-		}
-		if name, err = jsontext.AppendUnquote(name[:0], quoted); err != nil {
-			return err
-		}
-		value, err := dec.ReadValue()
-		if err != nil {
-			return err
-		}
-		if err := f(name, value); err != nil {
-			return err
-		}
-	}
-	_, err = dec.ReadToken()
-	return err
-}
-
-var (
-	errNotObject = because(ErrInvalidToken, "not a JSON object")
-	errTooDeep   = because(ErrInvalidToken, "nested too deeply")
-	errNotString = because(ErrInvalidToken, "a member that has to be a string is not one")
-)
-
-// maxDepth is how deep arrays and objects may be nested in a header or a payload.
-const maxDepth = 33
-
-// nestedDeeper reports whether a JSON text nests arrays and objects deeper than limit. It comes before the decoder, which follows
-// any depth, and need not be right about texts that are not JSON.
-func nestedDeeper(value []byte, limit int) bool {
-	if bytes.Count(value, []byte{'{'})+bytes.Count(value, []byte{'['}) <= limit {
-		return false
-	}
-	depth, quoted := 0, false
-	for i := 0; i < len(value); i++ {
-		switch c := value[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			if depth++; depth > limit {
-				return true
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return false
-}
-
-// plainString returns a JSON string's text; anything but a string, and NUL inside one, is an error.
-func plainString(value jsontext.Value) (string, error) {
-	if value.Kind() != '"' {
-		return "", errNotString
-	}
-	text, err := jsontext.AppendUnquote(nil, value)
-	if err != nil || strings.IndexByte(string(text), 0) >= 0 {
-		return "", errNotString
-	}
-	return string(text), nil
-}
-
-// member returns the value of a member of a JSON object, or nil.
-func member(object jsontext.Value, name string) jsontext.Value {
-	var m memberOf
-	m.name = name
-	if json.Unmarshal(object, &m) != nil {
-		return nil
-	}
-	return m.value
-}
-
-type memberOf struct {
-	name  string
-	value jsontext.Value
-}
-
-// UnmarshalJSONFrom implements the search for member.
-func (m *memberOf) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	return eachMember(dec, func(name []byte, value jsontext.Value) error {
-		if string(name) == m.name {
-			m.value = value.Clone()
-		}
-		return nil
-	})
+// MediaType returns the media type of a header typ as token types are written here: in lower
+// case, without the prefix "application/" (RFC 7515, section 4.1.9).
+func MediaType(typ string) string {
+	return strings.TrimPrefix(strings.ToLower(typ), "application/")
 }

@@ -1,6 +1,4 @@
-//go:build ignore
-
-package security
+package payload
 
 import (
 	"math"
@@ -12,7 +10,7 @@ import (
 func TestParseNumericDate(t *testing.T) {
 	for _, tt := range []struct {
 		text string
-		want instant // none: an error
+		want Instant // None: an error
 	}{
 		{"1700000000", 1700000000_000},
 		{"1700000000.0", 1700000000_000},
@@ -23,42 +21,42 @@ func TestParseNumericDate(t *testing.T) {
 		{"1.7e9", 1700000000_000},
 		{"1.7E+9", 1700000000_000},
 		{"17000000000e-1", 1700000000_000},
-		{"253402300799.999", maxInstant},
-		{"253402300800", none},
-		{"0", none},
-		{"0.0001", none},
-		{"-1", none},
-		{"-0", none},
-		{"1e400", none},
-		{"1e-400", none},
-		{"1e300", none},
+		{"253402300799.999", MaxInstant},
+		{"253402300800", None},
+		{"0", None},
+		{"0.0001", None},
+		{"-1", None},
+		{"-0", None},
+		{"1e400", None},
+		{"1e-400", None},
+		{"1e300", None},
 		{"1e11", 100000000000_000},
-		{"1e12", none},
-		{"99999999999999999999", none},
-		{"9223372036854775807", none},
-		{"", none},
-		{"1e", none},
-		{"1.2.3", none},
-		{"abc", none},
+		{"1e12", None},
+		{"99999999999999999999", None},
+		{"9223372036854775807", None},
+		{"", None},
+		{"1e", None},
+		{"1.2.3", None},
+		{"abc", None},
 	} {
-		got, err := parseNumericDate([]byte(tt.text))
-		if got != tt.want || (err != nil) != (tt.want == none) {
+		got, err := ParseNumericDate([]byte(tt.text))
+		if got != tt.want || (err != nil) != (tt.want == None) {
 			t.Errorf("%q: %d, %v; want %d", tt.text, got, err, tt.want)
 		}
 	}
 }
 
 func FuzzNumericDate(f *testing.F) {
-	for _, ms := range []int64{1, 999, 1000, 1700000000123, int64(maxInstant), -5, math.MaxInt64} {
+	for _, ms := range []int64{1, 999, 1000, 1700000000123, int64(MaxInstant), -5, math.MaxInt64} {
 		f.Add(ms)
 	}
-	// What is written reads back as the same instant, to the millisecond, and like strconv reads it.
+	// What is written reads back as the same Instant, to the millisecond, and like strconv reads it.
 	f.Fuzz(func(t *testing.T, ms int64) {
-		if ms < 1 || ms > int64(maxInstant) {
-			t.Skip("no instant")
+		if ms < 1 || ms > int64(MaxInstant) {
+			t.Skip("no Instant")
 		}
-		text := appendNumericDate(nil, instant(ms))
-		if got, err := parseNumericDate(text); err != nil || got != instant(ms) {
+		text := AppendNumericDate(nil, Instant(ms))
+		if got, err := ParseNumericDate(text); err != nil || got != Instant(ms) {
 			t.Errorf("%s reads as %d, %v; want %d", text, got, err, ms)
 		}
 		if seconds, err := strconv.ParseFloat(string(text), 64); err != nil || math.Abs(seconds*1000-float64(ms)) > 1 {
@@ -69,11 +67,11 @@ func FuzzNumericDate(f *testing.F) {
 
 func TestInstantSaturates(t *testing.T) {
 	for _, d := range []time.Duration{math.MaxInt64, 1000 * time.Hour} {
-		if got := maxInstant.add(d); got != maxInstant {
-			t.Errorf("maxInstant + %s is %d", d, got)
+		if got := MaxInstant.Add(d); got != MaxInstant {
+			t.Errorf("MaxInstant + %s is %d", d, got)
 		}
 	}
-	if !none.Time().IsZero() {
-		t.Error("none is not the zero time")
+	if !None.Time().IsZero() {
+		t.Error("None is not the zero time")
 	}
 }

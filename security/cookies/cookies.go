@@ -1,6 +1,6 @@
-//go:build ignore
-
-package security
+// Package cookies sets and clears the cookies that carry tokens to browsers. The guard reads them;
+// see x-guard in the documentation and security.WithCSRF.
+package cookies
 
 import (
 	"cmp"
@@ -9,82 +9,90 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// maxCookie is what browsers keep of a cookie, in bytes of its Set-Cookie value (RFC 6265, section 6.1).
+// maxCookie is the longest cookie that browsers store, in bytes of its Set-Cookie value (RFC 6265,
+// section 6.1).
 const maxCookie = 4096
 
-// longestCookie is for how long browsers keep a cookie at most (RFC 6265bis, section 5.5).
+// longestCookie is how long browsers store a cookie at most (RFC 6265bis, section 5.5).
 const longestCookie = 400 * 24 * time.Hour
 
-// TokenCookie makes the cookies that carry one type of token: the token itself, which no script can read, and its claim csrf,
-// which the application's own scripts read and repeat in a header. It is immutable.
+// TokenCookie makes the two cookies for one type of token: the token itself, which no script can
+// read, and its claim csrf, which the scripts of the application read and repeat in a header. It is
+// immutable.
 type TokenCookie struct {
 	token, csrf http.Cookie
-	// session says that the cookies end with the browser's session instead of with the token.
+	// session is set where the cookies end with the browser's session and not with the token.
 	session bool
 }
 
-// CookieOption changes a TokenCookie.
-type CookieOption func(*TokenCookie)
+// Option changes a TokenCookie.
+type Option func(*TokenCookie)
 
-// WithCookiePath sets the path below which browsers send the token, "/" by default; for a refresh token, the path of the operation
-// that takes it. The readable cookie keeps the path "/", so that every page can read it.
-func WithCookiePath(path string) CookieOption { return func(c *TokenCookie) { c.token.Path = path } }
+// WithPath sets the path below which browsers send the token, "/" by default. For a refresh token,
+// set the path of the operation that takes it. The readable cookie has the path "/", so that every
+// page can read it.
+func WithPath(path string) Option { return func(c *TokenCookie) { c.token.Path = path } }
 
-// WithCookieDomain sets the domain whose hosts all get the cookies. The default is just the host that set them.
-func WithCookieDomain(domain string) CookieOption {
+// WithDomain sends the cookies to all hosts of the domain. The default is only the host that set
+// them.
+func WithDomain(domain string) Option {
 	return func(c *TokenCookie) { c.token.Domain, c.csrf.Domain = domain, domain }
 }
 
 // WithSameSite sets which requests from other sites carry the cookies, http.SameSiteStrictMode by default.
-func WithSameSite(mode http.SameSite) CookieOption {
+func WithSameSite(mode http.SameSite) Option {
 	return func(c *TokenCookie) { c.token.SameSite, c.csrf.SameSite = mode, mode }
 }
 
-// WithSessionCookies makes the cookies end with the browser's session. The default is that they end with the token.
-func WithSessionCookies() CookieOption { return func(c *TokenCookie) { c.session = true } }
+// WithSessionCookies makes the cookies end with the browser's session. By default they end with the
+// token.
+func WithSessionCookies() Option { return func(c *TokenCookie) { c.session = true } }
 
-// WithInsecureCookies lets browsers send the cookies without TLS: for development on one's own machine, where even browsers
-// that treat localhost as secure may need it. Whoever can read the network can then take the token.
-func WithInsecureCookies() CookieOption {
+// WithoutSecure lets browsers send the cookies without TLS. It is for development on localhost,
+// where some browsers need it. On a network, anybody who reads the traffic can take the token.
+func WithoutSecure() Option {
 	return func(c *TokenCookie) { c.token.Secure, c.csrf.Secure = false, false }
 }
 
-// NewTokenCookie makes the cookies of the given names, which are those of the scheme in the document and of the cookie that
-// scripts read. They are Secure, SameSite=Strict and for the path "/" by default, and that of the token is HttpOnly. A name that
-// begins with __Host- or __Secure- binds what browsers accept (RFC 6265bis, section 4.1.3): options against it are an error.
-func NewTokenCookie(name, csrfName string, options ...CookieOption) (*TokenCookie, error) {
+// New makes the cookies of the given names: name is that of the scheme in the document, csrfName
+// that of the cookie that scripts read. By default both are Secure, SameSite=Strict and for the
+// path "/". The cookie of the token is HttpOnly. The prefixes __Host- and __Secure- restrict the
+// attributes (RFC 6265bis, section 4.1.3): an option that contradicts them is an error.
+func New(name, csrfName string, options ...Option) (*TokenCookie, error) {
 	c := &TokenCookie{
 		token: http.Cookie{Name: name, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode},
 		csrf:  http.Cookie{Name: csrfName, Path: "/", Secure: true, SameSite: http.SameSiteStrictMode},
 	}
 	for _, option := range options {
 		if option == nil {
-			return nil, errors.New("security: a nil option")
+			return nil, errors.New("cookies: a nil option")
 		}
 		option(c)
 	}
 	if name == csrfName {
-		return nil, errors.New("security: the cookies of a token and of its csrf claim have different names")
+		return nil, errors.New("cookies: the cookie of the token and the cookie of its claim csrf need different names")
 	}
 	for _, cookie := range []http.Cookie{c.token, c.csrf} {
 		if err := checkCookie(&cookie); err != nil {
-			return nil, fmt.Errorf("security: cookie %q: %w", cookie.Name, err)
+			return nil, fmt.Errorf("cookies: cookie %q: %w", cookie.Name, err)
 		}
 	}
 	return c, nil
 }
 
 func checkCookie(c *http.Cookie) error {
-	lower := strings.ToLower(c.Name) // browsers compare the prefixes without case
+	lower := strings.ToLower(c.Name) // browsers compare prefixes without case
 	switch {
 	case strings.HasPrefix(lower, "__host-") && (!c.Secure || c.Path != "/" || c.Domain != ""):
-		return errors.New("the prefix __Host- asks for Secure, the path / and no domain")
+		return errors.New("the prefix __Host- needs Secure, the path / and no domain")
 	case strings.HasPrefix(lower, "__secure-") && !c.Secure:
-		return errors.New("the prefix __Secure- asks for Secure")
+		return errors.New("the prefix __Secure- needs Secure")
 	case c.SameSite == http.SameSiteNoneMode && !c.Secure:
-		return errors.New("SameSite=None asks for Secure")
+		return errors.New("SameSite=None needs Secure")
 	case c.SameSite < http.SameSiteLaxMode || c.SameSite > http.SameSiteNoneMode:
 		return errors.New("SameSite is Lax, Strict or None")
 	case !strings.HasPrefix(c.Path, "/"):
@@ -93,16 +101,17 @@ func checkCookie(c *http.Cookie) error {
 	sample := *c
 	sample.Value = "x"
 	if err := sample.Valid(); err != nil {
-		return errors.New("its name, path or domain cannot stand in a cookie")
+		return errors.New("its name, path or domain is not valid in a cookie")
 	}
 	return nil
 }
 
-// Set returns the cookies for a token that was issued with [WithCSRF]. One without is an error, and so is one that browsers would
-// not keep, beyond 4096 bytes. Responses that carry them say Cache-Control: no-store.
-func (c *TokenCookie) Set(token IssuedToken) ([]*http.Cookie, error) {
+// Set returns the cookies for a token. The token must be issued with security.WithCSRF. A cookie
+// above 4096 bytes is an error, because browsers drop it. A response with the cookies says
+// Cache-Control: no-store.
+func (c *TokenCookie) Set(token security.IssuedToken) ([]*http.Cookie, error) {
 	if token.Text() == "" || token.CSRF() == "" {
-		return nil, errors.New("security: a token in a cookie is issued with WithCSRF")
+		return nil, errors.New("cookies: a token in a cookie must be issued with security.WithCSRF")
 	}
 	cookies := c.both(token.Text(), token.CSRF())
 	for _, cookie := range cookies {
@@ -110,13 +119,13 @@ func (c *TokenCookie) Set(token IssuedToken) ([]*http.Cookie, error) {
 			cookie.MaxAge = int(cmp.Or(token.ExpiresIn(), longestCookie) / time.Second)
 		}
 		if n := len(cookie.String()); n > maxCookie {
-			return nil, fmt.Errorf("security: cookie %q has %d bytes and browsers keep %d: give the token fewer claims", cookie.Name, n, maxCookie)
+			return nil, fmt.Errorf("cookies: cookie %q has %d bytes and browsers store %d: give the token fewer claims", cookie.Name, n, maxCookie)
 		}
 	}
 	return cookies, nil
 }
 
-// Clear returns the cookies that remove those of Set.
+// Clear returns the cookies that delete those of Set.
 func (c *TokenCookie) Clear() []*http.Cookie {
 	cookies := c.both("", "")
 	for _, cookie := range cookies {

@@ -1,6 +1,4 @@
-//go:build ignore
-
-package security
+package guard
 
 import (
 	"context"
@@ -18,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/oapi-guard/oapi-guard/security"
 )
 
 // The schemes of these tables, beside accessScheme and refreshScheme.
@@ -36,36 +36,36 @@ var (
 )
 
 // account is what the authenticators of these tests know: alice is a user with a role, bob one without anything.
-func account(name string) (*Authenticated[Principal], error) {
+func account(name string) (*Caller[Principal], error) {
 	switch strings.TrimRight(name, "_") {
 	case "alice":
-		return &Authenticated[Principal]{Principal: Principal{"alice"}, Scopes: []string{"read", "write"}, Roles: []string{"USER"}, AuthTime: newClock().Now()}, nil
+		return &Caller[Principal]{Principal: Principal{"alice"}, Scopes: []string{"read", "write"}, Roles: []string{"USER"}, AuthTime: newClock().Now()}, nil
 	case "bob":
-		return &Authenticated[Principal]{Principal: Principal{"bob"}}, nil
+		return &Caller[Principal]{Principal: Principal{"bob"}}, nil
 	case "denied":
-		return nil, ErrAccessDenied
+		return nil, security.ErrAccessDenied
 	case "down":
 		return nil, errSecretive
 	case "nobody":
 		return nil, nil
 	}
-	return nil, ErrInvalidCredentials
+	return nil, security.ErrInvalidCredentials
 }
 
 func testAuthenticators() Authenticators {
-	key := AuthenticateKey(func(_ context.Context, key string) (*Authenticated[Principal], error) { return account(key) })
+	key := AuthenticateKey(func(_ context.Context, key string) (*Caller[Principal], error) { return account(key) })
 	return Authenticators{
-		"basic": AuthenticateBasic(func(_ context.Context, c BasicCredentials) (*Authenticated[Principal], error) {
+		"basic": AuthenticateBasic(func(_ context.Context, c BasicCredentials) (*Caller[Principal], error) {
 			if c.Password() != "pass:word" {
-				return nil, ErrInvalidCredentials
+				return nil, security.ErrInvalidCredentials
 			}
 			return account(c.Username())
 		}),
 		"key": key, "keyQuery": key, "session": key, "opaque": key,
-		"digest": AuthenticateKey(func(_ context.Context, text string) (*Authenticated[Principal], error) {
+		"digest": AuthenticateKey(func(_ context.Context, text string) (*Caller[Principal], error) {
 			return account(strings.TrimSuffix(strings.TrimPrefix(text, `username="`), `", qop=auth`))
 		}),
-		"mtls": AuthenticateCertificate(func(_ context.Context, c *x509.Certificate) (*Authenticated[Principal], error) {
+		"mtls": AuthenticateCertificate(func(_ context.Context, c *x509.Certificate) (*Caller[Principal], error) {
 			return account(c.Subject.CommonName)
 		}),
 	}
@@ -105,12 +105,12 @@ func aCertificate(name string, verified bool) change {
 // saw: schemes and subjects.
 func TestAlternatives(t *testing.T) {
 	f := newFixture(t)
-	issue := func(subject string, options ...TokenOption) IssuedToken {
-		return must(f.issuer.Access(t.Context(), subject, nil, options...))(t)
+	issue := func(subject string, options ...security.TokenOption) security.IssuedToken {
+		return must(f.issuer.IssueAccessToken(t.Context(), subject, nil, options...))(t)
 	}
-	alice, bob := issue("alice", WithRoles("USER"), WithScopes("read"), WithFresh()).Text(), issue("bob").Text()
+	alice, bob := issue("alice", security.WithRoles("USER"), security.WithScopes("read"), security.WithFresh()).Text(), issue("bob").Text()
 	refresh := must(f.issuer.Issue(t.Context(), refreshToken, "alice", nil))(t).Text()
-	inCookie := issue("alice", WithCSRF())
+	inCookie := issue("alice", security.WithCSRF())
 	cookied := func(r *http.Request) {
 		aCookie("access", inCookie.Text())(r)
 		field("X-CSRF-Token", inCookie.CSRF())(r)
@@ -154,8 +154,8 @@ func TestAlternatives(t *testing.T) {
 		{"key, wrong", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "x y")}, 401, "", []string{keyChallenge}},
 		{"key, empty", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "")}, 400, "", nil},
 		{"key, twice", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "alice", "alice")}, 400, "", nil},
-		{"key, long", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "alice"+strings.Repeat("_", DefaultMaxTokenSize-5))}, 200, "key:alice", nil},
-		{"key, too long", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "alice"+strings.Repeat("_", DefaultMaxTokenSize-4))}, 401, "", []string{keyChallenge}},
+		{"key, long", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "alice"+strings.Repeat("_", security.DefaultMaxTokenSize-5))}, 200, "key:alice", nil},
+		{"key, too long", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "alice"+strings.Repeat("_", security.DefaultMaxTokenSize-4))}, 401, "", []string{keyChallenge}},
 		{"key, in another place", requirements{{keyScheme}}, Rules{}, []change{aQuery("key=alice")}, 401, "", []string{keyChallenge}},
 		{"key in the query", requirements{{keyQueryScheme}}, Rules{}, []change{aQuery("key=alice")}, 200, "keyQuery:alice", nil},
 		{"key in the query, twice", requirements{{keyQueryScheme}}, Rules{}, []change{aQuery("key=alice&key=bob")}, 400, "", nil},
@@ -248,7 +248,7 @@ func TestAlternatives(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := &Operation{ID: "op", Requirement: tt.requirement, Rules: tt.rules}
-			guards := must(NewGuards(f.validator, testAuthenticators(), o))(t)
+			guards := must(NewGuards(f.policy, testAuthenticators(), o))(t)
 			who, ran := "", false
 			handler := guards.HandlerFunc(o, func(_ http.ResponseWriter, r *http.Request) {
 				ran = true
@@ -291,9 +291,9 @@ func identified(t *testing.T, ctx context.Context, o *Operation) string {
 	for h := range c.result.all {
 		var subject string
 		if h.token != nil {
-			subject = h.token.base().claims.subject
+			subject = h.token.Subject()
 		} else {
-			p, ok := PrincipalOf[Principal](c, h.scheme.Name)
+			p, ok := CallerOf[Principal](c, h.scheme.Name)
 			if !ok || p.Scheme() != h.scheme.Name {
 				t.Errorf("principal of %s: %+v, %t", h.scheme.Name, p, ok)
 			}
@@ -307,7 +307,7 @@ func identified(t *testing.T, ctx context.Context, o *Operation) string {
 // TestDifferentSubjects checks that the option lets tokens of different subjects pass, and nothing else.
 func TestDifferentSubjects(t *testing.T) {
 	f := newFixture(t, WithDifferentSubjects())
-	alice, bob := must(f.issuer.Access(t.Context(), "alice", nil))(t).Text(), must(f.issuer.Access(t.Context(), "bob", nil))(t).Text()
+	alice, bob := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text(), must(f.issuer.IssueAccessToken(t.Context(), "bob", nil))(t).Text()
 	handler, saw := f.serve(t, &Operation{ID: "op", Requirement: Requirement{{accessScheme, accessSchemeX}}})
 	for text, status := range map[string]int{bob: 200, "x": 401} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -333,7 +333,7 @@ func TestForwardedCertificate(t *testing.T) {
 		case "":
 			return nil, nil
 		case "not from the proxy":
-			return nil, ErrInvalidCredentials
+			return nil, security.ErrInvalidCredentials
 		case "unreadable":
 			return nil, errSecretive
 		default:
@@ -341,9 +341,9 @@ func TestForwardedCertificate(t *testing.T) {
 		}
 	}))
 	o := &Operation{ID: "op", Requirement: Requirement{{certificateScheme}}}
-	guards := must(NewGuards(f.validator, testAuthenticators(), o))(t)
+	guards := must(NewGuards(f.policy, testAuthenticators(), o))(t)
 	handler := guards.HandlerFunc(o, func(_ http.ResponseWriter, r *http.Request) {
-		if p, ok := PrincipalFromContext[Principal](r.Context()); !ok || p.Principal.Subject != "alice" {
+		if p, ok := CallerFromContext[Principal](r.Context()); !ok || p.Principal.Subject != "alice" {
 			t.Errorf("%+v, %t", p, ok)
 		}
 	})
@@ -366,7 +366,7 @@ func TestForwardedCertificate(t *testing.T) {
 func TestWithoutBasicChallenge(t *testing.T) {
 	f := newFixture(t, WithoutBasicChallenge())
 	o := &Operation{ID: "op", Requirement: Requirement{{basicScheme}, {accessScheme}}}
-	guards := must(NewGuards(f.validator, testAuthenticators(), o))(t)
+	guards := must(NewGuards(f.policy, testAuthenticators(), o))(t)
 	w := get(guards.HandlerFunc(o, nil))
 	if got := w.Header().Values("WWW-Authenticate"); w.Code != 401 || len(got) != 1 || got[0] != `Bearer realm="api"` {
 		t.Errorf("status %d, challenges %q", w.Code, got)
@@ -396,7 +396,6 @@ func TestNewGuardsRefusesCredentials(t *testing.T) {
 		"a nil scheme":                {testAuthenticators(), Requirement{{nil}}, Rules{}},
 		"an unknown kind":             {testAuthenticators(), Requirement{{{Name: "key", Kind: KindCertificate + 1}}}, Rules{}},
 		"a token type for a key":      {testAuthenticators(), Requirement{{{Name: "key", Kind: KindKey, Parameter: "X", Token: accessToken}}}, Rules{}},
-		"a verifier for a key":        {testAuthenticators(), Requirement{{{Name: "key", Kind: KindKey, Parameter: "X", Verifier: "partner"}}}, Rules{}},
 		"basic in a cookie":           {testAuthenticators(), Requirement{{{Name: "basic", Kind: KindBasic, In: InCookie, Parameter: "X"}}}, Rules{}},
 		"a certificate in a header":   {testAuthenticators(), Requirement{{{Name: "mtls", Kind: KindCertificate, Parameter: "X"}}}, Rules{}},
 		"an empty role":               {testAuthenticators(), Requirement{{keyScheme.WithRoles("")}}, Rules{}},
@@ -405,11 +404,11 @@ func TestNewGuardsRefusesCredentials(t *testing.T) {
 		"more places than are searched": {testAuthenticators(), Requirement{{keyScheme}, {keyQueryScheme}, {sessionScheme}, {opaqueScheme}, {digestScheme},
 			{certificateScheme}, {accessQueryScheme}, {accessCookieScheme}, {refreshSchemeX}}, Rules{}},
 	} {
-		if _, err := NewGuards(f.validator, tt.authenticators, &Operation{ID: "op", Requirement: tt.requirement, Rules: tt.rules}); err == nil {
+		if _, err := NewGuards(f.policy, tt.authenticators, &Operation{ID: "op", Requirement: tt.requirement, Rules: tt.rules}); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if _, err := NewValidator(f.verifier, f.list, WithForwardedCertificate(nil)); err == nil {
+	if _, err := New(f.validator, WithForwardedCertificate(nil)); err == nil {
 		t.Error("a nil function for certificates: no error")
 	}
 }
@@ -419,40 +418,40 @@ func TestPrincipalOf(t *testing.T) {
 	f := newFixture(t)
 	o := &Operation{ID: "op", Requirement: Requirement{{keyScheme}, {}}}
 	other := &Operation{ID: "op", Requirement: Requirement{{keyScheme}, {}}}
-	guards := must(NewGuards(f.validator, testAuthenticators(), o))(t)
+	guards := must(NewGuards(f.policy, testAuthenticators(), o))(t)
 	var ctx context.Context
 	handler := guards.HandlerFunc(o, func(_ http.ResponseWriter, r *http.Request) { ctx = r.Context() })
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header.Set("X-API-Key", "alice")
 	handler.ServeHTTP(httptest.NewRecorder(), r)
-	if p, err := RequestPrincipal[Principal](ctx, o); err != nil || p.Principal.Subject != "alice" || p.Scheme() != "key" {
+	if p, err := RequestCaller[Principal](ctx, o); err != nil || p.Principal.Subject != "alice" || p.Scheme() != "key" {
 		t.Errorf("%+v, %v", p, err)
 	}
 	for name, err := range map[string]error{
-		"another type":          second(RequestPrincipal[string](ctx, o)),
-		"another operation":     second(RequestPrincipal[Principal](ctx, other)),
-		"no guard":              second(RequestPrincipal[Principal](t.Context(), o)),
-		"a token":               second(RequestToken[NoClaims](ctx, o)),
+		"another type":          second(RequestCaller[string](ctx, o)),
+		"another operation":     second(RequestCaller[Principal](ctx, other)),
+		"no guard":              second(RequestCaller[Principal](t.Context(), o)),
+		"a token":               second(RequestToken[security.NoClaims](ctx, o)),
 		"credentials elsewhere": second(RequestCredentials(ctx, other)),
 	} {
-		if !errors.Is(err, ErrUnguarded) {
+		if !errors.Is(err, security.ErrUnguarded) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if _, ok := FromContext(ctx); ok {
 		t.Error("a token where there is none")
 	}
-	if _, ok := PrincipalOf[Principal](Credentials{resultOf(ctx)}, "basic"); ok {
+	if _, ok := CallerOf[Principal](Credentials{resultOf(ctx)}, "basic"); ok {
 		t.Error("the principal of another scheme")
 	}
 	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
-	if _, ok, err := OptionalPrincipal[Principal](ctx, o); ok || err != nil {
+	if _, ok, err := OptionalCaller[Principal](ctx, o); ok || err != nil {
 		t.Errorf("anonymous: %t, %v", ok, err)
 	}
-	if _, err := RequestPrincipal[Principal](ctx, o); !errors.Is(err, ErrUnguarded) {
+	if _, err := RequestCaller[Principal](ctx, o); !errors.Is(err, security.ErrUnguarded) {
 		t.Errorf("anonymous where a principal is needed: %v", err)
 	}
-	if _, ok := PrincipalFromContext[Principal](t.Context()); ok {
+	if _, ok := CallerFromContext[Principal](t.Context()); ok {
 		t.Error("a principal without a guard")
 	}
 }
@@ -465,7 +464,7 @@ func FuzzBasic(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := parseBasic(text)
 		if err != nil {
-			if sentinelOf(err) != ErrInvalidCredentials || c.Username() != "" || c.Password() != "" {
+			if !errors.Is(err, security.ErrInvalidCredentials) || c.Username() != "" || c.Password() != "" {
 				t.Errorf("%v with %q", err, c.Username())
 			}
 			return

@@ -1,60 +1,18 @@
-//go:build ignore
-
-package security
+package guard
 
 import (
 	"crypto/subtle"
-	"errors"
 	"net/http"
 	"net/url"
+
+	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// DefaultCSRFHeader is the header that repeats the claim csrf of a token in a cookie.
-const DefaultCSRFHeader = "X-CSRF-Token"
-
-// DefaultCSRFField is the field of a form that repeats it, where the document says x-guard: {csrf: form}.
-const DefaultCSRFField = "csrf_token"
-
-// maxForm bounds the form that is read for the field, in bytes.
+// maxForm bounds the form that is read for the claim csrf, in bytes.
 const maxForm = 64 << 10
 
-// WithCSRFField sets the field of a form that repeats the claim csrf, [DefaultCSRFField] by default.
-func WithCSRFField(name string) ValidatorOption {
-	return func(v *Validator) error {
-		if name == "" {
-			return errors.New("security: WithCSRFField needs the name of a field")
-		}
-		v.csrfField = name
-		return nil
-	}
-}
-
-// WithTrustedOrigins names the origins, such as https://app.example.com, whose pages may send requests with cookies from another
-// site. Their scripts still have to repeat the token's claim csrf. See http.CrossOriginProtection.
-func WithTrustedOrigins(origins ...string) ValidatorOption {
-	return func(v *Validator) error {
-		for _, origin := range origins {
-			if err := v.crossOrigin.AddTrustedOrigin(origin); err != nil {
-				return errors.New("security: a trusted origin is like https://app.example.com, without a path")
-			}
-		}
-		return nil
-	}
-}
-
-// WithCSRFHeader sets the header that repeats the claim csrf of a token in a cookie, [DefaultCSRFHeader] by default.
-func WithCSRFHeader(name string) ValidatorOption {
-	return func(v *Validator) error {
-		if name == "" {
-			return errors.New("security: WithCSRFHeader needs the name of a header")
-		}
-		v.csrfHeader = http.CanonicalHeaderKey(name)
-		return nil
-	}
-}
-
-// unsafeRequest reports whether a request may change something: by its method, or because it asks to upgrade the connection,
-// which a page of any site can do with GET.
+// unsafeRequest reports whether a request may change something: by its method, or because it asks
+// to upgrade the connection, which a page of any site can do with GET.
 func unsafeRequest(r Request) bool {
 	switch r.Method() {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
@@ -64,44 +22,46 @@ func unsafeRequest(r Request) bool {
 	}
 }
 
-// checkOrigin checks an unsafe request whose credential a browser sends whoever made it send the request: it has to come from a page of
-// the same origin or a trusted one. Requests that are not of a browser pass.
-func (v *Validator) checkOrigin(r Request) error {
+// checkOrigin checks that an unsafe request with an ambient credential comes from a page of the same
+// origin or of a trusted one. A request that no browser sent passes.
+func (p *Policy) checkOrigin(r Request) error {
 	request := &http.Request{
 		// Any unsafe method: the check would let an upgrade by GET pass.
 		Method: http.MethodPost, Host: r.Host(), URL: &url.URL{},
 		Header: http.Header{"Sec-Fetch-Site": r.Header("Sec-Fetch-Site"), "Origin": r.Header("Origin")},
 	}
-	if len(request.Header["Sec-Fetch-Site"]) > 1 || len(request.Header["Origin"]) > 1 || v.crossOrigin.Check(request) != nil {
-		return ErrCrossOrigin
+	if len(request.Header["Sec-Fetch-Site"]) > 1 || len(request.Header["Origin"]) > 1 || p.crossOrigin.Check(request) != nil {
+		return security.ErrCrossOrigin
 	}
 	return nil
 }
 
-// checkHeader checks that an unsafe request with a token in a cookie repeats the token's claim csrf in a header, which only a page of
-// the application can read. A token without the claim is refused: it was not issued for a cookie. With form, a request without the
-// header is not decided yet: checkForm has to.
-func (v *Validator) checkHeader(r Request, c *claims, form bool) (needsForm bool, err error) {
-	repeated := r.Header(v.csrfHeader)
-	if form && len(repeated) == 0 && c.csrf != "" {
+// checkCSRFHeader checks that an unsafe request with a token in a cookie repeats the claim csrf in a
+// header. Only a page of the application can read the claim. A token without the claim is refused,
+// because it was not issued for a cookie. With form, a request without the header is not decided
+// yet: checkCSRFForm decides.
+func (p *Policy) checkCSRFHeader(r Request, token security.AnyToken, form bool) (needsForm bool, err error) {
+	repeated := r.Header(p.csrfHeader)
+	if form && len(repeated) == 0 && token.CSRF() != "" {
 		return true, nil
 	}
-	return false, c.checkCSRF(repeated)
+	return false, checkCSRF(token, repeated)
 }
 
-// checkForm checks the field of a form that repeats the token's claim csrf.
-func (v *Validator) checkForm(r Request, c *claims) error {
-	values, err := formValues(r, v.csrfField)
+// checkCSRFForm checks that a form field repeats the claim csrf.
+func (p *Policy) checkCSRFForm(r Request, token security.AnyToken) error {
+	values, err := formValues(r, p.csrfField)
 	if err != nil {
 		return err
 	}
-	return c.checkCSRF(values)
+	return checkCSRF(token, values)
 }
 
 // checkCSRF checks that the claim csrf is repeated exactly once, in constant time.
-func (c *claims) checkCSRF(repeated []string) error {
-	if len(repeated) != 1 || c.csrf == "" || subtle.ConstantTimeCompare([]byte(repeated[0]), []byte(c.csrf)) != 1 {
-		return ErrCSRF
+func checkCSRF(token security.AnyToken, repeated []string) error {
+	csrf := token.CSRF()
+	if len(repeated) != 1 || csrf == "" || subtle.ConstantTimeCompare([]byte(repeated[0]), []byte(csrf)) != 1 {
+		return security.ErrCSRF
 	}
 	return nil
 }

@@ -1,14 +1,17 @@
-//go:build ignore
-
-package security
+package guard
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"io"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
 // TestPlaces has each sentence on which credential counts, and on browsers, as a row.
@@ -21,11 +24,11 @@ func TestPlaces(t *testing.T) {
 	worded := &Scheme{Name: "worded", Token: accessToken, In: InHeader, Parameter: "authorization", Prefix: "Token"}
 	refreshCookie := &Scheme{Name: "refreshCookie", Token: refreshToken, In: InCookie, Parameter: "refresh"}
 
-	issued := must(f.issuer.Access(t.Context(), "alice", nil, WithCSRF()))(t)
+	issued := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil, security.WithCSRF()))(t)
 	good, csrf := issued.Text(), issued.CSRF()
-	other := must(f.issuer.Access(t.Context(), "alice", nil, WithCSRF()))(t)
-	noCSRF := must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()
-	refresh := must(f.issuer.Refresh(t.Context(), "alice", nil, WithCSRF()))(t)
+	other := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil, security.WithCSRF()))(t)
+	noCSRF := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
+	refresh := must(f.issuer.IssueRefreshToken(t.Context(), "alice", nil, security.WithCSRF()))(t)
 
 	any := Requirement{{header}, {cookie}, {query}}
 	optional := Requirement{{}, {header}, {cookie}}
@@ -144,65 +147,19 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-func TestTokenCookie(t *testing.T) {
-	f := newFixture(t)
-	token := must(f.issuer.Access(t.Context(), "alice", nil, WithCSRF()))(t)
-	cookies := must(must(NewTokenCookie("__Host-access", "csrf_access"))(t).Set(token))(t)
-	if want := "__Host-access=" + token.Text() + "; Path=/; Max-Age=900; HttpOnly; Secure; SameSite=Strict"; cookies[0].String() != want {
-		t.Errorf("cookie %s, want %s", cookies[0], want)
-	}
-	if want := "csrf_access=" + token.CSRF() + "; Path=/; Max-Age=900; Secure; SameSite=Strict"; cookies[1].String() != want {
-		t.Errorf("cookie %s, want %s", cookies[1], want)
-	}
-	made := must(NewTokenCookie("access", "csrf_access", WithCookiePath("/refresh"), WithCookieDomain("example.com"),
-		WithSameSite(http.SameSiteLaxMode), WithSessionCookies(), WithInsecureCookies()))(t)
-	cookies = must(made.Set(token))(t)
-	if want := "access=" + token.Text() + "; Path=/refresh; Domain=example.com; HttpOnly; SameSite=Lax"; cookies[0].String() != want {
-		t.Errorf("cookie %s, want %s", cookies[0], want)
-	}
-	for i, want := range []string{"access=; Path=/refresh; Domain=example.com; Max-Age=0; HttpOnly; SameSite=Lax", "csrf_access=; Path=/; Domain=example.com; Max-Age=0; SameSite=Lax"} {
-		if got := made.Clear()[i].String(); got != want {
-			t.Errorf("cookie %s, want %s", got, want)
-		}
-	}
-
-	plain := must(f.issuer.Access(t.Context(), "alice", nil))(t)
-	long := must(f.issuer.Access(t.Context(), strings.Repeat("a", 4000), nil, WithCSRF()))(t)
-	for name, err := range map[string]error{
-		"a token without csrf":           second(made.Set(plain)),
-		"no token":                       second(made.Set(IssuedToken{})),
-		"a cookie that no browser keeps": second(made.Set(long)),
-		"no name":                        second(NewTokenCookie("", "csrf")),
-		"a name with a space":            second(NewTokenCookie("a b", "csrf")),
-		"one name for both":              second(NewTokenCookie("a", "a")),
-		"__Host- with a domain":          second(NewTokenCookie("__Host-a", "csrf", WithCookieDomain("example.com"))),
-		"__Host- with a path":            second(NewTokenCookie("__Host-a", "csrf", WithCookiePath("/x"))),
-		"__host- without Secure":         second(NewTokenCookie("__host-a", "csrf", WithInsecureCookies())),
-		"__Secure- without Secure":       second(NewTokenCookie("__Secure-a", "csrf", WithInsecureCookies())),
-		"SameSite=None without Secure":   second(NewTokenCookie("a", "csrf", WithSameSite(http.SameSiteNoneMode), WithInsecureCookies())),
-		"no SameSite":                    second(NewTokenCookie("a", "csrf", WithSameSite(http.SameSiteDefaultMode))),
-		"a path with a line break":       second(NewTokenCookie("a", "csrf", WithCookiePath("/\r\nX: y"))),
-		"a relative path":                second(NewTokenCookie("a", "csrf", WithCookiePath("x"))),
-		"a domain with a semicolon":      second(NewTokenCookie("a", "csrf", WithCookieDomain("a;b"))),
-		"a nil option":                   second(NewTokenCookie("a", "csrf", nil)),
-	} {
-		if err == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-}
-
 // TestVerifiersAreApart has an identity provider beside the application: no key and no type of one serves for the other.
 func TestVerifiersAreApart(t *testing.T) {
 	f := newFixture(t)
-	provider := must(NewVerifier("https://idp.example", must(NewKeySet(must(NewECDSAKey(testKeys().p256, WithKeyID("k1")))(t)))(t),
-		WithName("idp"), WithAudience(testIssuer), WithClock(f.clock.Now)))(t)
-	validator := must(NewValidator(f.verifier, f.list, WithVerifier(provider)))(t)
-	f.validator = validator
-	theirs := must(must(NewIssuer(provider))(t).Access(t.Context(), "alice", nil, WithLifetime(time.Minute)))(t)
-	own := must(f.issuer.Access(t.Context(), "alice", nil))(t)
-	idp := &Scheme{Name: "idp", Token: NewTokenType[NoClaims]("idp-user"), Verifier: "idp"}
-	idpAccess := &Scheme{Name: "idp", Token: accessToken, Verifier: "idp"}
+	p256 := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
+	ownSet := must(keys.NewSet(must(keys.NewHMAC(keys.HS256, testSecret))(t)))(t)
+	provider := must(security.NewVerifier("https://idp.example", must(keys.NewSet(must(keys.NewECDSA(p256, keys.WithID("k1")))(t)))(t),
+		security.WithName("idp"), security.WithAudience(testIssuer), security.WithClock(f.clock.Now)))(t)
+	validator := must(security.NewValidator(f.verifier, f.list, security.WithVerifier(provider)))(t)
+	f.validator, f.policy = validator, must(New(validator))(t)
+	theirs := must(must(security.NewIssuer(provider))(t).IssueAccessToken(t.Context(), "alice", nil, security.WithLifetime(time.Minute)))(t)
+	own := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t)
+	idp := &Scheme{Name: "idp", Token: security.NewTokenType[security.NoClaims]("idp-user").OfVerifier("idp")}
+	idpAccess := &Scheme{Name: "idp", Token: accessToken.OfVerifier("idp")}
 
 	for _, tt := range []struct {
 		name   string
@@ -231,13 +188,13 @@ func TestVerifiersAreApart(t *testing.T) {
 			t.Errorf("%s, revoked: status %d", tt.name, w.Code)
 		}
 	}
-	twin := must(NewVerifier(testIssuer, f.verifier.keys, WithName("twin")))(t)
+	twin := must(security.NewVerifier(testIssuer, ownSet, security.WithName("twin")))(t)
 	for name, err := range map[string]error{
-		"a verifier that is not there": second(NewGuards(validator, nil, &Operation{ID: "o", Requirement: Requirement{{{Name: "x", Token: accessToken, Verifier: "nobody"}}}})),
-		"two of one name":              second(NewValidator(f.verifier, f.list, WithVerifier(f.verifier))),
-		"two of one issuer":            second(NewValidator(f.verifier, f.list, WithVerifier(twin))),
-		"none":                         second(NewValidator(f.verifier, f.list, WithVerifier(nil))),
-		"an empty name":                second(NewVerifier(testIssuer, f.verifier.keys, WithName(""))),
+		"a verifier that is not there": second(NewGuards(f.policy, nil, &Operation{ID: "o", Requirement: Requirement{{{Name: "x", Token: accessToken.OfVerifier("nobody")}}}})),
+		"two of one name":              second(security.NewValidator(f.verifier, f.list, security.WithVerifier(f.verifier))),
+		"two of one issuer":            second(security.NewValidator(f.verifier, f.list, security.WithVerifier(twin))),
+		"none":                         second(security.NewValidator(f.verifier, f.list, security.WithVerifier(nil))),
+		"an empty name":                second(security.NewVerifier(testIssuer, ownSet, security.WithName(""))),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)

@@ -1,6 +1,4 @@
-//go:build ignore
-
-package security
+package guard
 
 import (
 	"errors"
@@ -8,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/oapi-guard/oapi-guard/security"
 )
 
 // quoted returns a text as a quoted-string (RFC 9110, section 5.6.4).
@@ -15,15 +15,16 @@ func quoted(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }
 
-// challengeOf returns the challenge of a scheme without an error (RFC 9110, section 11.6.1), or "" where it is suppressed. Kinds that HTTP
-// has no auth scheme for have words of this package: a 401 has to have a challenge, and it tells what the operation takes.
-func (v *Validator) challengeOf(s *Scheme) string {
-	realm := ` realm=` + v.realm
+// challengeOf returns the challenge of a scheme without an error (RFC 9110, section 11.6.1), or ""
+// if it is suppressed. A 401 must have a challenge, so kinds without an HTTP auth scheme have words
+// of this package, which tell what the operation accepts.
+func (p *Policy) challengeOf(s *Scheme) string {
+	realm := ` realm=` + p.realm
 	src := s.source()
 	switch {
 	case s.Kind == KindCertificate:
 		return "ClientCertificate" + realm
-	case s.Kind == KindBasic && v.noBasicChallenge:
+	case s.Kind == KindBasic && p.noBasicChallenge:
 		return ""
 	case s.Kind == KindBasic:
 		return "Basic" + realm + `, charset="UTF-8"`
@@ -36,24 +37,25 @@ func (v *Validator) challengeOf(s *Scheme) string {
 	return "ApiKey" + realm + `, in="` + in + `", name=` + quoted(s.Parameter)
 }
 
-// carriesErrors reports whether RFC 6750 gives the scheme's challenge its error codes.
-func (s *Scheme) carriesErrors() bool { return s.Kind == KindJWT || s.source().prefix == "bearer" }
+// hasErrorCodes reports whether the scheme's challenge has the error codes of RFC 6750.
+func (s *Scheme) hasErrorCodes() bool { return s.Kind == KindJWT || s.source().prefix == "bearer" }
 
-// challengesFor returns the values of WWW-Authenticate for an error (RFC 6750, section 3; RFC 9470, section 3), each distinct challenge once.
-// The error code stands only on the scheme whose credential failed, and scopes only where one of them is missing.
-func (g *Guard) challengesFor(scheme *Scheme, e *Error, failure error) []string {
-	if e.status != http.StatusUnauthorized && e.code == "" {
+// challengesFor returns the values of WWW-Authenticate for an error (RFC 6750, section 3; RFC 9470,
+// section 3), each distinct challenge once. The error code is only on the scheme whose credential
+// failed, and scopes are named only if one of them is missing.
+func (g *Guard) challengesFor(scheme *Scheme, said summary, err error) []string {
+	if said.status != http.StatusUnauthorized && said.code == "" {
 		return nil
 	}
-	if scheme == nil && e.code != "" {
-		scheme = g.anyBearer()
+	if scheme == nil && said.code != "" {
+		scheme = g.firstBearer()
 	}
 	failed, withError := "", ""
-	if scheme != nil && scheme.carriesErrors() && e.code != "" {
-		failed = g.validator.challengeOf(scheme)
-		withError = failed + g.errorParameters(e, failure)
+	if scheme != nil && scheme.hasErrorCodes() && said.code != "" {
+		failed = g.policy.challengeOf(scheme)
+		withError = failed + g.errorParameters(said, err)
 	}
-	if e.status != http.StatusUnauthorized {
+	if said.status != http.StatusUnauthorized {
 		if withError == "" {
 			return nil
 		}
@@ -61,42 +63,42 @@ func (g *Guard) challengesFor(scheme *Scheme, e *Error, failure error) []string 
 	}
 	challenges := g.challenges
 	if len(challenges) == 0 {
-		challenges = []string{"Bearer realm=" + g.validator.realm}
+		challenges = []string{"Bearer realm=" + g.policy.realm}
 	}
-	own := make([]string, 0, len(challenges))
+	result := make([]string, 0, len(challenges))
 	for _, challenge := range challenges {
 		if challenge == failed {
 			challenge = withError
 		}
-		own = append(own, challenge)
+		result = append(result, challenge)
 	}
-	return own
+	return result
 }
 
-// anyBearer returns a scheme for an error that no single credential is to blame for, or nil.
-func (g *Guard) anyBearer() *Scheme {
+// firstBearer returns a scheme for an error that no single credential caused, or nil.
+func (g *Guard) firstBearer() *Scheme {
 	if len(g.alternatives) == 0 {
 		return &Scheme{}
 	}
 	for _, a := range g.alternatives {
-		for _, p := range a {
-			if p.scheme.carriesErrors() {
-				return p.scheme
+		for _, s := range a {
+			if s.hasErrorCodes() {
+				return s.Scheme
 			}
 		}
 	}
 	return nil
 }
 
-// errorParameters returns what a challenge says of an error.
-func (g *Guard) errorParameters(e *Error, failure error) string {
-	text := `, error="` + e.code + `", error_description="` + e.detail + `"`
-	if e == ErrFreshTokenRequired && g.operation != nil && g.operation.Rules.MaxAge > 0 {
+// errorParameters returns the parameters of a challenge that describe an error.
+func (g *Guard) errorParameters(said summary, err error) string {
+	text := `, error="` + said.code + `", error_description="` + said.detail + `"`
+	if errors.Is(err, security.ErrFreshTokenRequired) && g.operation != nil && g.operation.Rules.MaxAge > 0 {
 		text += `, max_age="` + strconv.FormatInt(int64(g.operation.Rules.MaxAge/time.Second), 10) + `"`
 	}
-	var r *refusal
-	if errors.As(failure, &r) && len(r.scopes) > 0 {
-		text += `, scope="` + strings.Join(r.scopes, " ") + `"`
+	var scopes missingScopes
+	if errors.As(err, &scopes) && len(scopes) > 0 {
+		text += `, scope="` + strings.Join(scopes, " ") + `"`
 	}
 	return text
 }

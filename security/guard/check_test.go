@@ -1,6 +1,4 @@
-//go:build ignore
-
-package security
+package guard
 
 import (
 	"errors"
@@ -53,7 +51,7 @@ func TestCheckValidatesRequests(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			calls := 0
-			f := newFixture(t, WithRequestValidator(requestsFunc(func(r *http.Request, params PathParams) error {
+			f := newFixture(t, WithSchemaValidator(requestsFunc(func(r *http.Request, params PathParams) error {
 				calls++
 				if token, ok := FromContext(r.Context()); !ok || token.Subject() != "alice" {
 					t.Error("the validator's request has no credential on its context")
@@ -64,24 +62,24 @@ func TestCheckValidatesRequests(t *testing.T) {
 				return tt.found
 			})))
 			o := &Operation{ID: "things", Requirement: Requirement{{accessScheme}}}
-			guard := must(NewGuards(f.validator, nil, o))(t).Of(o)
+			guard := must(NewGuards(f.policy, nil, o))(t).Of(o)
 			r := httptest.NewRequest("POST", "/things", nil)
 			if tt.token {
-				r.Header.Set("Authorization", bearer(must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()))
+				r.Header.Set("Authorization", bearer(must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()))
 			}
 			request := Request(httpRequest{r})
 			if tt.convertible {
 				request = converted{request, tt.conversion}
 			}
 			decision := guard.Check(t.Context(), request)
-			if decision.Answer.Status != tt.status || (decision.Context != nil) != (tt.status == 0) || calls != tt.calls {
-				t.Errorf("status %d, context %v, %d calls; want status %d, %d calls", decision.Answer.Status, decision.Context, calls, tt.status, tt.calls)
+			if decision.Response.Status != tt.status || (decision.Context != nil) != (tt.status == 0) || calls != tt.calls {
+				t.Errorf("status %d, context %v, %d calls; want status %d, %d calls", decision.Response.Status, decision.Context, calls, tt.status, tt.calls)
 			}
-			if strings.Contains(string(decision.Answer.Body), "secret") {
-				t.Errorf("the answer tells the text of an error: %s", decision.Answer.Body)
+			if strings.Contains(string(decision.Response.Body), "secret") {
+				t.Errorf("the answer tells the text of an error: %s", decision.Response.Body)
 			}
-			if tt.found == invalid && !strings.Contains(string(decision.Answer.Body), `"limit"`) {
-				t.Errorf("the answer does not tell the violation: %s", decision.Answer.Body)
+			if tt.found == invalid && !strings.Contains(string(decision.Response.Body), `"limit"`) {
+				t.Errorf("the answer does not tell the violation: %s", decision.Response.Body)
 			}
 		})
 	}
@@ -92,8 +90,8 @@ func TestCheckHeader(t *testing.T) {
 	f := newFixture(t)
 	query := &Scheme{Name: "query", Token: accessScheme.Token, In: InQuery, Parameter: "token"}
 	o := &Operation{ID: "things", Requirement: Requirement{{accessScheme}, {query}}}
-	guard := must(NewGuards(f.validator, nil, o))(t).Of(o)
-	text := must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()
+	guard := must(NewGuards(f.policy, nil, o))(t).Of(o)
+	text := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 	inHeader := httptest.NewRequest("GET", "/things", nil)
 	inHeader.Header.Set("Authorization", bearer(text))
 	for want, r := range map[string]*http.Request{

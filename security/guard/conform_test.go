@@ -1,6 +1,4 @@
-//go:build ignore
-
-package security
+package guard
 
 import (
 	"context"
@@ -13,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/oapi-guard/oapi-guard/security"
 )
 
 // stubRequests is a validator of requests that says what it is told to.
@@ -49,21 +49,21 @@ func TestRequestValidator(t *testing.T) {
 		{"a status that lets it pass", &InvalidRequestError{Status: 204}, 500, "The request failed", nil},
 		{"a status of a server", &InvalidRequestError{Status: 500}, 500, "The request failed", nil},
 		{"wrapped", fmt.Errorf("hunter2: %w", &InvalidRequestError{Status: 422}), 422, "is not what the description", nil},
-		{"an error of this package", fmt.Errorf("hunter2: %w", ErrUnavailable), 503, "Try again", nil},
+		{"an error of this package", fmt.Errorf("hunter2: %w", security.ErrUnavailable), 503, "Try again", nil},
 		{"an unreadable body", fmt.Errorf("%w: hunter2", ErrUnreadable), 400, "could not be read", nil},
 		{"a long body", &http.MaxBytesError{Limit: 1}, 413, "too large", nil},
 		{"any other", errSecretive, 500, "The request failed", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			requests := &stubRequests{knows: true, err: tt.err}
-			f := newFixture(t, WithRequestValidator(requests))
+			f := newFixture(t, WithSchemaValidator(requests))
 			for _, o := range []*Operation{{ID: "secured", Requirement: Requirement{{accessScheme}}}, {ID: "public"}} {
 				h, saw := f.serve(t, o)
 				if w := get(h); !o.Public() && (w.Code != 401 || requests.calls != 0) {
 					t.Errorf("%s, without a token: status %d, %d validations", o.ID, w.Code, requests.calls)
 				}
 				saw.calls, requests.calls = 0, 0
-				w := get(h, bearer(must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()))
+				w := get(h, bearer(must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()))
 				if w.Code != tt.status || requests.calls != 1 || (saw.calls == 1) != (tt.status == 200) {
 					t.Errorf("%s: status %d, %d validations, %d calls of the handler", o.ID, w.Code, requests.calls, saw.calls)
 				}
@@ -89,13 +89,13 @@ func TestRequestValidator(t *testing.T) {
 // TestRequestValidatorOptions checks what is an error before the first request.
 func TestRequestValidatorOptions(t *testing.T) {
 	f := newFixture(t)
-	for _, requests := range []RequestValidator{nil, (*stubRequests)(nil)} {
-		if _, err := NewValidator(f.verifier, f.list, WithRequestValidator(requests)); err == nil {
+	for _, requests := range []SchemaValidator{nil, (*stubRequests)(nil)} {
+		if _, err := New(f.validator, WithSchemaValidator(requests)); err == nil {
 			t.Error("a validator of requests that is nil")
 		}
 	}
-	v := must(NewValidator(f.verifier, f.list, WithRequestValidator(&stubRequests{})))(t)
-	if _, err := NewGuards(v, nil, &Operation{ID: "o", Method: "GET", Path: "/x"}); err == nil || !strings.Contains(err.Error(), "GET /x") {
+	policy := must(New(f.validator, WithSchemaValidator(&stubRequests{})))(t)
+	if _, err := NewGuards(policy, nil, &Operation{ID: "o", Method: "GET", Path: "/x"}); err == nil || !strings.Contains(err.Error(), "GET /x") {
 		t.Errorf("an operation that the validator of requests does not know: %v", err)
 	}
 }
@@ -103,7 +103,7 @@ func TestRequestValidatorOptions(t *testing.T) {
 // TestRequestValidatorParams checks that the validator finds the parameters that net/http's router routed by.
 func TestRequestValidatorParams(t *testing.T) {
 	requests := &stubRequests{knows: true}
-	f := newFixture(t, WithRequestValidator(requests))
+	f := newFixture(t, WithSchemaValidator(requests))
 	h, _ := f.serve(t, &Operation{ID: "public"})
 	mux := http.NewServeMux()
 	mux.Handle("GET /x/{id}", h)
@@ -116,19 +116,19 @@ func TestRequestValidatorParams(t *testing.T) {
 // TestAuthenticate checks that a guard which is asked directly decides and answers as the guard of a route does.
 func TestAuthenticate(t *testing.T) {
 	requests := &stubRequests{knows: true, err: errSecretive}
-	said := fmt.Errorf("hunter2: %w", ErrAccessDenied)
-	f := newFixture(t, WithRequestValidator(requests), WithHook("refresh", func(context.Context, Token[NoClaims]) (any, error) { return nil, said }),
-		WithErrorHandler(func(_ context.Context, failure Failure) Answer {
-			failure.Answer.Header.Set("X-Operation", failure.Operation.ID)
-			return failure.Answer
+	said := fmt.Errorf("hunter2: %w", security.ErrAccessDenied)
+	f := newFixture(t, WithSchemaValidator(requests), security.WithHook("refresh", func(context.Context, security.Token[security.NoClaims]) (any, error) { return nil, said }),
+		WithErrorHandler(func(_ context.Context, failure Failure) Response {
+			failure.Response.Header.Set("X-Operation", failure.Operation.ID)
+			return failure.Response
 		}))
 	key := &Scheme{Name: "key", Kind: KindKey, Parameter: "X-Key"}
-	authenticators := Authenticators{"key": AuthenticateKey(func(context.Context, string) (*Authenticated[Principal], error) {
-		return &Authenticated[Principal]{}, nil
+	authenticators := Authenticators{"key": AuthenticateKey(func(context.Context, string) (*Caller[Principal], error) {
+		return &Caller[Principal]{}, nil
 	})}
 	o := &Operation{ID: "o", Requirement: Requirement{{accessScheme, key}, {refreshScheme}, {}}}
-	guards := must(NewGuards(f.validator, authenticators, o))(t)
-	access := bearer(must(f.issuer.Access(t.Context(), "alice", nil))(t).Text())
+	guards := must(NewGuards(f.policy, authenticators, o))(t)
+	access := bearer(must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text())
 	for _, tt := range []struct {
 		name, authorization, key string
 		err                      error
@@ -136,8 +136,8 @@ func TestAuthenticate(t *testing.T) {
 	}{
 		{"both schemes", access, "x", nil, []string{"access", "key"}},
 		{"nobody", "", "", nil, nil},
-		{"a bad token", "Bearer x", "", ErrInvalidToken, nil},
-		{"a hook that refuses", bearer(must(f.issuer.Refresh(t.Context(), "alice", nil))(t).Text()), "", ErrAccessDenied, nil},
+		{"a bad token", "Bearer x", "", security.ErrInvalidToken, nil},
+		{"a hook that refuses", bearer(must(f.issuer.IssueRefreshToken(t.Context(), "alice", nil))(t).Text()), "", security.ErrAccessDenied, nil},
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		for name, value := range map[string]string{"Authorization": tt.authorization, "X-Key": tt.key} {
@@ -177,10 +177,10 @@ func TestAuthenticate(t *testing.T) {
 	}
 	public := &Operation{ID: "public"}
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	if ctx, err := must(NewGuards(f.validator, nil, public, &Operation{ID: "r", Requirement: Requirement{{refreshScheme}}}))(t).Of(public).Authenticate(r); err != nil || ctx != r.Context() {
+	if ctx, err := must(NewGuards(f.policy, nil, public, &Operation{ID: "r", Requirement: Requirement{{refreshScheme}}}))(t).Of(public).Authenticate(r); err != nil || ctx != r.Context() {
 		t.Errorf("a public operation: %v", err)
 	}
-	if _, err := guards.Of(public).Authenticate(r); !errors.Is(err, ErrUnguarded) {
+	if _, err := guards.Of(public).Authenticate(r); !errors.Is(err, security.ErrUnguarded) {
 		t.Errorf("an operation without a guard: %v", err)
 	}
 }

@@ -1,52 +1,84 @@
-//go:build ignore
+package guard
 
-package security
+import (
+	"context"
 
-import "context"
+	"github.com/oapi-guard/oapi-guard/security"
+)
 
-// ContextKey is a second key of what a guard leaves on the context, for routers whose contexts take only strings.
-const ContextKey = "github.com/oapi-guard/oapi-guard/security"
+// ContextKey is a second key of the result on the context, for routers whose contexts take only
+// strings as keys.
+const ContextKey = "github.com/oapi-guard/oapi-guard/security/guard"
 
 type resultKey struct{}
 
-// result is what a guard leaves on the context: bound to its operation, also for anonymous callers. It is small, because every request
-// has one.
+// result is what a guard leaves on the context, bound to its operation, for anonymous callers too.
+// It is small, because every request has one.
 type result struct {
 	guard *Guard
-	// first is the credential that passed, or the first of several; it has no scheme for anonymous callers.
-	first held
+	// first is the accepted credential, or the first of several. It has no scheme for anonymous
+	// callers.
+	first acceptedCredential
 }
 
-// held is a credential that passed: a token, or what an authenticator found.
-type held struct {
+// acceptedCredential is a credential that passed: a token, or the caller that an authenticator
+// found.
+type acceptedCredential struct {
 	scheme *Scheme
-	// token is nil for what is not a token.
-	token credential
-	// value is what the hook of the token's type returned, or an Authenticated for what is not a token.
+	// token is nil for a credential that is not a token.
+	token security.AnyToken
+	// value is what the hook of the token type returned, or a Caller.
 	value any
-	// next is the one after it, where an alternative has several schemes.
-	next *held
+	// caller has the facts of a Caller. It is nil for a token.
+	caller *callerFacts
+	// next is the next credential of an alternative with several schemes.
+	next *acceptedCredential
 }
 
-func (r *result) anonymous() bool { return r.first.scheme == nil }
+func (r *result) isAnonymous() bool { return r.first.scheme == nil }
 
-// all are the credentials in the order of the document.
-func (r *result) all(yield func(*held) bool) {
-	for h := &r.first; h != nil && h.scheme != nil && yield(h); h = h.next {
+// all yields the credentials in document order.
+func (r *result) all(yield func(*acceptedCredential) bool) {
+	for c := &r.first; c != nil && c.scheme != nil && yield(c); c = c.next {
 	}
 }
 
 // find returns the first credential that matches, or nil.
-func (r *result) find(match func(*held) bool) *held {
-	for h := range r.all {
-		if match(h) {
-			return h
+func (r *result) find(match func(*acceptedCredential) bool) *acceptedCredential {
+	for c := range r.all {
+		if match(c) {
+			return c
 		}
 	}
 	return nil
 }
 
-// guardedContext carries a result without a wrapper of its own around it.
+// sameSubject reports whether all tokens from c on have the same subject.
+func (c *acceptedCredential) sameSubject() bool {
+	subject, found := "", false
+	for ; c != nil; c = c.next {
+		switch {
+		case c.token == nil:
+		case !found:
+			subject, found = c.token.Subject(), true
+		case c.token.Subject() != subject:
+			return false
+		}
+	}
+	return true
+}
+
+// by reports whether the credential has one of the schemes; without names it reports true.
+func (c *acceptedCredential) by(schemes []string) bool {
+	for _, name := range schemes {
+		if c.scheme.Name == name {
+			return true
+		}
+	}
+	return len(schemes) == 0
+}
+
+// guardedContext has a result and needs no other wrapper.
 type guardedContext struct {
 	context.Context
 	result result
@@ -60,7 +92,7 @@ func (c *guardedContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// on returns the context with the result, or the context itself where there is none.
+// on returns the context with the result, or the context itself if there is none.
 func (r *result) on(ctx context.Context) context.Context {
 	if r.guard == nil {
 		return ctx
@@ -69,8 +101,8 @@ func (r *result) on(ctx context.Context) context.Context {
 }
 
 func resultOf(ctx context.Context) *result {
-	if own, ok := ctx.(*guardedContext); ok {
-		return &own.result
+	if guarded, ok := ctx.(*guardedContext); ok {
+		return &guarded.result
 	}
 	r, ok := ctx.Value(resultKey{}).(*result)
 	if !ok {
@@ -79,122 +111,148 @@ func resultOf(ctx context.Context) *result {
 	return r
 }
 
-// Credentials are what the guard of an operation accepted: the schemes of one alternative, or none for an anonymous caller. Generated code
-// makes an operation's argument of them.
+// Credentials are what the guard of an operation accepted: the schemes of one alternative, or none
+// for an anonymous caller. Generated code makes the argument of an operation from them.
 type Credentials struct{ result *result }
 
-// RequestCredentials returns what the guard of the operation accepted. An error means that no guard ran for it, or that of another
-// operation: the handler must not run. Generated code calls it.
+// RequestCredentials returns what the guard of the operation accepted. The error means that no
+// guard ran for it, or that of another operation: the handler must not run. Generated code calls it.
 func RequestCredentials(ctx context.Context, operation *Operation) (Credentials, error) {
 	r := resultOf(ctx)
 	if r == nil || operation == nil || r.guard == nil || r.guard.operation != operation {
-		return Credentials{}, ErrUnguarded
+		return Credentials{}, security.ErrUnguarded
 	}
 	return Credentials{r}, nil
 }
 
-// Anonymous reports whether the caller showed no credential.
-func (c Credentials) Anonymous() bool { return c.result == nil || c.result.anonymous() }
+// Anonymous reports whether the request has no credential.
+func (c Credentials) Anonymous() bool { return c.result == nil || c.result.isAnonymous() }
 
-// TokenOf returns the token of the type, and false where the credentials have none. With schemes it is the one that came by one of them.
-func TokenOf[C any](c Credentials, typ TokenType, schemes ...string) (Token[C], bool) {
-	if c.result == nil || typ == nil {
-		return Token[C]{}, false
+// Schemes returns the names of the schemes of the accepted alternative; none for an anonymous
+// caller.
+func (c Credentials) Schemes() []string {
+	if c.Anonymous() {
+		return nil
 	}
-	found := c.result.find(func(h *held) bool {
-		return h.token != nil && h.scheme.Token.Name() == typ.Name() && h.by(schemes)
+	var names []string
+	for credential := range c.result.all {
+		names = append(names, credential.scheme.Name)
+	}
+	return names
+}
+
+// TokenOf returns the token of the type, and false if there is none. With schemes it returns the
+// token of one of them.
+func TokenOf[C any](c Credentials, typ security.TokenType, schemes ...string) (security.Token[C], bool) {
+	if c.result == nil || typ == nil {
+		return security.Token[C]{}, false
+	}
+	found := c.result.find(func(a *acceptedCredential) bool {
+		return a.token != nil && a.scheme.Token.Name() == typ.Name() && a.by(schemes)
 	})
 	if found == nil {
-		return Token[C]{}, false
+		return security.Token[C]{}, false
 	}
-	state, ok := found.token.(*tokenState[C])
-	return Token[C]{state}, ok
+	token, ok := found.token.(security.Token[C])
+	return token, ok
 }
 
-// PrincipalOf returns what the application's authenticator found, and false where the credentials have no such principal. With schemes
-// it is the one that came by one of them.
-func PrincipalOf[P any](c Credentials, schemes ...string) (Authenticated[P], bool) {
+// CallerOf returns the caller that an authenticator found, and false if there is none with this type
+// of principal. With schemes it returns the caller of one of them.
+func CallerOf[P any](c Credentials, schemes ...string) (Caller[P], bool) {
 	if c.result == nil {
-		return Authenticated[P]{}, false
+		return Caller[P]{}, false
 	}
-	found := c.result.find(func(h *held) bool { return h.token == nil && h.by(schemes) })
+	found := c.result.find(func(a *acceptedCredential) bool { return a.token == nil && a.by(schemes) })
 	if found == nil {
-		return Authenticated[P]{}, false
+		return Caller[P]{}, false
 	}
-	principal, ok := found.value.(Authenticated[P])
-	return principal, ok
+	caller, ok := found.value.(Caller[P])
+	return caller, ok
 }
 
-// by reports whether the credential came by one of the schemes; by any where none is named.
-func (h *held) by(schemes []string) bool {
-	for _, name := range schemes {
-		if h.scheme.Name == name {
-			return true
-		}
-	}
-	return len(schemes) == 0
-}
-
-// RequestToken returns the token that the guard of the operation accepted. An error means that no guard ran for it, or
-// that of another operation: the handler must not run. Generated code calls it.
-func RequestToken[C any](ctx context.Context, operation *Operation) (Token[C], error) {
+// RequestToken returns the token that the guard of the operation accepted. The error means that no
+// guard ran for it, or that of another operation: the handler must not run. Generated code calls it.
+func RequestToken[C any](ctx context.Context, operation *Operation) (security.Token[C], error) {
 	token, ok, err := OptionalToken[C](ctx, operation)
 	if err == nil && !ok {
-		err = ErrUnguarded
+		err = security.ErrUnguarded
 	}
 	return token, err
 }
 
-// OptionalToken is RequestToken for an operation that welcomes anonymous callers: it reports false for them.
-func OptionalToken[C any](ctx context.Context, operation *Operation) (Token[C], bool, error) {
+// OptionalToken is [RequestToken] for an operation that accepts anonymous callers. It reports false
+// for them.
+func OptionalToken[C any](ctx context.Context, operation *Operation) (security.Token[C], bool, error) {
 	c, err := RequestCredentials(ctx, operation)
 	if err != nil || c.Anonymous() {
-		return Token[C]{}, false, err
+		return security.Token[C]{}, false, err
 	}
-	state, ok := c.result.first.token.(*tokenState[C])
+	token, ok := c.result.first.token.(security.Token[C])
 	if !ok {
-		return Token[C]{}, false, ErrUnguarded
+		return security.Token[C]{}, false, security.ErrUnguarded
 	}
-	return Token[C]{state}, true, nil
+	return token, true, nil
 }
 
-// RequestPrincipal is RequestToken for an operation whose credentials are not JWTs.
-func RequestPrincipal[P any](ctx context.Context, operation *Operation) (Authenticated[P], error) {
-	principal, ok, err := OptionalPrincipal[P](ctx, operation)
+// RequestCaller is [RequestToken] for an operation whose credentials are not JWTs.
+func RequestCaller[P any](ctx context.Context, operation *Operation) (Caller[P], error) {
+	caller, ok, err := OptionalCaller[P](ctx, operation)
 	if err == nil && !ok {
-		err = ErrUnguarded
+		err = security.ErrUnguarded
 	}
-	return principal, err
+	return caller, err
 }
 
-// OptionalPrincipal is RequestPrincipal for an operation that welcomes anonymous callers: it reports false for them.
-func OptionalPrincipal[P any](ctx context.Context, operation *Operation) (Authenticated[P], bool, error) {
+// OptionalCaller is [RequestCaller] for an operation that accepts anonymous callers. It reports
+// false for them.
+func OptionalCaller[P any](ctx context.Context, operation *Operation) (Caller[P], bool, error) {
 	c, err := RequestCredentials(ctx, operation)
 	if err != nil || c.Anonymous() {
-		return Authenticated[P]{}, false, err
+		return Caller[P]{}, false, err
 	}
-	principal, ok := c.result.first.value.(Authenticated[P])
-	if !ok || c.result.first.token != nil { // a hook's value is no principal
-		return Authenticated[P]{}, false, ErrUnguarded
+	caller, ok := c.result.first.value.(Caller[P])
+	if !ok || c.result.first.token != nil { // the value of a hook is not a caller
+		return Caller[P]{}, false, security.ErrUnguarded
 	}
-	return principal, true, nil
+	return caller, true, nil
 }
 
-// FromContext returns the token of the request for middleware that runs behind the guard, and false where there is none: for anonymous
-// callers, for credentials that are not JWTs, and where no guard ran. Of several tokens it is the first in the order of the document.
-func FromContext(ctx context.Context) (AnyToken, bool) {
+// FromContext returns the token of the request, for middleware behind the guard. It reports false
+// for anonymous callers, for credentials that are not JWTs, and if no guard ran. Of several tokens
+// it returns the first in document order.
+func FromContext(ctx context.Context) (security.AnyToken, bool) {
 	r := resultOf(ctx)
 	if r == nil {
 		return nil, false
 	}
-	found := r.find(func(h *held) bool { return h.token != nil })
+	found := r.find(func(c *acceptedCredential) bool { return c.token != nil })
 	if found == nil {
 		return nil, false
 	}
-	return found.token.token(), true
+	return found.token, true
 }
 
-// PrincipalFromContext is FromContext for credentials that are not JWTs.
-func PrincipalFromContext[P any](ctx context.Context) (Authenticated[P], bool) {
-	return PrincipalOf[P](Credentials{resultOf(ctx)})
+// CallerFromContext is [FromContext] for credentials that are not JWTs.
+func CallerFromContext[P any](ctx context.Context) (Caller[P], bool) {
+	return CallerOf[P](Credentials{resultOf(ctx)})
+}
+
+// HookValue returns what the hook of the request's token returned. It reports false without a token
+// or a hook, and for a value of another type.
+func HookValue[T any](ctx context.Context) (T, bool) {
+	var value T
+	r := resultOf(ctx)
+	if r == nil {
+		return value, false
+	}
+	found := r.find(func(c *acceptedCredential) bool {
+		_, ok := c.value.(T)
+		return ok && c.token != nil
+	})
+	if found == nil {
+		return value, false
+	}
+	value, ok := found.value.(T)
+	return value, ok
 }

@@ -1,6 +1,4 @@
-//go:build ignore
-
-package security
+package guard
 
 import (
 	"context"
@@ -12,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"weak"
+
+	"github.com/oapi-guard/oapi-guard/security"
 )
 
 // another returns a scheme of another name for keys in the header of that name.
@@ -25,7 +25,7 @@ func (f *fixture) send(t *testing.T, o *Operation, see func(r *http.Request), fu
 	for _, name := range further {
 		authenticators[name] = authenticators["key"]
 	}
-	handler := must(NewGuards(f.validator, authenticators, o))(t).HandlerFunc(o, func(_ http.ResponseWriter, r *http.Request) { see(r) })
+	handler := must(NewGuards(f.policy, authenticators, o))(t).HandlerFunc(o, func(_ http.ResponseWriter, r *http.Request) { see(r) })
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	for _, change := range changes {
 		change(r)
@@ -36,18 +36,18 @@ func (f *fixture) send(t *testing.T, o *Operation, see func(r *http.Request), fu
 }
 
 // hookValue is what the hook of these tests returns: of the type that an authenticator returns too.
-var hookValue = Authenticated[Principal]{Principal: Principal{"of the hook"}}
+var hookValue = Caller[Principal]{Principal: Principal{"of the hook"}}
 
 func newHookedFixture(t *testing.T) (f *fixture, text string) {
-	f = newFixture(t, WithHook("access", func(context.Context, Token[userClaims]) (any, error) { return hookValue, nil }))
-	return f, must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()
+	f = newFixture(t, security.WithHook("access", func(context.Context, security.Token[userClaims]) (any, error) { return hookValue, nil }))
+	return f, must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 }
 
 // TestFailedAlternativeLeavesNothing has an alternative of which a part holds and another does not, and a second one that holds: the handler
 // finds the credentials of that one only.
 func TestFailedAlternativeLeavesNothing(t *testing.T) {
 	f, text := newHookedFixture(t)
-	refresh := must(f.issuer.Refresh(t.Context(), "bob", nil))(t).Text()
+	refresh := must(f.issuer.IssueRefreshToken(t.Context(), "bob", nil))(t).Text()
 	for _, tt := range []struct {
 		name    string
 		second  []*Scheme
@@ -72,10 +72,10 @@ func TestFailedAlternativeLeavesNothing(t *testing.T) {
 				if _, ok := TokenOf[userClaims](c, accessToken); ok {
 					t.Error("the token of the alternative that failed")
 				}
-				if value, ok := HookValue[Authenticated[Principal]](r.Context()); ok {
+				if value, ok := HookValue[Caller[Principal]](r.Context()); ok {
 					t.Errorf("the hook's value for the alternative that failed: %v", value)
 				}
-				if p, ok := PrincipalOf[Principal](c); ok != tt.key || ok && p.Principal.Subject != "bob" {
+				if p, ok := CallerOf[Principal](c); ok != tt.key || ok && p.Principal.Subject != "bob" {
 					t.Errorf("principal %v, %t", p, ok)
 				}
 			}, []string{"good", "bad"}, field("Authorization", bearer(text)), field("bad", "x"), field("good", "bob"), field("X-Refresh", refresh))
@@ -91,22 +91,22 @@ func TestHookValueIsNoPrincipal(t *testing.T) {
 	f, text := newHookedFixture(t)
 	ofToken, ofKey := &Operation{ID: "token", Requirement: Requirement{{accessScheme}}}, &Operation{ID: "key", Requirement: Requirement{{keyScheme}}}
 	f.send(t, ofToken, func(r *http.Request) {
-		if p, err := RequestPrincipal[Principal](r.Context(), ofToken); !errors.Is(err, ErrUnguarded) {
+		if p, err := RequestCaller[Principal](r.Context(), ofToken); !errors.Is(err, security.ErrUnguarded) {
 			t.Errorf("principal %v, error %v", p, err)
 		}
-		if p, ok := PrincipalFromContext[Principal](r.Context()); ok {
+		if p, ok := CallerFromContext[Principal](r.Context()); ok {
 			t.Errorf("principal %v", p)
 		}
-		if value, ok := HookValue[Authenticated[Principal]](r.Context()); !ok || value.Principal != hookValue.Principal {
+		if value, ok := HookValue[Caller[Principal]](r.Context()); !ok || value.Principal != hookValue.Principal {
 			t.Errorf("the hook's value: %v, %t", value, ok)
 		}
 	}, nil, field("Authorization", bearer(text)))
-	f.validator.hooks = nil // that of a token type that the next operation does not take
+	f = newFixture(t) // without the hook, whose token type the next operation does not take
 	f.send(t, ofKey, func(r *http.Request) {
 		if value, ok := HookValue[any](r.Context()); ok {
 			t.Errorf("the hook's value: %v", value)
 		}
-		if p, err := RequestPrincipal[Principal](r.Context(), ofKey); err != nil || p.Principal.Subject != "bob" {
+		if p, err := RequestCaller[Principal](r.Context(), ofKey); err != nil || p.Principal.Subject != "bob" {
 			t.Errorf("principal %v, error %v", p, err)
 		}
 	}, nil, field("X-API-Key", "bob"))
@@ -121,9 +121,9 @@ func TestAnonymousHasNothing(t *testing.T) {
 		ran = true
 		c := must(RequestCredentials(r.Context(), o))(t)
 		_, token := TokenOf[userClaims](c, accessToken, "access")
-		_, principal := PrincipalOf[Principal](c, "key")
+		_, principal := CallerOf[Principal](c, "key")
 		_, any := FromContext(r.Context())
-		_, value := HookValue[Authenticated[Principal]](r.Context())
+		_, value := HookValue[Caller[Principal]](r.Context())
 		if token || principal || any || value || len(c.Schemes()) > 0 || !c.Anonymous() {
 			t.Errorf("%t, %t, %t, %t, %q, %t", token, principal, any, value, c.Schemes(), c.Anonymous())
 		}
@@ -151,7 +151,7 @@ func TestOneSubject(t *testing.T) {
 				}
 				subject := subjects[part-'a' : part-'a'+1]
 				same = same && subject == subjects[:1]
-				text := must(f.issuer.Access(t.Context(), subject, nil))(t).Text()
+				text := must(f.issuer.IssueAccessToken(t.Context(), subject, nil))(t).Text()
 				if part == 'a' {
 					text = bearer(text)
 				}
@@ -192,10 +192,10 @@ func TestPrivateWhereverTheQueryStands(t *testing.T) {
 // there.
 func TestPublicBehindGuard(t *testing.T) {
 	f := newFixture(t)
-	f.validator.requests = passing{}
-	text := must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()
+	f.policy.schema = passing{}
+	text := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 	outer, inner := &Operation{ID: "outer", Requirement: Requirement{{accessScheme}}}, &Operation{ID: "inner"}
-	guards := must(NewGuards(f.validator, nil, outer, inner))(t)
+	guards := must(NewGuards(f.policy, nil, outer, inner))(t)
 	ran := false
 	handler := guards.HandlerFunc(outer, guards.HandlerFunc(inner, func(_ http.ResponseWriter, r *http.Request) {
 		ran = true
@@ -221,9 +221,9 @@ func TestKeptContextKeepsNoRequest(t *testing.T) {
 	f := newFixture(t)
 	o := &Operation{ID: "op", Requirement: Requirement{{accessScheme}}}
 	var kept context.Context
-	handler := must(NewGuards(f.validator, nil, o))(t).HandlerFunc(o, func(_ http.ResponseWriter, r *http.Request) { kept = context.WithoutCancel(r.Context()) })
+	handler := must(NewGuards(f.policy, nil, o))(t).HandlerFunc(o, func(_ http.ResponseWriter, r *http.Request) { kept = context.WithoutCancel(r.Context()) })
 	serve := func() weak.Pointer[string] {
-		text := strings.Clone(bearer(must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()))
+		text := strings.Clone(bearer(must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()))
 		header := &text
 		r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil)
 		r.Header["Authorization"] = []string{*header}

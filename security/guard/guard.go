@@ -1,305 +1,309 @@
-//go:build ignore
-
-package security
+package guard
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
+	"time"
+
+	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// Guards are the guards of an API's operations. Generated code makes and uses them.
+// The model, in ten lines:
+//
+//	Policy         the validator and the options about requests, one for an API
+//	Operation      what the document says of one operation: requirement and rules
+//	Guard          one Operation under a Policy; decide is its request path
+//	source         a place in the request: header, query parameter, cookie, connection
+//	alternative    schemes of one element of security; all must hold, the first that holds wins
+//	located        what the request has at each source, read once
+//	accepted       a credential that passed every step
+//	result         the accepted credentials on the context, bound to the operation
+//	decision       the result, or the error and the scheme that failed
+//	Response       status, header and body for every router
+
+// Guards are the guards of the operations of one API. Generated code makes and uses them.
 type Guards struct {
-	validator *Validator
-	guards    map[*Operation]*Guard
+	policy *Policy
+	guards map[*Operation]*Guard
 }
 
 // Guard decides over the requests for one operation.
 type Guard struct {
-	validator *Validator
+	policy    *Policy
 	operation *Operation
 	optional  bool
 	// alternatives are in document order, without the empty one.
 	alternatives []alternative
-	// sources are all places where a credential of an alternative may stand, each once.
+	// sources are the places of all credentials, each once.
 	sources []source
-	// beside are pairs of sources that must not both have a token: one is the query.
-	beside [][2]int
+	// exclusivePairs are pairs of sources that must not both have a token: one is the query.
+	exclusivePairs [][2]int
 	// challenges are those of a request without credentials, each once.
 	challenges []string
-	// fault is why every request is refused, where something is amiss that is not the request.
+	// fault refuses every request, because the guard is not set up.
 	fault error
 }
 
 // alternative is a list of schemes that let a request pass together.
-type alternative []part
+type alternative []requiredScheme
 
-// part is one scheme of an alternative.
-type part struct {
-	scheme *Scheme
+// requiredScheme is one scheme of an alternative.
+type requiredScheme struct {
+	*Scheme
 	// source is the index of the scheme's source.
 	source int
-	// displacedBy are the indices of header sources of the same token type, for a cookie: a header that is present decides
-	// alone.
+	// displacedBy are the indices of header sources of the same token type, for a cookie: a header
+	// that is present decides alone.
 	displacedBy []int
-	// challenge is the scheme's challenge without an error, "" where it has none.
+	// challenge is the scheme's challenge without an error, "" for none.
 	challenge string
-
-	// verifier and hook are for tokens. hook is that of the token type, or nil.
-	verifier *Verifier
-	hook     hook
-	// authenticator is for what is not a token.
+	// hasRules is set where the operation or the requirement needs more than a valid credential.
+	hasRules bool
+	// verifier is for tokens, authenticator for other credentials.
+	verifier      *security.Verifier
 	authenticator SchemeAuthenticator
 }
 
-// maxSources bounds the places where one operation looks for credentials.
+// maxSources bounds the number of sources of one operation.
 const maxSources = 8
 
-// NewGuards makes the guards of an API's operations, or says which operation asks for what cannot be enforced. authenticators has one for
-// every scheme whose credential is not a JWT.
-func NewGuards(validator *Validator, authenticators Authenticators, operations ...*Operation) (*Guards, error) {
-	if validator == nil {
-		return nil, errors.New("security: guards need a validator; make one with NewValidator")
-	}
-	g := &Guards{validator: validator, guards: make(map[*Operation]*Guard, len(operations))}
-	for _, o := range operations {
-		if o == nil {
-			return nil, errors.New("security: a nil operation")
-		}
-		own, err := newGuard(validator, authenticators, o)
-		if err != nil {
-			return nil, fmt.Errorf("security: operation %s: %w", o.ID, err)
-		}
-		g.guards[o] = own
-	}
-	for name := range validator.hooks {
-		if !g.takes(name) {
-			return nil, fmt.Errorf("security: there is a hook for %s tokens, and no operation takes them", name)
-		}
-	}
-	return g, nil
+// located is what a request has at each source of a guard.
+type located [maxSources]locatedCredential
+
+// decision is the result of a guard.
+type decision struct {
+	// private is set where the response must not be stored, because the URL contains a token.
+	private bool
+	// err is why the request is refused, and scheme the scheme that failed, or nil.
+	err    error
+	scheme *Scheme
 }
 
-// Of returns the guard of the operation. That of an operation which g does not guard refuses every request: 500.
+// HandlerFunc returns next behind the guard of the operation, for routers on net/http that set its
+// path values. next runs only for requests that the guard lets pass, with the credential on the
+// context. No byte of the body is read before. An operation without a guard is answered 500.
+func (g *Guards) HandlerFunc(operation *Operation, next http.HandlerFunc) http.HandlerFunc {
+	guard := g.Of(operation)
+	if guard.isIdle() {
+		return next
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r, ok := guard.HTTP(w, r, httpRequest{r}); ok {
+			next(w, r)
+		}
+	}
+}
+
+// Of returns the guard of the operation. For an operation that g does not guard it returns a guard
+// that refuses every request: 500.
 func (g *Guards) Of(operation *Operation) *Guard {
-	if own := g.guards[operation]; own != nil {
-		return own
+	if guard := g.guards[operation]; guard != nil {
+		return guard
 	}
-	return &Guard{validator: g.validator, operation: operation, fault: ErrUnguarded}
+	return &Guard{policy: g.policy, operation: operation, fault: security.ErrUnguarded}
 }
 
-// takes reports whether an operation takes tokens of the type.
-func (g *Guards) takes(tokenType string) bool {
-	for _, own := range g.guards {
-		for _, a := range own.alternatives {
-			for _, p := range a {
-				if p.scheme.Kind == KindJWT && p.scheme.Token.Name() == tokenType {
-					return true
-				}
-			}
+// isIdle reports whether the guard lets every request pass unchanged.
+func (g *Guard) isIdle() bool {
+	return g.fault == nil && len(g.alternatives) == 0 && g.policy.schema == nil
+}
+
+// HTTP decides over a request, for routers on net/http. It returns the request for the handler of
+// the operation, with the credential on its context; or it has written the response, and returns
+// false. params are the path parameters that the router found.
+func (g *Guard) HTTP(w http.ResponseWriter, r *http.Request, params PathParams) (*http.Request, bool) {
+	var passed result
+	decision := g.decide(r.Context(), httpRequest{r}, &passed)
+	if decision.err != nil {
+		g.response(r.Context(), decision.scheme, decision.err).write(w)
+		return nil, false
+	}
+	if decision.private {
+		w.Header().Set("Cache-Control", privateResponse)
+	}
+	if passed.guard != nil {
+		r = r.WithContext(passed.on(r.Context()))
+	}
+	if err := g.checkSchema(r, params); err != nil {
+		g.response(r.Context(), nil, err).write(w)
+		return nil, false
+	}
+	return r, true
+}
+
+// Decision is the decision over a request, for routers that are not on net/http.
+type Decision struct {
+	// Context is the context for the handler, or nil where the request is refused.
+	Context context.Context
+	// Header has fields for the response to a request that passes, or is nil.
+	Header http.Header
+	// Response is the response to a request that is refused.
+	Response Response
+}
+
+// privateResponse is the Cache-Control where the URL contains a token (RFC 6750, section 2.3).
+const privateResponse = "private, no-store"
+
+// Check decides over a request, for routers that are not on net/http.
+func (g *Guard) Check(ctx context.Context, r Request) Decision {
+	var passed result
+	d := g.decide(ctx, r, &passed)
+	if d.err != nil {
+		return Decision{Response: g.response(ctx, d.scheme, d.err)}
+	}
+	decision := Decision{Context: passed.on(ctx)}
+	if d.private {
+		decision.Header = http.Header{"Cache-Control": {privateResponse}}
+	}
+	if response := g.checkSchemaOf(decision.Context, r); response != nil {
+		return Decision{Response: *response}
+	}
+	return decision
+}
+
+// decide is the request path. Its steps, in this order:
+//
+//	locate              read the credential at each source, once
+//	refuse conflicts    a token in the query beside another token
+//	alternatives        try each complete alternative in document order; the first that holds wins
+//	verify              token: form, signature, claims, times, type; other kinds: the authenticator
+//	origin and CSRF     for what browsers send by themselves, on requests that change something
+//	revocation          ask the blacklist; then the CSRF form, which reads the body
+//	rules               freshness, roles, scopes
+//	hook                the function of the application for the token type
+//
+// The first step that fails ends the alternative. A request is anonymous only if it has no
+// credential at all.
+func (g *Guard) decide(ctx context.Context, r Request, passed *result) decision {
+	if g.fault != nil {
+		return decision{err: g.fault}
+	}
+	if len(g.alternatives) == 0 {
+		return decision{} // public
+	}
+	var at located
+	if err := g.locate(ctx, r, &at); err != nil {
+		return decision{err: err}
+	}
+	if err := g.refuseConflicts(&at); err != nil {
+		return decision{err: err}
+	}
+	if !g.hasAny(&at) {
+		return g.admitAnonymous(r, passed)
+	}
+	refused := decision{err: security.ErrNoCredentials}
+	for _, alternative := range g.alternatives {
+		if !alternative.isComplete(&at) {
+			continue
+		}
+		scheme, err := g.tryAlternative(ctx, r, alternative, &at, &passed.first)
+		if err == nil {
+			passed.guard = g
+			return decision{private: g.hasQuery(&at)}
+		}
+		refused = refused.orWorse(decision{err: err, scheme: scheme})
+	}
+	return refused
+}
+
+// tryAlternative runs the steps from verify to hook for each credential of an alternative, and lists
+// the accepted ones from first on. Or it returns the scheme that failed, and why.
+func (g *Guard) tryAlternative(ctx context.Context, r Request, a alternative, at *located, first *acceptedCredential) (*Scheme, error) {
+	c := first
+	for i := range a {
+		if i > 0 {
+			c.next = &acceptedCredential{}
+			c = c.next
+		}
+		s := &a[i]
+		*c = acceptedCredential{scheme: s.Scheme}
+		err := g.verify(ctx, r, s, &at[s.source], c)
+		needsForm := false
+		if err == nil {
+			needsForm, err = g.checkOriginAndCSRF(r, s, c)
+		}
+		if err == nil {
+			err = g.checkRevoked(ctx, c)
+		}
+		if err == nil && needsForm {
+			err = g.policy.checkCSRFForm(r, c.token)
+		}
+		if err == nil && s.hasRules {
+			err = g.checkRules(s, c)
+		}
+		if err == nil {
+			err = g.runHook(ctx, c)
+		}
+		if err != nil {
+			return s.Scheme, err
+		}
+	}
+	if len(a) > 1 && !g.policy.differentSubjects && !first.sameSubject() {
+		return a[0].Scheme, security.ErrAccessDenied.Because("tokens of different subjects", nil)
+	}
+	return nil, nil
+}
+
+// locate reads the credential at each source.
+func (g *Guard) locate(ctx context.Context, r Request, at *located) (err error) {
+	for i := range g.sources {
+		if g.sources[i].in == inConnection {
+			at[i].certificate, err = g.policy.clientCertificate(ctx, r)
+			at[i].present = at[i].certificate != nil
+		} else {
+			at[i], err = g.sources[i].locate(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refuseConflicts refuses a token in the query beside another token (RFC 6750, section 2).
+func (g *Guard) refuseConflicts(at *located) error {
+	for _, pair := range g.exclusivePairs {
+		if at[pair[0]].present && at[pair[1]].present {
+			return malformed("a token in the query beside another one")
+		}
+	}
+	return nil
+}
+
+// hasAny reports whether the request has a credential at any source.
+func (g *Guard) hasAny(at *located) bool {
+	for i := range g.sources {
+		if at[i].present {
+			return true
 		}
 	}
 	return false
 }
 
-func newGuard(validator *Validator, authenticators Authenticators, o *Operation) (*Guard, error) {
-	if err := errors.Join(o.check(), validator.knowsRequests(o)); err != nil {
-		return nil, err
-	}
-	g := &Guard{validator: validator, operation: o, optional: o.Optional()}
-	for _, schemes := range o.Requirement {
-		var a alternative
-		for _, scheme := range schemes {
-			p, err := newPart(validator, authenticators, scheme)
-			if err != nil {
-				return nil, fmt.Errorf("scheme %s: %w", scheme.Name, err)
-			}
-			src := scheme.source()
-			if p.source = slices.Index(g.sources, src); p.source < 0 {
-				p.source = len(g.sources)
-				g.sources = append(g.sources, src)
-			}
-			if p.challenge != "" && !slices.Contains(g.challenges, p.challenge) {
-				g.challenges = append(g.challenges, p.challenge)
-			}
-			a = append(a, p)
-		}
-		if len(a) > 0 {
-			g.alternatives = append(g.alternatives, a)
-		}
-	}
-	switch {
-	case len(g.alternatives) == 0 && !o.Public():
-		return nil, errors.New("it has the empty alternative only; say security: [] for a public operation")
-	case len(g.sources) > maxSources:
-		return nil, fmt.Errorf("credentials in more than %d places", maxSources)
-	}
-	g.relate()
-	return g, nil
-}
-
-func newPart(validator *Validator, authenticators Authenticators, scheme *Scheme) (part, error) {
-	p := part{scheme: scheme, challenge: validator.challengeOf(scheme)}
-	if scheme.Kind != KindJWT {
-		p.authenticator = authenticators[scheme.Name]
-		if p.authenticator == nil || p.authenticator.kind() != scheme.Kind {
-			return p, errors.New("there is no authenticator for its kind of credential")
-		}
-		return p, nil
-	}
-	p.verifier = validator.verifiers[cmp.Or(scheme.Verifier, OwnVerifier)]
-	if p.verifier == nil {
-		return p, fmt.Errorf("the validator has no verifier %q; see WithVerifier", scheme.Verifier)
-	}
-	p.hook = validator.hooks[scheme.Token.Name()]
-	if p.hook != nil && !p.hook.fits(scheme.Token) {
-		return p, fmt.Errorf("the hook for %s tokens takes other private claims than the document gives them", scheme.Token.Name())
-	}
-	return p, nil
-}
-
-// relate finds which sources have a say over which others.
-func (g *Guard) relate() {
-	eachPair := func(f func(own, other *part, together bool)) {
-		for i := range g.alternatives {
-			for j := range g.alternatives {
-				for k := range g.alternatives[i] {
-					for l := range g.alternatives[j] {
-						f(&g.alternatives[i][k], &g.alternatives[j][l], i == j)
-					}
-				}
-			}
-		}
-	}
-	// A token stands in one place (RFC 6750, section 2), unless an alternative asks for two of them.
-	together := map[[2]int]bool{}
-	eachPair(func(own, other *part, same bool) {
-		if same {
-			together[[2]int{own.source, other.source}] = true
-		}
-	})
-	eachPair(func(own, other *part, _ bool) {
-		if own.scheme.Kind != KindJWT || other.scheme.Kind != KindJWT {
-			return
-		}
-		pair := [2]int{own.source, other.source}
-		if own.scheme.In == InQuery && other.scheme.In != InQuery && !together[pair] && !slices.Contains(g.beside, pair) {
-			g.beside = append(g.beside, pair)
-		}
-		if own.scheme.In == InCookie && other.scheme.In == InHeader && own.scheme.Token.Name() == other.scheme.Token.Name() && !together[pair] {
-			own.displacedBy = append(own.displacedBy, other.source)
-		}
-	})
-}
-
-// idle reports whether the guard lets every request pass as it is.
-func (g *Guard) idle() bool {
-	return g.fault == nil && len(g.alternatives) == 0 && g.validator.requests == nil
-}
-
-// decision is what a guard says of a request.
-type decision struct {
-	// private says that the response must not be stored: the URL that it belongs to holds a token.
-	private bool
-	// err is why the request is refused, and scheme whose credential it was, or nil.
-	err    error
-	scheme *Scheme
-}
-
-// Decision is what a guard says of a request, for the glue of routers that are not built on net/http.
-type Decision struct {
-	// Context is the handler's context, or nil where the request is refused.
-	Context context.Context
-	// Header has fields for the response to a request that passes, or is nil.
-	Header http.Header
-	// Answer is the answer to a request that is refused.
-	Answer Answer
-}
-
-// privateResponse is what Cache-Control says where the URL holds a token (RFC 6750, section 2.3).
-const privateResponse = "private, no-store"
-
-// Check decides over a request, for the glue of routers that are not built on net/http.
-func (g *Guard) Check(ctx context.Context, r Request) Decision {
-	var found result
-	d := g.check(ctx, r, &found)
-	if d.err != nil {
-		return Decision{Answer: g.answer(ctx, d.scheme, d.err)}
-	}
-	passed := Decision{Context: found.on(ctx)}
-	if d.private {
-		passed.Header = http.Header{"Cache-Control": {privateResponse}}
-	}
-	if answer := g.checkConforms(passed.Context, r); answer != nil {
-		return Decision{Answer: *answer}
-	}
-	return passed
-}
-
-// check decides over one request, and fills in the result of one that passes and whose operation is not public. The first alternative in
-// document order that is complete and holds wins. An operation is anonymous only when the request carries no credential at all.
-func (g *Guard) check(ctx context.Context, r Request, passed *result) decision {
-	if g.fault != nil {
-		return decision{err: g.fault}
-	}
-	if len(g.alternatives) == 0 {
-		return decision{}
-	}
-	var at [maxSources]found
-	anything, query := false, false
+// hasQuery reports whether the request has a credential in the query.
+func (g *Guard) hasQuery(at *located) bool {
 	for i := range g.sources {
-		var err error
-		if at[i], err = g.locate(ctx, r, &g.sources[i]); err != nil {
-			return decision{err: err}
-		}
-		anything = anything || at[i].present
-		query = query || at[i].present && g.sources[i].in == InQuery
-	}
-	for _, pair := range g.beside {
-		if at[pair[0]].present && at[pair[1]].present {
-			return decision{err: because(ErrMalformedRequest, "a token in the query beside another one")}
+		if at[i].present && g.sources[i].in == InQuery {
+			return true
 		}
 	}
-	if !anything {
-		// Credentials that no alternative understands are not anonymous.
-		if !g.optional || len(r.Header(authorization)) > 0 {
-			return decision{err: ErrNoCredentials}
-		}
-		passed.guard = g
-		return decision{}
-	}
-	refused := decision{err: ErrNoCredentials}
-	for _, a := range g.alternatives {
-		if !a.complete(&at) {
-			continue
-		}
-		scheme, err := g.hold(ctx, r, a, &at, &passed.first)
-		if err == nil {
-			passed.guard = g
-			return decision{private: query}
-		}
-		// "Could not know" outweighs a refusal: the alternative might have held.
-		if refused.scheme == nil || errors.Is(err, ErrUnavailable) && !errors.Is(refused.err, ErrUnavailable) {
-			refused = decision{err: err, scheme: scheme}
-		}
-	}
-	return refused
+	return false
 }
 
-// locate reads the credential at the source.
-func (g *Guard) locate(ctx context.Context, r Request, src *source) (found, error) {
-	if src.in != inConnection {
-		return src.locate(r)
+// admitAnonymous lets a request without credentials pass if the operation is optional. A header
+// Authorization that no alternative understands is not anonymous.
+func (g *Guard) admitAnonymous(r Request, passed *result) decision {
+	if !g.optional || len(r.Header(authorization)) > 0 {
+		return decision{err: security.ErrNoCredentials}
 	}
-	certificate, err := g.validator.clientCertificate(ctx, r)
-	return found{present: certificate != nil, certificate: certificate}, err
+	passed.guard = g
+	return decision{}
 }
 
-// complete reports whether every credential of the alternative is there and counts.
-func (a alternative) complete(at *[maxSources]found) bool {
+// isComplete reports whether every credential of the alternative is present and not displaced.
+func (a alternative) isComplete(at *located) bool {
 	for i := range a {
 		if !at[a[i].source].present {
 			return false
@@ -313,123 +317,102 @@ func (a alternative) complete(at *[maxSources]found) bool {
 	return true
 }
 
-// hold decides over the credentials of an alternative, all of which have to hold, and lists them from first on; or it returns whose
-// credential did not, and why.
-func (g *Guard) hold(ctx context.Context, r Request, a alternative, at *[maxSources]found, first *held) (*Scheme, error) {
-	for i, own := 0, first; i < len(a); i++ {
-		if i > 0 {
-			own.next = &held{}
-			own = own.next
-		}
-		if err := g.accept(ctx, r, &a[i], &at[a[i].source], own); err != nil {
-			return a[i].scheme, err
-		}
+// orWorse returns the refusal that counts when several alternatives fail: the first, but a later
+// ErrUnavailable outweighs a plain refusal, because that alternative might hold.
+func (d decision) orWorse(next decision) decision {
+	if d.scheme == nil || errors.Is(next.err, security.ErrUnavailable) && !errors.Is(d.err, security.ErrUnavailable) {
+		return next
 	}
-	if len(a) > 1 && !g.validator.differentSubjects && !first.oneSubject() {
-		return a[0].scheme, because(ErrAccessDenied, "tokens of different subjects")
-	}
-	return nil, nil
+	return d
 }
 
-// oneSubject reports whether all tokens from h on speak for the same subject.
-func (h *held) oneSubject() bool {
-	var subject *string
-	for ; h != nil; h = h.next {
-		if h.token == nil {
-			continue
-		}
-		own := &h.token.base().claims.subject
-		if subject == nil {
-			subject = own
-		} else if *own != *subject {
-			return false
-		}
-	}
-	return true
-}
-
-// accept decides over one credential, and fills in what passed.
-func (g *Guard) accept(ctx context.Context, r Request, p *part, shown *found, passed *held) error {
-	if p.scheme.Kind == KindJWT {
-		return g.validate(ctx, r, p, shown.text, passed)
-	}
-	return g.authenticate(ctx, r, p, shown, passed)
-}
-
-// validate decides over a token, in the order of the package doc.
-func (g *Guard) validate(ctx context.Context, r Request, p *part, shown string, passed *held) error {
-	v := g.validator
-	token, err := p.verifier.verifyToken(shown, p.scheme.Token)
-	if err != nil {
+// verify decides whether the credential is valid by itself. An authenticator may be slow or count
+// its calls, so that the origin is checked before it is called.
+func (g *Guard) verify(ctx context.Context, r Request, s *requiredScheme, at *locatedCredential, c *acceptedCredential) (err error) {
+	if s.Kind == KindJWT {
+		c.token, err = s.verifier.Verify(ctx, s.Token, at.text)
 		return err
 	}
-	base := token.base()
-	needsForm := false
-	if p.scheme.In == InCookie && unsafeRequest(r) {
-		if err := v.checkOrigin(r); err != nil {
-			return err
-		}
-		if needsForm, err = v.checkHeader(r, base.claims, p.scheme.CSRFForm); err != nil {
+	if len(at.text) > security.DefaultMaxTokenSize {
+		return security.ErrInvalidCredentials.Because("a longer credential than accepted", nil)
+	}
+	if s.isAmbient() && unsafeRequest(r) {
+		if err := g.policy.checkOrigin(r); err != nil {
 			return err
 		}
 	}
-	if err := v.checkRevoked(ctx, base); err != nil {
-		return err
+	c.value, c.caller, err = s.authenticator.authenticate(ctx, s.Name, *at)
+	return err
+}
+
+// checkOriginAndCSRF checks a token in a cookie on an unsafe request. It reports whether the form
+// must still be checked.
+func (g *Guard) checkOriginAndCSRF(r Request, s *requiredScheme, c *acceptedCredential) (needsForm bool, err error) {
+	if c.token == nil || s.In != InCookie || !unsafeRequest(r) {
+		return false, nil
 	}
-	if needsForm {
-		if err := v.checkForm(r, base.claims); err != nil {
-			return err
-		}
+	if err := g.policy.checkOrigin(r); err != nil {
+		return false, err
 	}
-	if err := g.checkRules(p.scheme, base.claims, p.verifier); err != nil {
-		return err
+	return g.policy.checkCSRFHeader(r, c.token, s.CSRFForm)
+}
+
+// checkRevoked asks the blacklist for a token.
+func (g *Guard) checkRevoked(ctx context.Context, c *acceptedCredential) error {
+	if c.token == nil {
+		return nil
 	}
-	*passed = held{scheme: p.scheme, token: token}
-	if p.hook != nil {
-		passed.value, err = p.hook.run(ctx, token)
+	return g.policy.validator.CheckRevoked(ctx, c.token)
+}
+
+// runHook runs the hook of the token type.
+func (g *Guard) runHook(ctx context.Context, c *acceptedCredential) (err error) {
+	if c.token != nil {
+		c.value, err = g.policy.validator.RunHook(ctx, c.token)
 	}
 	return err
 }
 
-// authenticate lets the application decide over a credential that is not a token.
-func (g *Guard) authenticate(ctx context.Context, r Request, p *part, shown *found, passed *held) error {
-	if len(shown.text) > DefaultMaxTokenSize {
-		return because(ErrInvalidCredentials, "a longer credential than accepted")
+// checkRules checks the rules of the operation: freshness, then roles; then the scopes and roles of
+// the requirement.
+func (g *Guard) checkRules(s *requiredScheme, c *acceptedCredential) error {
+	var facts facts = c.caller
+	if c.token != nil {
+		facts = c.token
 	}
-	if p.scheme.ambient() && unsafeRequest(r) {
-		if err := g.validator.checkOrigin(r); err != nil {
-			return err
+	rules := &g.operation.Rules
+	if rules.Fresh && !facts.Fresh() || rules.MaxAge > 0 && !s.verifier.IsRecent(facts.AuthTime(), rules.MaxAge) {
+		return security.ErrFreshTokenRequired
+	}
+	if rules.AllowRoles != nil && !slices.ContainsFunc(rules.AllowRoles, facts.HasRole) {
+		return security.ErrAccessDenied
+	}
+	if rules.DenyRoles != nil && (!facts.HasRoles() || slices.ContainsFunc(rules.DenyRoles, facts.HasRole)) {
+		return security.ErrAccessDenied
+	}
+	for _, scope := range s.Scopes {
+		if !facts.HasScope(scope) {
+			return security.ErrAccessDenied.Because("a scope is missing", missingScopes(s.Scopes))
 		}
 	}
-	who, err := p.authenticator.authenticate(ctx, p.scheme.Name, rawCredential{shown.text, shown.certificate})
-	if err != nil {
-		return err
+	for _, role := range s.Roles {
+		if !facts.HasRole(role) {
+			return security.ErrAccessDenied.Because("a role is missing", nil)
+		}
 	}
-	if err := g.checkRules(p.scheme, &who.facts, g.validator.verifier); err != nil {
-		return err
-	}
-	*passed = held{scheme: p.scheme, value: who.value}
 	return nil
 }
 
-// checkRules checks the operation's rules and what the requirement asks of the scheme.
-func (g *Guard) checkRules(scheme *Scheme, facts *claims, clock *Verifier) error {
-	var now instant
-	if g.operation.Rules.MaxAge > 0 { // the clock is not for free
-		now = instantOf(clock.now())
-	}
-	if err := g.operation.Rules.check(facts, now, clock.leeway); err != nil {
-		return err
-	}
-	for _, scope := range scheme.Scopes {
-		if !slices.Contains(facts.scopes, scope) {
-			return &refusal{sentinel: ErrAccessDenied, reason: "a scope is missing", scopes: scheme.Scopes}
-		}
-	}
-	for _, role := range scheme.Roles {
-		if !slices.Contains(facts.roles, role) {
-			return because(ErrAccessDenied, "a role is missing")
-		}
-	}
-	return nil
+// facts are what rules ask of a credential. A token has them, and so has a caller.
+type facts interface {
+	Fresh() bool
+	AuthTime() time.Time
+	HasRole(role string) bool
+	HasRoles() bool
+	HasScope(scope string) bool
 }
+
+// missingScopes are the scopes of a requirement of which one is missing. The challenge names them.
+type missingScopes []string
+
+func (missingScopes) Error() string { return "guard: a scope is missing" }

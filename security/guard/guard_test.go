@@ -1,10 +1,7 @@
-//go:build ignore
-
-package security
+package guard
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,6 +11,8 @@ import (
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
+
+	"github.com/oapi-guard/oapi-guard/security"
 )
 
 func bearer(text string) string { return "Bearer " + text }
@@ -21,15 +20,15 @@ func bearer(text string) string { return "Bearer " + text }
 // TestGuardAnswers checks what a client sees for each way to be refused, and that no handler runs then.
 func TestGuardAnswers(t *testing.T) {
 	f := newFixture(t)
-	pair := must(f.issuer.Pair(t.Context(), "alice", userClaims{Name: "Alice"}, nil, WithRoles("USER"), WithFresh()))(t)
+	pair := must(f.issuer.IssueTokenPair(t.Context(), "alice", userClaims{Name: "Alice"}, nil, security.WithRoles("USER"), security.WithFresh()))(t)
 	access, refresh := pair.Access.Text(), pair.Refresh.Text()
-	stale := must(f.issuer.Access(t.Context(), "alice", nil, WithSessionStart(f.clock.Now().Add(-time.Hour))))(t).Text()
-	revoked := must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()
+	stale := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil, security.WithSessionStart(f.clock.Now().Add(-time.Hour))))(t).Text()
+	revoked := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 	if err := f.validator.Revoke(t.Context(), f.token(t, revoked, accessToken)); err != nil {
 		t.Fatal(err)
 	}
 
-	scoped := must(f.issuer.Access(t.Context(), "alice", nil, WithScopes("write", "read")))(t).Text()
+	scoped := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil, security.WithScopes("write", "read")))(t).Text()
 	ahead := compactHS256(goodHeader, payloadWith("auth_time", "1700003600"))
 	noAuthTime := compactHS256(goodHeader, payloadWith())
 
@@ -123,44 +122,17 @@ func TestGuardAnswers(t *testing.T) {
 	}
 }
 
-// checkProblem checks that an answer is a problem of RFC 9457 that nothing caches and that repeats nothing secret.
-func checkProblem(t *testing.T, w *httptest.ResponseRecorder) {
-	t.Helper()
-	var problem struct {
-		Title, Detail string
-		Status        int
-	}
-	if err := json.Unmarshal(w.Body.Bytes(), &problem); err != nil {
-		t.Fatalf("body %q: %v", w.Body, err)
-	}
-	if problem.Status != w.Code || problem.Title != http.StatusText(w.Code) && w.Code != 413 || problem.Detail == "" {
-		t.Errorf("problem %+v with status %d", problem, w.Code)
-	}
-	if got := w.Header().Get("Content-Type"); got != "application/problem+json" {
-		t.Errorf("content type %q", got)
-	}
-	if got := w.Header().Get("Cache-Control"); got != "no-store" {
-		t.Errorf("cache control %q", got)
-	}
-	for _, secret := range []string{"redis", "hunter2", "alice", "garbage", "(", "signature"} {
-		if strings.Contains(w.Body.String()+fmt.Sprint(w.Header()), secret) {
-			t.Errorf("the answer holds %q: %s %v", secret, w.Body, w.Header())
-		}
-	}
-}
-
 // token verifies a text, for tests that need a token in hand.
-func (f *fixture) token(t testing.TB, text string, typ TokenType) AnyToken {
+func (f *fixture) token(t testing.TB, text string, typ security.TokenType) security.AnyToken {
 	t.Helper()
-	state := must(f.validate(t.Context(), text, typ))(t)
-	return state.token()
+	return must(f.verifier.Verify(t.Context(), typ, text))(t)
 }
 
 // TestUnavailable checks that "could not know" is 503 with Retry-After and that no handler runs, whoever calls.
 func TestUnavailable(t *testing.T) {
 	f := newFixture(t)
-	access := must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()
-	f.list.fail(errSecretive, nil)
+	access := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
+	f.list.Fail(errSecretive, nil)
 	for _, requirement := range []Requirement{{{accessScheme}}, {{}, {accessScheme}}, {{refreshScheme}, {accessScheme}}, {{accessScheme}, {refreshScheme}}} {
 		handler, saw := f.serve(t, &Operation{ID: "op", Requirement: requirement})
 		w := get(handler, bearer(access))
@@ -169,13 +141,13 @@ func TestUnavailable(t *testing.T) {
 		}
 		checkProblem(t, w)
 	}
-	if !f.list.deadline {
+	if !f.list.LastHadADeadline {
 		t.Error("the look-up had no deadline")
 	}
-	if err := f.validator.Ready(t.Context()); !errors.Is(err, ErrUnavailable) {
+	if err := f.validator.Ready(t.Context()); !errors.Is(err, security.ErrUnavailable) {
 		t.Errorf("ready while the blacklist is down: %v", err)
 	}
-	f.list.fail(nil, nil)
+	f.list.Fail(nil, nil)
 	if err := f.validator.Ready(t.Context()); err != nil {
 		t.Errorf("not ready: %v", err)
 	}
@@ -188,7 +160,7 @@ func TestUnavailable(t *testing.T) {
 // TestUnguarded reaches the adapter without its guard, and with that of another operation.
 func TestUnguarded(t *testing.T) {
 	f := newFixture(t)
-	access := must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()
+	access := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 	own := &Operation{ID: "own", Requirement: Requirement{{accessScheme}}}
 	twin := &Operation{ID: "own", Requirement: Requirement{{accessScheme}}}
 	optional := &Operation{ID: "optional", Requirement: Requirement{{}, {accessScheme}}}
@@ -201,9 +173,9 @@ func TestUnguarded(t *testing.T) {
 		"no guard":               second(RequestToken[userClaims](t.Context(), own)),
 		"another operation":      second(RequestToken[userClaims](saw.ctx, twin)),
 		"a nil operation":        second(RequestToken[userClaims](saw.ctx, nil)),
-		"another type of claims": second(RequestToken[NoClaims](saw.ctx, own)),
+		"another type of claims": second(RequestToken[security.NoClaims](saw.ctx, own)),
 	} {
-		if !errors.Is(err, ErrUnguarded) {
+		if !errors.Is(err, security.ErrUnguarded) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -213,14 +185,14 @@ func TestUnguarded(t *testing.T) {
 	if _, ok, err := OptionalToken[userClaims](saw.ctx, optional); ok || err != nil {
 		t.Errorf("anonymous behind its guard: %v, %v", ok, err)
 	}
-	if _, err := RequestToken[userClaims](saw.ctx, optional); !errors.Is(err, ErrUnguarded) {
+	if _, err := RequestToken[userClaims](saw.ctx, optional); !errors.Is(err, security.ErrUnguarded) {
 		t.Errorf("a token is required and the caller is anonymous: %v", err)
 	}
-	if _, _, err := OptionalToken[userClaims](t.Context(), optional); !errors.Is(err, ErrUnguarded) {
+	if _, _, err := OptionalToken[userClaims](t.Context(), optional); !errors.Is(err, security.ErrUnguarded) {
 		t.Errorf("anonymous without a guard: %v", err)
 	}
 
-	guards := must(NewGuards(f.validator, nil, own))(t)
+	guards := must(NewGuards(f.policy, nil, own))(t)
 	w := get(guards.HandlerFunc(twin, func(http.ResponseWriter, *http.Request) { t.Error("handler ran") }), bearer(access))
 	if w.Code != 500 {
 		t.Errorf("an operation without a guard: status %d", w.Code)
@@ -241,14 +213,14 @@ func TestOperationsThatCannotBeGuarded(t *testing.T) {
 		"no parameter":           {ID: "o", Requirement: Requirement{{&Scheme{Name: "x", Token: accessToken, In: InQuery}}}},
 		"prefix in a cookie":     {ID: "o", Requirement: Requirement{{&Scheme{Name: "x", Token: accessToken, In: InCookie, Parameter: "x", Prefix: "y"}}}},
 		"prefix of two words":    {ID: "o", Requirement: Requirement{{&Scheme{Name: "x", Token: accessToken, Prefix: "a b"}}}},
-		"odd token type":         {ID: "o", Requirement: Requirement{{&Scheme{Name: "x", Token: NewTokenType[NoClaims]("Access")}}}},
+		"odd token type":         {ID: "o", Requirement: Requirement{{&Scheme{Name: "x", Token: security.NewTokenType[security.NoClaims]("Access")}}}},
 		"rules on public":        {ID: "o", Rules: Rules{Fresh: true}},
 		"allow and deny":         {ID: "o", Requirement: required, Rules: Rules{AllowRoles: []string{"a"}, DenyRoles: []string{"b"}}},
 		"9 allow nobody":         {ID: "o", Requirement: required, Rules: Rules{AllowRoles: []string{}}},
 		"deny nobody":            {ID: "o", Requirement: required, Rules: Rules{DenyRoles: []string{}}},
 		"negative age":           {ID: "o", Requirement: required, Rules: Rules{MaxAge: -1}},
 	} {
-		if _, err := NewGuards(f.validator, nil, o); err == nil {
+		if _, err := NewGuards(f.policy, nil, o); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -257,8 +229,8 @@ func TestOperationsThatCannotBeGuarded(t *testing.T) {
 // TestErrorHandler checks that the hook sees the reason and may change the answer, and that it cannot let a request pass.
 func TestErrorHandler(t *testing.T) {
 	var failure Failure
-	answer := Answer{Status: 422, Header: http.Header{"X-Own": {"1"}}, Body: []byte("own")}
-	f := newFixture(t, WithErrorHandler(func(_ context.Context, fail Failure) Answer {
+	answer := Response{Status: 422, Header: http.Header{"X-Own": {"1"}}, Body: []byte("own")}
+	f := newFixture(t, WithErrorHandler(func(_ context.Context, fail Failure) Response {
 		failure = fail
 		return answer
 	}))
@@ -267,7 +239,7 @@ func TestErrorHandler(t *testing.T) {
 	if w.Code != 422 || w.Body.String() != "own" || w.Header().Get("X-Own") != "1" {
 		t.Errorf("answer %d %q %v", w.Code, w.Body, w.Header())
 	}
-	if !errors.Is(failure.Err, ErrInvalidToken) || failure.Operation.ID != "op" || failure.Answer.Status != 401 {
+	if !errors.Is(failure.Err, security.ErrInvalidToken) || failure.Operation.ID != "op" || failure.Response.Status != 401 {
 		t.Errorf("failure %+v", failure)
 	}
 	for _, status := range []int{0, 200, 302, 600} {
@@ -281,9 +253,9 @@ func TestErrorHandler(t *testing.T) {
 // TestHandlerErrors checks what becomes of the errors that handlers and decoders return.
 func TestHandlerErrors(t *testing.T) {
 	f := newFixture(t)
-	access := must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()
+	access := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 	o := &Operation{ID: "op", Requirement: Requirement{{accessScheme}}}
-	guards := must(NewGuards(f.validator, nil, o))(t)
+	guards := must(NewGuards(f.policy, nil, o))(t)
 	for _, tt := range []struct {
 		name      string
 		err       error
@@ -291,8 +263,8 @@ func TestHandlerErrors(t *testing.T) {
 		status    int
 		challenge string
 	}{
-		{"one of ours", fmt.Errorf("refreshing: %w", ErrTokenRevoked), false, 401, `error="invalid_token"`},
-		{"could not know", unavailable("x", errSecretive), false, 503, ""},
+		{"one of ours", fmt.Errorf("refreshing: %w", security.ErrTokenRevoked), false, 401, `error="invalid_token"`},
+		{"could not know", security.ErrUnavailable.Because("x", errSecretive), false, 503, ""},
 		{"any other", errSecretive, false, 500, ""},
 		{"a parameter", errSecretive, true, 400, ""},
 		{"a body too large", fmt.Errorf("decode: %w", &http.MaxBytesError{Limit: 1}), true, 413, ""},
@@ -300,9 +272,9 @@ func TestHandlerErrors(t *testing.T) {
 	} {
 		w := get(guards.HandlerFunc(o, func(w http.ResponseWriter, r *http.Request) {
 			if tt.request {
-				f.validator.WriteRequestError(w, r, tt.err)
+				f.policy.WriteRequestError(w, r, tt.err)
 			} else {
-				f.validator.WriteResponseError(w, r, tt.err)
+				f.policy.WriteResponseError(w, r, tt.err)
 			}
 		}), bearer(access))
 		if w.Code != tt.status || !strings.Contains(w.Header().Get("WWW-Authenticate"), tt.challenge) {
@@ -311,9 +283,9 @@ func TestHandlerErrors(t *testing.T) {
 		checkProblem(t, w)
 	}
 	w := httptest.NewRecorder()
-	(*Validator)(nil).WriteResponseError(w, httptest.NewRequest(http.MethodGet, "/", nil), errSecretive)
+	(*Policy)(nil).WriteResponseError(w, httptest.NewRequest(http.MethodGet, "/", nil), errSecretive)
 	if w.Code != 500 {
-		t.Errorf("without a validator: %d", w.Code)
+		t.Errorf("without a policy: %d", w.Code)
 	}
 }
 
@@ -328,11 +300,32 @@ func TestRealmIsQuoted(t *testing.T) {
 // TestNoneBlacklist checks that an application may do without revocation, and that revoking is then an error.
 func TestNoneBlacklist(t *testing.T) {
 	f := newFixture(t)
-	v := must(NewValidator(f.verifier, blacklist.None{}))(t)
+	v := must(security.NewValidator(f.verifier, blacklist.None{}))(t)
 	f.validator = v
-	access := must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()
+	access := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 	token := f.token(t, access, accessToken)
-	if err := v.Revoke(t.Context(), token); !errors.Is(err, ErrUnavailable) {
+	if err := v.Revoke(t.Context(), token); !errors.Is(err, security.ErrUnavailable) {
 		t.Errorf("revoking without a blacklist: %v", err)
+	}
+}
+
+func TestPolicyConstructorRefuses(t *testing.T) {
+	f := newFixture(t)
+	for name, err := range map[string]error{
+		"no validator":              second(New(nil)),
+		"a zero validator":          second(New(&security.Validator{})),
+		"a realm with a line break": second(New(f.validator, WithRealm("a\r\nb"))),
+		"no error handler":          second(New(f.validator, WithErrorHandler(nil))),
+		"no logger":                 second(New(f.validator, WithLogger(nil))),
+		"a nil option":              second(New(f.validator, nil)),
+		"no CSRF header":            second(New(f.validator, WithCSRFHeader(""))),
+		"no CSRF field":             second(New(f.validator, WithCSRFField(""))),
+		"an origin with a path":     second(New(f.validator, WithTrustedOrigins("https://app.example.com/x"))),
+		"guards without a policy":   second(NewGuards(nil, nil)),
+		"guards of a zero policy":   second(NewGuards(&Policy{}, nil)),
+	} {
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
 	}
 }

@@ -1,6 +1,4 @@
-//go:build ignore
-
-package security
+package guard
 
 import (
 	"bufio"
@@ -11,6 +9,8 @@ import (
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+
+	"github.com/oapi-guard/oapi-guard/security"
 )
 
 // countingListener counts what the server reads of its connections.
@@ -41,7 +41,7 @@ func (c *countingConn) Read(p []byte) (int, error) {
 func TestBodyIsNotRead(t *testing.T) {
 	f := newFixture(t)
 	o := &Operation{ID: "op", Requirement: Requirement{{accessScheme}}}
-	guards := must(NewGuards(f.validator, nil, o))(t)
+	guards := must(NewGuards(f.policy, nil, o))(t)
 	guarded := guards.HandlerFunc(o, func(http.ResponseWriter, *http.Request) { t.Error("the handler ran") })
 
 	const size = 64 << 20
@@ -144,8 +144,8 @@ func TestRequestReads(t *testing.T) {
 
 // TestErrorAs checks that errors.As finds the sentinel and its status, for error handlers.
 func TestErrorAs(t *testing.T) {
-	var e *Error
-	if !errors.As(because(ErrWrongTokenType, "x"), &e) || e.Status() != 401 || e.Code() != "invalid_token" {
+	var e *security.Error
+	if !errors.As(security.ErrWrongTokenType.Because("x", nil), &e) || e.Status() != 401 || e.Code() != "invalid_token" {
 		t.Errorf("%v", e)
 	}
 }

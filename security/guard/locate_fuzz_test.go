@@ -1,12 +1,13 @@
-//go:build ignore
-
-package security
+package guard
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/oapi-guard/oapi-guard/security"
 )
 
 // fuzzedSources are one of each kind: with a word in front of the token and without, and the places that have none.
@@ -42,7 +43,7 @@ func FuzzLocate(f *testing.F) {
 		r, places := requestWith(src, lines)
 		got, err := src.locate(httpRequest{r})
 		switch {
-		case err != nil && (sentinelOf(err) != ErrMalformedRequest || got != found{}):
+		case err != nil && (!errors.Is(err, security.ErrMalformedRequest) || got != locatedCredential{}):
 			t.Errorf("%+v and the error %v", got, err)
 		case err != nil:
 		case got.present == (got.text == ""):

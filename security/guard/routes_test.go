@@ -1,6 +1,4 @@
-//go:build ignore
-
-package security
+package guard
 
 import (
 	"bufio"
@@ -17,9 +15,9 @@ import (
 // the protected handler runs only behind its guard: the guard is on the route, so nobody can disagree with the router.
 func TestOddPaths(t *testing.T) {
 	f := newFixture(t)
-	token := must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()
+	token := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 	o := &Operation{ID: "users", Requirement: Requirement{{accessScheme}}}
-	guards := must(NewGuards(f.validator, nil, o))(t)
+	guards := must(NewGuards(f.policy, nil, o))(t)
 	var protected atomic.Int32
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /admin/users", guards.HandlerFunc(o, func(w http.ResponseWriter, r *http.Request) {

@@ -1,103 +1,93 @@
-//go:build ignore
-
-package security
+package guard
 
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
+
+	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// RequestValidator checks that a request is what the document says of its operation: its parameters and its body. It runs behind the guard of the
-// operation that the request was routed to, so it routes nothing itself; see package kinopenapi.
-type RequestValidator interface {
+// SchemaValidator checks that a request matches the document: its parameters and its body. It runs
+// behind the guard of the operation that the request was routed to, so it routes nothing itself;
+// see package kinopenapi.
+type SchemaValidator interface {
 	// Knows reports whether the validator's document has the operation.
 	Knows(operation *Operation) bool
-	// ValidateRequest checks the request. It leaves the body readable. An [InvalidRequestError] is answered with what it says, another error
-	// of this package as it would by itself, one that wraps an http.MaxBytesError 413, and any other 500.
+	// ValidateRequest checks the request. It leaves the body readable. An [InvalidRequestError] is
+	// answered with its status, a security.Error keeps its status, an error that wraps an
+	// http.MaxBytesError is answered 413, and any other 500.
 	ValidateRequest(r *http.Request, operation *Operation, params PathParams) error
 }
 
-// PathParams are the parameters of the path that a router routed a request by.
+// PathParams are the path parameters that a router found.
 type PathParams interface {
-	// Param returns the value of a parameter as the operation's handler gets it, without percent-encoding; "" for an unknown one. Routers
-	// that rename parameters know them by the new name.
+	// Param returns the value of a parameter as the handler of the operation gets it, without
+	// percent-encoding; "" for an unknown one. Routers that rename parameters know them by the new
+	// name.
 	Param(name string) string
 }
 
-// ErrUnreadable says that the request ended before its end, or cannot be read: 400.
-var ErrUnreadable = errBadRequest
-
-// WithRequestValidator checks every request, those of public operations too, against the document after its guard has let it pass and before its
-// parameters are bound. A request that does not match is answered 400, or what the validator says, and its handler does not run.
-func WithRequestValidator(requests RequestValidator) ValidatorOption {
-	return func(v *Validator) error {
-		if isNil(requests) {
-			return errors.New("security: WithRequestValidator needs a validator of requests")
-		}
-		v.requests = requests
-		return nil
-	}
-}
-
-// knowsRequests refuses an operation that the validator of requests cannot check.
-func (v *Validator) knowsRequests(o *Operation) error {
-	if v.requests != nil && !v.requests.Knows(o) {
-		return fmt.Errorf("the validator of requests does not know %s %s; is it made of the same document?", o.Method, o.Path)
+// knowsOperation refuses an operation that the schema validator cannot check.
+func (p *Policy) knowsOperation(o *Operation) error {
+	if p.schema != nil && !p.schema.Knows(o) {
+		return fmt.Errorf("the schema validator does not know %s %s; is it made from the same document?", o.Method, o.Path)
 	}
 	return nil
 }
 
-// conforms checks a request that the guard lets pass against the document.
-func (g *Guard) conforms(r *http.Request, params PathParams) error {
-	if g.validator.requests == nil {
+// checkSchema checks a request that the guard lets pass against the document.
+func (g *Guard) checkSchema(r *http.Request, params PathParams) error {
+	if g.policy.schema == nil {
 		return nil
 	}
-	return g.validator.requests.ValidateRequest(r, g.operation, params)
+	return g.policy.schema.ValidateRequest(r, g.operation, params)
 }
 
-// convertible is a [Request] that a validator of requests can check: it makes a net/http request of itself, whose body is a copy.
+// convertible is a [Request] that a schema validator can check: it makes a net/http request of
+// itself, whose body is a copy.
 type convertible interface {
 	HTTPRequest() (*http.Request, error)
 	PathParams
 }
 
-// checkConforms is conforms for a request that is not net/http's. It returns the answer where the request is refused.
-func (g *Guard) checkConforms(ctx context.Context, request Request) *Answer {
-	if g.validator.requests == nil {
+// checkSchemaOf is checkSchema for a request that is not of net/http. It returns the response if the
+// request is refused.
+func (g *Guard) checkSchemaOf(ctx context.Context, request Request) *Response {
+	if g.policy.schema == nil {
 		return nil
 	}
-	var answer Answer
-	own, ok := request.(convertible)
+	var response Response
+	source, ok := request.(convertible)
 	if !ok {
-		answer = g.answer(ctx, nil, because(ErrUnguarded, "a request that the validator of requests cannot check"))
-		return &answer
+		response = g.response(ctx, nil, security.ErrUnguarded.Because("a request that the schema validator cannot check", nil))
+		return &response
 	}
-	r, err := own.HTTPRequest()
+	r, err := source.HTTPRequest()
 	if err != nil {
-		answer = g.validator.RequestError(ctx, err)
-		return &answer
+		response = g.policy.RequestError(ctx, err)
+		return &response
 	}
-	if err := g.conforms(r.WithContext(ctx), own); err != nil {
-		answer = g.answer(ctx, nil, err)
-		return &answer
+	if err := g.checkSchema(r.WithContext(ctx), source); err != nil {
+		response = g.response(ctx, nil, err)
+		return &response
 	}
 	return nil
 }
 
-// InvalidRequestError says in what a request differs from what the document says of it. It says nothing of the values in the request.
+// InvalidRequestError tells how a request differs from the document. It contains nothing of the
+// values in the request.
 type InvalidRequestError struct {
-	// Status is that of the answer, 400 to 499; 400 where it is zero.
+	// Status is that of the response, 400 to 499. Zero is 400.
 	Status int
-	// Violations are what is wrong, if the validator could tell.
+	// Violations are the differences, if the validator knows them.
 	Violations []Violation
 }
 
 // Violation is one difference between a request and the document.
 type Violation struct {
-	// In is where it is: path, query, header, cookie or body.
+	// In is the place: path, query, header, cookie or body.
 	In string `json:"in"`
 	// Name is the parameter, or for the body a JSON pointer (RFC 6901).
 	Name string `json:"name"`
@@ -107,57 +97,48 @@ type Violation struct {
 
 // Error returns a fixed text.
 func (e *InvalidRequestError) Error() string {
-	return "security: the request is not what the API's description says"
+	return "guard: the request does not match the description of the API"
 }
 
-// sentinel returns how the error is answered.
-func (e *InvalidRequestError) sentinel() *Error {
+func (e *InvalidRequestError) summary() summary {
 	status := cmp.Or(e.Status, http.StatusBadRequest)
 	if status < 400 || status > 499 {
-		return errInternal
+		return internal
 	}
-	return &Error{status, "", http.StatusText(status), "The request is not what the description of this API says."}
+	return summary{
+		status: status, title: http.StatusText(status), violations: e.Violations,
+		detail: "The request is not what the description of this API says.",
+	}
 }
 
-// RefusedError is why a guard refused a request, for those who ask with [Guard.Authenticate]. Find out with errors.Is for what; its text is
-// fixed.
+// RefusedError is why [Guard.Authenticate] refused a request. Find out the reason with errors.Is.
+// Its text is fixed.
 type RefusedError struct {
-	// Answer is what the request gets: that of the [ErrorHandler], if there is one.
-	Answer Answer
+	// Response is the response to the request: that of the [ErrorHandler], if there is one.
+	Response Response
 
 	err error
 }
 
-// Error returns a fixed text, whatever the error of an authenticator or a hook says.
-func (e *RefusedError) Error() string { return sentinelOf(e.err).Error() }
+// Error returns a fixed text, also for an error of an authenticator or a hook.
+func (e *RefusedError) Error() string { return "guard: " + summarize(e.err).detail }
 
-// Unwrap returns the error.
+// Unwrap returns the reason.
 func (e *RefusedError) Unwrap() error { return e.err }
 
-// Write sends the answer.
-func (e *RefusedError) Write(w http.ResponseWriter) { e.Answer.write(w) }
+// Write sends the response.
+func (e *RefusedError) Write(w http.ResponseWriter) { e.Response.write(w) }
 
-// Authenticate decides over a request for those who run before the handler of the operation and cannot wrap it, as a function that a
-// validator of requests calls; see package kinopenapi. It returns the request's context with the credential on it, or a [RefusedError].
-// Unlike the guard of a route it sets no header of the response, which a credential in the query asks for, and does not check the request
-// against the document.
+// Authenticate decides over a request for code that runs before the handler of the operation and
+// cannot wrap it, such as a function that a request validator calls; see package kinopenapi. It
+// returns the context of the request with the credential on it, or a [RefusedError]. Unlike the
+// guard of a route it does not check the request against the document, and it sets no header of
+// the response, which a credential in the query needs.
 func (g *Guard) Authenticate(r *http.Request) (context.Context, error) {
 	ctx := r.Context()
 	var passed result
-	if d := g.check(ctx, httpRequest{r}, &passed); d.err != nil {
-		return nil, &RefusedError{g.answer(ctx, d.scheme, d.err), d.err}
+	if d := g.decide(ctx, httpRequest{r}, &passed); d.err != nil {
+		return nil, &RefusedError{g.response(ctx, d.scheme, d.err), d.err}
 	}
 	return passed.on(ctx), nil
-}
-
-// Schemes returns the names of the schemes by which the caller identified, all of one alternative; none for an anonymous caller.
-func (c Credentials) Schemes() []string {
-	if c.Anonymous() {
-		return nil
-	}
-	var names []string
-	for h := range c.result.all {
-		names = append(names, h.scheme.Name)
-	}
-	return names
 }

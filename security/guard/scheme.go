@@ -1,98 +1,104 @@
-//go:build ignore
-
-package security
+package guard
 
 import (
-	"crypto/x509"
 	"errors"
 	"net/textproto"
 	"slices"
 	"strings"
+
+	"github.com/oapi-guard/oapi-guard/internal/payload"
+	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// Scheme is a security scheme of the document: what kind of credential it takes, and where a request carries it.
+// Scheme is a security scheme of the document: the kind of its credential and the place of it in a
+// request.
 type Scheme struct {
 	// Name is the scheme's name in the document.
 	Name string
 	// Kind is the kind of credential, a JWT by default.
 	Kind Kind
-	// Token is the type of token that the scheme carries, for a JWT.
-	Token TokenType
-	// Verifier is the name of the verifier that the tokens belong to; "" is the application's own.
-	Verifier string
-	// In says where the credential stands, and Parameter the name of the header, query parameter or cookie. The zero values mean
-	// the header Authorization (RFC 6750, section 2.1). A client certificate has neither.
+	// Token is the token type, for a JWT. It names the verifier.
+	Token security.TokenType
+	// In is the place of the credential, and Parameter the name of the header, query parameter or
+	// cookie. The zero values are the header Authorization (RFC 6750, section 2.1). A client
+	// certificate has neither.
 	In        Location
 	Parameter string
-	// Prefix is the word before the credential in a header, compared without case (RFC 9110, section 11.1). The default is Bearer
-	// in the header Authorization, Basic for that kind, and none in others.
+	// Prefix is the word before the credential in a header, compared without case (RFC 9110, section
+	// 11.1). The default is Bearer in the header Authorization, Basic for that kind, and none in
+	// other headers.
 	Prefix string
-	// CSRFForm accepts the proof against forgery of a token in a cookie also in a field of an urlencoded form, for pages without
-	// scripts. The guard then reads the form, 64 KiB at most, where the header is missing, and the handler can read it again.
+	// CSRFForm accepts the claim csrf of a token in a cookie also in a field of an urlencoded form,
+	// for pages without scripts. If the header is missing the guard reads the form, at most 64 KiB,
+	// and the handler can read it again.
 	CSRFForm bool
-	// Scopes and Roles are what a requirement asks of the scheme's credentials, all of them; see With. One that lacks any is refused
-	// with 403.
+	// Scopes and Roles are those that a requirement needs, all of them; see With. A credential
+	// without one of them is answered 403.
 	Scopes, Roles []string
 }
 
-// With returns the scheme for a requirement that asks for scopes.
+// With returns the scheme for a requirement that needs the scopes.
 func (s *Scheme) With(scopes ...string) *Scheme {
-	own := *s
-	own.Scopes = scopes
-	return &own
+	required := *s
+	required.Scopes = scopes
+	return &required
 }
 
-// WithRoles returns the scheme for a requirement that asks for roles, as OpenAPI 3.1 has it for schemes without scopes.
+// WithRoles returns the scheme for a requirement that needs the roles, which OpenAPI 3.1 has for
+// schemes without scopes.
 func (s *Scheme) WithRoles(roles ...string) *Scheme {
-	own := *s
-	own.Roles = roles
-	return &own
+	required := *s
+	required.Roles = roles
+	return &required
 }
 
 // Kind is a kind of credential.
 type Kind uint8
 
 const (
-	// KindJWT is a token that a verifier decides over. Every other kind is for [Authenticators] to resolve.
+	// KindJWT is a token for a verifier. Every other kind is for an authenticator of the
+	// application.
 	KindJWT Kind = iota
 	// KindBasic is a name and a password (RFC 7617).
 	KindBasic
-	// KindKey is a text that means something to the application only: an API key, an opaque token, or what follows the word of any
-	// other scheme in the header Authorization.
+	// KindKey is a text for the application: an API key, an opaque token, or the text behind the word
+	// of any other scheme in the header Authorization.
 	KindKey
 	// KindCertificate is the client certificate of the TLS connection.
 	KindCertificate
 )
 
-// Location is where a request carries a credential.
+// Location is the place of a credential in a request.
 type Location uint8
 
 const (
 	// InHeader is a header field.
 	InHeader Location = iota
-	// InQuery is a query parameter. URLs end up in logs and histories: responses then say that nothing may store them.
+	// InQuery is a query parameter. URLs appear in logs and histories, so the response says that
+	// nothing may store it.
 	InQuery
-	// InCookie is a cookie. Browsers send it by themselves, so unsafe requests have to prove that the application's own pages
-	// sent them.
+	// InCookie is a cookie. Browsers send it by themselves, so an unsafe request must prove that a
+	// page of the application sent it.
 	InCookie
 
-	// inConnection is the TLS connection, of a client certificate.
+	// inConnection is the TLS connection, for a client certificate.
 	inConnection
 )
 
 const authorization = "Authorization"
 
-// ambient reports whether browsers send the credential by themselves, whoever made them send the request.
-func (s *Scheme) ambient() bool {
+// isAmbient reports whether browsers send the credential by themselves, also for a page of another
+// site.
+func (s *Scheme) isAmbient() bool {
 	return s.In == InCookie || s.Kind == KindBasic || s.Kind == KindCertificate
 }
 
-// source is where a credential may stand, in a form that compares.
+// source is the place of a credential, in a comparable form.
 type source struct {
 	in     Location
 	name   string
 	prefix string
-	// spaces says that the credential may have spaces in it.
+	// spaces is set where the credential may contain spaces.
 	spaces bool
 }
 
@@ -119,7 +125,8 @@ func (s *Scheme) source() source {
 	return src
 }
 
-func (s *Scheme) check() error {
+// validate refuses a scheme that the guard could not enforce.
+func (s *Scheme) validate() error {
 	if s == nil {
 		return errors.New("a nil scheme")
 	}
@@ -127,23 +134,23 @@ func (s *Scheme) check() error {
 	switch {
 	case s.Kind > KindCertificate:
 		return fault("an unknown kind of credential")
-	case s.Kind == KindJWT && (s.Token == nil || !validTypeName(s.Token.Name())):
+	case s.Kind == KindJWT && (s.Token == nil || !payload.ValidTypeName(s.Token.Name())):
 		return fault("no token type")
-	case s.Kind != KindJWT && (s.Token != nil || s.Verifier != "" || s.CSRFForm):
-		return fault("a token type, a verifier or a form for what is not a JWT")
+	case s.Kind != KindJWT && (s.Token != nil || s.CSRFForm):
+		return fault("a token type or a form for a credential that is not a JWT")
 	case s.Kind == KindBasic && (s.In != InHeader || s.Parameter != "" || s.Prefix != ""):
-		return fault("a name and a password stand in the header Authorization behind Basic")
+		return fault("a name and a password are in the header Authorization behind Basic")
 	case s.Kind == KindCertificate && (s.In != InHeader || s.Parameter != "" || s.Prefix != ""):
-		return fault("a certificate stands in no header, query parameter or cookie")
+		return fault("a certificate is not in a header, a query parameter or a cookie")
 	case s.In > InCookie:
-		return fault("its credentials stand in no header, query parameter or cookie")
+		return fault("its credentials are not in a header, a query parameter or a cookie")
 	case s.In != InHeader && s.Parameter == "":
 		return fault("no name of a query parameter or cookie")
 	case s.CSRFForm && s.In != InCookie:
-		return fault("forms prove something for tokens in cookies only")
+		return fault("a form is for tokens in cookies only")
 	case s.In != InHeader && s.Prefix != "":
-		return fault("a prefix stands in headers only")
-	case slices.ContainsFunc(s.Scopes, func(scope string) bool { return !validScope(scope) }):
+		return fault("a prefix is for headers only")
+	case slices.ContainsFunc(s.Scopes, func(scope string) bool { return !payload.ValidScope(scope) }):
 		return fault("a scope is outside the grammar of RFC 6749, section 3.3")
 	case slices.Contains(s.Roles, ""):
 		return fault("an empty role")
@@ -151,54 +158,4 @@ func (s *Scheme) check() error {
 		return fault("a prefix is one word")
 	}
 	return nil
-}
-
-// found is what a request has at a source.
-type found struct {
-	present bool
-	text    string
-	// certificate is that of the connection, in place of a text.
-	certificate *x509.Certificate
-}
-
-// locate reads the credential at the source. The same name twice, and a place without a credential, make the request malformed: nobody
-// could say which credential counts. A header with the word of another auth scheme has none for this source.
-func (s *source) locate(r Request) (found, error) {
-	var values []string
-	switch s.in {
-	case InQuery:
-		values = queryValues(r, s.name)
-	case InCookie:
-		values = cookieValues(r, s.name)
-	case InHeader:
-		values = r.Header(s.name)
-	}
-	switch len(values) {
-	case 0:
-		return found{}, nil
-	case 1:
-	default:
-		return found{}, because(ErrMalformedRequest, "the same header, query parameter or cookie more than once")
-	}
-	text := values[0]
-	if s.in == InHeader {
-		text = strings.Trim(text, " ")
-	}
-	if strings.ContainsRune(text, '\t') {
-		return found{}, because(ErrMalformedRequest, "a tab")
-	}
-	if s.prefix != "" {
-		word, rest, _ := strings.Cut(text, " ")
-		if word != "" && !strings.EqualFold(word, s.prefix) {
-			return found{}, nil
-		}
-		text = strings.TrimLeft(rest, " ")
-	}
-	switch {
-	case text == "":
-		return found{}, because(ErrMalformedRequest, "a place for a credential without one")
-	case !s.spaces && strings.ContainsRune(text, ' '):
-		return found{}, because(ErrMalformedRequest, "more than one credential")
-	}
-	return found{present: true, text: text}, nil
 }

@@ -1,8 +1,7 @@
-//go:build ignore
-
-package security
+package keys
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -11,59 +10,60 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
 	"github.com/go-json-experiment/json"
 )
 
-// JWKSHandler serves the public halves of the keys as a JWK set (RFC 7517, section 5), for others who verify their tokens. Symmetric
-// keys are left out: only such keys are an error. The answer may be cached for maxAge, from a second to a day; a new key should be
-// in the set that long before it signs.
-func JWKSHandler(keys KeySource, maxAge time.Duration) (http.Handler, error) {
-	if hasNoKeys(keys) {
-		return nil, errors.New("security: JWKSHandler needs keys")
+// JWKSHandler serves the public halves of the keys as a JWK set (RFC 7517, section 5), for services
+// that verify the tokens. It leaves symmetric keys out; a set with no other key is an error. The
+// response may be cached for maxAge, from a second to a day. Publish a new key that long before it
+// signs.
+func JWKSHandler(source CurrentSet, maxAge time.Duration) (http.Handler, error) {
+	if isNil(source) {
+		return nil, errors.New("keys: JWKSHandler needs keys")
 	}
 	if maxAge < time.Second || maxAge > 24*time.Hour {
-		return nil, errors.New("security: a JWK set may be cached for a second to a day")
+		return nil, errors.New("keys: a JWK set may be cached for a second to a day")
 	}
-	h := &jwksHandler{keys: keys, cacheControl: fmt.Sprintf("public, max-age=%d", int(maxAge/time.Second))}
-	_, err := h.current()
+	h := &jwksHandler{source: source, cacheControl: fmt.Sprintf("public, max-age=%d", int(maxAge/time.Second))}
+	_, err := h.current(context.Background())
 	return h, err
 }
 
 type jwksHandler struct {
-	keys         KeySource
+	source       CurrentSet
 	cacheControl string
 	last         atomic.Pointer[published]
 }
 
-// published is a key set as it is served.
+// published is a key set in the form in which it is served.
 type published struct {
-	set  *KeySet
+	set  *Set
 	body []byte
 	etag string
 }
 
-// current returns what to serve, made anew when the keys have changed.
-func (h *jwksHandler) current() (*published, error) {
-	set, err := h.keys.current()
+// current returns the response to serve. It makes a new one when the keys have changed.
+func (h *jwksHandler) current(ctx context.Context) (*published, error) {
+	set, err := h.source.Current(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if last := h.last.Load(); last != nil && last.set == set {
 		return last, nil
 	}
-	var public jose.JSONWebKeySet
+	var public gojose.JSONWebKeySet
 	for _, key := range set.keys {
-		if jwk := (jose.JSONWebKey{Key: key.verify, KeyID: key.id, Algorithm: string(key.algorithm), Use: "sig"}); jwk.IsPublic() {
+		if jwk := (gojose.JSONWebKey{Key: key.verify, KeyID: key.id, Algorithm: string(key.algorithm), Use: "sig"}); jwk.IsPublic() {
 			public.Keys = append(public.Keys, jwk)
 		}
 	}
 	if len(public.Keys) == 0 {
-		return nil, errors.New("security: there are only symmetric keys, which nobody else may have")
+		return nil, errors.New("keys: all keys are symmetric, which must not be published")
 	}
 	body, err := json.Marshal(public)
 	if err != nil {
-		return nil, errors.New("security: the key set cannot be written")
+		return nil, errors.New("keys: the key set cannot be written")
 	}
 	sum := sha256.Sum256(body)
 	p := &published{set, body, `"` + hex.EncodeToString(sum[:16]) + `"`}
@@ -78,7 +78,7 @@ func (h *jwksHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
 		return
 	}
-	p, err := h.current()
+	p, err := h.current(r.Context())
 	if err != nil {
 		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
 		return
@@ -90,5 +90,5 @@ func (h *jwksHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	header.Set("Content-Type", "application/jwk-set+json")
-	_, _ = w.Write(p.body) // the client may have gone
+	_, _ = w.Write(p.body) // the client may be gone
 }

@@ -1,34 +1,36 @@
-//go:build ignore
-
-package security
+package keys_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/oapi-guard/oapi-guard/internal/sectest"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
 func TestDiscovery(t *testing.T) {
 	p := newProvider(t)
-	var configuration, keys atomic.Pointer[string]
+	var configuration, served atomic.Pointer[string]
 	store := func(to *atomic.Pointer[string], text string) { to.Store(&text) }
 	p.handle(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/tenant/.well-known/openid-configuration":
 			_, _ = w.Write([]byte(*configuration.Load()))
-		case *keys.Load():
+		case *served.Load():
 			_, _ = w.Write([]byte(publicSet(t, "one")))
 		default:
 			w.WriteHeader(404)
 		}
 	})
-	store(&keys, "/keys")
+	store(&served, "/keys")
 	for _, tt := range []struct {
 		name, issuer, configuration string
 		good                        bool
@@ -44,8 +46,8 @@ func TestDiscovery(t *testing.T) {
 		{"no configuration", p.URL + "/other", ``, false},
 	} {
 		store(&configuration, tt.configuration)
-		remote, err := DiscoverKeySet(t.Context(), tt.issuer, WithHTTPClient(p.Client()))
-		if (err == nil) != tt.good || err != nil && !errors.Is(err, ErrUnavailable) {
+		remote, err := keys.Discover(t.Context(), tt.issuer, keys.WithHTTPClient(p.Client()))
+		if (err == nil) != tt.good || err != nil && !errors.Is(err, keys.ErrUnavailable) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 		if err == nil {
@@ -56,48 +58,48 @@ func TestDiscovery(t *testing.T) {
 	// The document is read once, and again after a failure: the set has moved.
 	store(&configuration, `{"issuer":"`+p.URL+`/tenant","jwks_uri":"`+p.URL+`/keys"}`)
 	clock := newClock()
-	remote := must(DiscoverKeySet(t.Context(), p.URL+"/tenant", WithHTTPClient(p.Client()), WithRemoteClock(clock.Now)))(t)
+	remote := must(keys.Discover(t.Context(), p.URL+"/tenant", keys.WithHTTPClient(p.Client()), keys.WithClock(clock.Now)))(t)
 	defer func() { _ = remote.Close() }()
 	for i, want := range []int64{1, 1, 2} {
 		if i == 1 {
-			store(&keys, "/moved")
+			store(&served, "/moved")
 			store(&configuration, `{"issuer":"`+p.URL+`/tenant","jwks_uri":"`+p.URL+`/moved"}`)
 		}
 		before := p.calls.Load()
-		clock.Advance(DefaultRefreshInterval)
-		_, _ = remote.current()
-		remote.fetches.Wait()
+		clock.Advance(keys.DefaultRefreshInterval)
+		_, _ = remote.Current(t.Context())
+		remote.WaitForFetch()
 		if got := p.calls.Load() - before; got != want {
 			t.Errorf("refresh %d: %d requests, want %d", i+1, got, want)
 		}
 	}
-	if remote.failures != 0 {
+	if remote.Failures() != 0 {
 		t.Error("the set that has moved was not found")
 	}
 }
 
 func TestLazyStart(t *testing.T) {
 	p, clock := newProvider(t), newClock()
-	remote := must(NewRemoteKeySet(t.Context(), p.URL, WithLazyStart(), WithHTTPClient(p.Client()), WithRemoteClock(clock.Now)))(t)
+	remote := must(keys.NewRemote(t.Context(), p.URL, keys.WithLazyStart(), keys.WithHTTPClient(p.Client()), keys.WithClock(clock.Now)))(t)
 	defer func() { _ = remote.Close() }()
-	verifier := must(NewVerifier(testIssuer, remote))(t)
+	verifier := must(security.NewVerifier(testIssuer, remote))(t)
 	unavailable := func() {
 		t.Helper()
-		remote.fetches.Wait()
-		if _, err := verifier.verify(compactHS256(goodHeader, payloadWith()), accessToken); !errors.Is(err, ErrUnavailable) {
+		remote.WaitForFetch()
+		if err := verify(t, verifier, compactHS256(sectest.GoodHeader, payloadWith())); !errors.Is(err, keys.ErrUnavailable) {
 			t.Errorf("before the first set: %v", err)
 		}
-		remote.fetches.Wait()
+		remote.WaitForFetch()
 	}
 	unavailable()
-	if err := second(NewIssuer(verifier)); !errors.Is(err, ErrUnavailable) {
+	if err := second(security.NewIssuer(verifier)); !errors.Is(err, keys.ErrNoSigningKey) {
 		t.Errorf("an issuer: %v", err)
 	}
 	p.answer(200, publicSet(t, "one"))
 	unavailable() // too early for another fetch
 	clock.Advance(time.Minute)
 	unavailable() // provokes it
-	if _, err := remote.current(); err != nil {
+	if _, err := remote.Current(t.Context()); err != nil {
 		t.Errorf("after the first set: %v", err)
 	}
 }
@@ -106,15 +108,15 @@ func TestLazyStart(t *testing.T) {
 func TestFirstFetchIsBounded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		if until, ok := r.Context().Deadline(); !ok || time.Until(until) > remoteTimeout {
+		if until, ok := r.Context().Deadline(); !ok || time.Until(until) > keys.RemoteTimeout {
 			t.Errorf("deadline %s, %t", until, ok)
 		}
 		cancel()
 		<-r.Context().Done()
 		return nil, errSecretive
 	})}
-	err := second(NewRemoteKeySet(ctx, "https://idp.example/keys", WithHTTPClient(client)))
-	if !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), "hunter2") {
+	err := second(keys.NewRemote(ctx, "https://idp.example/keys", keys.WithHTTPClient(client)))
+	if !errors.Is(err, keys.ErrUnavailable) || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("cancelled: %v", err)
 	}
 }
@@ -135,12 +137,12 @@ func TestNoDowngrade(t *testing.T) {
 		}
 		return w.Result(), nil
 	})}
-	for _, plain := range [][]RemoteOption{nil, {WithPlainHTTP()}} {
-		options := append([]RemoteOption{WithHTTPClient(client)}, plain...)
-		if err := second(NewRemoteKeySet(t.Context(), "https://localhost/redirect", options...)); !errors.Is(err, ErrUnavailable) {
+	for _, plain := range [][]keys.RemoteOption{nil, {keys.WithPlainHTTP()}} {
+		options := append([]keys.RemoteOption{keys.WithHTTPClient(client)}, plain...)
+		if err := second(keys.NewRemote(t.Context(), "https://localhost/redirect", options...)); !errors.Is(err, keys.ErrUnavailable) {
 			t.Errorf("a redirect: %v", err)
 		}
-		if err := second(DiscoverKeySet(t.Context(), "https://localhost", options...)); !errors.Is(err, ErrUnavailable) {
+		if err := second(keys.Discover(t.Context(), "https://localhost", options...)); !errors.Is(err, keys.ErrUnavailable) {
 			t.Errorf("a jwks_uri: %v", err)
 		}
 	}
@@ -155,17 +157,17 @@ func TestDefaultClient(t *testing.T) {
 	good := publicSet(t, "one")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(good)) }))
 	defer server.Close()
-	remote := must(NewRemoteKeySet(t.Context(), server.URL))(t)
+	remote := must(keys.NewRemote(t.Context(), server.URL))(t)
 	defer func() { _ = remote.Close() }()
 	if text := fmt.Sprintf("%v %+v", remote, remote); strings.Contains(text, "http") {
 		t.Errorf("prints as %s", text)
 	}
-	if err := second(NewIssuer(must(NewVerifier(testIssuer, remote))(t))); err == nil {
+	if err := second(security.NewIssuer(must(security.NewVerifier(testIssuer, remote))(t))); err == nil {
 		t.Error("issued with the keys of somebody else")
 	}
 	tls := newProvider(t)
 	tls.answer(200, good)
-	if err := second(NewRemoteKeySet(t.Context(), tls.URL)); !errors.Is(err, ErrUnavailable) {
+	if err := second(keys.NewRemote(t.Context(), tls.URL)); !errors.Is(err, keys.ErrUnavailable) {
 		t.Errorf("a certificate of nobody: %v", err)
 	}
 }
@@ -177,8 +179,8 @@ func TestRemoteConstructorsRefuse(t *testing.T) {
 		t.Error("fetched")
 		return nil, errSecretive
 	})}
-	remote := func(address string, options ...RemoteOption) error {
-		return second(NewRemoteKeySet(ctx, address, append([]RemoteOption{WithHTTPClient(client)}, options...)...))
+	remote := func(address string, options ...keys.RemoteOption) error {
+		return second(keys.NewRemote(ctx, address, append([]keys.RemoteOption{keys.WithHTTPClient(client)}, options...)...))
 	}
 	for name, err := range map[string]error{
 		"no URL":                     remote(""),
@@ -190,19 +192,19 @@ func TestRemoteConstructorsRefuse(t *testing.T) {
 		"a password":                 remote("https://user:hunter2@idp.example/keys"),
 		"a password in no URL":       remote("https://user:hunter2@idp.example:port/keys"),
 		"a fragment":                 remote(good + "#hunter2"),
-		"an issuer with a query":     second(DiscoverKeySet(ctx, good+"?hunter2", WithHTTPClient(client))),
-		"no client":                  remote(good, WithHTTPClient(nil)),
-		"no clock":                   remote(good, WithRemoteClock(nil)),
-		"no logger":                  remote(good, WithRemoteLogger(nil)),
+		"an issuer with a query":     second(keys.Discover(ctx, good+"?hunter2", keys.WithHTTPClient(client))),
+		"no client":                  remote(good, keys.WithHTTPClient(nil)),
+		"no clock":                   remote(good, keys.WithClock(nil)),
+		"no logger":                  remote(good, keys.WithLogger(nil)),
 		"a nil option":               remote(good, nil),
-		"no interval":                remote(good, WithMinRefetchInterval(0)),
-		"a refresh below it":         remote(good, WithRefreshInterval(time.Second)),
-		"stale before the refresh":   remote(good, WithMaxStale(time.Minute)),
-		"stale for days":             remote(good, WithMaxStale(DefaultMaxStale+1)),
-		"a verifier of nil":          second(NewVerifier(testIssuer, (*RemoteKeySet)(nil))),
-		"a verifier of nil rotation": second(NewVerifier(testIssuer, (*KeyRotation)(nil))),
-		"a JWKS handler of nil":      second(JWKSHandler((*RemoteKeySet)(nil), time.Hour)),
-		"a zero set, as unavailable": second((&RemoteKeySet{}).current()),
+		"no interval":                remote(good, keys.WithMinRefetchInterval(0)),
+		"a refresh below it":         remote(good, keys.WithRefreshInterval(time.Second)),
+		"stale before the refresh":   remote(good, keys.WithMaxStale(time.Minute)),
+		"stale for days":             remote(good, keys.WithMaxStale(keys.DefaultMaxStale+1)),
+		"a verifier of nil":          second(security.NewVerifier(testIssuer, (*keys.Remote)(nil))),
+		"a verifier of nil rotation": second(security.NewVerifier(testIssuer, (*keys.Rotation)(nil))),
+		"a JWKS handler of nil":      second(keys.JWKSHandler((*keys.Remote)(nil), time.Hour)),
+		"a zero set, as unavailable": second((&keys.Remote{}).Current(t.Context())),
 	} {
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", name, err)
@@ -214,7 +216,7 @@ func TestRemoteConstructorsRefuse(t *testing.T) {
 		_, _ = w.WriteString(text)
 		return w.Result(), nil
 	})}
-	set := must(NewRemoteKeySet(ctx, "http://idp.example/keys", WithPlainHTTP(), WithHTTPClient(answer)))(t)
+	set := must(keys.NewRemote(ctx, "http://idp.example/keys", keys.WithPlainHTTP(), keys.WithHTTPClient(answer)))(t)
 	if err := set.Close(); err != nil {
 		t.Error(err)
 	}

@@ -1,12 +1,11 @@
-//go:build ignore
-
-package security
+package keys_test
 
 import (
 	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"github.com/oapi-guard/oapi-guard/internal/sectest/apptest"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -16,7 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
+
+	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
+	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
 // provider is an identity provider over TLS: what it answers can be changed while it runs.
@@ -48,45 +51,45 @@ func (p *provider) answer(status int, body string) {
 
 // remoteFixture is an application that verifies the tokens of a provider.
 type remoteFixture struct {
-	*fixture
+	*apptest.App
 	provider *provider
-	remote   *RemoteKeySet
+	remote   *keys.Remote
 	log      bytes.Buffer // read it after settle
 }
 
-func newRemoteFixture(t testing.TB, options ...RemoteOption) *remoteFixture {
+func newRemoteFixture(t testing.TB, options ...keys.RemoteOption) *remoteFixture {
 	t.Helper()
-	f := &remoteFixture{fixture: newFixture(t), provider: newProvider(t)}
+	f := &remoteFixture{App: apptest.New(t), provider: newProvider(t)}
 	f.provider.answer(200, publicSet(t, "one"))
-	f.remote = must(NewRemoteKeySet(t.Context(), f.provider.URL, append([]RemoteOption{
-		WithHTTPClient(f.provider.Client()), WithRemoteClock(f.clock.Now), WithRemoteLogger(slog.New(slog.NewTextHandler(&f.log, nil))),
+	f.remote = must(keys.NewRemote(t.Context(), f.provider.URL, append([]keys.RemoteOption{
+		keys.WithHTTPClient(f.provider.Client()), keys.WithClock(f.Clock.Now), keys.WithLogger(slog.New(slog.NewTextHandler(&f.log, nil))),
 	}, options...)...))(t)
 	t.Cleanup(func() { _ = f.remote.Close() })
-	f.verifier = must(NewVerifier(testIssuer, f.remote, WithClock(f.clock.Now)))(t)
-	f.validator = must(NewValidator(f.verifier, f.list))(t)
+	f.Verifier = must(security.NewVerifier(testIssuer, f.remote, security.WithClock(f.Clock.Now)))(t)
+	f.Validator = must(security.NewValidator(f.Verifier, f.List))(t)
 	return f
 }
 
 // settle waits for the fetches in the background.
-func (f *remoteFixture) settle() { f.remote.fetches.Wait() }
+func (f *remoteFixture) settle() { f.remote.WaitForFetch() }
 
 // publicSet is the set of p256 under the key ids.
 func publicSet(t testing.TB, ids ...string) string {
 	t.Helper()
-	var keys []jose.JSONWebKey
+	var jwkKeys []gojose.JSONWebKey
 	for _, id := range ids {
-		keys = append(keys, jose.JSONWebKey{Key: &testKeys().p256.PublicKey, KeyID: id})
+		jwkKeys = append(jwkKeys, gojose.JSONWebKey{Key: &testKeys().p256.PublicKey, KeyID: id})
 	}
-	return jwks(t, keys...)
+	return jwks(t, jwkKeys...)
 }
 
 // signedBy returns a token of p256 under the key id, good for as long as the tests go.
 func (f *remoteFixture) signedBy(t testing.TB, id string) string {
 	t.Helper()
-	key := must(NewECDSAKey(testKeys().p256, WithKeyID(id)))(t)
-	verifier := must(NewVerifier(testIssuer, must(NewKeySet(key))(t), WithClock(f.clock.Now)))(t)
-	issuer := must(NewIssuer(verifier, WithAccessLifetime(20*24*time.Hour)))(t)
-	return must(issuer.Access(t.Context(), "alice", nil))(t).Text()
+	key := must(keys.NewECDSA(testKeys().p256, keys.WithID(id)))(t)
+	verifier := must(security.NewVerifier(testIssuer, must(keys.NewSet(key))(t), security.WithClock(f.Clock.Now)))(t)
+	issuer := must(security.NewIssuer(verifier, security.WithAccessLifetime(20*24*time.Hour)))(t)
+	return must(issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 }
 
 // TestUnknownKeyIDs is case 36: whatever key ids arrive, one fetch in an interval, and more rarely while it fails.
@@ -98,7 +101,7 @@ func TestUnknownKeyIDs(t *testing.T) {
 		before := f.provider.calls.Load()
 		for i := range 1000 {
 			text := compactHS256(fmt.Sprintf(`{"alg":"ES256","kid":"%d","typ":"at+jwt"}`, i), payloadWith())
-			if _, err := f.verifier.verify(text, accessToken); !errors.Is(err, ErrInvalidToken) {
+			if err := verify(t, f.Verifier, text); !errors.Is(err, security.ErrInvalidToken) {
 				t.Fatalf("an unknown key id: %v", err)
 			}
 		}
@@ -124,11 +127,11 @@ func TestUnknownKeyIDs(t *testing.T) {
 		{"waits no longer", time.Minute, 200, 1},
 	} {
 		f.provider.answer(step.status, publicSet(t, "one"))
-		f.clock.Advance(step.wait)
+		f.Clock.Advance(step.wait)
 		if got := flood(); got != step.fetches {
 			t.Errorf("%s: %d fetches, want %d", step.name, got, step.fetches)
 		}
-		if _, err := f.verifier.verify(good, accessToken); err != nil {
+		if err := verify(t, f.Verifier, good); err != nil {
 			t.Errorf("%s: a good token: %v", step.name, err)
 		}
 	}
@@ -137,7 +140,7 @@ func TestUnknownKeyIDs(t *testing.T) {
 // TestNoFetchProvoked sends what is no token of an unknown key: nothing is fetched, least of all from where a header says (cases 30-35).
 func TestNoFetchProvoked(t *testing.T) {
 	f := newRemoteFixture(t)
-	f.clock.Advance(2 * time.Minute)
+	f.Clock.Advance(2 * time.Minute)
 	for _, header := range []string{
 		`{"alg":"ES256","kid":{"a":1},"typ":"at+jwt"}`,
 		`{"alg":"ES256","kid":"x","kid":"y","typ":"at+jwt"}`,
@@ -147,7 +150,7 @@ func TestNoFetchProvoked(t *testing.T) {
 		`{"alg":"ES256","kid":"one","jku":"` + f.provider.URL + `","typ":"at+jwt"}`,
 		`not json`,
 	} {
-		if _, err := f.verifier.verify(compactHS256(header, payloadWith()), accessToken); !errors.Is(err, ErrInvalidToken) {
+		if err := verify(t, f.Verifier, compactHS256(header, payloadWith())); !errors.Is(err, security.ErrInvalidToken) {
 			t.Errorf("%s: %v", header, err)
 		}
 	}
@@ -163,33 +166,33 @@ func TestRemoteRotation(t *testing.T) {
 	old, next := f.signedBy(t, "one"), f.signedBy(t, "two")
 	check := func(when, text string, want error) {
 		t.Helper()
-		_, err := f.verifier.verify(text, accessToken)
+		err := verify(t, f.Verifier, text)
 		if !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", when, err, want)
 		}
 		f.settle()
 	}
 	f.provider.answer(200, publicSet(t, "one", "two"))
-	f.clock.Advance(time.Minute)
-	check("the first token of the new key", next, ErrInvalidToken)
+	f.Clock.Advance(time.Minute)
+	check("the first token of the new key", next, security.ErrInvalidToken)
 	check("the second", next, nil)
 	check("the old key", old, nil)
 	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","typ":"at+jwt"}`))
-	check("no key id and two keys", header+old[strings.IndexByte(old, '.'):], ErrInvalidToken)
+	check("no key id and two keys", header+old[strings.IndexByte(old, '.'):], security.ErrInvalidToken)
 	f.provider.answer(200, publicSet(t, "two"))
-	f.clock.Advance(DefaultRefreshInterval - 1)
+	f.Clock.Advance(keys.DefaultRefreshInterval - 1)
 	check("the old key, its removal not fetched", old, nil)
-	f.clock.Advance(1)
+	f.Clock.Advance(1)
 	check("the old key, as its removal is fetched", old, nil)
-	check("the old key, removed", old, ErrInvalidToken)
+	check("the old key, removed", old, security.ErrInvalidToken)
 	if !strings.Contains(f.log.String(), "remote key set changed") {
 		t.Errorf("log %q", &f.log)
 	}
-	set, err := f.remote.current()
-	f.clock.Advance(DefaultRefreshInterval)
-	_, _ = f.remote.current()
+	set, err := f.remote.Current(t.Context())
+	f.Clock.Advance(keys.DefaultRefreshInterval)
+	_, _ = f.remote.Current(t.Context())
 	f.settle()
-	if same, _ := f.remote.current(); err != nil || same != set {
+	if same, _ := f.remote.Current(t.Context()); err != nil || same != set {
 		t.Error("the same text is another key set")
 	}
 }
@@ -198,29 +201,30 @@ func TestRemoteRotation(t *testing.T) {
 func TestProviderDown(t *testing.T) {
 	f := newRemoteFixture(t)
 	access := f.signedBy(t, "one")
-	handler, saw := f.serve(t, &Operation{ID: "op", Requirement: Requirement{{accessScheme}}})
+	calls := 0
+	handler := f.Serve(t, &guard.Operation{ID: "op", Requirement: guard.Requirement{{apptest.AccessScheme}}}, &calls)
 	f.provider.answer(503, "hunter2")
-	f.clock.Advance(DefaultMaxStale - 1)
+	f.Clock.Advance(keys.DefaultMaxStale - 1)
 	for range 2 {
-		if w := get(handler, bearer(access)); w.Code != 200 {
+		if w := apptest.Get(handler, "Bearer "+access); w.Code != 200 {
 			t.Errorf("status %d with the last good set", w.Code)
 		}
 		f.settle()
 	}
-	f.clock.Advance(1)
-	w := get(handler, bearer(access))
-	if w.Code != 503 || w.Header().Get("Retry-After") == "" || saw.calls != 2 {
-		t.Errorf("status %d, Retry-After %q, %d calls", w.Code, w.Header().Get("Retry-After"), saw.calls)
+	f.Clock.Advance(1)
+	w := apptest.Get(handler, "Bearer "+access)
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" || calls != 2 {
+		t.Errorf("status %d, Retry-After %q, %d calls", w.Code, w.Header().Get("Retry-After"), calls)
 	}
 	checkProblem(t, w)
 	f.settle()
 	f.provider.answer(200, publicSet(t, "one"))
-	f.clock.Advance(DefaultRefreshInterval)
-	if w := get(handler, bearer(access)); w.Code != 503 {
+	f.Clock.Advance(keys.DefaultRefreshInterval)
+	if w := apptest.Get(handler, "Bearer "+access); w.Code != 503 {
 		t.Errorf("status %d: the request has waited for a fetch, or not provoked one", w.Code)
 	}
 	f.settle()
-	if w := get(handler, bearer(access)); w.Code != 200 {
+	if w := apptest.Get(handler, "Bearer "+access); w.Code != 200 {
 		t.Errorf("status %d after the provider is back", w.Code)
 	}
 	if text := f.log.String(); !strings.Contains(text, "not fetched") || strings.Contains(text, "hunter2") {
@@ -229,7 +233,7 @@ func TestProviderDown(t *testing.T) {
 	if err := f.remote.Close(); err != nil || f.remote.Close() != nil {
 		t.Error("close:", err)
 	}
-	if w := get(handler, bearer(access)); w.Code != 503 {
+	if w := apptest.Get(handler, "Bearer "+access); w.Code != 503 {
 		t.Errorf("status %d after Close", w.Code)
 	}
 }
@@ -247,10 +251,10 @@ func badAnswers(t testing.TB, elsewhere string) map[string]http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) }
 	}
 	return map[string]http.HandlerFunc{
-		"18 a private key":     text(200, jwks(t, jose.JSONWebKey{Key: k.p256, KeyID: "one"})),
-		"18 a symmetric key":   text(200, jwks(t, jose.JSONWebKey{Key: testSecret, Algorithm: "HS256", KeyID: "s"}, jose.JSONWebKey{Key: &k.p256.PublicKey, KeyID: "one"})),
+		"18 a private key":     text(200, jwks(t, gojose.JSONWebKey{Key: k.p256, KeyID: "one"})),
+		"18 a symmetric key":   text(200, jwks(t, gojose.JSONWebKey{Key: testSecret, Algorithm: "HS256", KeyID: "s"}, gojose.JSONWebKey{Key: &k.p256.PublicKey, KeyID: "one"})),
 		"two keys of one id":   text(200, publicSet(t, "one", "one")),
-		"too large":            text(200, good+strings.Repeat(" ", maxRemoteSize)),
+		"too large":            text(200, good+strings.Repeat(" ", keys.MaxRemoteSize)),
 		"status 500":           text(500, good),
 		"status 203":           text(203, good),
 		"not JSON":             text(200, "<html>"),
@@ -280,9 +284,9 @@ func TestBadAnswers(t *testing.T) {
 			f := newRemoteFixture(t)
 			f.provider.handle(answer)
 			access := f.signedBy(t, "one")
-			f.clock.Advance(DefaultRefreshInterval)
+			f.Clock.Advance(keys.DefaultRefreshInterval)
 			for range 2 {
-				if _, err := f.verifier.verify(access, accessToken); err != nil {
+				if err := verify(t, f.Verifier, access); err != nil {
 					t.Errorf("the last good set: %v", err)
 				}
 				f.settle()
@@ -290,8 +294,8 @@ func TestBadAnswers(t *testing.T) {
 			if f.provider.calls.Load() < 2 || !strings.Contains(f.log.String(), "not fetched") {
 				t.Errorf("%d fetches, log %q", f.provider.calls.Load(), &f.log)
 			}
-			_, err := NewRemoteKeySet(t.Context(), f.provider.URL, WithHTTPClient(f.provider.Client()))
-			if !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), "127.0.0.1") {
+			_, err := keys.NewRemote(t.Context(), f.provider.URL, keys.WithHTTPClient(f.provider.Client()))
+			if !errors.Is(err, keys.ErrUnavailable) || strings.Contains(err.Error(), "127.0.0.1") {
 				t.Errorf("started: %v", err)
 			}
 		})
@@ -304,7 +308,7 @@ func TestBadAnswers(t *testing.T) {
 		}
 		serveGood(w, r)
 	})
-	moved := must(NewRemoteKeySet(t.Context(), f.provider.URL, WithHTTPClient(f.provider.Client())))(t)
+	moved := must(keys.NewRemote(t.Context(), f.provider.URL, keys.WithHTTPClient(f.provider.Client())))(t)
 	if err := moved.Close(); err != nil {
 		t.Error(err)
 	}
@@ -319,20 +323,20 @@ func TestSlowProvider(t *testing.T) {
 		entered <- struct{}{}
 		<-r.Context().Done()
 	})
-	f.clock.Advance(DefaultRefreshInterval)
-	if _, err := f.verifier.verify(unknown, accessToken); !errors.Is(err, ErrInvalidToken) {
+	f.Clock.Advance(keys.DefaultRefreshInterval)
+	if err := verify(t, f.Verifier, unknown); !errors.Is(err, security.ErrInvalidToken) {
 		t.Errorf("an unknown key id: %v", err)
 	}
 	<-entered
-	f.clock.Advance(DefaultRefreshInterval)
+	f.Clock.Advance(keys.DefaultRefreshInterval)
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {
 			for range 50 {
-				if _, err := f.verifier.verify(good, accessToken); err != nil {
+				if err := verify(t, f.Verifier, good); err != nil {
 					t.Errorf("while the provider is slow: %v", err)
 				}
-				if _, err := f.verifier.verify(unknown, accessToken); !errors.Is(err, ErrInvalidToken) {
+				if err := verify(t, f.Verifier, unknown); !errors.Is(err, security.ErrInvalidToken) {
 					t.Errorf("an unknown key id: %v", err)
 				}
 			}
@@ -346,7 +350,7 @@ func TestSlowProvider(t *testing.T) {
 	if n := f.provider.calls.Load(); n != 2 {
 		t.Errorf("%d fetches, want the first and the slow one", n)
 	}
-	if _, err := f.verifier.verify(good, accessToken); !errors.Is(err, ErrUnavailable) {
+	if err := verify(t, f.Verifier, good); !errors.Is(err, security.ErrUnavailable) {
 		t.Errorf("after Close: %v", err)
 	}
 	if f.log.Len() != 0 {
@@ -363,20 +367,20 @@ func TestConcurrentRemote(t *testing.T) {
 	for range 4 {
 		group.Go(func() {
 			for range 50 {
-				f.clock.Advance(time.Minute)
-				if _, err := f.verifier.verify(good, accessToken); err != nil {
+				f.Clock.Advance(time.Minute)
+				if err := verify(t, f.Verifier, good); err != nil {
 					t.Error(err)
 				}
-				_, _ = f.verifier.verify(next, accessToken)
+				_ = verify(t, f.Verifier, next)
 			}
 		})
 	}
 	group.Wait()
 	f.settle()
-	if _, err := f.verifier.verify(next, accessToken); err != nil {
+	if err := verify(t, f.Verifier, next); err != nil {
 		t.Errorf("the new key: %v", err)
 	}
 	group.Go(func() { _ = f.remote.Close() })
-	group.Go(func() { _, _ = f.verifier.verify(good, accessToken) })
+	group.Go(func() { _ = verify(t, f.Verifier, good) })
 	group.Wait()
 }

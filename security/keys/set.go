@@ -1,165 +1,182 @@
-//go:build ignore
-
-package security
+package keys
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
 )
 
-// KeySet holds the keys of one verifier: the one that signs and those that still verify. It is immutable.
-type KeySet struct {
+var (
+	// ErrUnavailable means that a source cannot know its keys at the moment. A request with a token
+	// is answered 503.
+	ErrUnavailable = errors.New("keys: unavailable")
+	// ErrUnknownKey means that no key has the key id of the header.
+	ErrUnknownKey = errors.New("keys: no key has this key id")
+	// ErrWrongAlgorithm means that no key with the key id is bound to the algorithm of the header.
+	ErrWrongAlgorithm = errors.New("keys: no key for this key id and algorithm")
+	// ErrAmbiguous means that a token without a key id fits more than one key.
+	ErrAmbiguous = errors.New("keys: no key id and more than one key for the algorithm")
+	// ErrNoSigningKey means that no key of the set can sign.
+	ErrNoSigningKey = errors.New("keys: no key can sign")
+)
+
+// Header is what the JOSE header of a token says of its key (RFC 7515, section 4.1). The signature
+// is not checked yet: treat the values as untrusted input.
+type Header struct {
+	Algorithm Algorithm
+	// KeyID is the header kid. HasKeyID tells an empty kid from none.
+	KeyID    string
+	HasKeyID bool
+	// Type is the header typ in lower case, without the prefix "application/".
+	Type string
+}
+
+// Source gives a verifier the keys of its issuer. [Set], [Rotation] and [Remote] are sources. An
+// application can have its own, such as one with a set for each tenant.
+type Source interface {
+	// VerificationKeys returns the keys that may have signed a token with the header. The verifier
+	// calls it for every token, so it must be fast and safe for concurrent use. The verifier chooses
+	// the key of the set by kid and alg.
+	//
+	// The verifier remembers a token that it has verified, together with the set. It checks the
+	// signature again as soon as VerificationKeys returns another pointer for the same header.
+	// Return the same *Set while the keys are the same, and another one to distrust a key.
+	//
+	// The token is refused with 401 if the error wraps [ErrUnknownKey], [ErrWrongAlgorithm] or
+	// [ErrAmbiguous]. Any other error means that the keys cannot be known, and is answered 503.
+	VerificationKeys(ctx context.Context, header Header) (*Set, error)
+}
+
+// SigningSource is a [Source] that can also sign.
+type SigningSource interface {
+	Source
+	// SigningKey returns the key that signs a new token. The context is that of the call that
+	// issues the token.
+	SigningKey(ctx context.Context) (*Key, error)
+}
+
+// CurrentSet is implemented by a source that has one set at a time. The JWKS handler publishes it,
+// and a readiness probe asks for it.
+type CurrentSet interface {
+	// Current returns the keys that are trusted now. The error wraps [ErrUnavailable] where they
+	// cannot be known.
+	Current(ctx context.Context) (*Set, error)
+}
+
+var (
+	_ SigningSource = (*Set)(nil)
+	_ SigningSource = (*Rotation)(nil)
+	_ Source        = (*Remote)(nil)
+	_ CurrentSet    = (*Set)(nil)
+	_ CurrentSet    = (*Rotation)(nil)
+	_ CurrentSet    = (*Remote)(nil)
+)
+
+// Set holds the keys of one issuer: the one that signs and those that verify. It is immutable.
+type Set struct {
 	signing *Key
 	keys    []*Key
-	// headers are the header segments that an Issuer writes with these keys, already decoded: nearly every token has one of
-	// them. It never grows.
-	headers map[string]signedAs
 }
 
-// signedAs is what a header says: which key has signed, and what type of token it is.
-type signedAs struct {
-	key *Key
-	// typ is the header's typ in the form of tokenTypeOf, class its class.
-	typ, class string
-}
-
-// KeySource gives a verifier its keys: a [KeySet] that never changes, a [KeyRotation], or a [RemoteKeySet].
-type KeySource interface {
-	// current returns the keys that are trusted now, or an error that wraps ErrUnavailable where that cannot be known.
-	current() (*KeySet, error)
-}
-
-// hasNoKeys reports whether the source is nil, whatever its type, or an empty set.
-func hasNoKeys(keys KeySource) bool {
-	switch keys := keys.(type) {
-	case *KeySet:
-		return keys == nil || len(keys.keys) == 0
-	case *KeyRotation:
-		return keys == nil
-	case *RemoteKeySet:
-		return keys == nil
-	}
-	return keys == nil
-}
-
-func (s *KeySet) current() (*KeySet, error) { return s, nil }
-
-// KeyRotation is a key set that is replaced while the application runs. Every verification uses the set of that moment.
-type KeyRotation struct{ set atomic.Pointer[KeySet] }
-
-// NewKeyRotation begins with the key set.
-func NewKeyRotation(set *KeySet) (*KeyRotation, error) {
-	r := &KeyRotation{}
-	return r, r.Replace(set)
-}
-
-// Replace puts another key set in place. To rotate without logging anybody out: first a set in which the new key stands behind the
-// old one, wherever tokens are verified; then one in which it stands in front of it and signs; and when the last token of the old
-// key has expired, one without it. To distrust a key at once, a set without it: see [KeySet.Without].
-func (r *KeyRotation) Replace(set *KeySet) error {
-	if set == nil || len(set.keys) == 0 {
-		return errors.New("security: a rotation needs a key set; make one with NewKeySet")
-	}
-	r.set.Store(set)
-	return nil
-}
-
-func (r *KeyRotation) current() (*KeySet, error) {
-	set := r.set.Load()
-	if set == nil {
-		return nil, unavailable("no key set", nil)
-	}
-	return set, nil
-}
-
-// NewKeySet makes a key set. Tokens are signed with the first key that can sign; every key verifies. Key ids are
-// distinct. A set whose keys only verify serves a verifier without an [Issuer].
-func NewKeySet(keys ...*Key) (*KeySet, error) {
+// NewSet makes a key set. Its first key that can sign signs the tokens. Every key verifies. Key ids
+// are distinct. A set whose keys only verify is for a verifier without an issuer.
+func NewSet(keys ...*Key) (*Set, error) {
 	if len(keys) == 0 {
-		return nil, errors.New("security: a key set needs a key")
+		return nil, errors.New("keys: a key set needs a key")
 	}
-	set := &KeySet{keys: append([]*Key(nil), keys...)}
+	set := &Set{keys: slices.Clone(keys)}
 	for i, key := range keys {
 		if key == nil || key.keyMaterial == nil {
-			return nil, fmt.Errorf("security: key %d of the key set is nil or was not made by this package", i+1)
+			return nil, fmt.Errorf("keys: key %d of the key set is nil or was not made by this package", i+1)
 		}
 		for _, other := range keys[:i] {
 			if other.id == key.id {
-				return nil, fmt.Errorf("security: two keys of the key set have the id %s; set one with WithKeyID", key.id)
+				return nil, fmt.Errorf("keys: two keys of the key set have the id %s; set one with WithID", key.id)
 			}
 		}
-		if set.signing == nil && key.sign != nil {
+		if set.signing == nil && key.CanSign() {
 			set.signing = key
-		}
-	}
-	set.headers = make(map[string]signedAs, 2*len(keys))
-	for _, key := range keys {
-		for _, name := range []string{accessType, refreshType} {
-			typ := NewTokenType[NoClaims](name).headerType()
-			set.headers[key.header(typ)] = signedAs{key: key, typ: typ}
 		}
 	}
 	return set, nil
 }
 
-// Without returns the set without the key of the id, for a key that is not to be trusted any more. Removing a key that is not there,
-// or the last one, is an error.
-func (s *KeySet) Without(id string) (*KeySet, error) {
+// Len returns the number of keys.
+func (s *Set) Len() int {
+	if s == nil {
+		return 0
+	}
+	return len(s.keys)
+}
+
+// Without returns the set without the key of the id, to distrust that key. To remove a key that is
+// not there, or the last one, is an error.
+func (s *Set) Without(id string) (*Set, error) {
 	keys := slices.DeleteFunc(slices.Clone(s.keys), func(key *Key) bool { return key.id == id })
 	if len(keys) == len(s.keys) {
-		return nil, errors.New("security: the key set has no key of this id")
+		return nil, errors.New("keys: the key set has no key of this id")
 	}
-	return NewKeySet(keys...)
+	return NewSet(keys...)
 }
 
-// readHeader decodes a header segment and chooses the key.
-func (s *KeySet) readHeader(segment string) (signedAs, error) {
-	if known, ok := s.headers[segment]; ok {
-		return known, nil
-	}
-	h, err := decodeHeader(segment)
-	if err != nil {
-		return signedAs{}, err
-	}
-	key, err := s.find(h.keyID, h.hasKeyID, h.algorithm)
-	return signedAs{key, tokenTypeOf(h.typ), h.class}, err
+// has reports whether a key has the id.
+func (s *Set) has(id string) bool {
+	return slices.ContainsFunc(s.keys, func(key *Key) bool { return key.id == id })
 }
 
-// errUnknownKeyID says that a well-formed header names a key that is not there.
-var errUnknownKeyID = because(ErrInvalidToken, "no key for this key id")
-
-// find returns the key for a token's header. Without a key id a key is chosen only if exactly one could match. The
-// algorithm must be the key's own: the token never chooses it.
-func (s *KeySet) find(id string, hasID bool, algorithm string) (*Key, error) {
+// Find returns the key that may have signed a token with the header. Without a key id it returns a
+// key only if exactly one has the algorithm. The errors are [ErrUnknownKey], [ErrWrongAlgorithm]
+// and [ErrAmbiguous].
+func (s *Set) Find(header Header) (*Key, error) {
 	var found *Key
 	known := false
 	for _, key := range s.keys {
-		if hasID && key.id != id {
+		if header.HasKeyID && key.id != header.KeyID {
 			continue
 		}
 		known = true
-		if string(key.algorithm) != algorithm {
+		if key.algorithm != header.Algorithm {
 			continue
 		}
 		if found != nil {
-			return nil, because(ErrInvalidToken, "no key id and more than one key for the algorithm")
+			return nil, ErrAmbiguous
 		}
 		found = key
 	}
 	switch {
 	case !known:
-		return nil, errUnknownKeyID
+		return nil, ErrUnknownKey
 	case found == nil:
-		return nil, because(ErrInvalidToken, "no key for this key id and algorithm")
+		return nil, ErrWrongAlgorithm
 	}
 	return found, nil
 }
 
-// String lists the key ids, never key material.
-func (s *KeySet) String() string {
+// VerificationKeys returns the set itself.
+func (s *Set) VerificationKeys(ctx context.Context, _ Header) (*Set, error) { return s.Current(ctx) }
+
+// Current returns the set itself.
+func (s *Set) Current(context.Context) (*Set, error) {
+	if s.Len() == 0 {
+		return nil, ErrUnavailable
+	}
+	return s, nil
+}
+
+// SigningKey returns the first key that can sign, or [ErrNoSigningKey].
+func (s *Set) SigningKey(context.Context) (*Key, error) {
+	if s.Len() == 0 || s.signing == nil {
+		return nil, ErrNoSigningKey
+	}
+	return s.signing, nil
+}
+
+// String lists the keys by algorithm and id, never key material.
+func (s *Set) String() string {
 	names := make([]string, len(s.keys))
 	for i, key := range s.keys {
 		names[i] = key.String()
@@ -167,5 +184,56 @@ func (s *KeySet) String() string {
 	return strings.Join(names, ", ")
 }
 
-// Format prints as String does, whatever the verb.
-func (s *KeySet) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
+// Format prints as String does, for every verb.
+func (s *Set) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
+
+// Rotation is a key set that the application replaces while it runs. Each verification uses the
+// set of that moment.
+type Rotation struct{ set atomic.Pointer[Set] }
+
+// NewRotation begins with the key set.
+func NewRotation(set *Set) (*Rotation, error) {
+	r := &Rotation{}
+	return r, r.Replace(set)
+}
+
+// Replace puts another key set in place. To rotate without logging anybody out, take three steps,
+// each on every machine that verifies. First put the new key behind the old one. Then put it in
+// front: it signs from now on. When the last token of the old key has expired, take the old key
+// out. To distrust a key at once, use [Set.Without].
+func (r *Rotation) Replace(set *Set) error {
+	if set.Len() == 0 {
+		return errors.New("keys: a rotation needs a key set; make one with NewSet")
+	}
+	r.set.Store(set)
+	return nil
+}
+
+// VerificationKeys returns the set of this moment.
+func (r *Rotation) VerificationKeys(ctx context.Context, _ Header) (*Set, error) {
+	return r.Current(ctx)
+}
+
+// Current returns the set of this moment.
+func (r *Rotation) Current(context.Context) (*Set, error) {
+	set := r.set.Load()
+	if set == nil {
+		return nil, ErrUnavailable
+	}
+	return set, nil
+}
+
+// SigningKey returns the key that signs at this moment, or [ErrNoSigningKey].
+func (r *Rotation) SigningKey(ctx context.Context) (*Key, error) {
+	set, err := r.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return set.SigningKey(ctx)
+}
+
+// isNil reports whether an interface holds nothing, or a nil pointer.
+func isNil(value any) bool {
+	v := reflect.ValueOf(value)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
+}

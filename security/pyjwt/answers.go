@@ -1,6 +1,4 @@
-//go:build ignore
-
-package security
+package pyjwt
 
 import (
 	"context"
@@ -8,45 +6,56 @@ import (
 	"net/http"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// SanicErrors answers as Sanic-JWT-Extended 1.0 does, with its statuses and an object with one message, for clients that know them. The
-// key of the message is "msg" there. Challenges remain, and so do 503 and the answers to requests of other origins: the library had
-// none, and crashed.
-func SanicErrors(messageKey string) (ErrorHandler, error) {
+// SanicErrors is an error handler that responds as Sanic-JWT-Extended 1.0 does, for clients that
+// know its responses: its statuses, and an object with one message under messageKey, which is "msg"
+// there. Challenges remain. So do 503 and the responses to requests of other origins, where the
+// library crashes.
+func SanicErrors(messageKey string) (guard.ErrorHandler, error) {
 	if messageKey == "" {
-		return nil, errors.New("security: SanicErrors needs the key of the message")
+		return nil, errors.New("pyjwt: SanicErrors needs the key of the message")
 	}
-	type message struct {
-		status int
-		text   string
-	}
-	answers := map[*Error]message{
-		ErrNoCredentials:      {http.StatusUnauthorized, "Missing token"},
-		ErrMalformedRequest:   {http.StatusUnprocessableEntity, "Bad Authorization header"},
-		ErrInvalidToken:       {http.StatusUnprocessableEntity, "Invalid token"},
-		ErrTokenNotYetValid:   {http.StatusUnprocessableEntity, "The token is not yet valid"},
-		ErrTokenExpired:       {http.StatusUnauthorized, "Signature has expired"},
-		ErrWrongTokenType:     {http.StatusUnprocessableEntity, "Wrong token type"},
-		ErrTokenRevoked:       {http.StatusUnauthorized, "Token has been revoked"},
-		ErrFreshTokenRequired: {http.StatusUnauthorized, "Only fresh access tokens are allowed"},
-		ErrAccessDenied:       {http.StatusForbidden, "You are not allowed to access here"},
-	}
-	return func(_ context.Context, failure Failure) Answer {
-		answer := failure.Answer
-		m, ok := answers[sentinelOf(failure.Err)]
-		if !ok {
-			return answer
+	return func(_ context.Context, failure guard.Failure) guard.Response {
+		for _, row := range sanicMessages {
+			if errors.Is(failure.Err, row.err) {
+				return withMessage(failure.Response, row.status, messageKey, row.message)
+			}
 		}
-		body, err := json.Marshal(map[string]string{messageKey: m.text})
-		if err != nil {
-			return answer
-		}
-		answer.Status, answer.Body, answer.Header = m.status, body, answer.Header.Clone()
-		if answer.Header == nil {
-			answer.Header = http.Header{}
-		}
-		answer.Header.Set("Content-Type", "application/json")
-		return answer
+		return failure.Response
 	}, nil
+}
+
+var sanicMessages = []struct {
+	err     *security.Error
+	status  int
+	message string
+}{
+	{security.ErrNoCredentials, http.StatusUnauthorized, "Missing token"},
+	{security.ErrMalformedRequest, http.StatusUnprocessableEntity, "Bad Authorization header"},
+	{security.ErrInvalidToken, http.StatusUnprocessableEntity, "Invalid token"},
+	{security.ErrTokenNotYetValid, http.StatusUnprocessableEntity, "The token is not yet valid"},
+	{security.ErrTokenExpired, http.StatusUnauthorized, "Signature has expired"},
+	{security.ErrWrongTokenType, http.StatusUnprocessableEntity, "Wrong token type"},
+	{security.ErrTokenRevoked, http.StatusUnauthorized, "Token has been revoked"},
+	{security.ErrFreshTokenRequired, http.StatusUnauthorized, "Only fresh access tokens are allowed"},
+	{security.ErrAccessDenied, http.StatusForbidden, "You are not allowed to access here"},
+}
+
+// withMessage returns the response with another status, and a JSON object with one message as its
+// body.
+func withMessage(response guard.Response, status int, key, message string) guard.Response {
+	body, err := json.Marshal(map[string]string{key: message})
+	if err != nil {
+		return response
+	}
+	response.Status, response.Body, response.Header = status, body, response.Header.Clone()
+	if response.Header == nil {
+		response.Header = http.Header{}
+	}
+	response.Header.Set("Content-Type", "application/json")
+	return response
 }

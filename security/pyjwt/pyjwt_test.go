@@ -1,15 +1,21 @@
-//go:build ignore
-
-package security
+package pyjwt_test
 
 import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/oapi-guard/oapi-guard/internal/sectest"
+	"github.com/oapi-guard/oapi-guard/internal/sectest/apptest"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
+	"github.com/oapi-guard/oapi-guard/security/keys"
+	"github.com/oapi-guard/oapi-guard/security/pyjwt"
 )
 
 // pythonSecret signed the sample tokens, which have the header and the payload, member for member, that the Python libraries write.
@@ -26,72 +32,71 @@ const (
 	flaskUntil = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJmcmVzaCI6MTcwMDAwMDMwMC4yNSwiaWF0IjoxNzAwMDAwMDAwLCJqdGkiOiIwZjhmYWQ1Yi1kOWNiLTQ2OWYtYTE2NS03MDg2NzcyODk1MGUiLCJ0eXBlIjoiYWNjZXNzIiwic3ViIjoidXNlci0xIiwibmJmIjoxNzAwMDAwMDAwLCJleHAiOjE3MDAwMDA5MDB9.3LsYJCy6EbzPPleASqV6mju0e8XVx0Ff_GSXMl5SxFE"
 )
 
-// withProfile makes the fixture one of the layout, with the secret of the samples.
-func (f *fixture) withProfile(t testing.TB, p *Profile, options ...VerifierOption) {
+// newApp makes an application with the layout and the secret of the samples.
+func newApp(t testing.TB, layout security.Layout, options ...security.VerifierOption) *apptest.App {
 	t.Helper()
-	keys := must(NewKeySet(must(NewHMACKey(HS256, []byte(pythonSecret)))(t)))(t)
-	f.verifier = must(NewVerifier("https://issuer.example", keys, append(options, WithProfile(p), WithClock(f.clock.Now))...))(t)
-	f.validator = must(NewValidator(f.verifier, f.list))(t)
-	f.issuer = nil
-	if !p.foreign {
-		f.issuer = must(NewIssuer(f.verifier))(t)
-	}
+	key := must(keys.NewHMAC(keys.HS256, []byte(pythonSecret)))(t)
+	app := apptest.NewWith(t, must(keys.NewSet(key))(t))
+	app.UseLayout(t, layout, options...)
+	return app
 }
+
+func must[T any](value T, err error) func(testing.TB) T { return sectest.Must(value, err) }
+
+func second[T any](_ T, err error) error { return err }
 
 // TestPythonTokens verifies tokens of the Python libraries, and refuses them where they do not belong.
 func TestPythonTokens(t *testing.T) {
-	sanic, flask := SanicJWTExtended("role"), FlaskJWTExtended("role")
+	sanic, flask := pyjwt.Sanic("role"), pyjwt.Flask("role")
 	for _, tt := range []struct {
 		name    string
-		profile *Profile
+		profile security.Layout
 		text    string
-		typ     TokenType
+		typ     security.TokenType
 		want    error
 	}{
-		{"Sanic access", sanic, sanicAccess, accessToken, nil},
-		{"Sanic refresh", sanic, sanicRefresh, refreshToken, nil},
-		{"Sanic refresh for access", sanic, sanicRefresh, accessToken, ErrWrongTokenType},
-		{"Sanic access for refresh", sanic, sanicAccess, refreshToken, ErrWrongTokenType},
-		{"Sanic for Flask", flask, sanicAccess, accessToken, ErrWrongTokenType},
-		{"Sanic for the default", RFC9068(), sanicAccess, accessToken, ErrInvalidToken},
-		{"Sanic with an audience that is not ours", sanic, sanicIssuer, accessToken, ErrInvalidToken},
-		{"Flask access", flask, flaskAccess, accessToken, nil},
-		{"Flask refresh", flask, flaskRefresh, refreshToken, nil},
-		{"Flask refresh for access", flask, flaskRefresh, accessToken, ErrWrongTokenType},
-		{"Flask access for refresh", flask, flaskAccess, refreshToken, ErrWrongTokenType},
-		{"Flask for Sanic", sanic, flaskAccess, accessToken, ErrWrongTokenType},
-		{"Flask, fresh until", flask, flaskUntil, accessToken, nil},
-		{"Flask, fresh until, for Sanic", sanic, flaskUntil, accessToken, ErrInvalidToken},
+		{"Sanic access", sanic, sanicAccess, apptest.AccessToken, nil},
+		{"Sanic refresh", sanic, sanicRefresh, apptest.RefreshToken, nil},
+		{"Sanic refresh for access", sanic, sanicRefresh, apptest.AccessToken, security.ErrWrongTokenType},
+		{"Sanic access for refresh", sanic, sanicAccess, apptest.RefreshToken, security.ErrWrongTokenType},
+		{"Sanic for Flask", flask, sanicAccess, apptest.AccessToken, security.ErrWrongTokenType},
+		{"Sanic for the default", security.RFC9068(), sanicAccess, apptest.AccessToken, security.ErrInvalidToken},
+		{"Sanic with an audience that is not ours", sanic, sanicIssuer, apptest.AccessToken, security.ErrInvalidToken},
+		{"Flask access", flask, flaskAccess, apptest.AccessToken, nil},
+		{"Flask refresh", flask, flaskRefresh, apptest.RefreshToken, nil},
+		{"Flask refresh for access", flask, flaskRefresh, apptest.AccessToken, security.ErrWrongTokenType},
+		{"Flask access for refresh", flask, flaskAccess, apptest.RefreshToken, security.ErrWrongTokenType},
+		{"Flask for Sanic", sanic, flaskAccess, apptest.AccessToken, security.ErrWrongTokenType},
+		{"Flask, fresh until", flask, flaskUntil, apptest.AccessToken, nil},
+		{"Flask, fresh until, for Sanic", sanic, flaskUntil, apptest.AccessToken, security.ErrInvalidToken},
 	} {
-		f := newFixture(t)
-		f.withProfile(t, tt.profile)
-		if err := f.accepted(tt.text, tt.typ); !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+		f := newApp(t, tt.profile)
+		if err := f.Refuses(t, tt.text, tt.typ); !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
 		}
 	}
 
-	f := newFixture(t)
-	f.withProfile(t, sanic)
-	typ := NewTokenType[struct {
+	f := newApp(t, sanic)
+	typ := security.NewTokenType[struct {
 		Tenant string `json:"sje_tenant"`
 	}]("access")
-	token := f.token(t, sanicAccess, typ).(Token[struct {
+	token := f.Token(t, sanicAccess, typ).(security.Token[struct {
 		Tenant string `json:"sje_tenant"`
 	}])
 	if token.Subject() != "user-1" || token.Role() != "ADMIN" || !token.Fresh() || token.ID() != "0f8fad5bd9cb469fa16570867728950e" || token.Claims().Tenant != "acme" {
 		t.Errorf("Sanic's token reads as %s %s %v %s %+v", token.Subject(), token.Role(), token.Fresh(), token.ID(), token.Claims())
 	}
-	f.withProfile(t, sanic, WithAudience("api"))
-	if err := f.accepted(sanicIssuer, accessToken); err != nil {
+	f = newApp(t, sanic, security.WithAudience("api"))
+	if err := f.Refuses(t, sanicIssuer, apptest.AccessToken); err != nil {
 		t.Errorf("with its audience: %v", err)
 	}
-	f.withProfile(t, flask)
-	fresh := f.token(t, flaskUntil, accessToken).(Token[userClaims])
-	f.clock.Advance(300*time.Second + 128*time.Millisecond) // to a millisecond behind the end
-	if stale := f.token(t, flaskUntil, accessToken).(Token[userClaims]); !fresh.Fresh() || stale.Fresh() {
+	f = newApp(t, flask)
+	fresh := f.Token(t, flaskUntil, apptest.AccessToken).(security.Token[security.NoClaims])
+	f.Clock.Advance(300*time.Second + 128*time.Millisecond) // to a millisecond behind the end
+	if stale := f.Token(t, flaskUntil, apptest.AccessToken).(security.Token[security.NoClaims]); !fresh.Fresh() || stale.Fresh() {
 		t.Errorf("fresh before its time: %v, after it: %v", fresh.Fresh(), stale.Fresh())
 	}
-	if token := f.token(t, flaskAccess, accessToken).(Token[userClaims]); token.Role() != "admin" || token.CSRF() == "" || !token.Fresh() {
+	if token := f.Token(t, flaskAccess, apptest.AccessToken).(security.Token[security.NoClaims]); token.Role() != "admin" || token.CSRF() == "" || !token.Fresh() {
 		t.Errorf("Flask's token reads as %s %s %v", token.Role(), token.CSRF(), token.Fresh())
 	}
 }
@@ -100,20 +105,19 @@ func TestPythonTokens(t *testing.T) {
 func TestPythonLayout(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		profile *Profile
-		typ     TokenType
+		profile security.Layout
+		typ     security.TokenType
 		sample  string
-		options []TokenOption
+		options []security.TokenOption
 		lacks   string // what the sample has and ours has only on request
 	}{
-		{"Sanic access", SanicJWTExtended("role"), accessToken, sanicAccess, []TokenOption{WithRoles("ADMIN"), WithFresh()}, "https://jwt.io/sso_user_id https://jwt.io/user_info/name https://jwt.io/user_info/level sje_tenant"},
-		{"Sanic refresh", SanicJWTExtended("role"), refreshToken, sanicRefresh, []TokenOption{WithRoles("ADMIN")}, "https://jwt.io/sso_user_id https://jwt.io/user_info/name https://jwt.io/user_info/level sje_.tenant"},
-		{"Flask access", FlaskJWTExtended("role"), accessToken, flaskAccess, []TokenOption{WithRoles("admin"), WithFresh(), WithCSRF()}, ""},
-		{"Flask refresh", FlaskJWTExtended(""), refreshToken, flaskRefresh, []TokenOption{WithCSRF()}, "fresh"},
+		{"Sanic access", pyjwt.Sanic("role"), apptest.AccessToken, sanicAccess, []security.TokenOption{security.WithRoles("ADMIN"), security.WithFresh()}, "https://jwt.io/sso_user_id https://jwt.io/user_info/name https://jwt.io/user_info/level sje_tenant"},
+		{"Sanic refresh", pyjwt.Sanic("role"), apptest.RefreshToken, sanicRefresh, []security.TokenOption{security.WithRoles("ADMIN")}, "https://jwt.io/sso_user_id https://jwt.io/user_info/name https://jwt.io/user_info/level sje_.tenant"},
+		{"Flask access", pyjwt.Flask("role"), apptest.AccessToken, flaskAccess, []security.TokenOption{security.WithRoles("admin"), security.WithFresh(), security.WithCSRF()}, ""},
+		{"Flask refresh", pyjwt.Flask(""), apptest.RefreshToken, flaskRefresh, []security.TokenOption{security.WithCSRF()}, "fresh"},
 	} {
-		f := newFixture(t)
-		f.withProfile(t, tt.profile)
-		text := must(f.issuer.Issue(t.Context(), tt.typ, "user-1", nil, tt.options...))(t).Text()
+		f := newApp(t, tt.profile)
+		text := must(f.Issuer.Issue(t.Context(), tt.typ, "user-1", nil, tt.options...))(t).Text()
 		theirHeader, theirPayload := members(t, tt.sample)
 		ourHeader, ourPayload := members(t, text)
 		if fmt.Sprint(ourHeader) != fmt.Sprint(theirHeader) {
@@ -141,24 +145,23 @@ func TestPythonLayout(t *testing.T) {
 		if len(ourPayload) > 0 {
 			t.Errorf("%s: members that theirs has not: %v", tt.name, ourPayload)
 		}
-		if err := f.accepted(text, tt.typ); err != nil {
+		if err := f.Refuses(t, text, tt.typ); err != nil {
 			t.Errorf("%s: our own is refused: %v", tt.name, err)
 		}
 	}
-	f := newFixture(t)
-	f.withProfile(t, FlaskJWTExtended(""))
+	f := newApp(t, pyjwt.Flask(""))
 	for name, err := range map[string]error{
-		"two roles":      second(f.issuer.Access(t.Context(), "a", nil, WithRoles("a", "b"))),
-		"a role":         second(f.issuer.Access(t.Context(), "a", nil, WithRoles("a"))),
-		"a half second":  second(f.issuer.Access(t.Context(), "a", nil, WithLifetime(500*time.Millisecond))),
-		"the claim type": second(f.issuer.Access(t.Context(), "a", map[string]string{"type": "refresh"})),
+		"two roles":      second(f.Issuer.IssueAccessToken(t.Context(), "a", nil, security.WithRoles("a", "b"))),
+		"a role":         second(f.Issuer.IssueAccessToken(t.Context(), "a", nil, security.WithRoles("a"))),
+		"a half second":  second(f.Issuer.IssueAccessToken(t.Context(), "a", nil, security.WithLifetime(500*time.Millisecond))),
+		"the claim type": second(f.Issuer.IssueAccessToken(t.Context(), "a", map[string]string{"type": "refresh"})),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	f.withProfile(t, SanicJWTExtended("permission"))
-	if _, err := f.issuer.Access(t.Context(), "a", map[string]string{"permission": "ADMIN"}); err == nil {
+	f = newApp(t, pyjwt.Sanic("permission"))
+	if _, err := f.Issuer.IssueAccessToken(t.Context(), "a", map[string]string{"permission": "ADMIN"}); err == nil {
 		t.Error("a private claim stands in for the role")
 	}
 }
@@ -177,92 +180,117 @@ func members(t *testing.T, text string) (header, payload map[string]any) {
 
 // TestTakeOver refreshes a token of a Python service: the session gets an id, keeps its beginning, and can be ended.
 func TestTakeOver(t *testing.T) {
-	f := newFixture(t)
-	f.withProfile(t, FlaskJWTExtended("role"))
-	old := f.token(t, flaskRefresh, refreshToken)
-	if err := f.validator.Consume(t.Context(), old); err != nil {
+	f := newApp(t, pyjwt.Flask("role"))
+	old := f.Token(t, flaskRefresh, apptest.RefreshToken)
+	if err := f.Validator.Consume(t.Context(), old); err != nil {
 		t.Fatal(err)
 	}
-	pair := must(f.issuer.Pair(t.Context(), "user-1", nil, nil, Continue(old)))(t)
-	access := f.token(t, pair.Access.Text(), accessToken).(Token[userClaims])
+	pair := must(f.Issuer.IssueTokenPair(t.Context(), "user-1", nil, nil, security.WithSession(old)))(t)
+	access := f.Token(t, pair.Access.Text(), apptest.AccessToken).(security.Token[security.NoClaims])
 	if access.Session() == "" || access.AuthTime().Unix() != 1700000000 || pair.Refresh.ExpiresAt().Unix() != 1702592000 {
 		t.Errorf("session %q since %s until %s", access.Session(), access.AuthTime(), pair.Refresh.ExpiresAt())
 	}
-	if err := f.accepted(flaskRefresh, refreshToken); !errors.Is(err, ErrTokenRevoked) {
+	if err := f.Refuses(t, flaskRefresh, apptest.RefreshToken); !errors.Is(err, security.ErrTokenRevoked) {
 		t.Errorf("the consumed token: %v", err)
 	}
-	if err := f.validator.RevokeSession(t.Context(), access); err != nil {
+	if err := f.Validator.RevokeSession(t.Context(), access); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.accepted(pair.Refresh.Text(), refreshToken); !errors.Is(err, ErrTokenRevoked) {
+	if err := f.Refuses(t, pair.Refresh.Text(), apptest.RefreshToken); !errors.Is(err, security.ErrTokenRevoked) {
 		t.Errorf("after the log-out: %v", err)
 	}
 }
 
-// TestIdentityProvider reads tokens as identity providers lay them out.
-func TestIdentityProvider(t *testing.T) {
-	keycloak := must(IdentityProvider(WithTypeClaim("typ", "Bearer"), WithRolesAt("realm_access.roles")))(t)
-	byHeader := must(IdentityProvider(WithTypeHeader("AT+JWT", "application/JWT")))(t)
-	cognito := must(IdentityProvider(WithTypeClaim("token_use", "access"), WithoutTokenIDs()))(t)
-	anything := must(IdentityProvider(WithUnsafeAnyType()))(t)
-	const header = `{"alg":"HS256","kid":"k1","typ":"JWT"}`
+// TestSanicErrors has the statuses and the body of Sanic-JWT-Extended, and what remains beside them.
+func TestSanicErrors(t *testing.T) {
+	f := apptest.New(t)
+	handle, calls := guard.WithErrorHandler(must(pyjwt.SanicErrors("msg"))(t)), 0
+	cookie := &guard.Scheme{Name: "cookie", Token: apptest.AccessToken, In: guard.InCookie, Parameter: "access"}
+	pair := must(f.Issuer.IssueTokenPair(t.Context(), "alice", nil, nil))(t)
+	expired := sectest.CompactHS256(sectest.GoodHeader, sectest.PayloadWith("exp", "1699999000", "iat", "1699998000"))
+	revoked := must(f.Issuer.IssueAccessToken(t.Context(), "alice", nil))(t)
+	if err := f.Validator.Revoke(t.Context(), f.Token(t, revoked.Text(), apptest.AccessToken)); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
-		name    string
-		profile *Profile
-		text    string
-		want    error
-		roles   string
+		name          string
+		rules         guard.Rules
+		authorization []string
+		status        int
+		message       string
+		challenge     bool
 	}{
-		{"Keycloak", keycloak, compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `{"x":[],"roles":["ADMIN","USER"]}`)), nil, "[ADMIN USER]"},
-		{"Keycloak, roles a string", keycloak, compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `{"roles":"ADMIN"}`)), nil, "[ADMIN]"},
-		{"Keycloak, roles malformed", keycloak, compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `{"roles":{"ADMIN":true}}`)), nil, "[]"},
-		{"Keycloak, path through a list", keycloak, compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `["roles"]`)), nil, "[]"},
-		{"Keycloak, roles at the top", keycloak, compactHS256(header, payloadWith("typ", `"Bearer"`, "roles", `["ADMIN"]`)), nil, "[]"},
-		{"Keycloak, an ID token", keycloak, compactHS256(header, payloadWith("typ", `"ID"`)), ErrWrongTokenType, ""},
-		{"Keycloak, no type", keycloak, compactHS256(header, payloadWith()), ErrWrongTokenType, ""},
-		{"Keycloak, the type in the header", keycloak, compactHS256(`{"alg":"HS256","kid":"k1","typ":"Bearer"}`, payloadWith()), ErrWrongTokenType, ""},
-		{"by header", byHeader, compactHS256(header, payloadWith("roles", `["ADMIN"]`)), nil, "[ADMIN]"},
-		{"by header, the other value", byHeader, compactHS256(goodHeader, payloadWith()), nil, "[]"},
-		{"by header, another", byHeader, compactHS256(`{"alg":"HS256","kid":"k1","typ":"id+jwt"}`, payloadWith()), ErrWrongTokenType, ""},
-		{"Cognito without jti", cognito, compactHS256(header, payloadWith("token_use", `"access"`, "jti", "")), nil, "[]"},
-		{"Cognito, an ID token", cognito, compactHS256(header, payloadWith("token_use", `"id"`)), ErrWrongTokenType, ""},
-		{"by header without jti", byHeader, compactHS256(header, payloadWith("jti", "")), ErrInvalidToken, ""},
-		{"any type", anything, compactHS256(header, payloadWith()), nil, "[]"},
-		{"any type, another audience", anything, compactHS256(header, payloadWith("aud", `"x"`)), ErrInvalidToken, ""},
-		{"any type, no audience", anything, compactHS256(header, payloadWith("aud", "")), ErrInvalidToken, ""},
+		{"no token", guard.Rules{}, nil, 401, "Missing token", true},
+		{"malformed", guard.Rules{}, []string{"Bearer"}, 422, "Bad Authorization header", true},
+		{"garbage", guard.Rules{}, []string{"Bearer " + "x"}, 422, "Invalid token", true},
+		{"expired", guard.Rules{}, []string{"Bearer " + expired}, 401, "Signature has expired", true},
+		{"wrong type", guard.Rules{}, []string{"Bearer " + pair.Refresh.Text()}, 422, "Wrong token type", true},
+		{"revoked", guard.Rules{}, []string{"Bearer " + revoked.Text()}, 401, "Token has been revoked", true},
+		{"not fresh", guard.Rules{Fresh: true}, []string{"Bearer " + pair.Access.Text()}, 401, "Only fresh access tokens are allowed", true},
+		{"role", guard.Rules{AllowRoles: []string{"ADMIN"}}, []string{"Bearer " + pair.Access.Text()}, 403, "You are not allowed to access here", true},
 	} {
-		f := newFixture(t)
-		keys := must(f.verifier.keys.current())(t)
-		f.verifier = must(NewVerifier(testIssuer, keys, WithProfile(tt.profile), WithAudience(testIssuer), WithClock(f.clock.Now)))(t)
-		f.validator = must(NewValidator(f.verifier, f.list))(t)
-		token, err := f.validate(t.Context(), tt.text, accessToken)
-		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
-			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
-			continue
+		handler := f.Serve(t, &guard.Operation{ID: "op", Requirement: guard.Requirement{{apptest.AccessScheme}, {cookie}}, Rules: tt.rules}, &calls, handle)
+		w := apptest.Get(handler, tt.authorization...)
+		var body map[string]string
+		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || w.Code != tt.status || len(body) != 1 || body["msg"] != tt.message {
+			t.Errorf("%s: %d %s (%v)", tt.name, w.Code, w.Body, err)
 		}
-		if err == nil {
-			if roles := token.token().(Token[userClaims]).Roles(); fmt.Sprint(roles) != tt.roles {
-				t.Errorf("%s: roles %v, want %s", tt.name, roles, tt.roles)
-			}
-		}
-		if _, err := NewIssuer(f.verifier); err == nil {
-			t.Errorf("%s: an issuer of somebody else's tokens", tt.name)
+		if (w.Header().Get("WWW-Authenticate") != "") != tt.challenge || w.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%s: header %v", tt.name, w.Header())
 		}
 	}
-	key := must(NewKeySet(must(NewHMACKey(HS256, testSecret))(t)))(t)
-	for name, err := range map[string]error{
-		"no type":                        second(IdentityProvider(WithRolesAt("roles"))),
-		"two places":                     second(IdentityProvider(WithTypeHeader("jwt"), WithTypeClaim("typ", "x"))),
-		"no values":                      second(IdentityProvider(WithTypeHeader())),
-		"no claim":                       second(IdentityProvider(WithTypeClaim("", "x"))),
-		"an odd path":                    second(IdentityProvider(WithUnsafeAnyType(), WithRolesAt("a..b"))),
-		"a nil option":                   second(IdentityProvider(nil)),
-		"no profile":                     second(NewVerifier(testIssuer, key, WithProfile(nil))),
-		"a zero profile":                 second(NewVerifier(testIssuer, key, WithProfile(&Profile{}))),
-		"any type and no audience of it": second(NewVerifier(testIssuer, key, WithProfile(anything))),
-	} {
-		if err == nil {
-			t.Errorf("%s: no error", name)
+	f.List.Fail(sectest.ErrSecretive, nil)
+	handler := f.Serve(t, &guard.Operation{ID: "op", Requirement: guard.Requirement{{apptest.AccessScheme}}}, &calls, handle)
+	if w := apptest.Get(handler, "Bearer "+pair.Access.Text()); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+		t.Errorf("the blacklist is down: %d %v", w.Code, w.Header())
+	}
+	if _, err := pyjwt.SanicErrors(""); err == nil {
+		t.Error("no key for the message: no error")
+	}
+	if response := must(pyjwt.SanicErrors("msg"))(t)(t.Context(), guard.Failure{Err: security.ErrInvalidToken}); response.Status != 422 || response.Header.Get("Content-Type") == "" {
+		t.Errorf("a failure without a response: %+v", response)
+	}
+}
+
+// TestPythonReuse uses a token of a Python service twice: what it was refreshed into ends, although it had no session.
+func TestPythonReuse(t *testing.T) {
+	f := newApp(t, pyjwt.Flask("role"))
+	old := f.Token(t, flaskRefresh, apptest.RefreshToken)
+	if err := f.Validator.Consume(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	thief := must(f.Issuer.IssueTokenPair(t.Context(), "user-1", nil, nil, security.WithSession(old)))(t)
+	if err := f.Refuses(t, flaskRefresh, apptest.RefreshToken); !errors.Is(err, security.ErrTokenRevoked) {
+		t.Errorf("the second use: %v", err)
+	}
+	for text, typ := range map[string]security.TokenType{thief.Access.Text(): apptest.AccessToken, thief.Refresh.Text(): apptest.RefreshToken} {
+		if err := f.Refuses(t, text, typ); !errors.Is(err, security.ErrTokenRevoked) {
+			t.Errorf("%s token after the reuse: %v", typ.Name(), err)
+		}
+	}
+	cutOff := must(f.Validator.RevokeSubject(t.Context(), "user-1"))(t)
+	again := must(f.Issuer.IssueAccessToken(t.Context(), "user-1", nil, security.WithSessionStart(cutOff.Add(time.Millisecond))))(t)
+	if err := f.Refuses(t, again.Text(), apptest.AccessToken); err != nil {
+		t.Errorf("a log-in begun after the cut-off, in whole seconds: %v", err)
+	}
+}
+
+// TestCacheFreshUntil is about tokens that are fresh until a time: each request has to find out.
+func TestCacheFreshUntil(t *testing.T) {
+	for _, typ := range []security.TokenType{apptest.AccessToken, security.NewTokenType[struct {
+		Name string `json:"name"`
+	}]("access")} {
+		f := newApp(t, pyjwt.Flask("role"))
+		calls := 0
+		handler := f.Serve(t, &guard.Operation{ID: "op", Requirement: guard.Requirement{{&guard.Scheme{Name: "access", Token: typ}}}, Rules: guard.Rules{Fresh: true}}, &calls)
+		for _, step := range []struct {
+			wait time.Duration
+			want int
+		}{{0, 200}, {300 * time.Second, 200}, {time.Second, 401}, {-time.Second, 200}} {
+			f.Clock.Advance(step.wait)
+			if w := apptest.Get(handler, "Bearer "+flaskUntil); w.Code != step.want {
+				t.Errorf("after %s: status %d, want %d", step.wait, w.Code, step.want)
+			}
 		}
 	}
 }
