@@ -14,8 +14,8 @@ run: ## build and serve the example (ADDR=127.0.0.1:8080)
 	@go run ./example
 
 .PHONY: test
-test: ## run all tests, with a real redis-server
-	@scripts/redis.sh
+test: ## run all tests, with a real redis-server (REDIS_SERVER=PATH, INSTALL_SERVICES=no)
+	@scripts/services.sh
 	go test $(RACE) -shuffle=on -timeout 15m ./...
 	$(if $(RACE),go test -run Damaged ./store/boltstore)
 	cd crosstest && go test -count=1 ./...
@@ -55,7 +55,7 @@ check-generate: ## fail where gen/ and crosstest/api/ are not what their documen
 
 .PHONY: bench
 bench: ## measure the hot path beside its peers, into benchmarks/results/
-	@scripts/redis.sh
+	@scripts/services.sh
 	benchmarks/run.sh
 
 .PHONY: bench-packages
