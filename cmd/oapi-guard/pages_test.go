@@ -140,7 +140,7 @@ func pathWithoutCommand() string {
 }
 
 // writeProxy writes the files of a module proxy (https://go.dev/ref/mod#goproxy-protocol) that serves one release of the
-// module: what git would commit of the working tree now.
+// module: the files of the working tree that git tracks or would add.
 func writeProxy(proxy, repo string) error {
 	cmd := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	cmd.Dir = repo
@@ -174,8 +174,7 @@ func writeProxy(proxy, repo string) error {
 	return nil
 }
 
-// moduleZip returns the zip of a module (https://go.dev/ref/mod#zip-files): without the nested modules, which are
-// modules of their own to the go command as well.
+// moduleZip returns the zip of a module (https://go.dev/ref/mod#zip-files). Nested modules are not in it.
 func moduleZip(repo string, files []string) ([]byte, error) {
 	var nested []string
 	for _, file := range files {
@@ -255,6 +254,49 @@ func withFreePorts(blocks []block) error {
 		}
 	}
 	return nil
+}
+
+// TestMarks checks that a page whose marks are not understood is not followed in part.
+func TestMarks(t *testing.T) {
+	for _, tt := range []struct {
+		name, page string
+		blocks     int // 0: an error
+	}{
+		{"a run block", "text\n\n<!-- try: run -->\n```sh\ntrue\n```\n", 1},
+		{"an empty line and another comment in between", "<!-- try: file a/b -->\n\n<!-- from c -->\n```go\nx\n```\n", 1},
+		{"a block without a mark", "```sh\nfalse\n```\n<!-- try: run -->\n```sh\ntrue\n```\n", 1},
+		{"no marks", "```sh\nfalse\n```\n", 0},
+		{"an unknown action", "<!-- try: run -->\n```sh\ntrue\n```\n<!-- try: rum -->\n```sh\ntrue\n```\n", 0},
+		{"no block behind the mark", "<!-- try: run -->\ntext\n```sh\ntrue\n```\n", 0},
+		{"a file without a path", "<!-- try: file -->\n```go\nx\n```\n", 0},
+		{"a run block with an argument", "<!-- try: run twice -->\n```sh\ntrue\n```\n", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			blocks, err := blocksOf(tt.page)
+			if len(blocks) != tt.blocks || (err == nil) != (tt.blocks > 0) {
+				t.Errorf("%q, error %v, want %d blocks", blocks, err, tt.blocks)
+			}
+		})
+	}
+}
+
+func TestShownOutput(t *testing.T) {
+	for _, tt := range []struct {
+		name, shown, printed string
+		want                 bool
+	}{
+		{"the same", "a.b\n", "a.b\n", true},
+		{"other text", "a.b\n", "axb\n", false},
+		{"more text", "a\n", "a\nb\n", false},
+		{"any text", "a ... d\n", "a b\nc d\n", true},
+		{"a response with the line ends of HTTP", "HTTP/1.1 401 Unauthorized\n...\n", "HTTP/1.1 401 Unauthorized\r\nDate: x\r\n", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := matches(tt.shown, tt.printed); got != tt.want {
+				t.Errorf("%t, want %t", got, tt.want)
+			}
+		})
+	}
 }
 
 // follow runs the blocks of a page.
