@@ -428,8 +428,8 @@ func (s *shell) serve(text, port string) error {
 			return conn.Close()
 		}
 		if _, err := os.Stat(ended); err == nil {
-			printed, err := os.ReadFile(log)
-			return fmt.Errorf("the server ended (%v):\n%s", err, printed)
+			printed, _ := os.ReadFile(log)
+			return fmt.Errorf("the server ended:\n%s", printed)
 		}
 		time.Sleep(50 * time.Millisecond) // between two looks at another process
 	}
