@@ -3,6 +3,7 @@
 package apptest
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -68,7 +69,7 @@ func (a *App) Serve(t testing.TB, o *guard.Operation, calls *int, options ...gua
 
 // Get sends a request with the Authorization headers given.
 func Get(h http.Handler, authorization ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil)
 	for _, value := range authorization {
 		r.Header.Add("Authorization", value)
 	}
