@@ -18,19 +18,19 @@ func open(fault string) func(func() time.Time) blacklist.Blacklist {
 	}
 }
 
-// TestModel shows that the checks can be passed.
-func TestModel(t *testing.T) {
+// TestModelPasses shows that a correct blacklist passes the suite.
+func TestModelPasses(t *testing.T) {
 	t.Parallel()
 	Run(t, func(_ *testing.T, clock func() time.Time) blacklist.Blacklist { return open("")(clock) })
 }
 
-func TestModelOwnClock(t *testing.T) {
+func TestModelPassesWithRealClock(t *testing.T) {
 	t.Parallel()
 	Run(t, func(_ *testing.T, clock func() time.Time) blacklist.Blacklist { return open("")(clock) },
-		OwnClock(200*time.Millisecond))
+		WithRealClock(200*time.Millisecond))
 }
 
-// faults names for each fault of the model the checks that must find it.
+// faults are the faults of the model, each with the checks that must find it.
 var faults = map[string][]string{
 	"always no":                           {"Token", "Session", "Subject", "Verifier", "ConcurrentUse", "CloseInUse"},
 	"always yes":                          {"Empty", "AbsentIDs", "Separators"},
@@ -42,7 +42,7 @@ var faults = map[string][]string{
 	"a cut-off hides entries":             {"OneLookup"},
 	"an expired entry hides others":       {"Expiry"},
 	"one key space for all verifiers":     {"Token", "Session", "Subject", "Verifier"},
-	"one key space for all kinds":         {"Pieces"},
+	"one key space for all kinds":         {"Boundaries"},
 	"sessions without their subject":      {"Session"},
 	"absent ids are looked up":            {"Invalid"},
 	"absent sessions are one session":     {"AbsentIDs"},
@@ -52,9 +52,9 @@ var faults = map[string][]string{
 	"ids in errors":                       {"Invalid"},
 	"the past is not an error":            {"Past", "ExpiryBoundary", "LongIDs"},
 	"the past is recorded for ever":       {"Past", "ExpiryBoundary"},
-	"keys joined without a separator":     {"Pieces"},
-	"keys joined with a colon":            {"Pieces"},
-	"keys joined with NUL":                {"Pieces"},
+	"keys joined without a separator":     {"Boundaries"},
+	"keys joined with a colon":            {"Boundaries"},
+	"keys joined with NUL":                {"Boundaries"},
 	"keys in lower case":                  {"Separators", "Verifier"},
 	"keys in valid UTF-8":                 {"Separators"},
 	"keys trimmed":                        {"Separators"},
@@ -98,19 +98,19 @@ var faults = map[string][]string{
 	"empties before it closes":            {"CloseInUse"},
 }
 
-// TestFaults shows that the checks bite.
-func TestFaults(t *testing.T) {
+// TestChecksFindFaults shows that the checks find the faults.
+func TestChecksFindFaults(t *testing.T) {
 	t.Parallel()
 	for fault, names := range faults {
 		for _, name := range names {
 			t.Run(fault+"/"+name, func(t *testing.T) {
 				i := slices.IndexFunc(checks, func(c check) bool { return c.name == name })
 				if i < 0 {
-					t.Fatal("no such check")
+					t.Fatal("there is no such check")
 				}
 				err := checks[i].try(open(fault), config{})
 				if err == nil {
-					t.Fatal("not found")
+					t.Fatal("the check did not find the fault")
 				}
 				t.Log(err)
 			})
@@ -118,35 +118,35 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestEveryCheckBites shows that no check is there for nothing.
-func TestEveryCheckBites(t *testing.T) {
-	bites := make(map[string]bool)
+// TestEveryCheckFindsAFault shows that every check finds at least one fault.
+func TestEveryCheckFindsAFault(t *testing.T) {
+	finds := make(map[string]bool)
 	for _, names := range faults {
 		for _, name := range names {
-			bites[name] = true
+			finds[name] = true
 		}
 	}
 	seen := make(map[string]bool)
 	for _, c := range checks {
-		if !bites[c.name] {
-			t.Errorf("no fault is found by %s", c.name)
+		if !finds[c.name] {
+			t.Errorf("%s finds no fault", c.name)
 		}
-		if seen[c.name] || c.says == "" {
-			t.Errorf("%s is there twice, or says nothing", c.name)
+		if seen[c.name] || c.promise == "" {
+			t.Errorf("%s is a duplicate, or has no promise", c.name)
 		}
 		seen[c.name] = true
 	}
 }
 
-// TestFaultsOwnClock shows that waiting for the store's own clock does not hide an entry that never leaves.
-func TestFaultsOwnClock(t *testing.T) {
+// TestRealClockHidesNoFault shows that waiting for a real clock does not hide an entry that never expires.
+func TestRealClockHidesNoFault(t *testing.T) {
 	t.Parallel()
 	for _, c := range checks {
 		if c.name != "NeverShortened" {
 			continue
 		}
-		if err := c.try(open("the last write wins"), config{short: 200 * time.Millisecond}); err == nil {
-			t.Error("not found")
+		if err := c.try(open("the last write wins"), config{lifetime: 200 * time.Millisecond}); err == nil {
+			t.Error("the check did not find the fault")
 		}
 	}
 }

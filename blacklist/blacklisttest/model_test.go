@@ -11,7 +11,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// model is the contract in its plainest form: a map behind a lock. A fault breaks it in one way.
+// model is a simple implementation of the contract: a map with a mutex. A fault breaks it in one way.
 type model struct {
 	now   func() time.Time
 	fault string
@@ -34,38 +34,38 @@ func (m *model) key(kind blacklist.Kind, id blacklist.Identity) (string, bool) {
 	if m.is("sessions without their subject") && kind == blacklist.Session {
 		subject = ""
 	}
-	var parts []string
+	var fields []string
 	has := true
 	switch kind {
 	case blacklist.Token:
-		parts, has = []string{verifier, id.ID}, id.ID != ""
+		fields, has = []string{verifier, id.ID}, id.ID != ""
 	case blacklist.Session:
-		parts, has = []string{verifier, subject, id.Session}, id.Session != ""
+		fields, has = []string{verifier, subject, id.Session}, id.Session != ""
 	case blacklist.Subject:
-		parts, has = []string{verifier, subject}, subject != ""
+		fields, has = []string{verifier, subject}, subject != ""
 	default:
-		parts = []string{verifier}
+		fields = []string{verifier}
 	}
 	prefix := kind.String()
 	if m.is("one key space for all kinds") {
 		prefix = ""
 	}
-	key := fmt.Sprintf("%s%q", prefix, parts)
+	key := fmt.Sprintf("%s%q", prefix, fields)
 	switch m.fault {
 	case "absent ids are looked up", "absent sessions are one session":
 		has = true
 	case "keys joined without a separator":
-		key = prefix + "=" + strings.Join(parts, "")
+		key = prefix + "=" + strings.Join(fields, "")
 	case "keys joined with a colon":
-		key = prefix + "=" + strings.Join(parts, ":")
+		key = prefix + "=" + strings.Join(fields, ":")
 	case "keys joined with NUL":
-		key = prefix + "=" + strings.Join(parts, "\x00")
+		key = prefix + "=" + strings.Join(fields, "\x00")
 	case "keys in lower case":
 		key = strings.ToLower(key)
 	case "keys in valid UTF-8":
-		key = fmt.Sprintf("%s%q", prefix, strings.Split(strings.ToValidUTF8(strings.Join(parts, "\x00"), "\ufffd"), "\x00"))
+		key = fmt.Sprintf("%s%q", prefix, strings.Split(strings.ToValidUTF8(strings.Join(fields, "\x00"), "\ufffd"), "\x00"))
 	case "keys trimmed":
-		key = prefix + "=" + strings.TrimSpace(strings.Join(parts, "|"))
+		key = prefix + "=" + strings.TrimSpace(strings.Join(fields, "|"))
 	case "keys cut off at 255 bytes":
 		key = key[:min(len(key), 255)]
 	case "keys cut off at a megabyte":
@@ -116,7 +116,7 @@ func (m *model) Revoke(ctx context.Context, r blacklist.Revocation) (bool, error
 		case "the past is recorded for ever":
 			r.Until = time.Time{}
 			m.record(r)
-		case "nanoseconds": // wrapped, and not noticed
+		case "nanoseconds": // the overflow is not noticed
 			return false, nil
 		}
 		return false, blacklist.ErrInvalid
@@ -141,7 +141,7 @@ func (m *model) Revoke(ctx context.Context, r blacklist.Revocation) (bool, error
 	return before, nil
 }
 
-// wall takes the time of the wall clock for one of Greenwich.
+// wall returns the same wall clock reading in UTC, which is a different time.
 func wall(t time.Time) time.Time {
 	if t.IsZero() {
 		return t
