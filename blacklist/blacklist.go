@@ -1,17 +1,19 @@
 // Package blacklist records which tokens are revoked.
 //
-// A token is known by its [Identity], never by its text, so no store contains a bearer token. There are
-// four kinds of [Revocation]: of one token, of one session, of the sessions of a subject that began up to
-// a cut-off, and of the sessions of a verifier that began up to a cut-off. One look-up,
+// A token is known by its [Identity], never by its text, so no store contains a bearer token. There
+// are four kinds of [Revocation]: of one token, of one session, of the sessions of a subject that
+// began up to a cut-off, and of the sessions of a verifier that began up to a cut-off. One look-up,
 // [Blacklist.IsRevoked], answers for all of them.
 //
-// Use [Memory] for tests and for a single process that may lose revocations on restart. Package boltstore
-// keeps them in a file, for a single process. Package redisstore keeps them in Redis, for many processes.
-// Any other store implements the two methods of [Blacklist] and runs the tests of package blacklisttest.
+// Use [Memory] for tests and for a single process that may lose revocations on restart. Package
+// boltstore keeps them in a file, for a single process. Package redisstore keeps them in Redis, for
+// many processes. Any other store implements the two methods of [Blacklist] and runs the tests of
+// package blacklisttest.
 //
-// All stores guarantee: a revocation that returned without an error covers every look-up that begins
-// afterwards, until the end of the revocation or, for a [Memory], of the process. A store that cannot
-// answer returns an error. A cut-off includes its millisecond: a session that began in it is revoked.
+// All stores guarantee: a revocation that returned without an error covers every look-up that
+// begins afterwards, until the end of the revocation or, for a [Memory], of the process. A store
+// that cannot answer returns an error. A cut-off includes its millisecond: a session that began in
+// it is revoked.
 package blacklist
 
 import (
@@ -23,31 +25,31 @@ import (
 
 // Blacklist records revocations and answers look-ups. Implementations are safe for concurrent use.
 type Blacklist interface {
-	// Revoke records r. It reports whether r was in force before: an entry of the same token or session
-	// that has not expired, or a cut-off of the same subject or verifier at or after r.CutOff that has
-	// not expired. Of any number of concurrent calls with the same token, exactly one returns false.
-	// This is how a refresh token is consumed once.
+	// Revoke records r. It reports whether r was in force before: an entry of the same token or
+	// session that has not expired, or a cut-off of the same subject or verifier at or after
+	// r.CutOff that has not expired. Of any number of concurrent calls with the same token, exactly
+	// one returns false. This is how a refresh token is consumed once.
 	//
-	// A later call never shortens an entry and never lowers a cut-off: the later Until and the later
-	// CutOff win.
+	// A later call never shortens an entry and never lowers a cut-off: the later Until and the
+	// later CutOff win.
 	//
 	// If Until is not in the future, Revoke records nothing and returns an error that wraps
 	// [ErrInvalid]. Otherwise a refresh token could be consumed twice at the end of its entry.
 	//
-	// An error means that r may not be in force. It wraps [ErrInvalid] if r is invalid. Its text contains
-	// no id.
+	// An error means that r may not be in force. It wraps [ErrInvalid] if r is invalid. Its text
+	// contains no id.
 	//
 	// If the context is done, both methods return its error and do nothing.
 	Revoke(ctx context.Context, r Revocation) (before bool, err error)
 
-	// IsRevoked reports whether a revocation in force covers the token. After an error the caller must
-	// refuse the token: the store could not answer.
+	// IsRevoked reports whether a revocation in force covers the token. After an error the caller
+	// must refuse the token: the store could not answer.
 	IsRevoked(ctx context.Context, id Identity) (bool, error)
 }
 
 var (
-	// ErrInvalid is the error for a Revocation that lacks what its kind needs, or whose Until is not in
-	// the future. Nothing was recorded.
+	// ErrInvalid is the error for a Revocation that lacks what its kind needs, or whose Until is
+	// not in the future. Nothing was recorded.
 	ErrInvalid = errors.New("blacklist: invalid revocation")
 	// ErrUnavailable is the error of a store that could not answer or record.
 	ErrUnavailable = errors.New("blacklist: store unavailable")
@@ -57,10 +59,11 @@ var (
 	ErrClosed = errors.New("blacklist: store closed")
 )
 
-// Identity identifies a token. An empty ID, Session or Subject means that the token has none. It is never
-// looked up, so tokens without a session do not share one.
+// Identity identifies a token. An empty ID, Session or Subject means that the token has none. It is
+// never looked up, so tokens without a session do not share one.
 type Identity struct {
-	// Verifier is the name of the verifier that accepted the token. Two verifiers may use the same ids.
+	// Verifier is the name of the verifier that accepted the token. Two verifiers may use the same
+	// ids.
 	Verifier string
 	// ID is the id of the token, the claim jti (RFC 7519, section 4.1.7).
 	ID string
@@ -77,13 +80,14 @@ type Identity struct {
 type Kind uint8
 
 const (
-	// Token revokes one token: Identity.Verifier and ID. Session and Subject are those of the token.
+	// Token revokes one token: Identity.Verifier and ID. Session and Subject are those of the
+	// token.
 	Token Kind = iota + 1
 	// Session revokes all tokens of one session: Identity.Verifier, Session, and the Subject of the
 	// token.
 	Session
-	// Subject revokes the sessions of a subject that began at or before CutOff: Identity.Verifier and
-	// Subject.
+	// Subject revokes the sessions of a subject that began at or before CutOff: Identity.Verifier
+	// and Subject.
 	Subject
 	// Verifier revokes all sessions that began at or before CutOff: Identity.Verifier.
 	Verifier
@@ -105,17 +109,18 @@ func (k Kind) String() string {
 	}
 }
 
-// Revocation is a revocation to record. Make one with [OfToken], [OfSession], [OfSubject] or [OfVerifier].
+// Revocation is a revocation to record. Make one with [OfToken], [OfSession], [OfSubject] or
+// [OfVerifier].
 type Revocation struct {
 	Kind     Kind
 	Identity Identity
-	// CutOff applies to the kinds Subject and Verifier: sessions that began at or before it are revoked.
-	// Stores round it down to whole milliseconds, like the starts of sessions, so a session that began
-	// in the millisecond of the cut-off is revoked.
+	// CutOff applies to the kinds Subject and Verifier: sessions that began at or before it are
+	// revoked. Stores round it down to whole milliseconds, like the starts of sessions, so a
+	// session that began in the millisecond of the cut-off is revoked.
 	CutOff time.Time
-	// Until is the end of the entry: it is in force while the current time is before Until, which stores
-	// round up to whole milliseconds. The zero time means no end. By then all tokens that the entry
-	// covers must have expired, the leeway of the verifier included.
+	// Until is the end of the entry: it is in force while the current time is before Until, which
+	// stores round up to whole milliseconds. The zero time means no end. By then all tokens that
+	// the entry covers must have expired, the leeway of the verifier included.
 	Until time.Time
 }
 
@@ -124,25 +129,27 @@ func OfToken(id Identity, until time.Time) Revocation {
 	return Revocation{Kind: Token, Identity: id, Until: until}
 }
 
-// OfSession returns the revocation of all tokens of the token's session, in force until the given time.
+// OfSession returns the revocation of all tokens of the token's session, in force until the given
+// time.
 func OfSession(id Identity, until time.Time) Revocation {
 	return Revocation{Kind: Session, Identity: id, Until: until}
 }
 
-// OfSubject returns the revocation of the subject's sessions that began at or before cutOff, in force
-// until the given time.
+// OfSubject returns the revocation of the subject's sessions that began at or before cutOff, in
+// force until the given time.
 func OfSubject(verifier, subject string, cutOff, until time.Time) Revocation {
 	return Revocation{Kind: Subject, Identity: Identity{Verifier: verifier, Subject: subject}, CutOff: cutOff, Until: until}
 }
 
-// OfVerifier returns the revocation of all sessions of the verifier that began at or before cutOff, in
-// force until the given time.
+// OfVerifier returns the revocation of all sessions of the verifier that began at or before cutOff,
+// in force until the given time.
 func OfVerifier(verifier string, cutOff, until time.Time) Revocation {
 	return Revocation{Kind: Verifier, Identity: Identity{Verifier: verifier}, CutOff: cutOff, Until: until}
 }
 
-// Validate returns an error that wraps [ErrInvalid] if r lacks what its kind needs. Stores call it first:
-// an absent id is never looked up, so revoking it must be an error and not a success without effect.
+// Validate returns an error that wraps [ErrInvalid] if r lacks what its kind needs. Stores call it
+// first: an absent id is never looked up, so revoking it must be an error and not a success without
+// effect.
 func (r Revocation) Validate() error {
 	id := r.Identity
 	switch {

@@ -14,7 +14,8 @@ type row struct{ cutOff, until time.Time }
 
 func (r row) inForce(now time.Time) bool { return r.until.IsZero() || now.Before(r.until) }
 
-// mapStore is a custom blacklist. In a database the map would be a table, and the mutex a transaction.
+// mapStore is a custom blacklist. In a database the map would be a table, and the mutex a
+// transaction.
 type mapStore struct {
 	mu   sync.Mutex
 	rows map[blacklist.Key]row

@@ -9,7 +9,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// Revoke reports whether the token was revoked before: a refresh token that is used twice was copied.
+// Revoke reports whether the token was revoked before: a refresh token that is used twice was
+// copied.
 func ExampleMemory() {
 	list, err := blacklist.NewMemory(blacklist.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
@@ -42,7 +43,8 @@ func ExampleMemory() {
 	// true <nil>
 }
 
-// With the start time of the process, a restart logs everybody out instead of accepting revoked tokens again.
+// With the start time of the process, a restart logs everybody out instead of accepting revoked
+// tokens again.
 func ExampleWithNotBefore() {
 	started := time.Now()
 	list, err := blacklist.NewMemory(
@@ -59,8 +61,8 @@ func ExampleWithNotBefore() {
 	// Output: true <nil>
 }
 
-// A session that began in the millisecond of the cut-off is revoked. A session that begins a millisecond
-// later is not.
+// A session that began in the millisecond of the cut-off is revoked. A session that begins a
+// millisecond later is not.
 func ExampleOfSubject() {
 	list, err := blacklist.NewMemory(blacklist.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {

@@ -5,14 +5,14 @@ import (
 	"encoding/binary"
 )
 
-// Key identifies an entry in a store: the SHA-256 of the kind and of the fields that identify the entry,
-// each preceded by its length. So different identities have different keys, whatever characters their
-// ids contain, and a store contains no ids.
+// Key identifies an entry in a store: the SHA-256 of the kind and of the fields that identify the
+// entry, each preceded by its length. So different identities have different keys, whatever
+// characters their ids contain, and a store contains no ids.
 type Key [sha256.Size]byte
 
-// KeyOf returns the key of the revocation of the given kind that covers the token. It reports false if
-// the identity lacks the id that the kind needs, or if the kind is unknown: no such revocation exists, so
-// there is nothing to look up.
+// KeyOf returns the key of the revocation of the given kind that covers the token. It reports false
+// if the identity lacks the id that the kind needs, or if the kind is unknown: no such revocation
+// exists, so there is nothing to look up.
 //
 // The key is made of these fields:
 //

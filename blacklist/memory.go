@@ -13,14 +13,14 @@ import (
 )
 
 // Memory is a [Blacklist] in the memory of the process. Use it for tests, and for services of one
-// process that may lose revocations: it forgets them when the process ends, and no other process sees
-// them. With [WithNotBefore] a restart logs everybody out instead.
+// process that may lose revocations: it forgets them when the process ends, and no other process
+// sees them. With [WithNotBefore] a restart logs everybody out instead.
 //
-// A Memory is bounded, see [WithCapacity], and never drops an entry in force. Look-ups take no lock and
-// do not wait. It starts no goroutine: calls remove expired entries in small steps and free their
-// memory. An entry takes 43 to 96 bytes, from about ten thousand entries on, and each entry of the
-// capacity another two. The clock decides whether an entry is in force. An entry that was removed while
-// the clock was ahead does not return when the clock is corrected.
+// A Memory is bounded, see [WithCapacity], and never drops an entry in force. Look-ups take no lock
+// and do not wait. It starts no goroutine: calls remove expired entries in small steps and free
+// their memory. An entry takes 43 to 96 bytes, from about ten thousand entries on, and each entry
+// of the capacity another two. The clock decides whether an entry is in force. An entry that was
+// removed while the clock was ahead does not return when the clock is corrected.
 type Memory struct {
 	clock     func() time.Time
 	capacity  int64
@@ -44,13 +44,13 @@ var (
 )
 
 const (
-	// entriesPerShard is the approximate number of entries per shard of a full Memory. Moving a whole
-	// shard, the longest step of any call, then takes a fraction of a millisecond.
+	// entriesPerShard is the approximate number of entries per shard of a full Memory. Moving a
+	// whole shard, the longest step of any call, then takes a fraction of a millisecond.
 	entriesPerShard = 2500
 	maxShards       = 1 << 16
 
-	// One in so many calls sweeps a shard. Look-ups do so too, for a service that revokes nothing for
-	// hours.
+	// One in so many calls sweeps a shard. Look-ups do so too, for a service that revokes nothing
+	// for hours.
 	revokesPerSweep = 16
 	lookupsPerSweep = 1024
 	// shardsPerSweep is the number of shards that a sweep checks for expired entries.
@@ -208,8 +208,8 @@ func (m *Memory) sweepSome(now int64) {
 	}
 }
 
-// makeRoom sweeps until an entry was removed, and reports whether one was. If nothing has expired, it
-// makes one comparison per shard.
+// makeRoom sweeps until an entry was removed, and reports whether one was. If nothing has expired,
+// it makes one comparison per shard.
 func (m *Memory) makeRoom(now int64) bool {
 	for range m.shards {
 		if sh := m.nextShard(); sh.soonest.Load() <= now {

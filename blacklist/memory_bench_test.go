@@ -9,8 +9,8 @@ import (
 	"unsafe"
 )
 
-// freshID is an id of the length of a UUID that changes with each call of next. It changes in place, so
-// that the benchmarks do not measure reading ids from a large memory.
+// freshID is an id of the length of a UUID that changes with each call of next. It changes in
+// place, so that the benchmarks do not measure reading ids from a large memory.
 type freshID [36]byte
 
 func newFreshID(prefix string) *freshID {
@@ -29,7 +29,8 @@ const round = 1 << 15
 
 var sizes = []int{1_000, 1_000_000, 10_000_000}
 
-// benchMemory returns a Memory with n tokens, or with n entries of all kinds, and the bytes per entry.
+// benchMemory returns a Memory with n tokens, or with n entries of all kinds, and the bytes per
+// entry.
 func benchMemory(b *testing.B, n int, all bool, capacity int) (m *Memory, bytes float64) {
 	b.Helper()
 	m, _ = newMemory(b, WithCapacity(capacity))
@@ -68,7 +69,8 @@ func BenchmarkMemoryIsRevoked(b *testing.B) {
 			b.Run(fmt.Sprintf("unknown/%s/%d", name, n), func(b *testing.B) {
 				m, bytes := benchMemory(b, n, all, DefaultCapacity)
 				b.ReportAllocs()
-				// Besides the mean: the fastest of many rounds, which other processes did not slow down.
+				// Besides the mean: the fastest of many rounds, which other processes did not slow
+				// down.
 				best, begun := time.Duration(0), time.Now()
 				i := uint64(0)
 				for b.Loop() {

@@ -45,8 +45,8 @@ func WithClock(now func() time.Time) MemoryOption {
 }
 
 // WithCapacity sets the largest number of entries, [DefaultCapacity] by default. When it is reached
-// and no entry has expired, Revoke returns [ErrFull]. A Memory never drops an entry in force, because
-// a revoked token would be accepted again.
+// and no entry has expired, Revoke returns [ErrFull]. A Memory never drops an entry in force,
+// because a revoked token would be accepted again.
 func WithCapacity(entries int) MemoryOption {
 	return func(c *memoryConfig) error {
 		if entries < 1 {
@@ -70,8 +70,8 @@ func WithLogger(logger *slog.Logger) MemoryOption {
 
 // WithNotBefore refuses sessions that began before t, rounded up to whole milliseconds. By default
 // none is refused. With the start time of the process, a restart logs everybody out instead of
-// accepting revoked tokens again. If a verifier knows session starts in whole seconds only, sessions
-// that begin within the first second are refused as well.
+// accepting revoked tokens again. If a verifier knows session starts in whole seconds only,
+// sessions that begin within the first second are refused as well.
 func WithNotBefore(t time.Time) MemoryOption {
 	return func(c *memoryConfig) error {
 		if t.IsZero() {

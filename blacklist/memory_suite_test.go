@@ -25,7 +25,8 @@ func TestMemoryConforms(t *testing.T) {
 	})
 }
 
-// TestSmallMemoryConforms has few shards, so that entries share them. Every check fits into its capacity.
+// TestSmallMemoryConforms has few shards, so that entries share them. Every check fits into its
+// capacity.
 func TestSmallMemoryConforms(t *testing.T) {
 	blacklisttest.Run(t, func(t *testing.T, clock func() time.Time) blacklist.Blacklist {
 		m, err := blacklist.NewMemory(blacklist.WithClock(clock), quiet, blacklist.WithCapacity(2000))

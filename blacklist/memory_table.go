@@ -11,23 +11,24 @@ import (
 
 // How a Memory stores entries:
 //
-// The entries are in shards, each a hash table with open addressing. A Go map is not used: it does not
-// free memory, it moves as a whole, and a look-up in it needs a lock.
+// The entries are in shards, each a hash table with open addressing. A Go map is not used: it does
+// not free memory, it moves as a whole, and a look-up in it needs a lock.
 //
-// A look-up reads a table without a lock. This is safe because of two rules for writers, which hold the
-// lock of the shard: the key of a slot is written once, before look-ups can find the slot, and the slots
-// of a table never become free again. Entries are removed when the shard moves those in force to a new
-// table. A look-up that still reads the old table began before the move.
+// A look-up reads a table without a lock. This is safe because of two rules for writers, which hold
+// the lock of the shard: the key of a slot is written once, before look-ups can find the slot, and
+// the slots of a table never become free again. Entries are removed when the shard moves those in
+// force to a new table. A look-up that still reads the old table began before the move.
 //
 // A filter in front of the tables answers most look-ups of tokens that are not revoked.
 
-// key identifies an entry. It has 128 bits of hashes with seeds of the process, instead of the 256 of
+// key identifies an entry. It has 128 bits of hashes with seeds of the process, instead of the 256
+// of
 // [Key]: a collision, one in 10^24 at 10 million entries, would only refuse a token that was not
 // revoked.
 //
-// The place says where the entry is: its highest bits select the shard and the words of the filter, the
-// others the slot and the bits in those words. The low bits of the name are the kind. So no name is
-// zero, names of different kinds differ, and removed entries can be counted by kind.
+// The place says where the entry is: its highest bits select the shard and the words of the filter,
+// the others the slot and the bits in those words. The low bits of the name are the kind. So no
+// name is zero, names of different kinds differ, and removed entries can be counted by kind.
 type key struct{ name, place uint64 }
 
 const kindBits = 7
@@ -48,7 +49,8 @@ func (m *keyMaker) nameOf(kind Kind, id *Identity) uint64 {
 	return m.name.hash(kind, m.name.text(id.Verifier), id)&^kindBits | uint64(kind)
 }
 
-// hasher is a seeded hash: the sum of the hashes of the fields, each with its own odd factor.
+// hasher is a seeded hash: the sum of the hashes of the fields, each multiplied by a different odd
+// factor.
 type hasher struct {
 	seed    maphash.Seed
 	factors [4]uint64
@@ -90,12 +92,12 @@ type slot struct {
 	until, cutOff atomic.Int64
 }
 
-// covers reports whether the entry is in force at now and covers a session that began at start. It reads
-// until first and merge writes it last, so with a new until it never sees an old cut-off.
+// covers reports whether the entry is in force at now and covers a session that began at start. It
+// reads until first and merge writes it last, so with a new until it never sees an old cut-off.
 func (s *slot) covers(now, start int64) bool { return s.until.Load() > now && s.cutOff.Load() >= start }
 
-// merge records e in the slot of its key, and reports whether it was in force before. The later end and
-// the later cut-off win over an entry in force. An expired one has no effect.
+// merge records e in the slot of its key, and reports whether it was in force before. The later end
+// and the later cut-off win over an entry in force. An expired one has no effect.
 func (s *slot) merge(e entry, now int64) (before bool) {
 	until, cutOff := s.until.Load(), s.cutOff.Load()
 	if until > now {
@@ -144,14 +146,15 @@ func (t *table) add(e entry) {
 	s.name.Store(e.key.name) // last: from now on look-ups find the entry
 }
 
-// filter excludes nearly all keys that are not in the tables. It consists of two Bloom filters; each
-// sets three bits of one word for a key. Reading a slot among 10 million entries takes ten times as long
-// as the rest of a look-up, because the slots do not fit into the cache of a processor. The first filter
-// does. In a full Memory it excludes eleven of twelve absent keys, and the second one eleven of twelve
-// of the others.
+// filter excludes nearly all keys that are not in the tables. It consists of two Bloom filters;
+// each sets three bits of one word for a key. Reading a slot among 10 million entries takes ten
+// times as long as the rest of a look-up, because the slots do not fit into the cache of a
+// processor. The first filter does. In a full Memory it excludes eleven of twelve absent keys, and
+// the second one eleven of twelve of the others.
 //
-// The highest bits of a place select the word, as they select the shard, so shards do not share words.
-// At every moment the words contain all entries in force: a move overwrites each word at once.
+// The highest bits of a place select the word, as they select the shard, so shards do not share
+// words. At every moment the words contain all entries in force: a move overwrites each word at
+// once.
 type filter struct {
 	words [2][]atomic.Uint64
 	shift uint
@@ -175,8 +178,8 @@ func (f *filter) slice(i, shards int) filter {
 	return filter{[2][]atomic.Uint64{f.words[0][i*n : (i+1)*n], f.words[1][i*n : (i+1)*n]}, f.shift}
 }
 
-// mayContain reports whether there may be a key with the place; false is certain. It works on the whole
-// filter only.
+// mayContain reports whether there may be a key with the place; false is certain. It works on the
+// whole filter only.
 func (f *filter) mayContain(place uint64) bool {
 	i, b := place>>f.shift, filterBits(place)
 	return f.words[0][i].Load()&b[0] == b[0] && f.words[1][i].Load()&b[1] == b[1]
@@ -202,9 +205,9 @@ func filterBits(place uint64) [2]uint64 {
 	}
 }
 
-// slotsFor returns the number of slots for n entries. At most three quarters of the slots are used, and
-// an eighth more entries than n fit, so that the next move is not soon. An entry then takes 43 to 96
-// bytes, 67 on average.
+// slotsFor returns the number of slots for n entries. At most three quarters of the slots are used,
+// and an eighth more entries than n fit, so that the next move is not soon. An entry then takes 43
+// to 96 bytes, 67 on average.
 func slotsFor(n int) int {
 	slots := 8
 	for n+n/8+1 > slots/4*3 {
@@ -227,8 +230,8 @@ type shard struct {
 // tally counts entries by kind.
 type tally [Verifier + 1]int64
 
-// insert adds an entry with a new key. If the table is too small it moves the shard, which removes expired
-// entries, and returns their number.
+// insert adds an entry with a new key. If the table is too small it moves the shard, which removes
+// expired entries, and returns their number.
 func (sh *shard) insert(e entry, now int64) (dropped tally) {
 	t := sh.table.Load()
 	if t == nil || sh.used+1 > len(t.slots)/4*3 {
@@ -244,8 +247,8 @@ func (sh *shard) insert(e entry, now int64) (dropped tally) {
 	return dropped
 }
 
-// sweep removes the expired entries and returns their number. Unless all is set, it does so only if they
-// are at least a quarter of the entries, so that the move is worth its cost.
+// sweep removes the expired entries and returns their number. Unless all is set, it does so only if
+// they are at least a quarter of the entries, so that the move is worth its cost.
 func (sh *shard) sweep(now int64, all bool) (dropped tally) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -278,8 +281,8 @@ func (sh *shard) inForce(now int64) (n int, soonest int64) {
 	return n, soonest
 }
 
-// move copies the entries in force to a new table with room for more entries. It returns the number of
-// those that it removed.
+// move copies the entries in force to a new table with room for more entries. It returns the number
+// of those that it removed.
 func (sh *shard) move(now int64, more int) (dropped tally) {
 	inForce, soonest := sh.inForce(now)
 	var t *table

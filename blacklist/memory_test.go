@@ -109,8 +109,8 @@ func TestNotBeforeRefusesOlderSessions(t *testing.T) {
 	}
 }
 
-// TestFullMemoryKeepsEntriesInForce fills a Memory: further revocations return ErrFull, entries in force
-// stay, and expired ones make room.
+// TestFullMemoryKeepsEntriesInForce fills a Memory: further revocations return ErrFull, entries in
+// force stay, and expired ones make room.
 func TestFullMemoryKeepsEntriesInForce(t *testing.T) {
 	const capacity = 100
 	m, clock := newMemory(t, WithCapacity(capacity))
@@ -154,8 +154,8 @@ func TestFullMemoryKeepsEntriesInForce(t *testing.T) {
 	}
 }
 
-// TestCapacityHoldsForConcurrentCalls fills a Memory from many goroutines: it never contains more than its
-// capacity, and loses no entry.
+// TestCapacityHoldsForConcurrentCalls fills a Memory from many goroutines: it never contains more
+// than its capacity, and loses no entry.
 func TestCapacityHoldsForConcurrentCalls(t *testing.T) {
 	const capacity, callers, each = 6000, 8, 1000
 	m, _ := newMemory(t, WithCapacity(capacity))
@@ -187,8 +187,8 @@ func TestCapacityHoldsForConcurrentCalls(t *testing.T) {
 	}
 }
 
-// TestMemoryAnswersLikeAMap compares a Memory with a map through many random calls, so that shards grow,
-// move and are swept.
+// TestMemoryAnswersLikeAMap compares a Memory with a map through many random calls, so that shards
+// grow, move and are swept.
 func TestMemoryAnswersLikeAMap(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -282,7 +282,8 @@ func checkCounts(t *testing.T, m *Memory) {
 	}
 }
 
-// TestLookUpsFindEntriesDuringMoves looks up tokens while shards move: entries in force are always found.
+// TestLookUpsFindEntriesDuringMoves looks up tokens while shards move: entries in force are always
+// found.
 func TestLookUpsFindEntriesDuringMoves(t *testing.T) {
 	m, clock := newMemory(t, WithCapacity(2000)) // one shard
 	const lasting = 50
@@ -365,8 +366,8 @@ func TestMemoryFreesMemory(t *testing.T) {
 	runtime.KeepAlive(m)
 }
 
-// TestCallsRemoveExpiredEntries: look-ups alone remove expired entries, and so do revocations of existing
-// entries alone.
+// TestCallsRemoveExpiredEntries: look-ups alone remove expired entries, and so do revocations of
+// existing entries alone.
 func TestCallsRemoveExpiredEntries(t *testing.T) {
 	for name, call := range map[string]func(m *Memory, i int){
 		"look-ups": func(m *Memory, i int) { isRevoked(t, m, tokenID(i)) },
@@ -390,8 +391,8 @@ func TestCallsRemoveExpiredEntries(t *testing.T) {
 	}
 }
 
-// TestExpiredEntryMakesRoom fills a small Memory: the entry that ends first is removed, whatever the order of
-// the calls. After an entry was prolonged, later calls do not search for its old end.
+// TestExpiredEntryMakesRoom fills a small Memory: the entry that ends first is removed, whatever
+// the order of the calls. After an entry was prolonged, later calls do not search for its old end.
 func TestExpiredEntryMakesRoom(t *testing.T) {
 	m, clock := newMemory(t, WithCapacity(2))
 	mustRevoke(t, m, OfToken(tokenID(1), start.Add(time.Hour)))
@@ -411,8 +412,8 @@ func TestExpiredEntryMakesRoom(t *testing.T) {
 	}
 }
 
-// TestSteadyLoadDoesNotGrow revokes at a steady rate: the number of entries does not grow with the number of
-// expired ones.
+// TestSteadyLoadDoesNotGrow revokes at a steady rate: the number of entries does not grow with the
+// number of expired ones.
 func TestSteadyLoadDoesNotGrow(t *testing.T) {
 	m, clock := newMemory(t, WithCapacity(50_000))
 	most := 0

@@ -6,8 +6,8 @@ import (
 )
 
 // None is the blacklist of an application that revokes nothing: a stolen token is accepted until it
-// expires, and logging out does not affect tokens. It has to be chosen explicitly, so that no application
-// lacks a blacklist by accident.
+// expires, and logging out does not affect tokens. It has to be chosen explicitly, so that no
+// application lacks a blacklist by accident.
 type None struct{}
 
 var _ Blacklist = None{}

@@ -16,8 +16,8 @@ type Pinger interface {
 	Ping(ctx context.Context) error
 }
 
-// Ping reports whether the blacklist works, for readiness. It calls Ping of a [Pinger], and makes a look-up
-// in any other blacklist.
+// Ping reports whether the blacklist works, for readiness. It calls Ping of a [Pinger], and makes a
+// look-up in any other blacklist.
 func Ping(ctx context.Context, list Blacklist) error {
 	if pinger, ok := list.(Pinger); ok {
 		return pinger.Ping(ctx)

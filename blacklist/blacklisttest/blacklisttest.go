@@ -1,5 +1,5 @@
-// Package blacklisttest contains the tests that every implementation of [blacklist.Blacklist] must pass.
-// Use it in the tests of a store, with one call:
+// Package blacklisttest contains the tests that every implementation of [blacklist.Blacklist] must
+// pass. Use it in the tests of a store, with one call:
 //
 //	func TestStore(t *testing.T) {
 //		blacklisttest.Run(t, func(t *testing.T, clock func() time.Time) blacklist.Blacklist {
@@ -12,12 +12,12 @@
 //		})
 //	}
 //
-// Each check tests one promise of the contract on an empty store. It is a subtest, so go test -run can
-// select it. Run the suite with -race as well: some checks call the store from many goroutines.
+// Each check tests one promise of the contract on an empty store. It is a subtest, so go test -run
+// can select it. Run the suite with -race as well: some checks call the store from many goroutines.
 //
-// If the store has a method Close() error, the suite tests it too, and calls it before the cleanup of
-// the test does. The suite does not test what a store promises beyond the contract, such as surviving a
-// crash or noticing that it was emptied.
+// If the store has a method Close() error, the suite tests it too, and calls it before the cleanup
+// of the test does. The suite does not test what a store promises beyond the contract, such as
+// surviving a crash or noticing that it was emptied.
 package blacklisttest
 
 import (
@@ -36,17 +36,17 @@ type config struct {
 	lifetime time.Duration // of entries whose end a check waits for; 0: the suite moves the clock
 }
 
-// WithRealClock is for a store whose clock the tests cannot move, such as that of a server. The suite
-// passes time.Now as the clock, gives some entries the lifetime, and waits for their end. The lifetime
-// must be enough for a hundred calls. Checks that need to move the clock, such as that of the exact end,
-// are skipped.
+// WithRealClock is for a store whose clock the tests cannot move, such as that of a server. The
+// suite passes time.Now as the clock, gives some entries the lifetime, and waits for their end. The
+// lifetime must be enough for a hundred calls. Checks that need to move the clock, such as that of
+// the exact end, are skipped.
 func WithRealClock(lifetime time.Duration) Option {
 	return func(c *config) { c.lifetime = lifetime }
 }
 
 // Run runs the suite. open returns an empty store that reads the time from clock, and registers its
-// cleanup with t.Cleanup. The clock begins in 2030 and only moves forwards. Each check calls open at
-// least once.
+// cleanup with t.Cleanup. The clock begins in 2030 and only moves forwards. Each check calls open
+// at least once.
 //
 // The sessions of the suite begin after open returned, so a store may refuse older ones.
 func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) blacklist.Blacklist, opts ...Option) {

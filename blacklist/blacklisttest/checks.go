@@ -32,7 +32,7 @@ var checks = []check{
 	{name: "Expiry", promise: "Entries of every kind expire.", run: expiry},
 	{name: "ExpiryBoundary", promise: "An entry is in force while now is before Until, rounded up to milliseconds.", moves: true, run: expiryBoundary},
 	{name: "ForEver", promise: "An entry without an end never expires.", moves: true, run: forEver},
-	{name: "ExtremeInstants", promise: "A time that is too large or too small for the store has its effect or is an error.", run: extremeInstants},
+	{name: "ExtremeTimes", promise: "A time that is too large or too small for the store has its effect or is an error.", run: extremeTimes},
 	{name: "Separators", promise: "Different ids stay different, whatever characters they contain.", run: separators},
 	{name: "Boundaries", promise: "Identities differ if only the boundaries between their fields differ.", run: boundaries},
 	{name: "LongIDs", promise: "Ids of a megabyte differ if only their last bytes differ.", run: longIDs},
@@ -197,7 +197,8 @@ func absentIDs(h *harness) {
 	h.revoke(blacklist.OfSubject(a.Verifier, a.Subject, h.base.Add(time.Minute), h.after(long)), false)
 	none := blacklist.Identity{Verifier: verifier, SessionStart: h.base}
 	h.expectNotRevoked("without id, session and subject", none)
-	// A token that lacks one id is revoked by another id. Other tokens that lack the same id are not.
+	// A token that lacks one id is revoked by another id. Other tokens that lack the same id are
+	// not.
 	noSession, noSubject := h.id("b"), h.id("c")
 	noSession.Session, noSubject.Subject = "", ""
 	h.revoke(blacklist.OfToken(noSession, h.after(long)), false)
@@ -361,7 +362,7 @@ func closed(h *harness) {
 	}
 }
 
-func extremeInstants(h *harness) {
+func extremeTimes(h *harness) {
 	// try revokes and expects the answer. A store may also return an error for such a time.
 	try := func(r blacklist.Revocation, revoked bool, id blacklist.Identity) {
 		if h.err != nil {

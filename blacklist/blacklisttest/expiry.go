@@ -137,11 +137,11 @@ func expiryBoundary(h *harness) {
 			all[j].Identity.Verifier += fmt.Sprint(i)
 			h.revoke(all[j], false)
 		}
-		instants := []time.Duration{-time.Minute / 2, -time.Millisecond, -1}
+		offsets := []time.Duration{-time.Minute / 2, -time.Millisecond, -1}
 		if fraction > 0 {
-			instants = append(instants, 0, fraction-1)
+			offsets = append(offsets, 0, fraction-1)
 		}
-		for _, d := range instants {
+		for _, d := range offsets {
 			h.advanceTo(whole.Add(d))
 			for _, r := range all {
 				h.expectRevoked(fmt.Sprintf("%s before its end, %s", fraction-d, r.Kind), r.Identity)

@@ -29,8 +29,8 @@ func (c *clock) set(t time.Time) {
 	c.now = t
 }
 
-// harness is the store of one check. It keeps the error of the first step that failed; later steps do
-// nothing.
+// harness is the store of one check. It keeps the error of the first step that failed; later steps
+// do nothing.
 type harness struct {
 	ctx       context.Context
 	store     blacklist.Blacklist
@@ -125,8 +125,8 @@ func (h *harness) expectRevoked(why string, id blacklist.Identity) {
 	}
 }
 
-// expectNotRevoked expects the token not to be revoked. A real clock of the store may be behind that of
-// the test, so the check waits up to ten seconds for an entry to expire.
+// expectNotRevoked expects the token not to be revoked. A real clock of the store may be behind
+// that of the test, so the check waits up to ten seconds for an entry to expire.
 func (h *harness) expectNotRevoked(why string, id blacklist.Identity) {
 	if h.err != nil {
 		return

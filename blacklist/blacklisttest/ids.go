@@ -7,7 +7,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// texts returns ids that a store might confuse with each other or with its own syntax.
+// texts returns ids that a store might confuse with each other or with parts of its syntax.
 func texts() []string {
 	list := []string{
 		"a", "A", "a ", " a", "aa", "a\x00", "\x00a", "\x00", "\x00\x00", "a\n", "a\r\n", "\t",

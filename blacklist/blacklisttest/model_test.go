@@ -11,7 +11,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// model is a simple implementation of the contract: a map with a mutex. A fault breaks it in one way.
+// model is a simple implementation of the contract: a map with a mutex. A fault breaks it in one
+// way.
 type model struct {
 	now   func() time.Time
 	fault string
@@ -66,20 +67,20 @@ func (m *model) key(kind blacklist.Kind, id blacklist.Identity) (string, bool) {
 		key = fmt.Sprintf("%s%q", prefix, strings.Split(strings.ToValidUTF8(strings.Join(fields, "\x00"), "\ufffd"), "\x00"))
 	case "keys trimmed":
 		key = prefix + "=" + strings.TrimSpace(strings.Join(fields, "|"))
-	case "keys cut off at 255 bytes":
+	case "keys truncated at 255 bytes":
 		key = key[:min(len(key), 255)]
-	case "keys cut off at a megabyte":
+	case "keys truncated at a megabyte":
 		key = key[:min(len(key), 1<<20)]
 	}
 	return key, has
 }
 
 func (m *model) Revoke(ctx context.Context, r blacklist.Revocation) (bool, error) {
-	if err := ctx.Err(); err != nil && !m.is("revokes whatever the context says") {
+	if err := ctx.Err(); err != nil && !m.is("revocations ignore the context") {
 		switch m.fault {
-		case "nothing recorded without an error":
+		case "nothing recorded and no error":
 			return false, nil
-		case "recorded beside the context's error":
+		case "recorded despite the context's error":
 			m.record(r)
 		case "another error than the context's":
 			return false, blacklist.ErrUnavailable
@@ -175,7 +176,7 @@ func (m *model) record(r blacklist.Revocation) bool {
 	key, _ := m.key(r.Kind, r.Identity)
 	e := modelEntry{r.CutOff.Truncate(time.Millisecond), m.end(r.Until)}
 	old, ok := m.entries[key]
-	if m.is("looks and writes apart") {
+	if m.is("reads and writes in two steps") {
 		m.mu.Unlock()
 		for range 50 {
 			runtime.Gosched()
@@ -183,9 +184,9 @@ func (m *model) record(r blacklist.Revocation) bool {
 		m.mu.Lock()
 	}
 	now := m.now()
-	ok = ok && (old.until.IsZero() || now.Before(old.until) || m.is("merges with the expired"))
+	ok = ok && (old.until.IsZero() || now.Before(old.until) || m.is("merges with expired entries"))
 	before := ok && !old.cutOff.Before(e.cutOff)
-	if ok && m.is("before whatever the cut-off") {
+	if ok && m.is("before ignores the cut-off") {
 		before = true
 	}
 	if !ok || m.is("the last write wins") {
@@ -207,11 +208,11 @@ func (m *model) record(r blacklist.Revocation) bool {
 }
 
 func (m *model) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, error) {
-	if err := ctx.Err(); err != nil && !m.is("looks up whatever the context says") {
+	if err := ctx.Err(); err != nil && !m.is("look-ups ignore the context") {
 		switch m.fault {
-		case "an error reads as no":
+		case "false instead of the context's error":
 			return false, nil
-		case "true beside the error":
+		case "true together with an error":
 			return true, err
 		}
 		return false, err
@@ -219,7 +220,7 @@ func (m *model) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, err
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
-		if m.is("no after Close") {
+		if m.is("false after Close") {
 			return false, nil
 		}
 		return false, blacklist.ErrClosed
@@ -229,7 +230,7 @@ func (m *model) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, err
 		return false, nil
 	case "always yes":
 		return true, nil
-	case "forgets now and then":
+	case "forgets sometimes":
 		if m.calls%97 == 0 {
 			return false, nil
 		}

@@ -1,6 +1,6 @@
-// Package observe records metrics of a blacklist through the OpenTelemetry API. Use [Wrap] to see how many
-// look-ups and revocations there are, how long they take, and how many fail. The package depends on the
-// API only; the application chooses the SDK and the exporter.
+// Package observe records metrics of a blacklist through the OpenTelemetry API. Use [Wrap] to see
+// how many look-ups and revocations there are, how long they take, and how many fail. The package
+// depends on the API only; the application chooses the SDK and the exporter.
 //
 // The scope of the instruments is the path of this package:
 //
@@ -30,10 +30,10 @@ import (
 
 const scope = "github.com/oapi-guard/oapi-guard/blacklist/observe"
 
-// Wrap returns a blacklist that passes all calls to list and records them with a meter of the provider.
-// It returns the same results and errors. The result implements blacklist.InProcess if list does,
-// blacklist.Pinger, and io.Closer: Close closes list if it is an io.Closer. Wrap returns an error if an
-// argument is nil.
+// Wrap returns a blacklist that passes all calls to list and records them with a meter of the
+// provider. It returns the same results and errors. The result implements blacklist.InProcess if
+// list does, blacklist.Pinger, and io.Closer: Close closes list if it is an io.Closer. Wrap returns
+// an error if an argument is nil.
 func Wrap(list blacklist.Blacklist, provider metric.MeterProvider) (blacklist.Blacklist, error) {
 	if list == nil || provider == nil {
 		return nil, errors.New("observe: Wrap needs a blacklist and a meter provider; use one of package noop to record nothing")

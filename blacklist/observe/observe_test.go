@@ -15,7 +15,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// recorder is a meter that keeps records as text. It replaces an SDK, which would be a large dependency.
+// recorder is a meter that keeps records as text. It replaces an SDK, which would be a large
+// dependency.
 type recorder struct {
 	noop.Meter
 	records []string

@@ -151,10 +151,11 @@ func expiryKey(key blacklist.Key, until int64) []byte {
 
 const expiryKeySize = 8 + len(blacklist.Key{})
 
-// checkEntries checks the checksum of every entry, the order of the keys, and the number of entries.
+// checkEntries checks the checksum of every entry, the order of the keys, and the number of
+// entries.
 //
-// The check of bbolt runs in another goroutine, where a panic on a damaged page cannot be recovered.
-// Requiring rising keys also ends a walk around a cycle of pages.
+// The check of bbolt runs in another goroutine, where a panic on a damaged page cannot be
+// recovered. Requiring rising keys also ends a walk around a cycle of pages.
 func checkEntries(tx *bbolt.Tx) error {
 	if _, err := checkBucket(tx.Bucket(expiryBucket), nil); err != nil {
 		return err

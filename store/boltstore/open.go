@@ -86,7 +86,7 @@ func verifyFile(path string) error {
 
 func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
 	// The list of free pages stays in the file (no NoFreelistSync). Without it bbolt finds the free
-	// pages in a goroutine of its own, and a panic there on a damaged page cannot be recovered.
+	// pages in a separate goroutine, and a panic there on a damaged page cannot be recovered.
 	options := &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, ReadOnly: readOnly}
 	err = guarded(func() error {
 		db, err = bbolt.Open(path, 0o600, options)

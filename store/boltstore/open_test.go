@@ -207,8 +207,8 @@ func checkRefused(t *testing.T, name, path string, options []Option, unavailable
 	}
 }
 
-// TestOpenRefusesChangedContent changes a file of this package in a transaction of bbolt, so that all
-// pages are valid.
+// TestOpenRefusesChangedContent changes a file of this package in a transaction of bbolt, so that
+// all pages are valid.
 func TestOpenRefusesChangedContent(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

@@ -72,8 +72,8 @@ func revoked(t testing.TB, s *Store, id blacklist.Identity) bool {
 	return isRevoked
 }
 
-// TestDamagedEntryFailsItsOwnTokenOnly changes the entry of one token: requests for that token return
-// an error, all others still work.
+// TestDamagedEntryFailsItsOwnTokenOnly changes the entry of one token: requests for that token
+// return an error, all others still work.
 func TestDamagedEntryFailsItsOwnTokenOnly(t *testing.T) {
 	s := open(t, newPath(t))
 	for _, name := range []string{"damaged", "intact"} {

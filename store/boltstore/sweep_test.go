@@ -83,8 +83,8 @@ func TestWritesRemoveExpiredEntries(t *testing.T) {
 	}
 }
 
-// TestSweepKeepsEntriesInForce gives entries in force a second key in the index, with an end that has
-// passed: sweeping removes the key and keeps the entry.
+// TestSweepKeepsEntriesInForce gives entries in force a second key in the index, with an end that
+// has passed: sweeping removes the key and keeps the entry.
 func TestSweepKeepsEntriesInForce(t *testing.T) {
 	clock := newTestClock()
 	path := newPath(t)

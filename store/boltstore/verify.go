@@ -18,10 +18,10 @@ import (
 // file makes it panic.
 //
 // The format is version 2, the only one of bbolt. All pages have one size. The first two are the
-// root pages, which commits write in turns; each has a checksum and the number of its commit. A root
-// page refers to the list of free pages and to the tree of the root bucket. The leaves of that tree
-// contain the root pages of our buckets, or small buckets as a whole. Numbers are in the byte order
-// of the machine.
+// root pages, which commits write in turns; each has a checksum and the number of its commit. A
+// root page refers to the list of free pages and to the tree of the root bucket. The leaves of that
+// tree contain the root pages of our buckets, or small buckets as a whole. Numbers are in the byte
+// order of the machine.
 const (
 	boltMagic   = 0xED0CDAED
 	boltVersion = 2
@@ -52,8 +52,8 @@ func structureErrorf(format string, args ...any) error {
 	return structureError{fmt.Sprintf(format, args...)}
 }
 
-// verify checks that bbolt wrote the whole file, and that its newest commit is present. It returns an
-// error of the reader unchanged.
+// verify checks that bbolt wrote the whole file, and that its newest commit is present. It returns
+// an error of the reader unchanged.
 func verify(file io.ReaderAt, size int64) error {
 	v := &verifier{file: file, size: size}
 	root, err := v.newestRoot()

@@ -18,8 +18,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// storeFile returns the content of a file with n revoked tokens. Many commits wrote it, so it has free
-// pages.
+// storeFile returns the content of a file with n revoked tokens. Many commits wrote it, so it has
+// free pages.
 func storeFile(t testing.TB, n int) []byte {
 	t.Helper()
 	path := newPath(t)
@@ -44,8 +44,8 @@ func flags(content []byte, page, pageSize int) uint16 {
 }
 
 // TestVerifyFindsDamage changes every byte of the page headers, the root pages and the list of free
-// pages, and many other bytes. A change that passes is harmless: the file opens, and no revoked token
-// is accepted, also after more revocations.
+// pages, and many other bytes. A change that passes is harmless: the file opens, and no revoked
+// token is accepted, also after more revocations.
 func TestVerifyFindsDamage(t *testing.T) {
 	const n, tries = 150, 200
 	content := storeFile(t, n)
@@ -111,8 +111,8 @@ func TestVerifyFindsDamage(t *testing.T) {
 	}
 }
 
-// TestOpenRefusesDamagedRootPage damages each root page in turn. One of them is the last commit, and
-// bbolt would silently use the previous one.
+// TestOpenRefusesDamagedRootPage damages each root page in turn. One of them is the last commit,
+// and bbolt would silently use the previous one.
 func TestOpenRefusesDamagedRootPage(t *testing.T) {
 	content := storeFile(t, 3)
 	pageSize := int(binary.NativeEndian.Uint32(content[pageHeaderSize+8:]))
@@ -169,8 +169,8 @@ func TestVerifyRefusesTruncatedFiles(t *testing.T) {
 	}
 }
 
-// TestVerifyAcceptsOtherFilesOfBolt reads larger files of bbolt, with large values, with and without a
-// list of free pages.
+// TestVerifyAcceptsOtherFilesOfBolt reads larger files of bbolt, with large values, with and
+// without a list of free pages.
 func TestVerifyAcceptsOtherFilesOfBolt(t *testing.T) {
 	for _, noList := range []bool{false, true} {
 		path := filepath.Join(t.TempDir(), "other.db")
@@ -213,8 +213,8 @@ func TestVerifyAcceptsOtherFilesOfBolt(t *testing.T) {
 	}
 }
 
-// TestTruncatedWhileOpen truncates the file of an open store: all calls return errors, none crashes or
-// waits for ever.
+// TestTruncatedWhileOpen truncates the file of an open store: all calls return errors, none crashes
+// or waits for ever.
 func TestTruncatedWhileOpen(t *testing.T) {
 	lookUp := func(s *Store) error {
 		isRevoked, err := s.IsRevoked(t.Context(), token("1"))
@@ -258,7 +258,8 @@ func TestTruncatedWhileOpen(t *testing.T) {
 	}
 }
 
-// FuzzVerify reads arbitrary files: verify does not panic, and does not accept a file that is too short.
+// FuzzVerify reads arbitrary files: verify does not panic, and does not accept a file that is too
+// short.
 func FuzzVerify(f *testing.F) {
 	content := storeFile(f, 5)
 	f.Add(content)

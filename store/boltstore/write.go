@@ -106,8 +106,8 @@ func (s *Store) gather(first *request) []*request {
 	return batch
 }
 
-// commit writes a batch in one transaction. A damaged entry fails its own request only; any other
-// error fails the whole batch, and then nothing of it is recorded.
+// commit writes a batch in one transaction. A damaged entry fails only the request for it; any
+// other error fails the whole batch, and then nothing of it is recorded.
 func (s *Store) commit(batch []*request) []result {
 	if s.beforeCommit != nil {
 		s.beforeCommit()
@@ -132,7 +132,8 @@ func (s *Store) commit(batch []*request) []result {
 	return results
 }
 
-// putBatch puts the batch into the transaction, removes some expired entries, and updates the count.
+// putBatch puts the batch into the transaction, removes some expired entries, and updates the
+// count.
 func putBatch(tx *bbolt.Tx, batch []*request, now int64) ([]result, error) {
 	results := make([]result, len(batch))
 	added := 0

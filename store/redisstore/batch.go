@@ -17,10 +17,10 @@ import (
 // How look-ups share round trips:
 //
 // Each master has a queue while look-ups are sent to it. A look-up that finds no queue is sent at
-// once, by its own goroutine. One that finds a queue joins a batch in it. Up to maxActive senders
-// work on a queue: each takes the oldest batch, sends it, and hands over to the next sender. A
-// sender is started when a look-up joins and fewer than maxActive are active, or when one finishes
-// and batches wait. So there is no timer, and no goroutine but the senders.
+// once, by the goroutine of its caller. One that finds a queue joins a batch in it. Up to maxActive
+// senders work on a queue: each takes the oldest batch, sends it, and hands over to the next
+// sender. A sender is started when a look-up joins and fewer than maxActive are active, or when one
+// finishes and batches wait. So there is no timer, and no goroutine but the senders.
 //
 // AutoPipeline of go-redis is not used: it is experimental, it ignores the caller's deadline once a
 // command is queued, and all users of the client share it, any of whom may close it.
@@ -76,8 +76,8 @@ type sharedError struct{ error }
 
 func (e sharedError) Unwrap() error { return e.error }
 
-// get reads the keys with an MGET on the node. When ctx ends while the query is part of a batch, get
-// returns at once and the batch continues. A query that is sent alone uses ctx itself and the
+// get reads the keys with an MGET on the node. When ctx ends while the query is part of a batch,
+// get returns at once and the batch continues. A query that is sent alone uses ctx itself and the
 // goroutine of the caller, which is faster than handing it to another goroutine.
 func (b *batcher) get(ctx context.Context, node *redis.Client, keys []string) ([]any, error) {
 	mget := &query{keys: keys, err: errUnanswered}
@@ -98,8 +98,8 @@ func (b *batcher) get(ctx context.Context, node *redis.Client, keys []string) ([
 	}
 }
 
-// markShared wraps all failures of a batch but the first in sharedError. A caller that cancelled its
-// context does not report a failure of the batch.
+// markShared wraps all failures of a batch but the first in sharedError. A caller that cancelled
+// its context does not report a failure of the batch.
 func (b *batch) markShared(err error) error {
 	if err != nil && !errors.Is(err, context.Canceled) && b.failed.Swap(true) {
 		return sharedError{err}
@@ -174,8 +174,8 @@ func (b *batcher) sendNext(node *redis.Client, q *queue) {
 	b.send(ctx, node, next.queries)
 }
 
-// end is deferred by a sender. It recovers from a panic of a hook of the client, which would end the
-// process, because no server recovers for this goroutine.
+// end is deferred by a sender. It recovers from a panic of a hook of the client, which would end
+// the process, because no server recovers for this goroutine.
 func (b *batcher) end(sent *batch) {
 	if p := recover(); p != nil {
 		b.logger.Error("redisstore: a hook of the client panicked", "stack", string(debug.Stack()))

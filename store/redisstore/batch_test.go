@@ -132,8 +132,8 @@ func sizes(batches []*sentBatch) (n []int) {
 	return n
 }
 
-// TestBatchSizes: look-ups are sent at once until maxActive batches are pending. Later look-ups are sent
-// together, at most maxBatch of them.
+// TestBatchSizes: look-ups are sent at once until maxActive batches are pending. Later look-ups are
+// sent together, at most maxBatch of them.
 func TestBatchSizes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newTestBatcher()
@@ -196,8 +196,8 @@ func TestEachMasterHasItsOwnQueue(t *testing.T) {
 	})
 }
 
-// TestCallerLeavesItsBatch: a caller whose context ends returns at once, from a waiting and from a sent
-// batch. The other look-ups of the batch continue.
+// TestCallerLeavesItsBatch: a caller whose context ends returns at once, from a waiting and from a
+// sent batch. The other look-ups of the batch continue.
 func TestCallerLeavesItsBatch(t *testing.T) {
 	type key struct{}
 	synctest.Test(t, func(t *testing.T) {
@@ -263,8 +263,8 @@ func TestEmptyBatchIsNotSent(t *testing.T) {
 	})
 }
 
-// TestNewCallersFillWaitingBatches: after callers have left, the other batches are sent, and new callers
-// take the free places in them.
+// TestNewCallersFillWaitingBatches: after callers have left, the other batches are sent, and new
+// callers take the free places in them.
 func TestNewCallersFillWaitingBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newTestBatcher()
@@ -292,7 +292,8 @@ func TestNewCallersFillWaitingBatches(t *testing.T) {
 	})
 }
 
-// TestSenderWithoutBatchEnds: a sender ends if the only caller of its batch left before it was sent.
+// TestSenderWithoutBatchEnds: a sender ends if the only caller of its batch left before it was
+// sent.
 func TestSenderWithoutBatchEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newTestBatcher()
@@ -327,8 +328,8 @@ func TestBatchHasItsOwnTimeout(t *testing.T) {
 	})
 }
 
-// TestFailedBatchGivesErrors: however the sending of a batch fails, all its callers get an error and the
-// next batch is sent. A hook of the client that panics does not end the process.
+// TestFailedBatchGivesErrors: however the sending of a batch fails, all its callers get an error
+// and the next batch is sent. A hook of the client that panics does not end the process.
 func TestFailedBatchGivesErrors(t *testing.T) {
 	const secret = "a secret in a panic"
 	for _, tt := range []struct {
@@ -373,8 +374,8 @@ func TestFailedBatchGivesErrors(t *testing.T) {
 	}
 }
 
-// TestPanicReachesCallerSentAlone: the panic of a hook reaches a caller that is sent alone, as for any
-// command of the client.
+// TestPanicReachesCallerSentAlone: the panic of a hook reaches a caller that is sent alone, as for
+// any command of the client.
 func TestPanicReachesCallerSentAlone(t *testing.T) {
 	a := newTestBatcher()
 	a.send = func(context.Context, *redis.Client, []*query) { panic("a hook") }
@@ -389,8 +390,8 @@ func TestPanicReachesCallerSentAlone(t *testing.T) {
 	a.mustBeIdle(t)
 }
 
-// TestFailedBatchCountsOnce: a batch that fails counts as one failure, whatever its size. Look-ups that
-// were sent alone or failed before they were sent count one each.
+// TestFailedBatchCountsOnce: a batch that fails counts as one failure, whatever its size. Look-ups
+// that were sent alone or failed before they were sent count one each.
 func TestFailedBatchCountsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newTestBatcher()

@@ -17,8 +17,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
-// The benchmarks start a redis-server on the same machine, so they measure mostly the round trip. Every
-// call uses another token.
+// The benchmarks start a redis-server on the same machine, so they measure mostly the round trip.
+// Every call uses another token.
 //
 //	go test -run '^$' -bench . -benchtime 2s ./store/redisstore
 
@@ -140,12 +140,12 @@ func BenchmarkStore(b *testing.B) {
 	}
 }
 
-// BenchmarkLookupMethods compares three ways to look up a token: the store (store), an EXISTS of the token id
-// per request (exists), and the MGET that a look-up consists of (mget). Clients have the default options
-// of go-redis. One and 64 callers run at a time. The methods take turns of many calls, so that other load
-// on the machine slows all of them down. Half of the tokens are revoked. The metrics are the time per
-// call of all callers together, the p99 of one call, and the throughput of the store divided by that of
-// EXISTS.
+// BenchmarkLookupMethods compares three ways to look up a token: the store (store), an EXISTS of
+// the token id per request (exists), and the MGET that a look-up consists of (mget). Clients have
+// the default options of go-redis. One and 64 callers run at a time. The methods take turns of many
+// calls, so that other load on the machine slows all of them down. Half of the tokens are revoked.
+// The metrics are the time per call of all callers together, the p99 of one call, and the
+// throughput of the store divided by that of EXISTS.
 //
 //	go test -run '^$' -bench LookupMethods -count 5 ./store/redisstore
 func BenchmarkLookupMethods(b *testing.B) {

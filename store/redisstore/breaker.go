@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// breaker refuses look-ups for a while after several failures in a row. So requests fail at once while
-// the store is down, instead of waiting for the deadline. After the cool-down it allows one look-up at
-// a time, the probe. A successful probe closes the breaker.
+// breaker refuses look-ups for a while after several failures in a row. So requests fail at once
+// while the store is down, instead of waiting for the deadline. After the cool-down it allows one
+// look-up at a time, the probe. A successful probe closes the breaker.
 type breaker struct {
 	limit    int // failures in a row that open the breaker; 0: it never opens
 	coolDown time.Duration
@@ -27,8 +27,8 @@ const (
 	abandoned                       // neither: the caller left, or another look-up reports the failure
 )
 
-// allow reports whether a look-up may start, and whether it is the probe. Each allowed look-up calls
-// done.
+// allow reports whether a look-up may start, and whether it is the probe. Each allowed look-up
+// calls done.
 func (b *breaker) allow(now time.Time) (allowed, probe bool) {
 	if b.limit == 0 {
 		return true, false

@@ -54,8 +54,8 @@ func checkClusterOptions(o *redis.ClusterOptions, wait time.Duration) error {
 		return errors.New("redisstore: replicas may lack the newest revocations: leave ReadOnly, RouteByLatency and " +
 			"RouteRandomly false, and ReplicaOnly of a Sentinel client too")
 	case o.ClusterSlots != nil:
-		// Without CLUSTER SLOTS the servers are not a Cluster, and a demoted master does not redirect to
-		// the new one. NewFailoverClusterClient sets ClusterSlots.
+		// Without CLUSTER SLOTS the servers are not a Cluster, and a demoted master does not
+		// redirect to the new one. NewFailoverClusterClient sets ClusterSlots.
 		return errors.New("redisstore: a ClusterClient with ClusterSlots may read from a demoted master: use " +
 			"redis.NewFailoverClient for Sentinel, or a Cluster without ClusterSlots")
 	case !o.ContextTimeoutEnabled:

@@ -39,8 +39,8 @@ func newCrowd(t testing.TB, s *Store) *crowd {
 	return c
 }
 
-// lookUp looks up tokens with many callers, as long as next returns true. Every answer must be right, and
-// every error must be one of the store. It returns the number of answers and errors.
+// lookUp looks up tokens with many callers, as long as next returns true. Every answer must be
+// right, and every error must be one of the store. It returns the number of answers and errors.
 func (c *crowd) lookUp(t *testing.T, s *Store, callers int, next func(round int) bool) (answers, errs int64) {
 	t.Helper()
 	var answered, failed atomic.Int64
@@ -124,8 +124,8 @@ func (c *breakingConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestAnswersAreNeverMixedUp: whatever happens to the connections, no look-up gets the answer of another
-// one, or an answer that the server did not give.
+// TestAnswersAreNeverMixedUp: whatever happens to the connections, no look-up gets the answer of
+// another one, or an answer that the server did not give.
 func TestAnswersAreNeverMixedUp(t *testing.T) {
 	for name, retries := range map[string]int{"with retries": 0, "without retries": -1} {
 		t.Run("connections break, "+name, func(t *testing.T) {
@@ -240,8 +240,8 @@ func TestAnswersAreNeverMixedUp(t *testing.T) {
 	})
 }
 
-// checkSend sends queries of the keys to the node. Those whose index is in bad must get an error that
-// contains the text, the others their values.
+// checkSend sends queries of the keys to the node. Those whose index is in bad must get an error
+// that contains the text, the others their values.
 func checkSend(t *testing.T, s *Store, node *redis.Client, keys [][]string, text string, bad ...int) {
 	t.Helper()
 	var queries []*query
@@ -263,8 +263,8 @@ func checkSend(t *testing.T, s *Store, node *redis.Client, keys [][]string, text
 	}
 }
 
-// TestBadReplyFailsAllLookUpsOfAnMGET: all look-ups of one MGET get its error. Without an error each gets
-// the values of its keys, of which the last is the mark.
+// TestBadReplyFailsAllLookUpsOfAnMGET: all look-ups of one MGET get its error. Without an error
+// each gets the values of its keys, of which the last is the mark.
 func TestBadReplyFailsAllLookUpsOfAnMGET(t *testing.T) {
 	srv := redistest.Start(t)
 	client := srv.Client(t)
@@ -292,7 +292,7 @@ func TestBadReplyFailsAllLookUpsOfAnMGET(t *testing.T) {
 	checkSend(t, s, s.single, keys, "", 0, 1, 2, 3)
 }
 
-// TestBadReplyOfNodeFailsOneLookUp: on a node of a Cluster an error reply fails its own look-up only.
+// TestBadReplyOfNodeFailsOneLookUp: on a node of a Cluster an error reply fails one look-up only.
 func TestBadReplyOfNodeFailsOneLookUp(t *testing.T) {
 	s := open(t, redistest.StartCluster(t).Client(t))
 	good := s.layout.lookup(7, user("a"))
@@ -324,8 +324,8 @@ type replyError struct{}
 func (replyError) Error() string { return "ERR made up" }
 func (replyError) RedisError()   {}
 
-// TestHooksCannotCauseWrongAnswers: whatever a hook of the client does with a batch, no look-up gets an
-// answer that the server did not give.
+// TestHooksCannotCauseWrongAnswers: whatever a hook of the client does with a batch, no look-up
+// gets an answer that the server did not give.
 func TestHooksCannotCauseWrongAnswers(t *testing.T) {
 	srv := redistest.Start(t)
 	client := srv.Client(t)
@@ -362,8 +362,8 @@ func TestHooksCannotCauseWrongAnswers(t *testing.T) {
 	waitUntilWorks(t, s)
 }
 
-// TestHangingConnectionFailsItsBatchOnly: the look-ups on a connection that hangs fail in time and the
-// others are answered. The breaker stays closed, because the failures of one batch count once.
+// TestHangingConnectionFailsItsBatchOnly: the look-ups on a connection that hangs fail in time and
+// the others are answered. The breaker stays closed, because the failures of one batch count once.
 func TestHangingConnectionFailsItsBatchOnly(t *testing.T) {
 	srv := redistest.Start(t)
 	client := srv.Client(t)
@@ -403,8 +403,8 @@ func TestHangingConnectionFailsItsBatchOnly(t *testing.T) {
 	}
 }
 
-// TestHangingServerBoundsBatches: with a thousand callers and a server that hangs, batches and queries
-// stay bounded, and the breaker opens.
+// TestHangingServerBoundsBatches: with a thousand callers and a server that hangs, batches and
+// queries stay bounded, and the breaker opens.
 func TestHangingServerBoundsBatches(t *testing.T) {
 	const callers = 1000
 	srv := redistest.Start(t)

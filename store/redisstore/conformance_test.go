@@ -36,8 +36,8 @@ func TestConformanceStandalone(t *testing.T) {
 	runConformance(t, redistest.Start(t, redistest.WithPassword(password), redistest.WithAOF()).Client(t))
 }
 
-// TestConformanceWithSecretOverRESP2 uses the protocol of old servers and proxies, whose replies have
-// other Go types.
+// TestConformanceWithSecretOverRESP2 uses the protocol of old servers and proxies, whose replies
+// have other Go types.
 func TestConformanceWithSecretOverRESP2(t *testing.T) {
 	o := redistest.Start(t).Options()
 	o.Protocol = 2

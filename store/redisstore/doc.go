@@ -1,24 +1,24 @@
-// Package redisstore keeps a blacklist in Redis that many processes share: after one of them revokes
-// a token, all of them refuse it with the next request.
+// Package redisstore keeps a blacklist in Redis that many processes share: after one of them
+// revokes a token, all of them refuse it with the next request.
 //
-// Use it if more than one process verifies tokens. For a single process package boltstore is simpler
-// and needs no server.
+// Use it if more than one process verifies tokens. For a single process package boltstore is
+// simpler and needs no server.
 //
 //	client := redis.NewClient(&redis.Options{Addr: "redis.internal:6379", ContextTimeoutEnabled: true})
 //	store, err := redisstore.New(ctx, client)
 //
 // # Guarantees
 //
-// A revocation that returned without an error is visible to every look-up that begins afterwards and
-// reaches the current master. Look-ups read from masters only, and read everything in one step.
+// A revocation that returned without an error is visible to every look-up that begins afterwards
+// and reaches the current master. Look-ups read from masters only, and read everything in one step.
 //
 // With [WithReplicas] for every replica that may be promoted, an acknowledged revocation survives
 // the crash of one master, if no server restarts empty. Without it Redis replicates after it has
 // answered, and a fail-over loses the last revocations. The price of WithReplicas: while fewer
 // replicas than required are connected, every revocation returns an error, although the master has
-// recorded it. Requiring one replica of two avoids that and gives up the guarantee: Sentinel prefers
-// the replica with more data, but does not promise it. The server's min-replicas-to-write 1 helps,
-// because a master without replicas soon refuses writes, but it does not make a write wait.
+// recorded it. Requiring one replica of two avoids that and gives up the guarantee: Sentinel
+// prefers the replica with more data, but does not promise it. The server's min-replicas-to-write 1
+// helps, because a master without replicas soon refuses writes, but it does not make a write wait.
 //
 // An error of a look-up means "unavailable", never "not revoked". An error of a revocation means
 // that it may not be in force. Errors wrap blacklist.ErrUnavailable. Their texts are fixed and
@@ -41,14 +41,15 @@
 //
 // # Servers and clients
 //
-// Redis 6.0 or later. The tests run on Redis 7.0.15. The scripts use commands of 6.0 only, but older
-// versions and Valkey were not tested, and WAITAOF was tested with a simulated reply only.
+// Redis 6.0 or later. The tests run on Redis 7.0.15. The scripts use commands of 6.0 only, but
+// older versions and Valkey were not tested, and WAITAOF was tested with a simulated reply only.
 //
 // The store works with a single server, Sentinel (redis.NewFailoverClient) and Cluster
-// (redis.NewClusterClient) of go-redis v9, whose options take TLS, ACL users and URLs. [New] refuses
-// a Ring, reads from replicas (ReadOnly, RouteByLatency, RouteRandomly, ReplicaOnly), client-side
-// caching, clients without ContextTimeoutEnabled, servers that evict keys, and replicas: with any of
-// them a revoked token could be accepted, or a request could hang. New uses INFO, not CONFIG.
+// (redis.NewClusterClient) of go-redis v9, whose options take TLS, ACL users and URLs. [New]
+// refuses a Ring, reads from replicas (ReadOnly, RouteByLatency, RouteRandomly, ReplicaOnly),
+// client-side caching, clients without ContextTimeoutEnabled, servers that evict keys, and
+// replicas: with any of them a revoked token could be accepted, or a request could hang. New uses
+// INFO, not CONFIG.
 // [Store.Ping] checks again.
 //
 // Set appendonly yes. Without any file a restart empties the store, which logs everybody out. With
@@ -67,7 +68,7 @@
 //
 // # An emptied store
 //
-// An emptied store must not mean "nothing is revoked". Each bucket contains a mark, an instant that
+// An emptied store must not mean "nothing is revoked". Each bucket contains a mark, a time that
 // every look-up reads: sessions that began at or before it are refused. New makes the marks on the
 // first start, at the current time plus [WithClockSkew], one second by default. So the first start
 // logs out all existing sessions, and a session that begins within that second is refused as well
@@ -78,8 +79,8 @@
 // # Time
 //
 // The clock of the process that looks up a token decides whether an entry has expired. Redis keeps
-// an entry for its remaining lifetime plus five minutes and the skew. The lifetime is a duration, so
-// a server whose clock is wrong does not remove entries early.
+// an entry for its remaining lifetime plus five minutes and the skew. The lifetime is a duration,
+// so a server whose clock is wrong does not remove entries early.
 //
 // # Round trips
 //
@@ -91,24 +92,24 @@
 // Revocations are not batched.
 //
 // A caller whose context ends leaves its batch at once; the other look-ups continue. A batch has a
-// context of its own, so hooks of the client that trace see no span of a caller. A look-up that is
-// sent alone uses the context of its caller. As for every command of go-redis, the deadline applies,
-// and a cancellation takes effect when the reply arrives.
+// separate context, so hooks of the client that trace see no span of a caller. A look-up that is
+// sent alone uses the context of its caller. As for every command of go-redis, the deadline
+// applies, and a cancellation takes effect when the reply arrives.
 //
 // # Deadlines
 //
-// Every call has a deadline ([WithTimeouts]) besides that of the context. After five failed look-ups
-// in a row, look-ups fail at once. After a second one look-up at a time is tried again, until one
-// succeeds ([WithBreaker]). Failed look-ups of one batch count as one failure. Nothing has to be
-// restarted. Revocations are always tried.
+// Every call has a deadline ([WithTimeouts]) besides that of the context. After five failed
+// look-ups in a row, look-ups fail at once. After a second one look-up at a time is tried again,
+// until one succeeds ([WithBreaker]). Failed look-ups of one batch count as one failure. Nothing
+// has to be restarted. Revocations are always tried.
 //
 // # Keys
 //
-// P is the prefix. b is one of 256 buckets in two hexadecimal digits: the first byte of SHA-256 over
-// verifier and subject, each preceded by its length in four bytes. The session replaces an absent
-// subject, and the token id an absent session. H is the first 24 bytes of the blacklist.Key in
-// base64url. With [WithHMACKey] both are an HMAC-SHA-256 over that digest. All keys of one bucket
-// share a hash tag, so a look-up is one MGET on one master.
+// P is the prefix. b is one of 256 buckets in two hexadecimal digits: the first byte of SHA-256
+// over verifier and subject, each preceded by its length in four bytes. The session replaces an
+// absent subject, and the token id an absent session. H is the first 24 bytes of the blacklist.Key
+// in base64url. With [WithHMACKey] both are an HMAC-SHA-256 over that digest. All keys of one
+// bucket share a hash tag, so a look-up is one MGET on one master.
 //
 //	key          value                          of
 //	{P:b}:g      1:NOT-BEFORE                   the mark of the bucket, never expires

@@ -11,8 +11,9 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// storeError is an error of the store. Its text is fixed, because errors of go-redis and the network
-// may contain hosts, users and keys. The cause is available to errors.Is and errors.As only.
+// storeError is an error of the store. Its text is fixed, because errors of go-redis and the
+// network may contain hosts, users and keys. The cause is available to errors.Is and errors.As
+// only.
 type storeError struct {
 	text  string
 	cause error
@@ -91,8 +92,8 @@ func isRedirect(err error) bool {
 	return moved || ask
 }
 
-// isTransient reports whether a change of the Cluster may have caused the error, so that a retry may
-// succeed.
+// isTransient reports whether a change of the Cluster may have caused the error, so that a retry
+// may succeed.
 func isTransient(err error) bool {
 	var stored *storeError
 	var reply redis.Error

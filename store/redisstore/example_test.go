@@ -11,8 +11,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/store/redisstore"
 )
 
-// All processes that use the same Redis and prefix share the revocations. The example needs a server
-// on localhost, so go test compiles it without running it.
+// All processes that use the same Redis and prefix share the revocations. The example needs a
+// server on localhost, so go test compiles it without running it.
 func Example() {
 	client := redis.NewClient(&redis.Options{
 		Addr:                  "localhost:6379",
@@ -36,8 +36,8 @@ func Example() {
 	fmt.Println(store.IsRevoked(ctx, token))
 }
 
-// With Sentinel and two replicas, a revocation waits until both replicas have it, so that a fail-over
-// does not lose it.
+// With Sentinel and two replicas, a revocation waits until both replicas have it, so that a
+// fail-over does not lose it.
 func ExampleWithReplicas() {
 	client := redis.NewFailoverClient(&redis.FailoverOptions{
 		MasterName:            "guard",

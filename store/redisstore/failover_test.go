@@ -29,8 +29,8 @@ func runs(t *testing.T) int {
 
 const revocations = 10_000
 
-// TestSentinelFailoverLosesNothing: the master is killed during 10,000 revocations, each of which waits
-// for both replicas. No acknowledged revocation is lost.
+// TestSentinelFailoverLosesNothing: the master is killed during 10,000 revocations, each of which
+// waits for both replicas. No acknowledged revocation is lost.
 func TestSentinelFailoverLosesNothing(t *testing.T) {
 	sn := redistest.StartSentinel(t)
 	s := open(t, sn.Client(t), WithReplicas(2, 500*time.Millisecond))
@@ -63,9 +63,10 @@ func TestClusterFailoverLosesNothing(t *testing.T) {
 	}
 }
 
-// failover revokes 10,000 tokens with 32 workers, calls kill after the first 2,000 or so, and looks all of
-// them up at the end. A worker that gets an error tries the same token again. Meanwhile other callers
-// look up tokens that were revoked before or never: they may get errors, but no wrong answer.
+// failover revokes 10,000 tokens with 32 workers, calls kill after the first 2,000 or so, and looks
+// all of them up at the end. A worker that gets an error tries the same token again. Meanwhile
+// other callers look up tokens that were revoked before or never: they may get errors, but no wrong
+// answer.
 func failover(t *testing.T, s *Store, run int, kill func()) {
 	t.Helper()
 	id := func(i int) blacklist.Identity { return user(fmt.Sprintf("%d-%d", run, i)) }
@@ -152,8 +153,8 @@ func checkUnavailable(t *testing.T, err error) {
 	}
 }
 
-// TestTooFewReplicasIsAnError: with too few replicas a revocation returns an error, although the master
-// has recorded it.
+// TestTooFewReplicasIsAnError: with too few replicas a revocation returns an error, although the
+// master has recorded it.
 func TestTooFewReplicasIsAnError(t *testing.T) {
 	srv := redistest.Start(t)
 	if _, err := New(t.Context(), srv.Client(t), WithLogger(discard()), WithReplicas(1, 10*time.Millisecond)); err == nil {
@@ -177,7 +178,8 @@ func TestTooFewReplicasIsAnError(t *testing.T) {
 	}
 }
 
-// TestRevokeAlwaysWrites: a revocation that changes nothing writes too, because WAIT covers writes only.
+// TestRevokeAlwaysWrites: a revocation that changes nothing writes too, because WAIT covers writes
+// only.
 func TestRevokeAlwaysWrites(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))
@@ -194,8 +196,8 @@ func TestRevokeAlwaysWrites(t *testing.T) {
 	}
 }
 
-// TestHangingReplicaFailsRevocations: while a replica hangs, revocations return errors in time. They
-// succeed again afterwards.
+// TestHangingReplicaFailsRevocations: while a replica hangs, revocations return errors in time.
+// They succeed again afterwards.
 func TestHangingReplicaFailsRevocations(t *testing.T) {
 	sn := redistest.StartSentinel(t)
 	s := open(t, sn.Client(t), WithReplicas(2, 300*time.Millisecond))
@@ -211,8 +213,8 @@ func TestHangingReplicaFailsRevocations(t *testing.T) {
 	redistest.Eventually(t, "revocations succeed again", func() error { _, err := s.Revoke(t.Context(), r); return err })
 }
 
-// TestWithAOFWaitsForDisks simulates the reply to WAITAOF: the command follows the write in the same
-// pipeline, and its reply decides.
+// TestWithAOFWaitsForDisks simulates the reply to WAITAOF: the command follows the write in the
+// same pipeline, and its reply decides.
 func TestWithAOFWaitsForDisks(t *testing.T) {
 	client := redistest.Start(t).Client(t)
 	s := open(t, client)
@@ -267,8 +269,8 @@ func (h *waitAOF) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 	}
 }
 
-// TestNewRefusesReplicaOnly: the options of a fail-over client do not show that it reads from replicas;
-// the role of its server does.
+// TestNewRefusesReplicaOnly: the options of a fail-over client do not show that it reads from
+// replicas; the role of its server does.
 func TestNewRefusesReplicaOnly(t *testing.T) {
 	sn := redistest.StartSentinel(t)
 	o := sn.Options()
@@ -280,9 +282,9 @@ func TestNewRefusesReplicaOnly(t *testing.T) {
 	}
 }
 
-// TestMissingMasterFailsItsBuckets: while one master of a Cluster is down, look-ups in its buckets return
-// errors and others may answer. The cut-off of a verifier, which is in all buckets, returns an error.
-// Everything works again when the master is back.
+// TestMissingMasterFailsItsBuckets: while one master of a Cluster is down, look-ups in its buckets
+// return errors and others may answer. The cut-off of a verifier, which is in all buckets, returns
+// an error. Everything works again when the master is back.
 func TestMissingMasterFailsItsBuckets(t *testing.T) {
 	c := redistest.StartCluster(t)
 	s := open(t, c.Client(t), quick()...)

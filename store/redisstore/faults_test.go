@@ -22,8 +22,9 @@ func quick(opts ...Option) []Option {
 	}, opts...)
 }
 
-// TestFaultOfTheServerIsAnError: during a fault of the server, look-ups return errors in time and never
-// answers. After the fault the store works again by itself, and earlier revocations are still in force.
+// TestFaultOfTheServerIsAnError: during a fault of the server, look-ups return errors in time and
+// never answers. After the fault the store works again by itself, and earlier revocations are still
+// in force.
 func TestFaultOfTheServerIsAnError(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -97,8 +98,8 @@ func TestFaultOfTheServerIsAnError(t *testing.T) {
 	}
 }
 
-// TestServerOutOfMemory: a server without eviction refuses the write, so the revocation returns an error.
-// Look-ups still answer.
+// TestServerOutOfMemory: a server without eviction refuses the write, so the revocation returns an
+// error. Look-ups still answer.
 func TestServerOutOfMemory(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))
@@ -129,7 +130,8 @@ func TestWrongPasswordIsAnError(t *testing.T) {
 	}
 }
 
-// TestExhaustedPoolIsAnError: if all connections are in use, calls wait no longer than their deadlines.
+// TestExhaustedPoolIsAnError: if all connections are in use, calls wait no longer than their
+// deadlines.
 func TestExhaustedPoolIsAnError(t *testing.T) {
 	srv := redistest.Start(t)
 	o := srv.Options()
@@ -168,8 +170,8 @@ func TestLostRepliesAreErrors(t *testing.T) {
 	}
 }
 
-// TestScriptsAreSentAgain: a server that has lost its scripts (SCRIPT FLUSH, a restart, a fail-over)
-// receives them again.
+// TestScriptsAreSentAgain: a server that has lost its scripts (SCRIPT FLUSH, a restart, a
+// fail-over) receives them again.
 func TestScriptsAreSentAgain(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))
@@ -190,9 +192,9 @@ func TestScriptsAreSentAgain(t *testing.T) {
 	}
 }
 
-// TestRetryAfterLostReplyDoesNotReportBefore: the client repeats a revocation whose reply was lost. The
-// retry must not report "in force before", or a session would be revoked for a refresh token that was
-// used once.
+// TestRetryAfterLostReplyDoesNotReportBefore: the client repeats a revocation whose reply was lost.
+// The retry must not report "in force before", or a session would be revoked for a refresh token
+// that was used once.
 func TestRetryAfterLostReplyDoesNotReportBefore(t *testing.T) {
 	srv := redistest.Start(t)
 	proxy := redistest.StartProxy(t, srv)
@@ -226,8 +228,8 @@ func TestRetryAfterLostReplyDoesNotReportBefore(t *testing.T) {
 	}
 }
 
-// TestExactlyOneCallerIsFirst: exactly one of many concurrent callers is the first, over a network that
-// loses replies.
+// TestExactlyOneCallerIsFirst: exactly one of many concurrent callers is the first, over a network
+// that loses replies.
 func TestExactlyOneCallerIsFirst(t *testing.T) {
 	srv := redistest.Start(t)
 	proxy := redistest.StartProxy(t, srv)

@@ -17,8 +17,8 @@ const (
 	// Cluster; 256 tags distribute the subjects over the masters.
 	buckets = 256
 
-	// digestBytes is the part of a SHA-256 or HMAC that names an entry: 192 bits, 32 characters. The
-	// whole digest would take 16 more bytes per entry in Redis.
+	// digestBytes is the part of a SHA-256 or HMAC that names an entry: 192 bits, 32 characters.
+	// The whole digest would take 16 more bytes per entry in Redis.
 	digestBytes = 24
 
 	maxPrefix = 64
@@ -46,9 +46,9 @@ func newLayout(prefix string, hmacKey []byte) (*layout, error) {
 	return l, nil
 }
 
-// bucket returns the bucket of all entries about the token except the cut-off of its verifier, which
-// is in every bucket. The subject decides, if there is one, so that revoking a session or a subject
-// writes to the bucket that the look-ups of its tokens read.
+// bucket returns the bucket of all entries about the token except the cut-off of its verifier,
+// which is in every bucket. The subject decides, if there is one, so that revoking a session or a
+// subject writes to the bucket that the look-ups of its tokens read.
 func (l *layout) bucket(id blacklist.Identity) uint8 {
 	buf := make([]byte, 0, 128)
 	for _, s := range [...]string{id.Verifier, cmp.Or(id.Subject, id.Session, id.ID)} {
@@ -56,8 +56,8 @@ func (l *layout) bucket(id blacklist.Identity) uint8 {
 		buf = append(buf, s...)
 	}
 	sum := sha256.Sum256(buf)
-	// With a secret the bucket is keyed too, so that a dump and a list of subjects do not show which
-	// bucket a subject is in.
+	// With a secret the bucket is keyed too, so that a dump and a list of subjects do not show
+	// which bucket a subject is in.
 	return l.withSecret(sum)[0]
 }
 
@@ -113,8 +113,8 @@ func (l *layout) appendEntry(buf []byte, bucket uint8, kind blacklist.Kind, id b
 // maxKeys is the largest number of keys of a look-up.
 const maxKeys = 5
 
-// lookup returns the keys that a look-up reads: the entries that could cover the token, then the mark.
-// getEach needs the mark to be the last.
+// lookup returns the keys that a look-up reads: the entries that could cover the token, then the
+// mark. getEach needs the mark to be the last.
 func (l *layout) lookup(bucket uint8, id blacklist.Identity) []string {
 	// All keys are parts of one string, to save allocations: every request makes them.
 	buf, ends := make([]byte, 0, 512), make([]int, 0, maxKeys)

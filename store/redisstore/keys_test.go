@@ -41,8 +41,8 @@ func TestKeysOfALookUp(t *testing.T) {
 			t.Errorf("a %s is in another bucket than its tokens", r.Kind)
 		}
 	}
-	// The session replaces an absent subject, the token id an absent session. Absent ids are not looked
-	// up.
+	// The session replaces an absent subject, the token id an absent session. Absent ids are not
+	// looked up.
 	for _, tt := range []struct {
 		name   string
 		id     blacklist.Identity
@@ -72,8 +72,8 @@ func TestKeysOfALookUp(t *testing.T) {
 	}
 }
 
-// TestVerifierCutOffIsInAllBuckets: Revoke writes the cut-off of a verifier to all 256 buckets. It was in
-// force before only if it was in all of them.
+// TestVerifierCutOffIsInAllBuckets: Revoke writes the cut-off of a verifier to all 256 buckets. It
+// was in force before only if it was in all of them.
 func TestVerifierCutOffIsInAllBuckets(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))
@@ -96,8 +96,8 @@ func TestVerifierCutOffIsInAllBuckets(t *testing.T) {
 
 func hex(b byte) string { return string("0123456789abcdef"[b>>4]) + string("0123456789abcdef"[b&15]) }
 
-// TestRedisContainsNoIDs: keys and values contain no id. With a secret, the keys are different, so that
-// guessed ids cannot be confirmed.
+// TestRedisContainsNoIDs: keys and values contain no id. With a secret, the keys are different, so
+// that guessed ids cannot be confirmed.
 func TestRedisContainsNoIDs(t *testing.T) {
 	srv := redistest.Start(t)
 	id := user("a")
@@ -148,8 +148,8 @@ func TestRedisContainsNoIDs(t *testing.T) {
 	}
 }
 
-// TestRedisKeepsEntriesBeyondTheirEnd: Redis keeps an entry longer than it is in force, and a later write
-// never shortens that.
+// TestRedisKeepsEntriesBeyondTheirEnd: Redis keeps an entry longer than it is in force, and a later
+// write never shortens that.
 func TestRedisKeepsEntriesBeyondTheirEnd(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))

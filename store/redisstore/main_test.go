@@ -20,8 +20,8 @@ import (
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(quiet{})
-	// The client of a Cluster waits 200 ms after it has loaded the slots again, even if it was closed
-	// meanwhile. goleak waits longer than that.
+	// The client of a Cluster waits 200 ms after it has loaded the slots again, even if it was
+	// closed meanwhile. goleak waits longer than that.
 	goleak.VerifyTestMain(m)
 }
 
@@ -32,7 +32,8 @@ func (quiet) Printf(context.Context, string, ...any) {}
 
 func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
-// open returns a store whose marks are an hour old, so that sessions that begin now are not refused.
+// open returns a store whose marks are an hour old, so that sessions that begin now are not
+// refused.
 func open(t testing.TB, client redis.UniversalClient, opts ...Option) *Store {
 	t.Helper()
 	past := append([]Option{WithLogger(discard())}, opts...)

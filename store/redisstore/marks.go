@@ -6,9 +6,9 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// MakeMarks makes the missing marks, so that look-ups work again. All sessions that began before, or
-// within [WithClockSkew] from now, are refused. With [LogOut], the default, the store does this by
-// itself. With [Refuse] an operator calls MakeMarks after checking that the store is new or was
+// MakeMarks makes the missing marks, so that look-ups work again. All sessions that began before,
+// or within [WithClockSkew] from now, are refused. With [LogOut], the default, the store does this
+// by itself. With [Refuse] an operator calls MakeMarks after checking that the store is new or was
 // emptied.
 func (s *Store) MakeMarks(ctx context.Context) error {
 	if s.closed.Load() {
@@ -46,9 +46,9 @@ func (s *Store) missingMarks(ctx context.Context) ([]uint8, error) {
 
 // makeMarks writes the marks. It does not replace a mark that another process has made meanwhile.
 //
-// The time comes from the clock of this process, not of the server: it is compared with the starts of
-// sessions, which come from the clocks of the processes too. The skew covers a process whose clock is
-// ahead.
+// The time comes from the clock of this process, not of the server: it is compared with the starts
+// of sessions, which come from the clocks of the processes too. The skew covers a process whose
+// clock is ahead.
 func (s *Store) makeMarks(ctx context.Context, missing []uint8) error {
 	if len(missing) == 0 {
 		return nil

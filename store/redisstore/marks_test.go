@@ -95,8 +95,8 @@ func revokeAll(t *testing.T, s *Store) []blacklist.Identity {
 	return ids
 }
 
-// TestRefuseWaitsForMakeMarks: with WithMissingMark(Refuse) a new or emptied store is unavailable until
-// MakeMarks is called.
+// TestRefuseWaitsForMakeMarks: with WithMissingMark(Refuse) a new or emptied store is unavailable
+// until MakeMarks is called.
 func TestRefuseWaitsForMakeMarks(t *testing.T) {
 	srv := redistest.Start(t)
 	s, err := New(t.Context(), srv.Client(t), WithLogger(discard()), WithMissingMark(Refuse), WithClockSkew(0))
@@ -137,7 +137,8 @@ func TestRefuseWaitsForMakeMarks(t *testing.T) {
 	}
 }
 
-// TestRevokeMakesMissingMark: a revocation in an emptied bucket writes the mark together with the entry.
+// TestRevokeMakesMissingMark: a revocation in an emptied bucket writes the mark together with the
+// entry.
 func TestRevokeMakesMissingMark(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))
@@ -167,8 +168,8 @@ func TestMakeMarksKeepsExistingMarks(t *testing.T) {
 	}
 }
 
-// TestMarkRefusesSessionsUpToItsMillisecond looks up sessions that began around a mark. New makes the
-// mark in one case, a revocation in an emptied store in the other.
+// TestMarkRefusesSessionsUpToItsMillisecond looks up sessions that began around a mark. New makes
+// the mark in one case, a revocation in an emptied store in the other.
 func TestMarkRefusesSessionsUpToItsMillisecond(t *testing.T) {
 	srv := redistest.Start(t)
 	now := time.Now().Truncate(time.Millisecond).Add(300 * time.Microsecond)

@@ -15,8 +15,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
-// TestNewRefusesClients: with each of these clients a revoked token could be accepted, or a request could
-// hang. New refuses them without asking a server.
+// TestNewRefusesClients: with each of these clients a revoked token could be accepted, or a request
+// could hang. New refuses them without asking a server.
 func TestNewRefusesClients(t *testing.T) {
 	single := func(change func(*redis.Options)) redis.UniversalClient {
 		o := &redis.Options{Addr: "127.0.0.1:1", ContextTimeoutEnabled: true}
@@ -229,8 +229,8 @@ func TestNewWarns(t *testing.T) {
 var acl = []any{"ACL", "SETUSER", "guard", "reset", "on", ">" + password, "~{oapi-guard:*",
 	"+mget", "+get", "+set", "+eval", "+evalsha", "+info", "+wait", "+hello"}
 
-// TestDocumentedACLIsEnough: the store works with exactly the commands that the documentation lists, and
-// returns an error that names the ACL with fewer.
+// TestDocumentedACLIsEnough: the store works with exactly the commands that the documentation
+// lists, and returns an error that names the ACL with fewer.
 func TestDocumentedACLIsEnough(t *testing.T) {
 	run := func(t *testing.T, client redis.UniversalClient, replicas int) {
 		s := open(t, client, WithReplicas(replicas, time.Second))

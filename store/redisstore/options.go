@@ -19,9 +19,9 @@ const (
 	minHMACKey = 32
 	maxSkew    = 5 * time.Minute
 
-	// keepLonger and the clock skew are added to the time that Redis keeps an entry. The process that
-	// looks up an entry decides whether it has expired; Redis must not remove it earlier because the
-	// clock of a server is fast.
+	// keepLonger and the clock skew are added to the time that Redis keeps an entry. The process
+	// that looks up an entry decides whether it has expired; Redis must not remove it earlier
+	// because the clock of a server is fast.
 	keepLonger = 5 * time.Minute
 )
 
@@ -30,11 +30,11 @@ const (
 type MissingMark int
 
 const (
-	// LogOut makes a new mark: all sessions that began before are refused, revoked or not. It is the
-	// default.
+	// LogOut makes a new mark: all sessions that began before are refused, revoked or not. It is
+	// the default.
 	LogOut MissingMark = iota
-	// Refuse makes look-ups and revocations return blacklist.ErrUnavailable until [Store.MakeMarks] is
-	// called, on the first start too.
+	// Refuse makes look-ups and revocations return blacklist.ErrUnavailable until [Store.MakeMarks]
+	// is called, on the first start too.
 	Refuse
 )
 
@@ -60,14 +60,14 @@ type config struct {
 // Option sets an option of [New], which validates all of them together.
 type Option func(*config)
 
-// WithPrefix sets the prefix of all keys, "oapi-guard" by default: 1 to 64 printable ASCII characters
-// without spaces and braces. Stores with the same Redis and prefix are one blacklist.
+// WithPrefix sets the prefix of all keys, "oapi-guard" by default: 1 to 64 printable ASCII
+// characters without spaces and braces. Stores with the same Redis and prefix are one blacklist.
 func WithPrefix(prefix string) Option { return func(c *config) { c.prefix = prefix } }
 
-// WithHMACKey makes the keys in Redis an HMAC-SHA-256 with the secret, at least 32 bytes, instead of
-// plain SHA-256. Then a dump of Redis does not show whether a guessed subject is in it. All processes
-// need the same secret. With another secret no earlier revocation is found, but the marks are: change
-// the prefix together with the secret.
+// WithHMACKey makes the keys in Redis an HMAC-SHA-256 with the secret, at least 32 bytes, instead
+// of plain SHA-256. Then a dump of Redis does not show whether a guessed subject is in it. All
+// processes need the same secret. With another secret no earlier revocation is found, but the marks
+// are: change the prefix together with the secret.
 func WithHMACKey(secret []byte) Option {
 	return func(c *config) { c.hmacKey = append([]byte{}, secret...) }
 }
@@ -78,10 +78,11 @@ func WithTimeouts(lookup, write time.Duration) Option {
 	return func(c *config) { c.lookupTimeout, c.writeTimeout = lookup, write }
 }
 
-// WithBreaker sets after how many failed look-ups in a row (5 by default) look-ups fail at once, and
-// for how long (1 s by default). After that, one look-up at a time is tried, until one succeeds. 0
-// failures switch the breaker off. Failed look-ups of one batch count as one failure. On a Cluster
-// each bucket has its own breaker, so that one failed master does not stop the others.
+// WithBreaker sets after how many failed look-ups in a row (5 by default) look-ups fail at once,
+// and for how long (1 s by default). After that, one look-up at a time is tried, until one
+// succeeds. 0 failures switch the breaker off. Failed look-ups of one batch count as one failure.
+// On a Cluster each bucket has a separate breaker, so that one failed master does not stop the
+// others.
 func WithBreaker(failures int, coolDown time.Duration) Option {
 	return func(c *config) { c.failures, c.coolDown = failures, coolDown }
 }
@@ -90,23 +91,24 @@ func WithBreaker(failures int, coolDown time.Duration) Option {
 // once.
 func WithMaxInFlight(n int) Option { return func(c *config) { c.maxInFlight = n } }
 
-// WithReplicas makes every revocation wait (WAIT) until n replicas of its master have it. The timeout
-// must be shorter than the write timeout and the client's ReadTimeout. With too few replicas in time
-// the revocation returns an error, although the master has recorded it. A fail-over loses nothing if
-// n covers every replica that may be promoted. The default is not to wait.
+// WithReplicas makes every revocation wait (WAIT) until n replicas of its master have it. The
+// timeout must be shorter than the write timeout and the client's ReadTimeout. With too few
+// replicas in time the revocation returns an error, although the master has recorded it. A
+// fail-over loses nothing if n covers every replica that may be promoted. The default is not to
+// wait.
 func WithReplicas(n int, timeout time.Duration) Option {
 	return func(c *config) { c.replicas, c.replicasWait = n, timeout }
 }
 
-// WithAOF makes every revocation wait (WAITAOF, Redis 7.2) until the master and n of its replicas have
-// written it to their append-only files on disk. The timeout has the bounds of [WithReplicas]. The
-// default is not to wait.
+// WithAOF makes every revocation wait (WAITAOF, Redis 7.2) until the master and n of its replicas
+// have written it to their append-only files on disk. The timeout has the bounds of [WithReplicas].
+// The default is not to wait.
 func WithAOF(n int, timeout time.Duration) Option {
 	return func(c *config) { c.aof, c.aofReplicas, c.aofWait = true, n, timeout }
 }
 
-// WithMissingMark sets what happens if a mark is missing, [LogOut] by default. All processes should set
-// the same: a process with LogOut makes the marks for all.
+// WithMissingMark sets what happens if a mark is missing, [LogOut] by default. All processes should
+// set the same: a process with LogOut makes the marks for all.
 func WithMissingMark(m MissingMark) Option { return func(c *config) { c.missing = m } }
 
 // WithClockSkew sets how far the clocks of the processes that share the store may differ, 1 s by
@@ -118,9 +120,9 @@ func WithClockSkew(d time.Duration) Option { return func(c *config) { c.skew = d
 // WithClock sets the clock, time.Now by default. It is called from several goroutines at once.
 func WithClock(now func() time.Time) Option { return func(c *config) { c.now = now } }
 
-// WithLogger sets the logger, slog.Default() by default. The store logs servers without an append-only
-// file, new marks, and when look-ups begin and cease to fail. It logs nothing that identifies a token
-// or a subject.
+// WithLogger sets the logger, slog.Default() by default. The store logs servers without an
+// append-only file, new marks, and when look-ups begin and cease to fail. It logs nothing that
+// identifies a token or a subject.
 func WithLogger(logger *slog.Logger) Option { return func(c *config) { c.logger = logger } }
 
 func newConfig(opts []Option) (*config, error) {

@@ -115,8 +115,8 @@ func markRefuses(value any, start int64) (bool, error) {
 	return start <= notBefore, nil
 }
 
-// anyCovers reports whether one of the entries is in force and covers a session that began at start.
-// An entry that cannot be read is an error, unless another one covers the session.
+// anyCovers reports whether one of the entries is in force and covers a session that began at
+// start. An entry that cannot be read is an error, unless another one covers the session.
 func anyCovers(entries []any, now, start int64) (bool, error) {
 	var unreadable error
 	for _, value := range entries {
@@ -160,9 +160,9 @@ func (s *Store) get(ctx context.Context, keys []string) ([]any, error) {
 	return s.getEach(ctx, keys)
 }
 
-// send answers the queries: with one MGET on a single server, with a pipeline of one MGET per query on
-// a node of a Cluster, where all keys of a command must belong to one slot. Once a second it also asks
-// a single server for its role.
+// send answers the queries: with one MGET on a single server, with a pipeline of one MGET per query
+// on a node of a Cluster, where all keys of a command must belong to one slot. Once a second it
+// also asks a single server for its role.
 func (s *Store) send(ctx context.Context, node *redis.Client, queries []*query) {
 	perCommand := len(queries)
 	if s.cluster != nil {
@@ -183,8 +183,8 @@ func (s *Store) send(ctx context.Context, node *redis.Client, queries []*query) 
 	} else {
 		_, err = node.Pipelined(ctx, func(p redis.Pipeliner) error { return p.BatchProcess(ctx, cmds...) })
 	}
-	// An error reply concerns its command only. Any other error, of the connection or a hook, concerns
-	// all commands.
+	// An error reply concerns its command only. Any other error, of the connection or a hook,
+	// concerns all commands.
 	var reply redis.Error
 	if errors.As(err, &reply) {
 		err = nil
@@ -209,8 +209,8 @@ func newMGet(ctx context.Context, queries []*query) *redis.SliceCmd {
 	return redis.NewSliceCmd(ctx, args...)
 }
 
-// distribute gives each query its values of the reply, or an error: err if it is set, else that of the
-// reply.
+// distribute gives each query its values of the reply, or an error: err if it is set, else that of
+// the reply.
 func distribute(queries []*query, cmd *redis.SliceCmd, err error) {
 	var values []any
 	if err == nil {
@@ -231,8 +231,9 @@ func distribute(queries []*query, cmd *redis.SliceCmd, err error) {
 }
 
 // getEach reads key by key, and the client follows every redirect. While a slot moves to another
-// master, each key can be read, but MGET of absent keys is refused. The mark is read last. So if the
-// store is emptied between two reads, its mark is missing, or is later than every revoked session.
+// master, each key can be read, but MGET of absent keys is refused. The mark is read last. So if
+// the store is emptied between two reads, its mark is missing, or is later than every revoked
+// session.
 func (s *Store) getEach(ctx context.Context, keys []string) ([]any, error) {
 	values := make([]any, len(keys))
 	entries, mark := keys[:len(keys)-1], keys[len(keys)-1]
@@ -262,10 +263,10 @@ func (s *Store) getEach(ctx context.Context, keys []string) ([]any, error) {
 	return values, nil
 }
 
-// roleWatch decides when a look-up also asks a single server for its role. A master that was demoted
-// behind a fixed address would answer without the newest revocations, and so would the replica of a
-// Sentinel client with ReplicaOnly, which its options do not show. The nodes of a Cluster refuse keys
-// that they do not own, so they are not asked.
+// roleWatch decides when a look-up also asks a single server for its role. A master that was
+// demoted behind a fixed address would answer without the newest revocations, and so would the
+// replica of a Sentinel client with ReplicaOnly, which its options do not show. The nodes of a
+// Cluster refuse keys that they do not own, so they are not asked.
 type roleWatch struct {
 	mu        sync.Mutex
 	next      time.Time

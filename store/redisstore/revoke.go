@@ -10,13 +10,13 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/millis"
 )
 
-// Revoke implements blacklist.Blacklist. If the error wraps blacklist.ErrUnavailable, the servers may
-// still have recorded the revocation, for example with too few replicas in time. Calling Revoke again
-// is safe, but may then report true. Retries of go-redis do not have this effect.
+// Revoke implements blacklist.Blacklist. If the error wraps blacklist.ErrUnavailable, the servers
+// may still have recorded the revocation, for example with too few replicas in time. Calling Revoke
+// again is safe, but may then report true. Retries of go-redis do not have this effect.
 //
-// The cut-off of a verifier is written to all 256 buckets, and was in force before only if it was in
-// force in all of them. If not all buckets could be written, Revoke returns an error and the cut-off
-// is in force in some of them: call Revoke again.
+// The cut-off of a verifier is written to all 256 buckets, and was in force before only if it was
+// in force in all of them. If not all buckets could be written, Revoke returns an error and the
+// cut-off is in force in some of them: call Revoke again.
 func (s *Store) Revoke(ctx context.Context, r blacklist.Revocation) (before bool, err error) {
 	if err := r.Validate(); err != nil {
 		return false, err

@@ -10,15 +10,15 @@ import "github.com/redis/go-redis/v9"
 //	ARGV  1 now, 2 cut-off or "*", 3 until or "-", 4 milliseconds to keep it or "-", 5 nonce,
 //	      6 the mark to write if it is missing, or "" to refuse
 //
-// It returns a code: 0, plus 1 if the revocation was in force before, plus 2 if it wrote the mark; -1
-// if the mark is missing, -2 or -3 if the mark or the entry has another format.
+// It returns a code: 0, plus 1 if the revocation was in force before, plus 2 if it wrote the mark;
+// -1 if the mark is missing, -2 or -3 if the mark or the entry has another format.
 //
-// The nonce is for a write whose reply was lost. The client sends the write again and finds its own
-// entry. The nonce identifies it, so the retry does not report "in force before". For this an entry
-// keeps the nonce of the call that put it in force.
+// The nonce is for a write whose reply was lost. The client sends the write again and finds the
+// entry of the first try. The nonce identifies it, so the retry does not report "in force before".
+// For this an entry keeps the nonce of the call that put it in force.
 //
-// The script always writes, even if nothing changes: WAIT covers the writes of its connection, and a
-// retry that wrote nothing would be acknowledged while the first write is still on its way to the
+// The script always writes, even if nothing changes: WAIT covers the writes of its connection, and
+// a retry that wrote nothing would be acknowledged while the first write is still on its way to the
 // replicas.
 //
 // The script works with Redis 6.0.

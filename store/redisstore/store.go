@@ -13,13 +13,13 @@ import (
 
 // How the store works:
 //
-// Everything about a token except its verifier's cut-off is in one of 256 buckets, which its subject
-// decides (keys.go). A look-up reads the mark of the bucket and up to four entries with one MGET on
-// one master (read.go), together with other look-ups (batch.go). The answer is "revoked" if the
-// session began at or before the mark, or if an entry is in force and covers it (values.go).
-// A revocation runs one script per bucket, and may wait for replicas or disks (revoke.go,
-// scripts.go, write.go). A missing mark means that the store is new or was emptied: the store makes
-// it, or returns errors (marks.go). Anything that cannot be read is an error, never an answer. After
+// Everything about a token except its verifier's cut-off is in one of 256 buckets, which its
+// subject decides (keys.go). A look-up reads the mark of the bucket and up to four entries with one
+// MGET on one master (read.go), together with other look-ups (batch.go). The answer is "revoked" if
+// the session began at or before the mark, or if an entry is in force and covers it (values.go). A
+// revocation runs one script per bucket, and may wait for replicas or disks (revoke.go, scripts.go,
+// write.go). A missing mark means that the store is new or was emptied: the store makes it, or
+// returns errors (marks.go). Anything that cannot be read is an error, never an answer. After
 // several errors in a row a breaker refuses look-ups for a moment (breaker.go).
 
 // Store is a blacklist in Redis. It is safe for concurrent use. It starts goroutines for look-ups
@@ -43,12 +43,13 @@ var (
 	_ blacklist.Pinger    = (*Store)(nil)
 )
 
-// New returns a store on the client: a *redis.Client (of redis.NewClient, or redis.NewFailoverClient
-// for Sentinel) or a *redis.ClusterClient, with ContextTimeoutEnabled. The caller closes the client.
-// The package documentation says which clients are refused and why.
+// New returns a store on the client: a *redis.Client (of redis.NewClient, or
+// redis.NewFailoverClient for Sentinel) or a *redis.ClusterClient, with ContextTimeoutEnabled. The
+// caller closes the client. The package documentation says which clients are refused and why.
 //
-// New checks the servers and makes the missing marks, unless [WithMissingMark] says otherwise. If the
-// servers are unavailable the error wraps blacklist.ErrUnavailable, and New may be called again.
+// New checks the servers and makes the missing marks, unless [WithMissingMark] says otherwise. If
+// the servers are unavailable the error wraps blacklist.ErrUnavailable, and New may be called
+// again.
 func New(ctx context.Context, client redis.UniversalClient, opts ...Option) (*Store, error) {
 	cfg, err := newConfig(opts)
 	if err != nil {
@@ -106,7 +107,7 @@ func (s *Store) prepareMarks(ctx context.Context) error {
 }
 
 // Ping reports whether the store works, for readiness: every master answers, has the settings that
-// [New] requires, and contains its marks. Ping does not make a mark, and the breaker does not stop it.
+// [New] requires, and contains its marks. Ping does not make a mark and ignores the breaker.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.begin(ctx); err != nil {
 		return err
@@ -134,8 +135,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// begin counts an operation. It returns an error if the store is closed, the context is done, or too
-// many operations are in flight.
+// begin counts an operation. It returns an error if the store is closed, the context is done, or
+// too many operations are in flight.
 func (s *Store) begin(ctx context.Context) error {
 	if s.closed.Load() {
 		return blacklist.ErrClosed

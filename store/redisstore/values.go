@@ -54,8 +54,8 @@ func parseMark(s string) (notBefore int64, err error) {
 	return notBefore, nil
 }
 
-// formatUntil returns the end of an entry; the zero time means never. An entry that would end after the
-// year 287396, which scripts cannot compare exactly, never ends.
+// formatUntil returns the end of an entry; the zero time means never. An entry that would end after
+// the year 287396, which scripts cannot compare exactly, never ends.
 func formatUntil(until time.Time) string {
 	ms := millis.Until(until)
 	if ms > maxMillis {

@@ -12,8 +12,8 @@ import (
 // op is one command on the master of its key.
 type op interface {
 	key() string
-	// add adds the command to the pipeline. If sendScript is set, a script is sent as text, because the
-	// server may not know it.
+	// add adds the command to the pipeline. If sendScript is set, a script is sent as text, because
+	// the server may not know it.
 	add(ctx context.Context, p redis.Pipeliner, sendScript bool)
 	// readReply reads the reply and returns its error.
 	readReply() error
@@ -92,11 +92,12 @@ func toOps[O op](in []O) []op {
 	return out
 }
 
-// maxRounds is the largest number of tries while a Cluster changes. Usually the deadline comes first.
+// maxRounds is the largest number of tries while a Cluster changes. Usually the deadline comes
+// first.
 const maxRounds = 12
 
-// write runs the ops and waits for the replicas and disks that the options require. After an error some
-// of the ops may have run.
+// write runs the ops and waits for the replicas and disks that the options require. After an error
+// some of the ops may have run.
 func (s *Store) write(ctx context.Context, ops []op) error { return s.run(ctx, ops, true) }
 
 // read runs the ops without waiting for replicas or disks.
@@ -158,8 +159,8 @@ func (s *Store) group(ctx context.Context, ops []op) (map[*redis.Client][]op, er
 	return groups, nil
 }
 
-// runGroups runs the ops of all masters concurrently. It returns the ops that did not succeed, and an
-// error of one of them, preferably one that a retry cannot solve.
+// runGroups runs the ops of all masters concurrently. It returns the ops that did not succeed, and
+// an error of one of them, preferably one that a retry cannot solve.
 func (s *Store) runGroups(ctx context.Context, groups map[*redis.Client][]op, sendScript, wait bool) ([]op, error) {
 	if len(groups) == 1 {
 		for node, ops := range groups {
@@ -186,8 +187,8 @@ func (s *Store) runGroups(ctx context.Context, groups map[*redis.Client][]op, se
 }
 
 // runNode sends the ops to one master in one pipeline, followed by WAIT. WAIT must use the same
-// connection, because it covers the writes of its connection only, and must not be in MULTI, where it
-// does not wait. runNode returns the ops that did not succeed.
+// connection, because it covers the writes of its connection only, and must not be in MULTI, where
+// it does not wait. runNode returns the ops that did not succeed.
 func (s *Store) runNode(ctx context.Context, node *redis.Client, ops []op, sendScript, wait bool) ([]op, error) {
 	var waited *redis.IntCmd
 	var synced *redis.IntSliceCmd
@@ -205,8 +206,8 @@ func (s *Store) runNode(ctx context.Context, node *redis.Client, ops []op, sendS
 		}
 		return nil
 	})
-	// The pipeline returns the first error of a command. Without a connection it returns an error that
-	// the commands may not have.
+	// The pipeline returns the first error of a command. Without a connection it returns an error
+	// that the commands may not have.
 	if errors.Is(err, redis.Nil) {
 		err = nil
 	}
@@ -217,7 +218,7 @@ func (s *Store) runNode(ctx context.Context, node *redis.Client, ops []op, sendS
 	}
 	switch {
 	case err != nil:
-		// Retry all ops: those that succeeded find their own nonce, and WAIT must cover them too.
+		// Retry all ops: those that succeeded find their nonce, and WAIT must cover them too.
 		return ops, err
 	case waited != nil && waited.Val() < int64(s.cfg.replicas):
 		return ops, errFewReplicas
