@@ -29,9 +29,9 @@ func benchTokens(b *testing.B, f *fixture, n int) []string {
 	return texts
 }
 
-// BenchmarkVerify compares the verification of a token with typed claims with golang-jwt's, on the same tokens: kept by the cache (warm),
-// the private claims too or decoded anew; with the cache off (cold); and with one that is so small that every token is verified, kept, and
-// evicted (churn).
+// BenchmarkVerify compares the verification of a token with typed claims with golang-jwt's, on the
+// same tokens: kept by the cache (warm), the private claims too or decoded anew; with the cache off
+// (cold); and with one that is so small that every token is verified, kept, and evicted (churn).
 func BenchmarkVerify(b *testing.B) {
 	material := testKeys()
 	for _, bench := range []struct {
@@ -103,7 +103,8 @@ func benchGolangJWT(b *testing.B, texts []string, algorithm string, key any) {
 	}
 }
 
-// BenchmarkHostile refuses input that is made to cost: the time and the allocations do not grow with it.
+// BenchmarkHostile refuses input that is made to cost: the time and the allocations do not grow
+// with it.
 func BenchmarkHostile(b *testing.B) {
 	f := newFixture(b)
 	good := must(f.issuer.IssueAccessToken(b.Context(), "alice", nil))(b).Text()

@@ -70,8 +70,9 @@ func (c *fifo) present(text string) (found int) {
 	return 0
 }
 
-// TestCacheFloodOfValidTokens presents forty times as many valid tokens as there is room for, none of them seen before or after, and
-// between ten of them one that is in use. More than a thousand tokens come before the same one is used again.
+// TestCacheFloodOfValidTokens presents forty times as many valid tokens as there is room for, none
+// of them seen before or after, and between ten of them one that is in use. More than a thousand
+// tokens come before the same one is used again.
 func TestCacheFloodOfValidTokens(t *testing.T) {
 	f := newFlooded(t)
 	plain := &fifo{kept: map[string]bool{}}
@@ -104,8 +105,9 @@ func TestCacheFloodOfValidTokens(t *testing.T) {
 	}
 }
 
-// TestCacheRecovers floods a cache whose tokens are not in use meanwhile: with tokens that are seen once, and with tokens that are
-// presented again and again as if they were in use too. What is really in use is soon kept again.
+// TestCacheRecovers floods a cache whose tokens are not in use meanwhile: with tokens that are seen
+// once, and with tokens that are presented again and again as if they were in use too. What is
+// really in use is soon kept again.
 func TestCacheRecovers(t *testing.T) {
 	for _, tt := range []struct{ times, rounds int }{{1, 1}, {4, 20}} {
 		f := newFlooded(t)
@@ -127,7 +129,8 @@ func TestCacheRecovers(t *testing.T) {
 	}
 }
 
-// TestCacheFloodOfInvalidTokens presents half a million tokens that are refused: what is kept stays as it is.
+// TestCacheFloodOfInvalidTokens presents half a million tokens that are refused: what is kept stays
+// as it is.
 func TestCacheFloodOfInvalidTokens(t *testing.T) {
 	f := newFlooded(t)
 	head := base64.RawURLEncoding.EncodeToString([]byte(goodHeader)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payloadWith()))
@@ -153,7 +156,8 @@ func TestCacheFloodOfInvalidTokens(t *testing.T) {
 	}
 }
 
-// TestCacheFloodConcurrently has many requests that add tokens at once, and two bounds: one by number, one by bytes.
+// TestCacheFloodConcurrently has many requests that add tokens at once, and two bounds: one by
+// number, one by bytes.
 func TestCacheFloodConcurrently(t *testing.T) {
 	for _, bounds := range [][2]int{{100, DefaultCacheBytes}, {DefaultCachedTokens, minCacheBytes}} {
 		f := newCacheFixture(t, WithTokenCache(bounds[0], bounds[1]))
@@ -178,8 +182,8 @@ func TestCacheFloodConcurrently(t *testing.T) {
 	}
 }
 
-// TestCacheConcurrently has requests while keys are replaced and time goes by: every answer is one of those that are right at some moment
-// of the request.
+// TestCacheConcurrently has requests while keys are replaced and time goes by: every answer is one
+// of those that are right at some moment of the request.
 func TestCacheConcurrently(t *testing.T) {
 	f := newCacheFixture(t, WithTokenCache(50, minCacheBytes))
 	other := must(keys.NewSet(f.key(t, []byte(strings.Repeat("x", 32)))))(t)
@@ -296,7 +300,8 @@ func TestCacheCountsBytes(t *testing.T) {
 	}
 }
 
-// TestCacheAdmits checks that a token is kept at once while there is room, and when it comes for the second time from then on.
+// TestCacheAdmits checks that a token is kept at once while there is room, and when it comes for
+// the second time from then on.
 func TestCacheAdmits(t *testing.T) {
 	g := &cacheTable{}
 	g.room.Store(100)

@@ -17,7 +17,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
-// TestCacheComparesWhatWasSigned puts the signature of a token that is kept under other texts: it is good for its own text only.
+// TestCacheComparesWhatWasSigned puts the signature of a token that is kept under other texts: it
+// is good for its own text only.
 func TestCacheComparesWhatWasSigned(t *testing.T) {
 	f := newCacheFixture(t)
 	alice := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
@@ -58,8 +59,8 @@ func inSlotOf(other string, text func(i int) string) string {
 	}
 }
 
-// TestCacheSharedSlot has two good tokens and a bad one with the same slot: each is decided as if it had one of its own, and a token in use
-// gets the slot of one that is not.
+// TestCacheSharedSlot has two good tokens and a bad one with the same slot: each is decided as if
+// it had one of its own, and a token in use gets the slot of one that is not.
 func TestCacheSharedSlot(t *testing.T) {
 	f := newCacheFixture(t)
 	first := uniqueToken("first")
@@ -98,7 +99,8 @@ func TestCacheSharedSlot(t *testing.T) {
 	f.kept(t)
 }
 
-// TestCacheLeavesFront has tokens in front that are to leave the cache: because they expire, and because others need the room.
+// TestCacheLeavesFront has tokens in front that are to leave the cache: because they expire, and
+// because others need the room.
 func TestCacheLeavesFront(t *testing.T) {
 	for name, leave := range map[string]func(t *testing.T, f *cacheFixture){
 		"expired": func(t *testing.T, f *cacheFixture) {
@@ -137,8 +139,8 @@ func TestCacheLeavesFront(t *testing.T) {
 	}
 }
 
-// TestCacheLeftMeanwhile puts a token in front that left the cache between a request's look at the one and at the other, and one that came
-// back since as another.
+// TestCacheLeftMeanwhile puts a token in front that left the cache between a request's look at the
+// one and at the other, and one that came back since as another.
 func TestCacheLeftMeanwhile(t *testing.T) {
 	f := newCacheFixture(t)
 	text := uniqueToken("first")
@@ -157,8 +159,9 @@ func TestCacheLeftMeanwhile(t *testing.T) {
 	}
 }
 
-// TestCacheHearsOfFront presents tokens that come four times each to a cache that is full, and between them tokens that are always found in
-// front: those stay, because the cache behind hears that they are in use.
+// TestCacheHearsOfFront presents tokens that come four times each to a cache that is full, and
+// between them tokens that are always found in front: those stay, because the cache behind hears
+// that they are in use.
 func TestCacheHearsOfFront(t *testing.T) {
 	f := newCacheFixture(t, WithTokenCache(50, DefaultCacheBytes))
 	hot := make([]string, 10)
@@ -186,8 +189,8 @@ func TestCacheHearsOfFront(t *testing.T) {
 	f.kept(t)
 }
 
-// TestCacheHearsInTime takes a token out of the cache behind the back of the front: it is found there until the cache is told of it the next
-// time.
+// TestCacheHearsInTime takes a token out of the cache behind the back of the front: it is found
+// there until the cache is told of it the next time.
 func TestCacheHearsInTime(t *testing.T) {
 	for wait, want := range map[time.Duration]int{0: 1, (touchInterval - 1) * time.Millisecond: 1, touchInterval * time.Millisecond: 0, -time.Millisecond: 0, time.Hour: 0} {
 		f := newCacheFixture(t)
@@ -207,7 +210,8 @@ func TestCacheHearsInTime(t *testing.T) {
 	}
 }
 
-// TestCacheEveryAlgorithm presents a token of each kind of signature twice: the second one is found.
+// TestCacheEveryAlgorithm presents a token of each kind of signature twice: the second one is
+// found.
 func TestCacheEveryAlgorithm(t *testing.T) {
 	long := must(rsa.GenerateKey(rand.Reader, 4096))(t)
 	curve := must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader))(t)

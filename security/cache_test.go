@@ -57,7 +57,8 @@ func (s *testSource) SigningKey(ctx context.Context) (*keys.Key, error) {
 	return set.SigningKey(ctx)
 }
 
-// cacheFixture is an application that counts the signatures that it checks: none for a cached token.
+// cacheFixture is an application that counts the signatures that it checks: none for a cached
+// token.
 type cacheFixture struct {
 	*fixture
 	counter
@@ -107,8 +108,8 @@ func (f *cacheFixture) checked(t testing.TB, text string, typ TokenType) (int64,
 	return f.checks.Load() - before, err
 }
 
-// TestCacheDecides changes the world between two requests with one token: what the second one is answered, and whether its signature was
-// checked again.
+// TestCacheDecides changes the world between two requests with one token: what the second one is
+// answered, and whether its signature was checked again.
 func TestCacheDecides(t *testing.T) {
 	wait := func(d time.Duration) func(testing.TB, *cacheFixture, string) {
 		return func(_ testing.TB, f *cacheFixture, _ string) { f.clock.Advance(d) }
@@ -122,59 +123,99 @@ func TestCacheDecides(t *testing.T) {
 		want    error
 		checks  int64
 	}{
-		{"nothing", nil, wait(0), nil, 0},
-		{"nothing, without a cache", []VerifierOption{WithoutTokenCache()}, wait(0), nil, 1},
-		{"nothing, longer than what is kept", []VerifierOption{WithMaxTokenSize(20 << 10)}, func(t testing.TB, f *cacheFixture, text string) {
-			long := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil, WithRoles(strings.Repeat("r", maxCachedText))))(t).Text()
-			for range 2 {
-				if checks, err := f.checked(t, long, accessToken); checks != 1 || err != nil {
-					t.Errorf("a long token: %d checks, error %v", checks, err)
+		{name: "nothing", between: wait(0), checks: 0},
+		{name: "nothing, without a cache", options: []VerifierOption{WithoutTokenCache()}, between: wait(0), checks: 1},
+		{
+			name: "nothing, longer than what is kept", options: []VerifierOption{WithMaxTokenSize(20 << 10)},
+			between: func(t testing.TB, f *cacheFixture, text string) {
+				long := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil, WithRoles(strings.Repeat("r", maxCachedText))))(t).Text()
+				for range 2 {
+					if checks, err := f.checked(t, long, accessToken); checks != 1 || err != nil {
+						t.Errorf("a long token: %d checks, error %v", checks, err)
+					}
 				}
-			}
-		}, nil, 0},
-		{"the last moment", nil, wait(life - time.Millisecond), nil, 0},
-		{"it expires", nil, wait(life), ErrTokenExpired, 1},
-		{"it expires within the second of the cache's clock", nil, func(t testing.TB, f *cacheFixture, text string) {
-			f.clock.Advance(life - time.Second/2)
-			if checks, err := f.checked(t, text, accessToken); checks != 0 || err != nil {
-				t.Errorf("half a second before: %d checks, error %v", checks, err)
-			}
-			f.clock.Advance(time.Second / 2)
-		}, ErrTokenExpired, 0},
-		{"the clock is put back", nil, wait(-DefaultLeeway - time.Millisecond), ErrTokenNotYetValid, 0},
-		{"it is revoked", nil, func(t testing.TB, f *cacheFixture, text string) {
-			token := must(f.validate(t.Context(), text, accessToken))(t)
-			if err := f.validator.Revoke(t.Context(), token); err != nil {
-				t.Fatal(err)
-			}
-		}, ErrTokenRevoked, 0},
-		{"the blacklist fails", nil, func(_ testing.TB, f *cacheFixture, _ string) { f.list.Fail(errSecretive, nil) }, ErrUnavailable, 0},
-		{"the keys cannot be known", nil, func(_ testing.TB, f *cacheFixture, _ string) { f.source.change(nil, keys.ErrUnavailable) }, ErrUnavailable, 0},
-		{"another key of the same id", nil, func(t testing.TB, f *cacheFixture, _ string) {
-			replace(t, f, must(keys.NewSet(f.key(t, []byte(strings.Repeat("x", 32)))))(t))
-		}, ErrInvalidToken, 1},
-		{"another set with the same key", nil, func(t testing.TB, f *cacheFixture, _ string) {
-			replace(t, f, must(keys.NewSet(f.key(t, testSecret)))(t))
-		}, nil, 1},
-		{"another key, and the first set again", nil, func(t testing.TB, f *cacheFixture, text string) {
-			replace(t, f, must(keys.NewSet(f.key(t, []byte(strings.Repeat("x", 32)))))(t))
-			if _, err := f.checked(t, text, accessToken); !errors.Is(err, ErrInvalidToken) {
-				t.Errorf("with another key: %v", err)
-			}
-			replace(t, f, f.set)
-		}, nil, 1},
-		{"wanted as a refresh token meanwhile", nil, func(t testing.TB, f *cacheFixture, text string) {
-			for range 2 {
-				if checks, err := f.checked(t, text, refreshToken); !errors.Is(err, ErrWrongTokenType) || checks != 1 {
-					t.Errorf("as a refresh token: %d checks, error %v", checks, err)
+			},
+			checks: 0,
+		},
+		{name: "the last moment", between: wait(life - time.Millisecond), checks: 0},
+		{name: "it expires", between: wait(life), want: ErrTokenExpired, checks: 1},
+		{
+			name: "it expires within the second of the cache's clock",
+			between: func(t testing.TB, f *cacheFixture, text string) {
+				f.clock.Advance(life - time.Second/2)
+				if checks, err := f.checked(t, text, accessToken); checks != 0 || err != nil {
+					t.Errorf("half a second before: %d checks, error %v", checks, err)
 				}
-			}
-		}, nil, 0},
-		{"wanted with other private claims meanwhile", nil, func(t testing.TB, f *cacheFixture, text string) {
-			if checks, err := f.checked(t, text, NewTokenType[NoClaims]("access")); checks != 1 || err != nil {
-				t.Errorf("with other private claims: %d checks, error %v", checks, err)
-			}
-		}, nil, 0},
+				f.clock.Advance(time.Second / 2)
+			},
+			want: ErrTokenExpired, checks: 0,
+		},
+		{name: "the clock is put back", between: wait(-DefaultLeeway - time.Millisecond), want: ErrTokenNotYetValid, checks: 0},
+		{
+			name: "it is revoked",
+			between: func(t testing.TB, f *cacheFixture, text string) {
+				token := must(f.validate(t.Context(), text, accessToken))(t)
+				if err := f.validator.Revoke(t.Context(), token); err != nil {
+					t.Fatal(err)
+				}
+			},
+			want: ErrTokenRevoked, checks: 0,
+		},
+		{
+			name:    "the blacklist fails",
+			between: func(_ testing.TB, f *cacheFixture, _ string) { f.list.Fail(errSecretive, nil) },
+			want:    ErrUnavailable, checks: 0,
+		},
+		{
+			name:    "the keys cannot be known",
+			between: func(_ testing.TB, f *cacheFixture, _ string) { f.source.change(nil, keys.ErrUnavailable) },
+			want:    ErrUnavailable, checks: 0,
+		},
+		{
+			name: "another key of the same id",
+			between: func(t testing.TB, f *cacheFixture, _ string) {
+				replace(t, f, must(keys.NewSet(f.key(t, []byte(strings.Repeat("x", 32)))))(t))
+			},
+			want: ErrInvalidToken, checks: 1,
+		},
+		{
+			name: "another set with the same key",
+			between: func(t testing.TB, f *cacheFixture, _ string) {
+				replace(t, f, must(keys.NewSet(f.key(t, testSecret)))(t))
+			},
+			checks: 1,
+		},
+		{
+			name: "another key, and the first set again",
+			between: func(t testing.TB, f *cacheFixture, text string) {
+				replace(t, f, must(keys.NewSet(f.key(t, []byte(strings.Repeat("x", 32)))))(t))
+				if _, err := f.checked(t, text, accessToken); !errors.Is(err, ErrInvalidToken) {
+					t.Errorf("with another key: %v", err)
+				}
+				replace(t, f, f.set)
+			},
+			checks: 1,
+		},
+		{
+			name: "wanted as a refresh token meanwhile",
+			between: func(t testing.TB, f *cacheFixture, text string) {
+				for range 2 {
+					if checks, err := f.checked(t, text, refreshToken); !errors.Is(err, ErrWrongTokenType) || checks != 1 {
+						t.Errorf("as a refresh token: %d checks, error %v", checks, err)
+					}
+				}
+			},
+			checks: 0,
+		},
+		{
+			name: "wanted with other private claims meanwhile",
+			between: func(t testing.TB, f *cacheFixture, text string) {
+				if checks, err := f.checked(t, text, NewTokenType[NoClaims]("access")); checks != 1 || err != nil {
+					t.Errorf("with other private claims: %d checks, error %v", checks, err)
+				}
+			},
+			checks: 0,
+		},
 	} {
 		// What was presented once is kept, and from the second time on also in front.
 		for times := 1; times <= 2; times++ {
@@ -201,7 +242,8 @@ func TestCacheDecides(t *testing.T) {
 	}
 }
 
-// TestCacheKeepsNoRefusals sends what is refused twice: it is looked at anew, and nothing is kept of it.
+// TestCacheKeepsNoRefusals sends what is refused twice: it is looked at anew, and nothing is kept
+// of it.
 func TestCacheKeepsNoRefusals(t *testing.T) {
 	f := newCacheFixture(t)
 	good := compactHS256(goodHeader, payloadWith())
@@ -262,7 +304,8 @@ func (f *cacheFixture) inFront() (n int) {
 	return n
 }
 
-// TestCacheForgets has tokens that nobody presents any more: they leave when they expire, and after an hour at the latest.
+// TestCacheForgets has tokens that nobody presents any more: they leave when they expire, and after
+// an hour at the latest.
 func TestCacheForgets(t *testing.T) {
 	f := newCacheFixture(t, WithNeverExpiring())
 	for _, options := range [][]TokenOption{nil, {WithLifetime(24 * time.Hour)}, {WithoutExpiry()}} {
@@ -290,7 +333,8 @@ func (f *cacheFixture) present(t testing.TB, text string) int {
 	return 1 - int(f.checks.Load()-before)
 }
 
-// TestSumOf checks the key of the cache against the standard library's SHA-256, of texts around the size of the pieces.
+// TestSumOf checks the key of the cache against the standard library's SHA-256, of texts around the
+// size of the pieces.
 func TestSumOf(t *testing.T) {
 	text := strings.Repeat("0123456789abcdef", 65)
 	for n := range len(text) {
@@ -309,7 +353,8 @@ type looseClaims struct {
 	Raw     jsontext.Value    `json:"raw"`
 }
 
-// TestCacheShares has handlers that change whatever they get at: the next request with the token finds what its text says.
+// TestCacheShares has handlers that change whatever they get at: the next request with the token
+// finds what its text says.
 func TestCacheShares(t *testing.T) {
 	f := newCacheFixture(t, WithPublicNamespace("https://claims.example/"))
 	typ := NewTokenType[looseClaims]("access")
@@ -381,8 +426,8 @@ type flatClaims struct {
 	Name string `json:"name"`
 }
 
-// TestCacheAllocates counts what a request with a token that is kept allocates: nothing where its private claims can be
-// shared.
+// TestCacheAllocates counts what a request with a token that is kept allocates: nothing where its
+// private claims can be shared.
 func TestCacheAllocates(t *testing.T) {
 	f := newFixture(t)
 	f.validator = must(NewValidator(f.verifier, f.list.Blacklist))(t)
@@ -400,7 +445,8 @@ func TestCacheAllocates(t *testing.T) {
 	}
 }
 
-// TestCacheHoldsNoText looks for the text of a token in what is kept of it, and has a router that uses its buffers again.
+// TestCacheHoldsNoText looks for the text of a token in what is kept of it, and has a router that
+// uses its buffers again.
 func TestCacheHoldsNoText(t *testing.T) {
 	f := newCacheFixture(t)
 	issue := func(subject string) []byte {

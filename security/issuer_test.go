@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// printed returns the values as everything that prints would: fmt, also inside structs, pointers and slices, slog and JSON.
+// printed returns the values as everything that prints would: fmt, also inside structs, pointers
+// and slices, slog and JSON.
 func printed(values ...any) []string {
 	var out []string
 	for _, v := range values {
@@ -122,7 +123,8 @@ func TestTokensPrintRedacted(t *testing.T) {
 	}
 }
 
-// TestIssuingRefuses has what cannot be issued: most of all, a private claim in the place of a known one.
+// TestIssuingRefuses has what cannot be issued: most of all, a private claim in the place of a
+// known one.
 func TestIssuingRefuses(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()

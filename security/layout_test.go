@@ -26,23 +26,56 @@ func TestIdentityProvider(t *testing.T) {
 		want    error
 		roles   string
 	}{
-		{"Keycloak", keycloak, compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `{"x":[],"roles":["ADMIN","USER"]}`)), nil, "[ADMIN USER]"},
-		{"Keycloak, roles a string", keycloak, compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `{"roles":"ADMIN"}`)), nil, "[ADMIN]"},
-		{"Keycloak, roles malformed", keycloak, compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `{"roles":{"ADMIN":true}}`)), nil, "[]"},
-		{"Keycloak, path through a list", keycloak, compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `["roles"]`)), nil, "[]"},
-		{"Keycloak, roles at the top", keycloak, compactHS256(header, payloadWith("typ", `"Bearer"`, "roles", `["ADMIN"]`)), nil, "[]"},
-		{"Keycloak, an ID token", keycloak, compactHS256(header, payloadWith("typ", `"ID"`)), ErrWrongTokenType, ""},
-		{"Keycloak, no type", keycloak, compactHS256(header, payloadWith()), ErrWrongTokenType, ""},
-		{"Keycloak, the type in the header", keycloak, compactHS256(`{"alg":"HS256","kid":"k1","typ":"Bearer"}`, payloadWith()), ErrWrongTokenType, ""},
-		{"by header", byHeader, compactHS256(header, payloadWith("roles", `["ADMIN"]`)), nil, "[ADMIN]"},
-		{"by header, the other value", byHeader, compactHS256(goodHeader, payloadWith()), nil, "[]"},
-		{"by header, another", byHeader, compactHS256(`{"alg":"HS256","kid":"k1","typ":"id+jwt"}`, payloadWith()), ErrWrongTokenType, ""},
-		{"Cognito without jti", cognito, compactHS256(header, payloadWith("token_use", `"access"`, "jti", "")), nil, "[]"},
-		{"Cognito, an ID token", cognito, compactHS256(header, payloadWith("token_use", `"id"`)), ErrWrongTokenType, ""},
-		{"by header without jti", byHeader, compactHS256(header, payloadWith("jti", "")), ErrInvalidToken, ""},
-		{"any type", anything, compactHS256(header, payloadWith()), nil, "[]"},
-		{"any type, another audience", anything, compactHS256(header, payloadWith("aud", `"x"`)), ErrInvalidToken, ""},
-		{"any type, no audience", anything, compactHS256(header, payloadWith("aud", "")), ErrInvalidToken, ""},
+		{
+			name: "Keycloak", profile: keycloak,
+			text:  compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `{"x":[],"roles":["ADMIN","USER"]}`)),
+			roles: "[ADMIN USER]",
+		},
+		{
+			name: "Keycloak, roles a string", profile: keycloak,
+			text:  compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `{"roles":"ADMIN"}`)),
+			roles: "[ADMIN]",
+		},
+		{
+			name: "Keycloak, roles malformed", profile: keycloak,
+			text:  compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `{"roles":{"ADMIN":true}}`)),
+			roles: "[]",
+		},
+		{
+			name: "Keycloak, path through a list", profile: keycloak,
+			text: compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `["roles"]`)), roles: "[]",
+		},
+		{
+			name: "Keycloak, roles at the top", profile: keycloak,
+			text: compactHS256(header, payloadWith("typ", `"Bearer"`, "roles", `["ADMIN"]`)), roles: "[]",
+		},
+		{name: "Keycloak, an ID token", profile: keycloak, text: compactHS256(header, payloadWith("typ", `"ID"`)), want: ErrWrongTokenType},
+		{name: "Keycloak, no type", profile: keycloak, text: compactHS256(header, payloadWith()), want: ErrWrongTokenType},
+		{
+			name: "Keycloak, the type in the header", profile: keycloak,
+			text: compactHS256(`{"alg":"HS256","kid":"k1","typ":"Bearer"}`, payloadWith()), want: ErrWrongTokenType,
+		},
+		{name: "by header", profile: byHeader, text: compactHS256(header, payloadWith("roles", `["ADMIN"]`)), roles: "[ADMIN]"},
+		{name: "by header, the other value", profile: byHeader, text: compactHS256(goodHeader, payloadWith()), roles: "[]"},
+		{
+			name: "by header, another", profile: byHeader,
+			text: compactHS256(`{"alg":"HS256","kid":"k1","typ":"id+jwt"}`, payloadWith()), want: ErrWrongTokenType,
+		},
+		{
+			name: "Cognito without jti", profile: cognito,
+			text: compactHS256(header, payloadWith("token_use", `"access"`, "jti", "")), roles: "[]",
+		},
+		{
+			name: "Cognito, an ID token", profile: cognito, text: compactHS256(header, payloadWith("token_use", `"id"`)),
+			want: ErrWrongTokenType,
+		},
+		{name: "by header without jti", profile: byHeader, text: compactHS256(header, payloadWith("jti", "")), want: ErrInvalidToken},
+		{name: "any type", profile: anything, text: compactHS256(header, payloadWith()), roles: "[]"},
+		{
+			name: "any type, another audience", profile: anything, text: compactHS256(header, payloadWith("aud", `"x"`)),
+			want: ErrInvalidToken,
+		},
+		{name: "any type, no audience", profile: anything, text: compactHS256(header, payloadWith("aud", "")), want: ErrInvalidToken},
 	} {
 		f := newFixture(t)
 		f.verifier = must(NewVerifier(testIssuer, f.verifier.keys, WithLayout(tt.profile), WithAudience(testIssuer), WithClock(f.clock.Now)))(t)
@@ -79,7 +112,8 @@ func TestIdentityProvider(t *testing.T) {
 	}
 }
 
-// TestNeverExpiring is case 83: tokens without exp, only where both sides say so, and revoked for ever.
+// TestNeverExpiring is case 83: tokens without exp, only where both sides say so, and revoked for
+// ever.
 func TestNeverExpiring(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
@@ -144,7 +178,8 @@ func TestPublicAndPrivateClaims(t *testing.T) {
 	if token.Claims().Name != "Alice" {
 		t.Errorf("private claims %+v", token.Claims())
 	}
-	// A claim without the prefix is none of ours, and paths that contradict each other are left out.
+	// A claim without the prefix is none of ours, and paths that contradict each other are left
+	// out.
 	odd := f.token(t, compactHS256(goodHeader, payloadWith("name", `"Mallory"`, "https://claims.example/a", "1", "https://claims.example/a/b", "2")), accessToken).(Token[userClaims])
 	if odd.Claims().Name != "" || fmt.Sprint(odd.PublicClaims()) != "map[a:1]" {
 		t.Errorf("reads %+v, %v", odd.Claims(), odd.PublicClaims())
@@ -173,7 +208,8 @@ func TestPublicAndPrivateClaims(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	// With the prefix even a reserved name is a claim of one's own, and stands beside the known one.
+	// With the prefix even a reserved name is a claim of one's own, and stands beside the known
+	// one.
 	text = must(f.issuer.IssueAccessToken(t.Context(), "alice", map[string]string{"sub": "mallory"}, WithLifetime(time.Minute)))(t).Text()
 	if token := f.token(t, text, accessToken); token.Subject() != "alice" {
 		t.Errorf("subject %s", token.Subject())

@@ -23,7 +23,8 @@ import (
 
 func second[T any](_ T, err error) error { return err }
 
-// TestCutOffOutlivesItsSessions has cut-offs ahead of now: the entry lasts as long as the last session that it covers.
+// TestCutOffOutlivesItsSessions has cut-offs ahead of now: the entry lasts as long as the last
+// session that it covers.
 func TestCutOffOutlivesItsSessions(t *testing.T) {
 	for name, cut := range map[string]func(f *apptest.App) error{
 		"with a clock skew": func(f *apptest.App) error { return second(f.Validator.RevokeSubject(context.Background(), "alice")) },

@@ -30,28 +30,51 @@ func TestRevocations(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		revoke func(f *fixture, access, refresh AnyToken) error
-		// Whether these are revoked afterwards: the tokens of the login, those of another login of the subject, those of
-		// another subject, and those of a login after the revocation.
+		// Whether these are revoked afterwards: the tokens of the login, those of another login of
+		// the subject, those of another subject, and those of a login after the revocation.
 		access, refresh, device, other, later bool
 	}{
-		{"token", func(f *fixture, access, _ AnyToken) error {
-			return f.validator.Revoke(context.Background(), access)
-		}, true, false, false, false, false},
-		{"session by the refresh token", func(f *fixture, _, refresh AnyToken) error {
-			return f.validator.RevokeSession(context.Background(), refresh)
-		}, true, true, false, false, false},
-		{"session by the access token", func(f *fixture, access, _ AnyToken) error {
-			return f.validator.RevokeSession(context.Background(), access)
-		}, true, true, false, false, false},
-		{"subject", func(f *fixture, _, _ AnyToken) error {
-			return second(f.validator.RevokeSubject(context.Background(), "alice"))
-		}, true, true, true, false, false},
-		{"subject, before the login", func(f *fixture, access, _ AnyToken) error {
-			return second(f.validator.RevokeSubjectBefore(context.Background(), "alice", f.clock.Now().Add(-time.Millisecond)))
-		}, false, false, false, false, false},
-		{"everybody", func(f *fixture, _, _ AnyToken) error {
-			return second(f.validator.RevokeAll(context.Background()))
-		}, true, true, true, true, false},
+		{
+			name: "token",
+			revoke: func(f *fixture, access, _ AnyToken) error {
+				return f.validator.Revoke(context.Background(), access)
+			},
+			access: true,
+		},
+		{
+			name: "session by the refresh token",
+			revoke: func(f *fixture, _, refresh AnyToken) error {
+				return f.validator.RevokeSession(context.Background(), refresh)
+			},
+			access: true, refresh: true,
+		},
+		{
+			name: "session by the access token",
+			revoke: func(f *fixture, access, _ AnyToken) error {
+				return f.validator.RevokeSession(context.Background(), access)
+			},
+			access: true, refresh: true,
+		},
+		{
+			name: "subject",
+			revoke: func(f *fixture, _, _ AnyToken) error {
+				return second(f.validator.RevokeSubject(context.Background(), "alice"))
+			},
+			access: true, refresh: true, device: true,
+		},
+		{
+			name: "subject, before the login",
+			revoke: func(f *fixture, access, _ AnyToken) error {
+				return second(f.validator.RevokeSubjectBefore(context.Background(), "alice", f.clock.Now().Add(-time.Millisecond)))
+			},
+		},
+		{
+			name: "everybody",
+			revoke: func(f *fixture, _, _ AnyToken) error {
+				return second(f.validator.RevokeAll(context.Background()))
+			},
+			access: true, refresh: true, device: true, other: true,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFixture(t)
@@ -69,11 +92,11 @@ func TestRevocations(t *testing.T) {
 				typ  TokenType
 				want bool
 			}{
-				{"access", pair.Access.Text(), accessToken, tt.access},
-				{"another device", device.Access.Text(), accessToken, tt.device},
-				{"another subject", other.Access.Text(), accessToken, tt.other},
-				{"a later login", later.Access.Text(), accessToken, tt.later},
-				{"refresh", pair.Refresh.Text(), refreshToken, tt.refresh},
+				{name: "access", text: pair.Access.Text(), typ: accessToken, want: tt.access},
+				{name: "another device", text: device.Access.Text(), typ: accessToken, want: tt.device},
+				{name: "another subject", text: other.Access.Text(), typ: accessToken, want: tt.other},
+				{name: "a later login", text: later.Access.Text(), typ: accessToken, want: tt.later},
+				{name: "refresh", text: pair.Refresh.Text(), typ: refreshToken, want: tt.refresh},
 			} {
 				err := f.accepted(c.text, c.typ)
 				if errors.Is(err, ErrTokenRevoked) != c.want || (err != nil) != c.want {
@@ -84,7 +107,8 @@ func TestRevocations(t *testing.T) {
 	}
 }
 
-// TestRefresh consumes refresh tokens: each once, and whoever comes second ends the session, live access tokens included.
+// TestRefresh consumes refresh tokens: each once, and whoever comes second ends the session, live
+// access tokens included.
 func TestRefresh(t *testing.T) {
 	f := newFixture(t)
 	pair, _, refresh := f.login(t, WithFresh())
@@ -123,8 +147,8 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
-// TestConcurrentRefresh is case 75: of n callers with one refresh token exactly one gets new tokens, and since the token was
-// used twice the session ends.
+// TestConcurrentRefresh is case 75: of n callers with one refresh token exactly one gets new
+// tokens, and since the token was used twice the session ends.
 func TestConcurrentRefresh(t *testing.T) {
 	for range 20 {
 		f := newFixture(t)
@@ -182,7 +206,8 @@ func TestSessionIsAbsolute(t *testing.T) {
 	}
 }
 
-// TestSessionKeepsItsEnd refreshes a session with an issuer whose sessions last longer, as after a change of configuration.
+// TestSessionKeepsItsEnd refreshes a session with an issuer whose sessions last longer, as after a
+// change of configuration.
 func TestSessionKeepsItsEnd(t *testing.T) {
 	f := newFixture(t)
 	f.issuer = must(NewIssuer(f.verifier, WithSessionLifetime(time.Hour)))(t)
@@ -194,7 +219,8 @@ func TestSessionKeepsItsEnd(t *testing.T) {
 	}
 }
 
-// TestRevocationOutlivesTokens is case 84: an entry is in force as long as any clock accepts the token.
+// TestRevocationOutlivesTokens is case 84: an entry is in force as long as any clock accepts the
+// token.
 func TestRevocationOutlivesTokens(t *testing.T) {
 	f := newFixture(t)
 	pair, access, _ := f.login(t)
@@ -211,7 +237,8 @@ func TestRevocationOutlivesTokens(t *testing.T) {
 	}
 }
 
-// TestTokenRunsOutMeanwhile revokes and consumes tokens whose time ran out while the request was served.
+// TestTokenRunsOutMeanwhile revokes and consumes tokens whose time ran out while the request was
+// served.
 func TestTokenRunsOutMeanwhile(t *testing.T) {
 	f := newFixture(t)
 	_, access, refresh := f.login(t)
@@ -227,7 +254,8 @@ func TestTokenRunsOutMeanwhile(t *testing.T) {
 	}
 }
 
-// TestCutOff is case 81: a login in the very millisecond of the cut-off is revoked, and one that begins after it is not.
+// TestCutOff is case 81: a login in the very millisecond of the cut-off is revoked, and one that
+// begins after it is not.
 func TestCutOff(t *testing.T) {
 	f := newFixture(t, WithClockSkew(2*time.Second))
 	same, _, _ := f.login(t)
@@ -244,7 +272,8 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-// TestRevokeFails is case 79: a revocation that was not recorded is an error of the caller, with the cause for those who ask.
+// TestRevokeFails is case 79: a revocation that was not recorded is an error of the caller, with
+// the cause for those who ask.
 func TestRevokeFails(t *testing.T) {
 	f := newFixture(t)
 	_, access, refresh := f.login(t)

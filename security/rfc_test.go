@@ -12,8 +12,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
-// The tokens of RFC 7515, appendix A, in the RFC's line breaks, and the keys that they are for. The keys have neither kid
-// nor alg; "alg" is added to A.1's, since a symmetric key needs it.
+// The tokens of RFC 7515, appendix A, in the RFC's line breaks, and the keys that they are for. The
+// keys have neither kid nor alg; "alg" is added to A.1's, since a symmetric key needs it.
 const (
 	rfcPayload = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
 	rfcClaims  = "{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}"
@@ -59,18 +59,19 @@ func rfcVerifier(t *testing.T, jwks ...string) *Verifier {
 	return must(NewVerifier("joe", must(keys.NewSet(parsed...))(t), WithClock(func() time.Time { return now })))(t)
 }
 
-// TestRFC7515 has the examples of RFC 7515, appendix A: the signatures of A.1 to A.4 hold, with another first letter they do not, and no example
-// is a token for an API. They are beside each other in one key set without key ids, so that alg alone finds the key.
+// TestRFC7515 has the examples of RFC 7515, appendix A: the signatures of A.1 to A.4 hold, with
+// another first letter they do not, and no example is a token for an API. They are beside each
+// other in one key set without key ids, so that alg alone finds the key.
 func TestRFC7515(t *testing.T) {
 	v := rfcVerifier(t, rfcKeyA1, rfcKeyA2, rfcKeyA3, rfcKeyA4)
 	for _, tt := range []struct {
 		name, text, payload, typ string
 		reason                   string // why it is no token
 	}{
-		{"A.1, and RFC 7519, 3.1: HS256", rfcA1, rfcClaims, "jwt", "no iat"},
-		{"A.2: RS256", rfcA2, rfcClaims, "", "no iat"},
-		{"A.3: ES256", rfcA3, rfcClaims, "", "no iat"},
-		{"A.4: ES512", rfcA4, "Payload", "", "the payload is not strict JSON"},
+		{name: "A.1, and RFC 7519, 3.1: HS256", text: rfcA1, payload: rfcClaims, typ: "jwt", reason: "no iat"},
+		{name: "A.2: RS256", text: rfcA2, payload: rfcClaims, reason: "no iat"},
+		{name: "A.3: ES256", text: rfcA3, payload: rfcClaims, reason: "no iat"},
+		{name: "A.4: ES512", text: rfcA4, payload: "Payload", reason: "the payload is not strict JSON"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			opened, err := v.open(t.Context(), tt.text)
@@ -97,7 +98,8 @@ func TestRFC7515(t *testing.T) {
 	})
 }
 
-// TestRFC7519 adds to the token of RFC 7519, section 3.1, what our rules miss in it, one after the other, until it is an access token.
+// TestRFC7519 adds to the token of RFC 7519, section 3.1, what our rules miss in it, one after the
+// other, until it is an access token.
 func TestRFC7519(t *testing.T) {
 	v := rfcVerifier(t, rfcKeyA1)
 	secret := must(jose.Base64URL.DecodeString(rfcSecret))(t)
