@@ -35,7 +35,8 @@ var (
 	accessSchemeX      = &Scheme{Name: "accessX", Token: accessToken, Parameter: "X-Access"}
 )
 
-// account is what the authenticators of these tests know: alice is a user with a role, bob one without anything.
+// account is what the authenticators of these tests know: alice is a user with a role, bob one
+// without anything.
 func account(name string) (*Caller[Principal], error) {
 	switch strings.TrimRight(name, "_") {
 	case "alice":
@@ -101,8 +102,8 @@ func aCertificate(name string, verified bool) change {
 	}
 }
 
-// TestAlternatives checks which credentials count where there are several, and what holds where they are not JWTs. Who is what the handler
-// saw: schemes and subjects.
+// TestAlternatives checks which credentials count where there are several, and what holds where
+// they are not JWTs. Who is what the handler saw: schemes and subjects.
 func TestAlternatives(t *testing.T) {
 	f := newFixture(t)
 	issue := func(subject string, options ...security.TokenOption) security.IssuedToken {
@@ -139,112 +140,380 @@ func TestAlternatives(t *testing.T) {
 		challenges  []string
 	}{
 		// Every kind of credential, and every way to refuse one.
-		{"basic", requirements{{basicScheme}}, Rules{}, []change{withBasic("alice")}, 200, "basic:alice", nil},
-		{"basic, word in lower case", requirements{{basicScheme}}, Rules{}, []change{authorization("basic " + encoded("alice:pass:word")[6:])}, 200, "basic:alice", nil},
-		{"basic, none", requirements{{basicScheme}}, Rules{}, nil, 401, "", []string{basicChallenge}},
-		{"basic, wrong", requirements{{basicScheme}}, Rules{}, []change{withBasic("carol")}, 401, "", []string{basicChallenge}},
-		{"basic, not base64", requirements{{basicScheme}}, Rules{}, []change{authorization("Basic YTp-")}, 401, "", []string{basicChallenge}},
-		{"basic, no colon", requirements{{basicScheme}}, Rules{}, []change{authorization(encoded("alice"))}, 401, "", []string{basicChallenge}},
-		{"basic, a control character", requirements{{basicScheme}}, Rules{}, []change{authorization(encoded("al\x00ice:pass:word"))}, 401, "", []string{basicChallenge}},
-		{"basic, word alone", requirements{{basicScheme}}, Rules{}, []change{authorization("Basic")}, 400, "", nil},
-		{"basic, denied", requirements{{basicScheme}}, Rules{}, []change{withBasic("denied")}, 403, "", nil},
-		{"basic, could not know", requirements{{basicScheme}}, Rules{}, []change{withBasic("down")}, 503, "", nil},
-		{"basic, neither principal nor error", requirements{{basicScheme}}, Rules{}, []change{withBasic("nobody")}, 500, "", nil},
-		{"key", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "alice")}, 200, "key:alice", nil},
-		{"key, wrong", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "x y")}, 401, "", []string{keyChallenge}},
-		{"key, empty", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "")}, 400, "", nil},
-		{"key, twice", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "alice", "alice")}, 400, "", nil},
-		{"key, long", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "alice"+strings.Repeat("_", security.DefaultMaxTokenSize-5))}, 200, "key:alice", nil},
-		{"key, too long", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "alice"+strings.Repeat("_", security.DefaultMaxTokenSize-4))}, 401, "", []string{keyChallenge}},
-		{"key, in another place", requirements{{keyScheme}}, Rules{}, []change{aQuery("key=alice")}, 401, "", []string{keyChallenge}},
-		{"key in the query", requirements{{keyQueryScheme}}, Rules{}, []change{aQuery("key=alice")}, 200, "keyQuery:alice", nil},
-		{"key in the query, twice", requirements{{keyQueryScheme}}, Rules{}, []change{aQuery("key=alice&key=bob")}, 400, "", nil},
-		{"opaque", requirements{{opaqueScheme}}, Rules{}, []change{authorization("Bearer alice")}, 200, "opaque:alice", nil},
-		{"opaque, wrong", requirements{{opaqueScheme}}, Rules{}, []change{authorization("Bearer x")}, 401, "", []string{invalidOpaque}},
-		{"opaque, two", requirements{{opaqueScheme}}, Rules{}, []change{authorization("Bearer alice alice")}, 400, "", nil},
-		{"digest", requirements{{digestScheme}}, Rules{}, []change{authorization(`Digest username="alice", qop=auth`)}, 200, "digest:alice", nil},
-		{"digest, wrong", requirements{{digestScheme}}, Rules{}, []change{authorization(`Digest username="x", qop=auth`)}, 401, "", []string{`Digest realm="api"`}},
-		{"certificate", requirements{{certificateScheme}}, Rules{}, []change{aCertificate("alice", true)}, 200, "mtls:alice", nil},
-		{"certificate, not verified", requirements{{certificateScheme}}, Rules{}, []change{aCertificate("alice", false)}, 401, "", []string{`ClientCertificate realm="api"`}},
-		{"certificate, in a header", requirements{{certificateScheme}}, Rules{}, []change{field("X-Forwarded-Client-Cert", "alice")}, 401, "", []string{`ClientCertificate realm="api"`}},
-		{"certificate, unknown", requirements{{certificateScheme}}, Rules{}, []change{aCertificate("x", true)}, 401, "", []string{`ClientCertificate realm="api"`}},
+		{name: "basic", requirement: requirements{{basicScheme}}, changes: []change{withBasic("alice")}, status: 200, who: "basic:alice"},
+		{
+			name: "basic, word in lower case", requirement: requirements{{basicScheme}},
+			changes: []change{authorization("basic " + encoded("alice:pass:word")[6:])}, status: 200, who: "basic:alice",
+		},
+		{name: "basic, none", requirement: requirements{{basicScheme}}, status: 401, challenges: []string{basicChallenge}},
+		{
+			name: "basic, wrong", requirement: requirements{{basicScheme}}, changes: []change{withBasic("carol")},
+			status: 401, challenges: []string{basicChallenge},
+		},
+		{
+			name: "basic, not base64", requirement: requirements{{basicScheme}},
+			changes: []change{authorization("Basic YTp-")}, status: 401, challenges: []string{basicChallenge},
+		},
+		{
+			name: "basic, no colon", requirement: requirements{{basicScheme}},
+			changes: []change{authorization(encoded("alice"))}, status: 401, challenges: []string{basicChallenge},
+		},
+		{
+			name: "basic, a control character", requirement: requirements{{basicScheme}},
+			changes: []change{authorization(encoded("al\x00ice:pass:word"))}, status: 401,
+			challenges: []string{basicChallenge},
+		},
+		{name: "basic, word alone", requirement: requirements{{basicScheme}}, changes: []change{authorization("Basic")}, status: 400},
+		{name: "basic, denied", requirement: requirements{{basicScheme}}, changes: []change{withBasic("denied")}, status: 403},
+		{name: "basic, could not know", requirement: requirements{{basicScheme}}, changes: []change{withBasic("down")}, status: 503},
+		{
+			name: "basic, neither principal nor error", requirement: requirements{{basicScheme}},
+			changes: []change{withBasic("nobody")}, status: 500,
+		},
+		{name: "key", requirement: requirements{{keyScheme}}, changes: []change{field("X-API-Key", "alice")}, status: 200, who: "key:alice"},
+		{
+			name: "key, wrong", requirement: requirements{{keyScheme}}, changes: []change{field("X-API-Key", "x y")},
+			status: 401, challenges: []string{keyChallenge},
+		},
+		{name: "key, empty", requirement: requirements{{keyScheme}}, changes: []change{field("X-API-Key", "")}, status: 400},
+		{name: "key, twice", requirement: requirements{{keyScheme}}, changes: []change{field("X-API-Key", "alice", "alice")}, status: 400},
+		{
+			name: "key, long", requirement: requirements{{keyScheme}},
+			changes: []change{field("X-API-Key", "alice"+strings.Repeat("_", security.DefaultMaxTokenSize-5))},
+			status:  200, who: "key:alice",
+		},
+		{
+			name: "key, too long", requirement: requirements{{keyScheme}},
+			changes: []change{field("X-API-Key", "alice"+strings.Repeat("_", security.DefaultMaxTokenSize-4))},
+			status:  401, challenges: []string{keyChallenge},
+		},
+		{
+			name: "key, in another place", requirement: requirements{{keyScheme}}, changes: []change{aQuery("key=alice")},
+			status: 401, challenges: []string{keyChallenge},
+		},
+		{
+			name: "key in the query", requirement: requirements{{keyQueryScheme}}, changes: []change{aQuery("key=alice")},
+			status: 200, who: "keyQuery:alice",
+		},
+		{
+			name: "key in the query, twice", requirement: requirements{{keyQueryScheme}},
+			changes: []change{aQuery("key=alice&key=bob")}, status: 400,
+		},
+		{
+			name: "opaque", requirement: requirements{{opaqueScheme}}, changes: []change{authorization("Bearer alice")},
+			status: 200, who: "opaque:alice",
+		},
+		{
+			name: "opaque, wrong", requirement: requirements{{opaqueScheme}}, changes: []change{authorization("Bearer x")},
+			status: 401, challenges: []string{invalidOpaque},
+		},
+		{
+			name: "opaque, two", requirement: requirements{{opaqueScheme}},
+			changes: []change{authorization("Bearer alice alice")}, status: 400,
+		},
+		{
+			name: "digest", requirement: requirements{{digestScheme}},
+			changes: []change{authorization(`Digest username="alice", qop=auth`)}, status: 200, who: "digest:alice",
+		},
+		{
+			name: "digest, wrong", requirement: requirements{{digestScheme}},
+			changes: []change{authorization(`Digest username="x", qop=auth`)}, status: 401,
+			challenges: []string{`Digest realm="api"`},
+		},
+		{
+			name: "certificate", requirement: requirements{{certificateScheme}},
+			changes: []change{aCertificate("alice", true)}, status: 200, who: "mtls:alice",
+		},
+		{
+			name: "certificate, not verified", requirement: requirements{{certificateScheme}},
+			changes: []change{aCertificate("alice", false)}, status: 401,
+			challenges: []string{`ClientCertificate realm="api"`},
+		},
+		{
+			name: "certificate, in a header", requirement: requirements{{certificateScheme}},
+			changes: []change{field("X-Forwarded-Client-Cert", "alice")}, status: 401,
+			challenges: []string{`ClientCertificate realm="api"`},
+		},
+		{
+			name: "certificate, unknown", requirement: requirements{{certificateScheme}},
+			changes: []change{aCertificate("x", true)}, status: 401, challenges: []string{`ClientCertificate realm="api"`},
+		},
 
 		// Alternatives: the first that is complete and holds wins.
-		{"either, the first", either, Rules{}, []change{authorization("Bearer " + alice)}, 200, "access:alice", nil},
-		{"either, the second", either, Rules{}, []change{field("X-API-Key", "bob")}, 200, "key:bob", nil},
-		{"either, both", either, Rules{}, []change{authorization("Bearer " + alice), field("X-API-Key", "bob")}, 200, "access:alice", nil},
-		{"either, the first is bad", either, Rules{}, []change{authorization("Bearer x"), field("X-API-Key", "bob")}, 200, "key:bob", nil},
-		{"either, the second is bad", either, Rules{}, []change{authorization("Bearer " + alice), field("X-API-Key", "x")}, 200, "access:alice", nil},
-		{"either, both are bad: the error of the first", either, Rules{}, []change{authorization("Bearer x"), field("X-API-Key", "x")}, 401, "", []string{invalid, keyChallenge}},
-		{"either, none", either, Rules{}, nil, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"either, the first is malformed", either, Rules{}, []change{authorization("Bearer"), field("X-API-Key", "bob")}, 400, "", nil},
-		{"either, could not know outweighs a refusal", either, Rules{}, []change{authorization("Bearer x"), field("X-API-Key", "down")}, 503, "", nil},
-		{"either, an auth scheme that no alternative knows", either, Rules{}, []change{withBasic("alice")}, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"either, one header for two of them", requirements{{accessScheme}, {basicScheme}}, Rules{}, []change{withBasic("bob")}, 200, "basic:bob", nil},
-		{"two headers Authorization", requirements{{accessScheme}, {basicScheme}}, Rules{}, []change{authorization("Bearer "+alice, encoded("alice:pass:word"))}, 400, "", nil},
-		{"equal challenges are one", requirements{{accessScheme}, {refreshScheme}, {opaqueScheme}}, Rules{}, nil, 401, "", []string{bearerChallenge}},
-		{"optional, none", requirements{{accessScheme}, {keyScheme}, {}}, Rules{}, nil, 200, "anonymous", nil},
-		{"optional, bad", requirements{{}, {accessScheme}, {keyScheme}}, Rules{}, []change{field("X-API-Key", "x")}, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"optional, down", requirements{{}, {keyScheme}}, Rules{}, []change{field("X-API-Key", "down")}, 503, "", nil},
-		{"optional, a credential that no alternative knows", requirements{{}, {keyScheme}}, Rules{}, []change{withBasic("alice")}, 401, "", []string{keyChallenge}},
+		{
+			name: "either, the first", requirement: either, changes: []change{authorization("Bearer " + alice)},
+			status: 200, who: "access:alice",
+		},
+		{name: "either, the second", requirement: either, changes: []change{field("X-API-Key", "bob")}, status: 200, who: "key:bob"},
+		{
+			name: "either, both", requirement: either,
+			changes: []change{authorization("Bearer " + alice), field("X-API-Key", "bob")}, status: 200,
+			who: "access:alice",
+		},
+		{
+			name: "either, the first is bad", requirement: either,
+			changes: []change{authorization("Bearer x"), field("X-API-Key", "bob")}, status: 200, who: "key:bob",
+		},
+		{
+			name: "either, the second is bad", requirement: either,
+			changes: []change{authorization("Bearer " + alice), field("X-API-Key", "x")}, status: 200, who: "access:alice",
+		},
+		{
+			name: "either, both are bad: the error of the first", requirement: either,
+			changes: []change{authorization("Bearer x"), field("X-API-Key", "x")}, status: 401,
+			challenges: []string{invalid, keyChallenge},
+		},
+		{name: "either, none", requirement: either, status: 401, challenges: []string{bearerChallenge, keyChallenge}},
+		{
+			name: "either, the first is malformed", requirement: either,
+			changes: []change{authorization("Bearer"), field("X-API-Key", "bob")}, status: 400,
+		},
+		{
+			name: "either, could not know outweighs a refusal", requirement: either,
+			changes: []change{authorization("Bearer x"), field("X-API-Key", "down")}, status: 503,
+		},
+		{
+			name: "either, an auth scheme that no alternative knows", requirement: either,
+			changes: []change{withBasic("alice")}, status: 401, challenges: []string{bearerChallenge, keyChallenge},
+		},
+		{
+			name: "either, one header for two of them", requirement: requirements{{accessScheme}, {basicScheme}},
+			changes: []change{withBasic("bob")}, status: 200, who: "basic:bob",
+		},
+		{
+			name: "two headers Authorization", requirement: requirements{{accessScheme}, {basicScheme}},
+			changes: []change{authorization("Bearer "+alice, encoded("alice:pass:word"))}, status: 400,
+		},
+		{
+			name: "equal challenges are one", requirement: requirements{{accessScheme}, {refreshScheme}, {opaqueScheme}},
+			status: 401, challenges: []string{bearerChallenge},
+		},
+		{name: "optional, none", requirement: requirements{{accessScheme}, {keyScheme}, {}}, status: 200, who: "anonymous"},
+		{
+			name: "optional, bad", requirement: requirements{{}, {accessScheme}, {keyScheme}},
+			changes: []change{field("X-API-Key", "x")}, status: 401, challenges: []string{bearerChallenge, keyChallenge},
+		},
+		{name: "optional, down", requirement: requirements{{}, {keyScheme}}, changes: []change{field("X-API-Key", "down")}, status: 503},
+		{
+			name: "optional, a credential that no alternative knows", requirement: requirements{{}, {keyScheme}},
+			changes: []change{withBasic("alice")}, status: 401, challenges: []string{keyChallenge},
+		},
 
 		// Several schemes at once.
-		{"both", both, Rules{}, []change{authorization("Bearer " + alice), field("X-API-Key", "bob")}, 200, "access:alice key:bob", nil},
-		{"both, the first is missing", both, Rules{}, []change{field("X-API-Key", "bob")}, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"both, the second is missing", both, Rules{}, []change{authorization("Bearer " + alice)}, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"both, the first is bad", both, Rules{}, []change{authorization("Bearer x"), field("X-API-Key", "bob")}, 401, "", []string{invalid, keyChallenge}},
-		{"both, the second is bad", both, Rules{}, []change{authorization("Bearer " + alice), field("X-API-Key", "x")}, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"both, the second is down", both, Rules{}, []change{authorization("Bearer " + alice), field("X-API-Key", "down")}, 503, "", nil},
-		{"both or neither, one", requirements{{accessScheme, keyScheme}, {}}, Rules{}, []change{field("X-API-Key", "bob")}, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"both or neither, neither", requirements{{accessScheme, keyScheme}, {}}, Rules{}, nil, 200, "anonymous", nil},
-		{"both or one, one", requirements{{accessScheme, keyScheme}, {keyScheme}}, Rules{}, []change{field("X-API-Key", "bob")}, 200, "key:bob", nil},
-		{"both or one, both", requirements{{accessScheme, keyScheme}, {keyScheme}}, Rules{}, []change{authorization("Bearer " + alice), field("X-API-Key", "bob")}, 200, "access:alice key:bob", nil},
-		{"both or one, the other is bad", requirements{{accessScheme, keyScheme}, {keyScheme}}, Rules{}, []change{authorization("Bearer x"), field("X-API-Key", "bob")}, 200, "key:bob", nil},
-		{"two tokens of one subject", requirements{{accessScheme, refreshSchemeX}}, Rules{}, []change{authorization("Bearer " + alice), field("X-Refresh", refresh)}, 200, "access:alice refreshX:alice", nil},
-		{"two tokens of different subjects", requirements{{accessScheme, refreshSchemeX}}, Rules{}, []change{authorization("Bearer " + bob), field("X-Refresh", refresh)}, 403, "", nil},
-		{"one type twice, different subjects", requirements{{accessScheme, accessSchemeX}}, Rules{}, []change{authorization("Bearer " + alice), field("X-Access", bob)}, 403, "", nil},
-		{"a token in the query beside a key", requirements{{accessQueryScheme, keyScheme}}, Rules{}, []change{aQuery("token=" + alice), field("X-API-Key", "bob")}, 200, "accessQuery:alice key:bob", nil},
-		{"two tokens, one in the query, as the document asks", requirements{{accessQueryScheme, refreshSchemeX}}, Rules{}, []change{aQuery("token=" + alice), field("X-Refresh", refresh)}, 200, "accessQuery:alice refreshX:alice", nil},
+		{
+			name: "both", requirement: both,
+			changes: []change{authorization("Bearer " + alice), field("X-API-Key", "bob")}, status: 200,
+			who: "access:alice key:bob",
+		},
+		{
+			name: "both, the first is missing", requirement: both, changes: []change{field("X-API-Key", "bob")},
+			status: 401, challenges: []string{bearerChallenge, keyChallenge},
+		},
+		{
+			name: "both, the second is missing", requirement: both, changes: []change{authorization("Bearer " + alice)},
+			status: 401, challenges: []string{bearerChallenge, keyChallenge},
+		},
+		{
+			name: "both, the first is bad", requirement: both,
+			changes: []change{authorization("Bearer x"), field("X-API-Key", "bob")}, status: 401,
+			challenges: []string{invalid, keyChallenge},
+		},
+		{
+			name: "both, the second is bad", requirement: both,
+			changes: []change{authorization("Bearer " + alice), field("X-API-Key", "x")}, status: 401,
+			challenges: []string{bearerChallenge, keyChallenge},
+		},
+		{
+			name: "both, the second is down", requirement: both,
+			changes: []change{authorization("Bearer " + alice), field("X-API-Key", "down")}, status: 503,
+		},
+		{
+			name: "both or neither, one", requirement: requirements{{accessScheme, keyScheme}, {}},
+			changes: []change{field("X-API-Key", "bob")}, status: 401, challenges: []string{bearerChallenge, keyChallenge},
+		},
+		{name: "both or neither, neither", requirement: requirements{{accessScheme, keyScheme}, {}}, status: 200, who: "anonymous"},
+		{
+			name: "both or one, one", requirement: requirements{{accessScheme, keyScheme}, {keyScheme}},
+			changes: []change{field("X-API-Key", "bob")}, status: 200, who: "key:bob",
+		},
+		{
+			name: "both or one, both", requirement: requirements{{accessScheme, keyScheme}, {keyScheme}},
+			changes: []change{authorization("Bearer " + alice), field("X-API-Key", "bob")}, status: 200,
+			who: "access:alice key:bob",
+		},
+		{
+			name: "both or one, the other is bad", requirement: requirements{{accessScheme, keyScheme}, {keyScheme}},
+			changes: []change{authorization("Bearer x"), field("X-API-Key", "bob")}, status: 200, who: "key:bob",
+		},
+		{
+			name: "two tokens of one subject", requirement: requirements{{accessScheme, refreshSchemeX}},
+			changes: []change{authorization("Bearer " + alice), field("X-Refresh", refresh)}, status: 200,
+			who: "access:alice refreshX:alice",
+		},
+		{
+			name: "two tokens of different subjects", requirement: requirements{{accessScheme, refreshSchemeX}},
+			changes: []change{authorization("Bearer " + bob), field("X-Refresh", refresh)}, status: 403,
+		},
+		{
+			name: "one type twice, different subjects", requirement: requirements{{accessScheme, accessSchemeX}},
+			changes: []change{authorization("Bearer " + alice), field("X-Access", bob)}, status: 403,
+		},
+		{
+			name: "a token in the query beside a key", requirement: requirements{{accessQueryScheme, keyScheme}},
+			changes: []change{aQuery("token=" + alice), field("X-API-Key", "bob")}, status: 200,
+			who: "accessQuery:alice key:bob",
+		},
+		{
+			name:        "two tokens, one in the query, as the document asks",
+			requirement: requirements{{accessQueryScheme, refreshSchemeX}},
+			changes:     []change{aQuery("token=" + alice), field("X-Refresh", refresh)}, status: 200,
+			who: "accessQuery:alice refreshX:alice",
+		},
 
 		// A token stands in one place; a header displaces the cookie of the same type of token.
-		{"a token in the query beside one in a header", requirements{{accessScheme}, {accessQueryScheme}}, Rules{}, []change{authorization("Bearer " + alice), aQuery("token=" + alice)}, 400, "", nil},
-		{"a token in the query beside one in a cookie", requirements{{accessCookieScheme}, {accessQueryScheme}}, Rules{}, []change{cookied, aQuery("token=" + alice)}, 400, "", nil},
-		{"a key in the query beside a token", requirements{{accessScheme}, {keyQueryScheme}}, Rules{}, []change{authorization("Bearer " + alice), aQuery("key=bob")}, 200, "access:alice", nil},
-		{"a cookie beside a header", requirements{{accessCookieScheme}, {accessScheme}}, Rules{}, []change{cookied, authorization("Bearer " + bob)}, 200, "access:bob", nil},
-		{"a cookie beside a bad header", requirements{{accessCookieScheme}, {accessScheme}}, Rules{}, []change{cookied, authorization("Bearer x")}, 401, "", []string{invalid}},
-		{"a cookie beside another auth scheme", requirements{{accessCookieScheme}, {accessScheme}}, Rules{}, []change{cookied, withBasic("alice")}, 200, "accessCookie:alice", nil},
-		{"a cookie beside a header that lacks its companion", requirements{{accessScheme, keyScheme}, {accessCookieScheme}}, Rules{}, []change{cookied, authorization("Bearer " + bob)}, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"a cookie beside a header, as the document asks", requirements{{accessScheme, accessCookieScheme}}, Rules{}, []change{cookied, authorization("Bearer " + alice)}, 200, "access:alice accessCookie:alice", nil},
+		{
+			name:        "a token in the query beside one in a header",
+			requirement: requirements{{accessScheme}, {accessQueryScheme}},
+			changes:     []change{authorization("Bearer " + alice), aQuery("token=" + alice)}, status: 400,
+		},
+		{
+			name:        "a token in the query beside one in a cookie",
+			requirement: requirements{{accessCookieScheme}, {accessQueryScheme}},
+			changes:     []change{cookied, aQuery("token=" + alice)}, status: 400,
+		},
+		{
+			name: "a key in the query beside a token", requirement: requirements{{accessScheme}, {keyQueryScheme}},
+			changes: []change{authorization("Bearer " + alice), aQuery("key=bob")}, status: 200, who: "access:alice",
+		},
+		{
+			name: "a cookie beside a header", requirement: requirements{{accessCookieScheme}, {accessScheme}},
+			changes: []change{cookied, authorization("Bearer " + bob)}, status: 200, who: "access:bob",
+		},
+		{
+			name: "a cookie beside a bad header", requirement: requirements{{accessCookieScheme}, {accessScheme}},
+			changes: []change{cookied, authorization("Bearer x")}, status: 401, challenges: []string{invalid},
+		},
+		{
+			name: "a cookie beside another auth scheme", requirement: requirements{{accessCookieScheme}, {accessScheme}},
+			changes: []change{cookied, withBasic("alice")}, status: 200, who: "accessCookie:alice",
+		},
+		{
+			name:        "a cookie beside a header that lacks its companion",
+			requirement: requirements{{accessScheme, keyScheme}, {accessCookieScheme}},
+			changes:     []change{cookied, authorization("Bearer " + bob)}, status: 401,
+			challenges: []string{bearerChallenge, keyChallenge},
+		},
+		{
+			name:        "a cookie beside a header, as the document asks",
+			requirement: requirements{{accessScheme, accessCookieScheme}},
+			changes:     []change{cookied, authorization("Bearer " + alice)}, status: 200,
+			who: "access:alice accessCookie:alice",
+		},
 
 		// What browsers send by themselves.
-		{"a cookie that is no JWT", requirements{{sessionScheme}}, Rules{}, []change{aCookie("session", "alice"), aMethod("POST")}, 200, "session:alice", nil},
-		{"a cookie that is no JWT, from another site", requirements{{sessionScheme}}, Rules{}, []change{aCookie("session", "alice"), aMethod("POST"), crossSite}, 403, "", nil},
-		{"a cookie that is no JWT, from another site, safe", requirements{{sessionScheme}}, Rules{}, []change{aCookie("session", "alice"), crossSite}, 200, "session:alice", nil},
-		{"a cookie that is no JWT, from another site, upgrade", requirements{{sessionScheme}}, Rules{}, []change{aCookie("session", "alice"), field("Upgrade", "websocket"), crossSite}, 403, "", nil},
-		{"basic from another site", requirements{{basicScheme}}, Rules{}, []change{withBasic("alice"), aMethod("DELETE"), crossSite}, 403, "", nil},
-		{"a certificate from another site", requirements{{certificateScheme}}, Rules{}, []change{aCertificate("alice", true), aMethod("POST"), crossSite}, 403, "", nil},
-		{"a key from another site", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "alice"), aMethod("POST"), crossSite}, 200, "key:alice", nil},
-		{"an opaque token from another site", requirements{{opaqueScheme}}, Rules{}, []change{authorization("Bearer alice"), aMethod("POST"), crossSite}, 200, "opaque:alice", nil},
+		{
+			name: "a cookie that is no JWT", requirement: requirements{{sessionScheme}},
+			changes: []change{aCookie("session", "alice"), aMethod("POST")}, status: 200, who: "session:alice",
+		},
+		{
+			name: "a cookie that is no JWT, from another site", requirement: requirements{{sessionScheme}},
+			changes: []change{aCookie("session", "alice"), aMethod("POST"), crossSite}, status: 403,
+		},
+		{
+			name: "a cookie that is no JWT, from another site, safe", requirement: requirements{{sessionScheme}},
+			changes: []change{aCookie("session", "alice"), crossSite}, status: 200, who: "session:alice",
+		},
+		{
+			name: "a cookie that is no JWT, from another site, upgrade", requirement: requirements{{sessionScheme}},
+			changes: []change{aCookie("session", "alice"), field("Upgrade", "websocket"), crossSite}, status: 403,
+		},
+		{
+			name: "basic from another site", requirement: requirements{{basicScheme}},
+			changes: []change{withBasic("alice"), aMethod("DELETE"), crossSite}, status: 403,
+		},
+		{
+			name: "a certificate from another site", requirement: requirements{{certificateScheme}},
+			changes: []change{aCertificate("alice", true), aMethod("POST"), crossSite}, status: 403,
+		},
+		{
+			name: "a key from another site", requirement: requirements{{keyScheme}},
+			changes: []change{field("X-API-Key", "alice"), aMethod("POST"), crossSite}, status: 200, who: "key:alice",
+		},
+		{
+			name: "an opaque token from another site", requirement: requirements{{opaqueScheme}},
+			changes: []change{authorization("Bearer alice"), aMethod("POST"), crossSite}, status: 200, who: "opaque:alice",
+		},
 
 		// Rules hold for every alternative, and for every credential of one.
-		{"role, key", either, Rules{AllowRoles: []string{"USER"}}, []change{field("X-API-Key", "alice")}, 200, "key:alice", nil},
-		{"role, key without", either, Rules{AllowRoles: []string{"USER"}}, []change{field("X-API-Key", "bob")}, 403, "", []string{}},
-		{"role, token without", either, Rules{AllowRoles: []string{"USER"}}, []change{authorization("Bearer " + bob)}, 403, "",
-			[]string{bearerChallenge + `, error="insufficient_scope", error_description="The credentials do not allow this."`}},
-		{"deny, key without roles", either, Rules{DenyRoles: []string{"GUEST"}}, []change{field("X-API-Key", "bob")}, 403, "", nil},
-		{"deny, key with another role", either, Rules{DenyRoles: []string{"GUEST"}}, []change{field("X-API-Key", "alice")}, 200, "key:alice", nil},
-		{"role, one of both", both, Rules{AllowRoles: []string{"USER"}}, []change{authorization("Bearer " + alice), field("X-API-Key", "bob")}, 403, "", nil},
-		{"role, both", both, Rules{AllowRoles: []string{"USER"}}, []change{authorization("Bearer " + alice), field("X-API-Key", "alice")}, 200, "access:alice key:alice", nil},
-		{"recent, basic", requirements{{basicScheme}}, Rules{MaxAge: time.Minute}, []change{withBasic("alice")}, 200, "basic:alice", nil},
-		{"recent, no time", requirements{{basicScheme}}, Rules{MaxAge: time.Minute}, []change{withBasic("bob")}, 401, "", []string{basicChallenge}},
-		{"scopes of a key", requirements{{keyScheme.With("read", "write")}}, Rules{}, []change{field("X-API-Key", "alice")}, 200, "key:alice", nil},
-		{"scopes of a key, one is missing", requirements{{opaqueScheme.With("read", "admin")}}, Rules{}, []change{authorization("Bearer alice")}, 403, "",
-			[]string{bearerChallenge + `, error="insufficient_scope", error_description="The credentials do not allow this.", scope="read admin"`}},
-		{"roles of a requirement", requirements{{accessScheme.WithRoles("USER")}}, Rules{}, []change{authorization("Bearer " + alice)}, 200, "access:alice", nil},
-		{"roles of a requirement, one is missing", requirements{{accessScheme.WithRoles("USER", "ADMIN")}}, Rules{}, []change{authorization("Bearer " + alice)}, 403, "",
-			[]string{bearerChallenge + `, error="insufficient_scope", error_description="The credentials do not allow this."`}},
-		{"roles of each alternative its own", requirements{{accessScheme.WithRoles("ADMIN")}, {keyScheme.WithRoles("USER")}}, Rules{}, []change{authorization("Bearer " + alice), field("X-API-Key", "alice")}, 200, "key:alice", nil},
-		{"scopes of each scheme its own", requirements{{accessScheme.With("read"), keyScheme.With("write")}}, Rules{}, []change{authorization("Bearer " + alice), field("X-API-Key", "alice")}, 200, "access:alice key:alice", nil},
+		{
+			name: "role, key", requirement: either, rules: Rules{AllowRoles: []string{"USER"}},
+			changes: []change{field("X-API-Key", "alice")}, status: 200, who: "key:alice",
+		},
+		{
+			name: "role, key without", requirement: either, rules: Rules{AllowRoles: []string{"USER"}},
+			changes: []change{field("X-API-Key", "bob")}, status: 403, challenges: []string{},
+		},
+		{
+			name: "role, token without", requirement: either, rules: Rules{AllowRoles: []string{"USER"}},
+			changes: []change{authorization("Bearer " + bob)}, status: 403,
+			challenges: []string{bearerChallenge + `, error="insufficient_scope", error_description="The credentials do not allow this."`},
+		},
+		{
+			name: "deny, key without roles", requirement: either, rules: Rules{DenyRoles: []string{"GUEST"}},
+			changes: []change{field("X-API-Key", "bob")}, status: 403,
+		},
+		{
+			name: "deny, key with another role", requirement: either, rules: Rules{DenyRoles: []string{"GUEST"}},
+			changes: []change{field("X-API-Key", "alice")}, status: 200, who: "key:alice",
+		},
+		{
+			name: "role, one of both", requirement: both, rules: Rules{AllowRoles: []string{"USER"}},
+			changes: []change{authorization("Bearer " + alice), field("X-API-Key", "bob")}, status: 403,
+		},
+		{
+			name: "role, both", requirement: both, rules: Rules{AllowRoles: []string{"USER"}},
+			changes: []change{authorization("Bearer " + alice), field("X-API-Key", "alice")}, status: 200,
+			who: "access:alice key:alice",
+		},
+		{
+			name: "recent, basic", requirement: requirements{{basicScheme}}, rules: Rules{MaxAge: time.Minute},
+			changes: []change{withBasic("alice")}, status: 200, who: "basic:alice",
+		},
+		{
+			name: "recent, no time", requirement: requirements{{basicScheme}}, rules: Rules{MaxAge: time.Minute},
+			changes: []change{withBasic("bob")}, status: 401, challenges: []string{basicChallenge},
+		},
+		{
+			name: "scopes of a key", requirement: requirements{{keyScheme.With("read", "write")}},
+			changes: []change{field("X-API-Key", "alice")}, status: 200, who: "key:alice",
+		},
+		{
+			name: "scopes of a key, one is missing", requirement: requirements{{opaqueScheme.With("read", "admin")}},
+			changes: []change{authorization("Bearer alice")}, status: 403,
+			challenges: []string{bearerChallenge + `, error="insufficient_scope", error_description="The credentials do not allow this.", scope="read admin"`},
+		},
+		{
+			name: "roles of a requirement", requirement: requirements{{accessScheme.WithRoles("USER")}},
+			changes: []change{authorization("Bearer " + alice)}, status: 200, who: "access:alice",
+		},
+		{
+			name:        "roles of a requirement, one is missing",
+			requirement: requirements{{accessScheme.WithRoles("USER", "ADMIN")}},
+			changes:     []change{authorization("Bearer " + alice)}, status: 403,
+			challenges: []string{bearerChallenge + `, error="insufficient_scope", error_description="The credentials do not allow this."`},
+		},
+		{
+			name:        "roles of each alternative its own",
+			requirement: requirements{{accessScheme.WithRoles("ADMIN")}, {keyScheme.WithRoles("USER")}},
+			changes:     []change{authorization("Bearer " + alice), field("X-API-Key", "alice")}, status: 200,
+			who: "key:alice",
+		},
+		{
+			name:        "scopes of each scheme its own",
+			requirement: requirements{{accessScheme.With("read"), keyScheme.With("write")}},
+			changes:     []change{authorization("Bearer " + alice), field("X-API-Key", "alice")}, status: 200,
+			who: "access:alice key:alice",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := &Operation{ID: "op", Requirement: tt.requirement, Rules: tt.rules}
@@ -277,7 +546,8 @@ func TestAlternatives(t *testing.T) {
 	}
 }
 
-// identified lists the schemes and subjects of a request's credentials, and checks that the ways to them agree.
+// identified lists the schemes and subjects of a request's credentials, and checks that the ways to
+// them agree.
 func identified(t *testing.T, ctx context.Context, o *Operation) string {
 	t.Helper()
 	c, err := RequestCredentials(ctx, o)
@@ -304,7 +574,8 @@ func identified(t *testing.T, ctx context.Context, o *Operation) string {
 	return strings.Join(all, " ")
 }
 
-// TestDifferentSubjects checks that the option lets tokens of different subjects pass, and nothing else.
+// TestDifferentSubjects checks that the option lets tokens of different subjects pass, and nothing
+// else.
 func TestDifferentSubjects(t *testing.T) {
 	f := newFixture(t, WithDifferentSubjects())
 	alice, bob := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text(), must(f.issuer.IssueAccessToken(t.Context(), "bob", nil))(t).Text()
@@ -324,7 +595,8 @@ func TestDifferentSubjects(t *testing.T) {
 	}
 }
 
-// TestForwardedCertificate checks that a certificate comes out of a header only through the application's function, and what its errors mean.
+// TestForwardedCertificate checks that a certificate comes out of a header only through the
+// application's function, and what its errors mean.
 func TestForwardedCertificate(t *testing.T) {
 	asked := 0
 	f := newFixture(t, WithForwardedCertificate(func(_ context.Context, header func(string) []string) (*x509.Certificate, error) {
@@ -362,7 +634,8 @@ func TestForwardedCertificate(t *testing.T) {
 	}
 }
 
-// TestWithoutBasicChallenge checks that the challenge that makes browsers ask is left out, and the others stay.
+// TestWithoutBasicChallenge checks that the challenge that makes browsers ask is left out, and the
+// others stay.
 func TestWithoutBasicChallenge(t *testing.T) {
 	f := newFixture(t, WithoutBasicChallenge())
 	o := &Operation{ID: "op", Requirement: Requirement{{basicScheme}, {accessScheme}}}
@@ -373,7 +646,8 @@ func TestWithoutBasicChallenge(t *testing.T) {
 	}
 }
 
-// TestNewGuardsRefusesCredentials checks that what could not be enforced is an error when the guards are made.
+// TestNewGuardsRefusesCredentials checks that what could not be enforced is an error when the
+// guards are made.
 func TestNewGuardsRefusesCredentials(t *testing.T) {
 	f := newFixture(t)
 	wrongKind := testAuthenticators()
@@ -456,7 +730,8 @@ func TestPrincipalOf(t *testing.T) {
 	}
 }
 
-// FuzzBasic decodes what stands behind Basic: what is accepted is what was encoded, and has no control characters.
+// FuzzBasic decodes what stands behind Basic: what is accepted is what was encoded, and has no
+// control characters.
 func FuzzBasic(f *testing.F) {
 	for _, seed := range []string{"YTpi", "YTo=", "Og==", "YTpi\n", "YTpi=", "YQ==", "YTpiOmM=", "YQA6Yg==", "w6k6w6k=", "!", ""} {
 		f.Add(seed)

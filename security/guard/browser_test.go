@@ -36,86 +36,233 @@ func TestPlaces(t *testing.T) {
 	for _, tt := range []struct {
 		name        string
 		requirement Requirement
-		// request is a line for each of: METHOD and query, then headers; then an empty line and the body.
+		// request is a line for each of: METHOD and query, then headers; then an empty line and the
+		// body.
 		request string
 		status  int
 	}{
-		{"cookie", any, "GET /\nCookie: __Host-access=" + good, 200},
-		{"query", any, "GET /?jwt=" + good, 200},
-		{"query, blank", any, "GET /?jwt=", 400},
-		{"query, twice", any, "GET /?jwt=" + good + "&jwt=" + good, 400},
-		{"query, bad", any, "GET /?jwt=bad", 401},
-		{"73 header and query", any, "GET /?jwt=" + good + "\nAuthorization: Bearer " + good, 400},
-		{"cookie and query", any, "GET /?jwt=" + good + "\nCookie: __Host-access=" + good, 400},
-		{"73 header and cookie", any, "GET /\nAuthorization: Bearer " + good + "\nCookie: __Host-access=bad", 200},
-		{"73 header invalid, cookie valid: the header decides", any, "GET /\nAuthorization: Bearer bad\nCookie: __Host-access=" + good, 401},
-		{"the cookie first in the document, the header decides all the same", Requirement{{cookie}, {header}}, "GET /\nAuthorization: Bearer bad\nCookie: __Host-access=" + good, 401},
-		{"Basic does not displace the cookie", any, "GET /\nAuthorization: Basic YTpi\nCookie: __Host-access=" + good, 200},
-		{"a tab in the header does not uncover the cookie", any, "GET /\nAuthorization: Bearer\tx\nCookie: __Host-access=" + good, 400},
-		{"query with an escaped name that cannot be read, optional", Requirement{{}, {query}}, "GET /?%6awt=x;", 400},
-		{"Basic alone", any, "GET /\nAuthorization: Basic YTpi", 401},
-		{"Basic alone, optional", optional, "GET /\nAuthorization: Basic YTpi", 401},
-		{"nothing, optional", optional, "GET /", 200},
-		{"Bearer, optional, by cookie only", Requirement{{}, {cookie}}, "GET /\nAuthorization: Bearer " + good, 401},
-		{"bad cookie, optional", optional, "GET /\nCookie: __Host-access=bad", 401},
-		{"blank cookie, optional", optional, "GET /\nCookie: __Host-access=", 400},
-		{"cookie twice", any, "GET /\nCookie: __Host-access=" + good + "; __Host-access=" + good, 400},
-		{"cookie twice in two headers", any, "GET /\nCookie: __Host-access=" + good + "\nCookie: __Host-access=" + good, 400},
-		{"cookie twice, one that cannot be read", any, "GET /\nCookie: __Host-access=" + good + "; __Host-access=a\\b", 400},
-		{"cookie that cannot be read, optional", optional, "GET /\nCookie: __Host-access=a\\b", 400},
-		{"query twice, one that cannot be read", any, "GET /?jwt=" + good + "&jwt=%zz", 400},
-		{"query twice, one with a semicolon", any, "GET /?jwt=" + good + "&jwt=b;c", 400},
-		{"query that cannot be read, optional", Requirement{{}, {query}}, "GET /?jwt=%zz", 400},
-		{"another parameter that cannot be read", any, "GET /?jwt=" + good + "&x=1", 200},
-		{"cookie of another name", any, "GET /\nCookie: access=" + good, 401},
-		{"refresh cookie for access", Requirement{{header}, {refreshCookie}}, "GET /\nCookie: refresh=" + good, 401},
-		{"a header does not displace the cookie of another type", Requirement{{header}, {refreshCookie}}, "GET /\nAuthorization: Bearer bad\nCookie: refresh=" + refresh.Text(), 200},
+		{name: "cookie", requirement: any, request: "GET /\nCookie: __Host-access=" + good, status: 200},
+		{name: "query", requirement: any, request: "GET /?jwt=" + good, status: 200},
+		{name: "query, blank", requirement: any, request: "GET /?jwt=", status: 400},
+		{name: "query, twice", requirement: any, request: "GET /?jwt=" + good + "&jwt=" + good, status: 400},
+		{name: "query, bad", requirement: any, request: "GET /?jwt=bad", status: 401},
+		{name: "header and query", requirement: any, request: "GET /?jwt=" + good + "\nAuthorization: Bearer " + good, status: 400},
+		{name: "cookie and query", requirement: any, request: "GET /?jwt=" + good + "\nCookie: __Host-access=" + good, status: 400},
+		{
+			name: "header and cookie", requirement: any,
+			request: "GET /\nAuthorization: Bearer " + good + "\nCookie: __Host-access=bad", status: 200,
+		},
+		{
+			name: "header invalid, cookie valid: the header decides", requirement: any,
+			request: "GET /\nAuthorization: Bearer bad\nCookie: __Host-access=" + good, status: 401,
+		},
+		{
+			name:        "the cookie first in the document, the header decides all the same",
+			requirement: Requirement{{cookie}, {header}},
+			request:     "GET /\nAuthorization: Bearer bad\nCookie: __Host-access=" + good, status: 401,
+		},
+		{
+			name: "Basic does not displace the cookie", requirement: any,
+			request: "GET /\nAuthorization: Basic YTpi\nCookie: __Host-access=" + good, status: 200,
+		},
+		{
+			name: "a tab in the header does not uncover the cookie", requirement: any,
+			request: "GET /\nAuthorization: Bearer\tx\nCookie: __Host-access=" + good, status: 400,
+		},
+		{
+			name: "query with an escaped name that cannot be read, optional", requirement: Requirement{{}, {query}},
+			request: "GET /?%6awt=x;", status: 400,
+		},
+		{name: "Basic alone", requirement: any, request: "GET /\nAuthorization: Basic YTpi", status: 401},
+		{name: "Basic alone, optional", requirement: optional, request: "GET /\nAuthorization: Basic YTpi", status: 401},
+		{name: "nothing, optional", requirement: optional, request: "GET /", status: 200},
+		{
+			name: "Bearer, optional, by cookie only", requirement: Requirement{{}, {cookie}},
+			request: "GET /\nAuthorization: Bearer " + good, status: 401,
+		},
+		{name: "bad cookie, optional", requirement: optional, request: "GET /\nCookie: __Host-access=bad", status: 401},
+		{name: "blank cookie, optional", requirement: optional, request: "GET /\nCookie: __Host-access=", status: 400},
+		{name: "cookie twice", requirement: any, request: "GET /\nCookie: __Host-access=" + good + "; __Host-access=" + good, status: 400},
+		{
+			name: "cookie twice in two headers", requirement: any,
+			request: "GET /\nCookie: __Host-access=" + good + "\nCookie: __Host-access=" + good, status: 400,
+		},
+		{
+			name: "cookie twice, one that cannot be read", requirement: any,
+			request: "GET /\nCookie: __Host-access=" + good + "; __Host-access=a\\b", status: 400,
+		},
+		{name: "cookie that cannot be read, optional", requirement: optional, request: "GET /\nCookie: __Host-access=a\\b", status: 400},
+		{name: "query twice, one that cannot be read", requirement: any, request: "GET /?jwt=" + good + "&jwt=%zz", status: 400},
+		{name: "query twice, one with a semicolon", requirement: any, request: "GET /?jwt=" + good + "&jwt=b;c", status: 400},
+		{name: "query that cannot be read, optional", requirement: Requirement{{}, {query}}, request: "GET /?jwt=%zz", status: 400},
+		{name: "another parameter that cannot be read", requirement: any, request: "GET /?jwt=" + good + "&x=1", status: 200},
+		{name: "cookie of another name", requirement: any, request: "GET /\nCookie: access=" + good, status: 401},
+		{
+			name: "refresh cookie for access", requirement: Requirement{{header}, {refreshCookie}},
+			request: "GET /\nCookie: refresh=" + good, status: 401,
+		},
+		{
+			name:        "a header does not displace the cookie of another type",
+			requirement: Requirement{{header}, {refreshCookie}},
+			request:     "GET /\nAuthorization: Bearer bad\nCookie: refresh=" + refresh.Text(), status: 200,
+		},
 
-		{"own header", Requirement{{custom}}, "GET /\nX-Access-Token: " + good, 200},
-		{"own header with a word that it has not", Requirement{{custom}}, "GET /\nX-Access-Token: Bearer " + good, 400},
-		{"own header twice", Requirement{{custom}}, "GET /\nX-Access-Token: " + good + "\nX-Access-Token: " + good, 400},
-		{"own header blank", Requirement{{custom}}, "GET /\nX-Access-Token:", 400},
-		{"own word", Requirement{{worded}}, "GET /\nAuthorization: Token " + good, 200},
-		{"own word in another case", Requirement{{worded}}, "GET /\nAuthorization: tOKEN " + good, 200},
-		{"another word", Requirement{{worded}}, "GET /\nAuthorization: Bearer " + good, 401},
-		{"two words, the second", Requirement{{header}, {worded}}, "GET /\nAuthorization: Token " + good, 200},
+		{name: "own header", requirement: Requirement{{custom}}, request: "GET /\nX-Access-Token: " + good, status: 200},
+		{
+			name: "own header with a word that it has not", requirement: Requirement{{custom}},
+			request: "GET /\nX-Access-Token: Bearer " + good, status: 400,
+		},
+		{
+			name: "own header twice", requirement: Requirement{{custom}},
+			request: "GET /\nX-Access-Token: " + good + "\nX-Access-Token: " + good, status: 400,
+		},
+		{name: "own header blank", requirement: Requirement{{custom}}, request: "GET /\nX-Access-Token:", status: 400},
+		{name: "own word", requirement: Requirement{{worded}}, request: "GET /\nAuthorization: Token " + good, status: 200},
+		{name: "own word in another case", requirement: Requirement{{worded}}, request: "GET /\nAuthorization: tOKEN " + good, status: 200},
+		{name: "another word", requirement: Requirement{{worded}}, request: "GET /\nAuthorization: Bearer " + good, status: 401},
+		{
+			name: "two words, the second", requirement: Requirement{{header}, {worded}},
+			request: "GET /\nAuthorization: Token " + good, status: 200,
+		},
 
-		{"unsafe with csrf", any, "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 200},
-		{"74 unsafe, csrf missing", any, "POST /\nCookie: __Host-access=" + good, 403},
-		{"74 csrf empty", any, "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token:", 403},
-		{"74 csrf not ASCII", any, "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: \xff", 403},
-		{"74 csrf of another token", any, "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + other.CSRF(), 403},
-		{"csrf twice", any, "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf + "\nX-CSRF-Token: " + csrf, 403},
-		{"a cookie token without the claim", any, "POST /\nCookie: __Host-access=" + noCSRF + "\nX-CSRF-Token:", 403},
-		{"a cookie token without the claim, safe", any, "GET /\nCookie: __Host-access=" + noCSRF, 200},
-		{"unsafe by header needs none", any, "POST /\nAuthorization: Bearer " + good, 200},
-		{"unsafe by query needs none", any, "POST /?jwt=" + good, 200},
-		{"HEAD is safe", any, "HEAD /\nCookie: __Host-access=" + good, 200},
-		{"TRACE is not", any, "TRACE /\nCookie: __Host-access=" + good, 403},
-		{"an odd method is not", any, "BREW /\nCookie: __Host-access=" + good, 403},
-		{"an upgrade by GET is not", any, "GET /\nConnection: Upgrade\nUpgrade: websocket\nCookie: __Host-access=" + good, 403},
-		{"an upgrade with csrf", any, "GET /\nConnection: Upgrade\nUpgrade: websocket\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 200},
-		{"from the same origin", any, "POST /\nSec-Fetch-Site: same-origin\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 200},
-		{"from another site", any, "POST /\nSec-Fetch-Site: cross-site\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 403},
-		{"an upgrade from another site", any, "GET /\nUpgrade: websocket\nSec-Fetch-Site: cross-site\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 403},
-		{"two answers to from where", any, "POST /\nSec-Fetch-Site: same-origin\nSec-Fetch-Site: cross-site\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 403},
-		{"from another origin, old browser", any, "POST /\nOrigin: https://evil.example\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 403},
-		{"from the same origin, old browser", any, "POST /\nOrigin: https://example.com\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 200},
-		{"from a trusted origin", any, "POST /\nSec-Fetch-Site: cross-site\nOrigin: https://app.example\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 200},
-		{"from a trusted origin without csrf", any, "POST /\nSec-Fetch-Site: cross-site\nOrigin: https://app.example\nCookie: __Host-access=" + good, 403},
-		{"form, header all the same", forms, "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 200},
-		{"form", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded; charset=utf-8\n\nx=1&csrf_token=" + csrf, 200},
-		{"form without the field", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\nx=1", 403},
-		{"form with the field twice", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf + "&csrf_token=" + csrf, 403},
-		{"form of another token", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + other.CSRF(), 403},
-		{"form with a wrong header", forms, "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: x\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf, 403},
-		{"form that cannot be read", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=%zz", 400},
-		{"form over 64 KiB", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\nx=" + strings.Repeat("x", 64<<10) + "&csrf_token=" + csrf, 400},
-		{"JSON instead of a form", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/json\n\ncsrf_token=" + csrf, 403},
-		{"form where it is not opted in", any, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf, 403},
-		{"form from another site", forms, "POST /\nSec-Fetch-Site: cross-site\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf, 403},
-		{"form and a token without the claim", forms, "POST /\nCookie: __Host-access=" + noCSRF + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=", 403},
-		{"from another site by header", any, "POST /\nSec-Fetch-Site: cross-site\nAuthorization: Bearer " + good, 200},
+		{
+			name: "unsafe with csrf", requirement: any,
+			request: "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, status: 200,
+		},
+		{name: "unsafe, csrf missing", requirement: any, request: "POST /\nCookie: __Host-access=" + good, status: 403},
+		{name: "csrf empty", requirement: any, request: "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token:", status: 403},
+		{name: "csrf not ASCII", requirement: any, request: "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: \xff", status: 403},
+		{
+			name: "csrf of another token", requirement: any,
+			request: "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + other.CSRF(), status: 403,
+		},
+		{
+			name: "csrf twice", requirement: any,
+			request: "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf + "\nX-CSRF-Token: " + csrf,
+			status:  403,
+		},
+		{
+			name: "a cookie token without the claim", requirement: any,
+			request: "POST /\nCookie: __Host-access=" + noCSRF + "\nX-CSRF-Token:", status: 403,
+		},
+		{name: "a cookie token without the claim, safe", requirement: any, request: "GET /\nCookie: __Host-access=" + noCSRF, status: 200},
+		{name: "unsafe by header needs none", requirement: any, request: "POST /\nAuthorization: Bearer " + good, status: 200},
+		{name: "unsafe by query needs none", requirement: any, request: "POST /?jwt=" + good, status: 200},
+		{name: "HEAD is safe", requirement: any, request: "HEAD /\nCookie: __Host-access=" + good, status: 200},
+		{name: "TRACE is not", requirement: any, request: "TRACE /\nCookie: __Host-access=" + good, status: 403},
+		{name: "an odd method is not", requirement: any, request: "BREW /\nCookie: __Host-access=" + good, status: 403},
+		{
+			name: "an upgrade by GET is not", requirement: any,
+			request: "GET /\nConnection: Upgrade\nUpgrade: websocket\nCookie: __Host-access=" + good, status: 403,
+		},
+		{
+			name: "an upgrade with csrf", requirement: any,
+			request: "GET /\nConnection: Upgrade\nUpgrade: websocket\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf,
+			status:  200,
+		},
+		{
+			name: "from the same origin", requirement: any,
+			request: "POST /\nSec-Fetch-Site: same-origin\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf,
+			status:  200,
+		},
+		{
+			name: "from another site", requirement: any,
+			request: "POST /\nSec-Fetch-Site: cross-site\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf,
+			status:  403,
+		},
+		{
+			name: "an upgrade from another site", requirement: any,
+			request: "GET /\nUpgrade: websocket\nSec-Fetch-Site: cross-site\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf,
+			status:  403,
+		},
+		{
+			name: "two answers to from where", requirement: any,
+			request: "POST /\nSec-Fetch-Site: same-origin\nSec-Fetch-Site: cross-site\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf,
+			status:  403,
+		},
+		{
+			name: "from another origin, old browser", requirement: any,
+			request: "POST /\nOrigin: https://evil.example\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf,
+			status:  403,
+		},
+		{
+			name: "from the same origin, old browser", requirement: any,
+			request: "POST /\nOrigin: https://example.com\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf,
+			status:  200,
+		},
+		{
+			name: "from a trusted origin", requirement: any,
+			request: "POST /\nSec-Fetch-Site: cross-site\nOrigin: https://app.example\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf,
+			status:  200,
+		},
+		{
+			name: "from a trusted origin without csrf", requirement: any,
+			request: "POST /\nSec-Fetch-Site: cross-site\nOrigin: https://app.example\nCookie: __Host-access=" + good,
+			status:  403,
+		},
+		{
+			name: "form, header all the same", requirement: forms,
+			request: "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, status: 200,
+		},
+		{
+			name: "form", requirement: forms,
+			request: "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded; charset=utf-8\n\nx=1&csrf_token=" + csrf,
+			status:  200,
+		},
+		{
+			name: "form without the field", requirement: forms,
+			request: "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\nx=1",
+			status:  403,
+		},
+		{
+			name: "form with the field twice", requirement: forms,
+			request: "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf + "&csrf_token=" + csrf,
+			status:  403,
+		},
+		{
+			name: "form of another token", requirement: forms,
+			request: "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + other.CSRF(),
+			status:  403,
+		},
+		{
+			name: "form with a wrong header", requirement: forms,
+			request: "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: x\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf,
+			status:  403,
+		},
+		{
+			name: "form that cannot be read", requirement: forms,
+			request: "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=%zz",
+			status:  400,
+		},
+		{
+			name: "form over 64 KiB", requirement: forms,
+			request: "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\nx=" + strings.Repeat("x", 64<<10) + "&csrf_token=" + csrf,
+			status:  400,
+		},
+		{
+			name: "JSON instead of a form", requirement: forms,
+			request: "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/json\n\ncsrf_token=" + csrf,
+			status:  403,
+		},
+		{
+			name: "form where it is not opted in", requirement: any,
+			request: "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf,
+			status:  403,
+		},
+		{
+			name: "form from another site", requirement: forms,
+			request: "POST /\nSec-Fetch-Site: cross-site\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf,
+			status:  403,
+		},
+		{
+			name: "form and a token without the claim", requirement: forms,
+			request: "POST /\nCookie: __Host-access=" + noCSRF + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=",
+			status:  403,
+		},
+		{
+			name: "from another site by header", requirement: any,
+			request: "POST /\nSec-Fetch-Site: cross-site\nAuthorization: Bearer " + good, status: 200,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			handler, saw := f.serve(t, &Operation{ID: "op", Requirement: tt.requirement})
@@ -147,7 +294,8 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// TestVerifiersAreApart has an identity provider beside the application: no key and no type of one serves for the other.
+// TestVerifiersAreApart has an identity provider beside the application: no key and no type of one
+// serves for the other.
 func TestVerifiersAreApart(t *testing.T) {
 	f := newFixture(t)
 	p256 := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
@@ -167,11 +315,11 @@ func TestVerifiersAreApart(t *testing.T) {
 		text   string
 		status int
 	}{
-		{"ours", accessScheme, own.Text(), 200},
-		{"theirs", idpAccess, theirs.Text(), 200},
-		{"theirs for ours", accessScheme, theirs.Text(), 401},
-		{"ours for theirs", idpAccess, own.Text(), 401},
-		{"theirs of another type", idp, theirs.Text(), 401},
+		{name: "ours", scheme: accessScheme, text: own.Text(), status: 200},
+		{name: "theirs", scheme: idpAccess, text: theirs.Text(), status: 200},
+		{name: "theirs for ours", scheme: accessScheme, text: theirs.Text(), status: 401},
+		{name: "ours for theirs", scheme: idpAccess, text: own.Text(), status: 401},
+		{name: "theirs of another type", scheme: idp, text: theirs.Text(), status: 401},
 	} {
 		handler, saw := f.serve(t, &Operation{ID: "op", Requirement: Requirement{{tt.scheme}}})
 		if w := get(handler, bearer(tt.text)); w.Code != tt.status {

@@ -41,13 +41,13 @@ func TestCheckValidatesRequests(t *testing.T) {
 		conversion, found  error
 		status, calls      int
 	}{
-		{"conforms", true, true, nil, nil, 0, 1},
-		{"does not conform", true, true, nil, invalid, 400, 1},
-		{"the validator fails", true, true, nil, errors.New("secret"), 500, 1},
-		{"refused before", false, true, nil, nil, 401, 0},
-		{"too long", true, true, &http.MaxBytesError{Limit: 1}, nil, 413, 0},
-		{"cannot be read", true, true, errors.New("secret"), nil, 400, 0},
-		{"cannot be converted", true, false, nil, nil, 500, 0},
+		{name: "conforms", token: true, convertible: true, status: 0, calls: 1},
+		{name: "does not conform", token: true, convertible: true, found: invalid, status: 400, calls: 1},
+		{name: "the validator fails", token: true, convertible: true, found: errors.New("secret"), status: 500, calls: 1},
+		{name: "refused before", convertible: true, status: 401, calls: 0},
+		{name: "too long", token: true, convertible: true, conversion: &http.MaxBytesError{Limit: 1}, status: 413, calls: 0},
+		{name: "cannot be read", token: true, convertible: true, conversion: errors.New("secret"), status: 400, calls: 0},
+		{name: "cannot be converted", token: true, status: 500, calls: 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			calls := 0

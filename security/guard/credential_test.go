@@ -17,8 +17,8 @@ import (
 // another returns a scheme of another name for keys in the header of that name.
 func another(name string) *Scheme { return &Scheme{Name: name, Kind: KindKey, Parameter: name} }
 
-// send sends a request with the changes to an operation, with authenticators for the keys of further schemes, and returns the answer. see
-// looks at what the handler gets.
+// send sends a request with the changes to an operation, with authenticators for the keys of
+// further schemes, and returns the answer. see looks at what the handler gets.
 func (f *fixture) send(t *testing.T, o *Operation, see func(r *http.Request), further []string, changes ...change) *httptest.ResponseRecorder {
 	t.Helper()
 	authenticators := testAuthenticators()
@@ -43,8 +43,8 @@ func newHookedFixture(t *testing.T) (f *fixture, text string) {
 	return f, must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 }
 
-// TestFailedAlternativeLeavesNothing has an alternative of which a part holds and another does not, and a second one that holds: the handler
-// finds the credentials of that one only.
+// TestFailedAlternativeLeavesNothing has an alternative of which a part holds and another does not,
+// and a second one that holds: the handler finds the credentials of that one only.
 func TestFailedAlternativeLeavesNothing(t *testing.T) {
 	f, text := newHookedFixture(t)
 	refresh := must(f.issuer.IssueRefreshToken(t.Context(), "bob", nil))(t).Text()
@@ -55,9 +55,9 @@ func TestFailedAlternativeLeavesNothing(t *testing.T) {
 		subject string // of the token
 		key     bool
 	}{
-		{"a key", []*Scheme{another("good")}, []string{"good"}, "", true},
-		{"a token without a hook", []*Scheme{refreshSchemeX}, []string{"refreshX"}, "bob", false},
-		{"both", []*Scheme{refreshSchemeX, another("good")}, []string{"refreshX", "good"}, "bob", true},
+		{name: "a key", second: []*Scheme{another("good")}, schemes: []string{"good"}, key: true},
+		{name: "a token without a hook", second: []*Scheme{refreshSchemeX}, schemes: []string{"refreshX"}, subject: "bob"},
+		{name: "both", second: []*Scheme{refreshSchemeX, another("good")}, schemes: []string{"refreshX", "good"}, subject: "bob", key: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := &Operation{ID: "op", Requirement: Requirement{{accessScheme, another("bad")}, tt.second}}
@@ -86,7 +86,8 @@ func TestFailedAlternativeLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestHookValueIsNoPrincipal has a hook and an authenticator whose values have one type: each is found by its own function only.
+// TestHookValueIsNoPrincipal has a hook and an authenticator whose values have one type: each is
+// found by its own function only.
 func TestHookValueIsNoPrincipal(t *testing.T) {
 	f, text := newHookedFixture(t)
 	ofToken, ofKey := &Operation{ID: "token", Requirement: Requirement{{accessScheme}}}, &Operation{ID: "key", Requirement: Requirement{{keyScheme}}}
@@ -133,7 +134,8 @@ func TestAnonymousHasNothing(t *testing.T) {
 	}
 }
 
-// TestOneSubject has alternatives of several tokens and keys: all tokens have to speak for one subject, wherever they stand among keys.
+// TestOneSubject has alternatives of several tokens and keys: all tokens have to speak for one
+// subject, wherever they stand among keys.
 func TestOneSubject(t *testing.T) {
 	f := newFixture(t)
 	third := &Scheme{Name: "third", Token: accessToken, Parameter: "X-Third"}
@@ -166,8 +168,8 @@ func TestOneSubject(t *testing.T) {
 	}
 }
 
-// TestPrivateWhereverTheQueryStands checks that a response to a credential in the query says that nothing may store it, whichever of the
-// places it is.
+// TestPrivateWhereverTheQueryStands checks that a response to a credential in the query says that
+// nothing may store it, whichever of the places it is.
 func TestPrivateWhereverTheQueryStands(t *testing.T) {
 	f := newFixture(t)
 	for i, requirement := range []Requirement{
@@ -188,8 +190,8 @@ func TestPrivateWhereverTheQueryStands(t *testing.T) {
 	}
 }
 
-// TestPublicBehindGuard mounts a public operation whose requests are validated behind the guard of another: what that one left is still
-// there.
+// TestPublicBehindGuard mounts a public operation whose requests are validated behind the guard of
+// another: what that one left is still there.
 func TestPublicBehindGuard(t *testing.T) {
 	f := newFixture(t)
 	f.policy.schema = passing{}
@@ -215,8 +217,8 @@ type passing struct{}
 func (passing) Knows(*Operation) bool                                       { return true }
 func (passing) ValidateRequest(*http.Request, *Operation, PathParams) error { return nil }
 
-// TestKeptContextKeepsNoRequest has a handler that keeps its context for work in the background: the request, whose header has the text of
-// the token, goes all the same.
+// TestKeptContextKeepsNoRequest has a handler that keeps its context for work in the background:
+// the request, whose header has the text of the token, goes all the same.
 func TestKeptContextKeepsNoRequest(t *testing.T) {
 	f := newFixture(t)
 	o := &Operation{ID: "op", Requirement: Requirement{{accessScheme}}}

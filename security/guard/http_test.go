@@ -35,9 +35,9 @@ func (c *countingConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestBodyIsNotRead sends 64 MiB without a token: the answer is 401 and no byte of the body is read by the guard or behind it.
-// What net/http itself reads in the hope to keep the connection, 256 KiB before the answer and after it, is the server's
-// business.
+// TestBodyIsNotRead sends 64 MiB without a token: the answer is 401 and no byte of the body is read
+// by the guard or behind it. What net/http itself reads in the hope to keep the connection, 256 KiB
+// before the answer and after it, is the server's business.
 func TestBodyIsNotRead(t *testing.T) {
 	f := newFixture(t)
 	o := &Operation{ID: "op", Requirement: Requirement{{accessScheme}}}
@@ -50,14 +50,24 @@ func TestBodyIsNotRead(t *testing.T) {
 		send         func(io.Writer) error
 		most         int64 // bytes that the server may read of the connection
 	}{
-		{"Content-Length", "Content-Length: 67108864\r\n", func(w io.Writer) error { return zeros(w, size) }, 64 << 10},
-		{"chunked", "Transfer-Encoding: chunked\r\n", func(w io.Writer) error {
-			if _, err := io.WriteString(w, "4000000\r\n"); err != nil {
-				return err
-			}
-			return zeros(w, size)
-		}, 768 << 10},
-		{"Expect", "Content-Length: 67108864\r\nExpect: 100-continue\r\n", func(io.Writer) error { return nil }, 64 << 10},
+		{
+			name: "Content-Length", header: "Content-Length: 67108864\r\n",
+			send: func(w io.Writer) error { return zeros(w, size) }, most: 64 << 10,
+		},
+		{
+			name: "chunked", header: "Transfer-Encoding: chunked\r\n",
+			send: func(w io.Writer) error {
+				if _, err := io.WriteString(w, "4000000\r\n"); err != nil {
+					return err
+				}
+				return zeros(w, size)
+			},
+			most: 768 << 10,
+		},
+		{
+			name: "Expect", header: "Content-Length: 67108864\r\nExpect: 100-continue\r\n",
+			send: func(io.Writer) error { return nil }, most: 64 << 10,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var chain atomic.Int64

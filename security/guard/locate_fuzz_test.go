@@ -10,7 +10,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// fuzzedSources are one of each kind: with a word in front of the token and without, and the places that have none.
+// fuzzedSources are one of each kind: with a word in front of the token and without, and the places
+// that have none.
 var fuzzedSources = []source{
 	(&Scheme{}).source(),
 	(&Scheme{Parameter: "X-Token"}).source(),
@@ -21,7 +22,8 @@ var fuzzedSources = []source{
 	(&Scheme{Kind: KindKey, Prefix: "Digest"}).source(),
 }
 
-// FuzzLocate reads a token from lines that are the values of the header, the pairs of the query or the Cookie headers.
+// FuzzLocate reads a token from lines that are the values of the header, the pairs of the query or
+// the Cookie headers.
 func FuzzLocate(f *testing.F) {
 	for place, seeds := range [][]string{
 		{"Bearer a.b.c", "bearer  a.b.c ", "Bearer", "", "Basic YTpi", "Bearer a b", "Bearer a\tb", "Bearer a\nBearer a", "Basic x\nBearer a", "Bearer,a", "\tBearer a"},
@@ -36,7 +38,8 @@ func FuzzLocate(f *testing.F) {
 			f.Add(uint8(place), seed)
 		}
 	}
-	// The answer is no credential, one that is not empty and has no spaces unless it may, or a malformed request; and that always where there are two.
+	// The answer is no credential, one that is not empty and has no spaces unless it may, or a
+	// malformed request; and that always where there are two.
 	f.Fuzz(func(t *testing.T, place uint8, text string) {
 		src := fuzzedSources[int(place)%len(fuzzedSources)]
 		lines := strings.Split(text, "\n")
@@ -64,8 +67,9 @@ func FuzzLocate(f *testing.F) {
 	})
 }
 
-// requestWith returns a request with the lines at the source, and how many places for a token they are, counted without the code
-// under test; -1 where that cannot be said, most of all where net/http leaves out what is not well-formed.
+// requestWith returns a request with the lines at the source, and how many places for a token they
+// are, counted without the code under test; -1 where that cannot be said, most of all where
+// net/http leaves out what is not well-formed.
 func requestWith(src source, lines []string) (*http.Request, int) {
 	r := &http.Request{Method: http.MethodGet, Header: http.Header{}, URL: &url.URL{Path: "/"}}
 	places := 0

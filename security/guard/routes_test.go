@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// TestOddPaths is case 74 on net/http's router: a public /{slug} stands beside a protected /admin/users. However the path is written,
-// the protected handler runs only behind its guard: the guard is on the route, so nobody can disagree with the router.
+// TestOddPaths is case 74 on net/http's router: a public /{slug} stands beside a protected
+// /admin/users. However the path is written, the protected handler runs only behind its guard: the
+// guard is on the route, so nobody can disagree with the router.
 func TestOddPaths(t *testing.T) {
 	f := newFixture(t)
 	token := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
