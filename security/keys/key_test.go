@@ -69,7 +69,8 @@ func verifierFor(t testing.TB, clock *clock, key *keys.Key) *security.Verifier {
 	return must(security.NewVerifier(testIssuer, must(keys.NewSet(key))(t), security.WithClock(clock.Now)))(t)
 }
 
-// TestAlgorithms issues with every algorithm and verifies with the key of every algorithm: only its own accepts.
+// TestAlgorithms issues with every algorithm and verifies with the key of every algorithm: only its
+// own accepts.
 func TestAlgorithms(t *testing.T) {
 	clock := newClock()
 	pairs := keyPairs(t)
@@ -111,8 +112,8 @@ func TestKeysRefused(t *testing.T) {
 	//lint:ignore SA1019 the same for a private key
 	offPrivate := &ecdsa.PrivateKey{PublicKey: *off, D: k.p256.D}
 	for name, err := range map[string]error{
-		"15 RSA of 1024 bits":         second(keys.NewRSAPublic(keys.RS256, small)),
-		"16 RSA with e=1":             second(keys.NewRSAPublic(keys.RS256, with(1))),
+		"RSA of 1024 bits":            second(keys.NewRSAPublic(keys.RS256, small)),
+		"RSA with e=1":                second(keys.NewRSAPublic(keys.RS256, with(1))),
 		"RSA with an even e":          second(keys.NewRSAPublic(keys.RS256, with(4))),
 		"RSA with e=0":                second(keys.NewRSAPublic(keys.RS256, with(0))),
 		"an even modulus":             second(keys.NewRSAPublic(keys.RS256, &rsa.PublicKey{N: new(big.Int).Add(k.rsa.N, big.NewInt(1)), E: 65537})),
@@ -122,10 +123,10 @@ func TestKeysRefused(t *testing.T) {
 		"no RSA private key":          second(keys.NewRSA(keys.RS256, nil)),
 		"an RSA private key of zeros": second(keys.NewRSA(keys.RS256, &rsa.PrivateKey{})),
 		"RSA for HS256":               second(keys.NewRSA(keys.HS256, k.rsa)),
-		"9 a key without alg":         second(keys.NewRSA("", k.rsa)),
-		"9 a secret without alg":      second(keys.NewHMAC("", testSecret)),
+		"a key without alg":           second(keys.NewRSA("", k.rsa)),
+		"a secret without alg":        second(keys.NewHMAC("", testSecret)),
 		"RSA for none":                second(keys.NewRSA("none", k.rsa)),
-		"17 a point off the curve":    second(keys.NewECDSAPublic(off)),
+		"a point off the curve":       second(keys.NewECDSAPublic(off)),
 		"a private point off it":      second(keys.NewECDSA(offPrivate)),
 		"P-224":                       second(keys.NewECDSAPublic(&must(ecdsa.GenerateKey(elliptic.P224(), rand.Reader))(t).PublicKey)),
 		"no curve":                    second(keys.NewECDSAPublic(&ecdsa.PublicKey{})),
@@ -177,22 +178,22 @@ func TestForgedSignatures(t *testing.T) {
 		text string
 		good bool
 	}{
-		{"6 HS256 with the RSA public PEM", pairs[keys.RS256][1], hmacWith(public), false},
-		{"7 the same with white space in front", pairs[keys.RS256][1], hmacWith(append([]byte("\n "), public...)), false},
-		{"8 HS256 with the EC public PEM", pairs[keys.ES256][1], hmacWith(ecPublic), false},
-		{"PS256", pairs[keys.PS256][1], saltOf(32), true},
-		{"25 PS256 with another salt length", pairs[keys.PS256][1], saltOf(20), false},
-		{"25 PS256 without a salt", pairs[keys.PS256][1], saltOf(0), false},
-		{"25 PS256 with the longest salt", pairs[keys.PS256][1], saltOf(rsa.PSSSaltLengthAuto), false},
-		{"11 PS256 for RS256", pairs[keys.RS256][1], saltOf(32), false},
-		{"ES256", pairs[keys.ES256][1], raw(r, s), true},
-		{"12 ES256 for ES384", pairs[keys.ES384][1], raw(r, s), false},
-		{"21 r=s=0", pairs[keys.ES256][1], raw(new(big.Int), new(big.Int)), false},
-		{"21 r=0", pairs[keys.ES256][1], raw(new(big.Int), s), false},
-		{"22 r=n", pairs[keys.ES256][1], raw(order, s), false},
-		{"22 s=n", pairs[keys.ES256][1], raw(r, order), false},
-		{"22 r and s at the end", pairs[keys.ES256][1], raw(most, most), false},
-		{"23 DER", pairs[keys.ES256][1], es256 + "." + encode(der), false},
+		{name: "HS256 with the RSA public PEM", key: pairs[keys.RS256][1], text: hmacWith(public)},
+		{name: "the same with white space in front", key: pairs[keys.RS256][1], text: hmacWith(append([]byte("\n "), public...))},
+		{name: "HS256 with the EC public PEM", key: pairs[keys.ES256][1], text: hmacWith(ecPublic)},
+		{name: "PS256", key: pairs[keys.PS256][1], text: saltOf(32), good: true},
+		{name: "PS256 with another salt length", key: pairs[keys.PS256][1], text: saltOf(20)},
+		{name: "PS256 without a salt", key: pairs[keys.PS256][1], text: saltOf(0)},
+		{name: "PS256 with the longest salt", key: pairs[keys.PS256][1], text: saltOf(rsa.PSSSaltLengthAuto)},
+		{name: "PS256 for RS256", key: pairs[keys.RS256][1], text: saltOf(32)},
+		{name: "ES256", key: pairs[keys.ES256][1], text: raw(r, s), good: true},
+		{name: "ES256 for ES384", key: pairs[keys.ES384][1], text: raw(r, s)},
+		{name: "r=s=0", key: pairs[keys.ES256][1], text: raw(new(big.Int), new(big.Int))},
+		{name: "r=0", key: pairs[keys.ES256][1], text: raw(new(big.Int), s)},
+		{name: "r=n", key: pairs[keys.ES256][1], text: raw(order, s)},
+		{name: "s=n", key: pairs[keys.ES256][1], text: raw(r, order)},
+		{name: "r and s at the end", key: pairs[keys.ES256][1], text: raw(most, most)},
+		{name: "DER", key: pairs[keys.ES256][1], text: es256 + "." + encode(der)},
 	} {
 		err := verify(t, verifierFor(t, clock, tt.key), tt.text)
 		if (err == nil) != tt.good || err != nil && !errors.Is(err, security.ErrInvalidToken) {
@@ -201,7 +202,8 @@ func TestForgedSignatures(t *testing.T) {
 	}
 }
 
-// TestTwinSignature is case 24: the other signature that ECDSA allows for the same token is of the same, revoked, token.
+// TestTwinSignature is case 24: the other signature that ECDSA allows for the same token is of the
+// same, revoked, token.
 func TestTwinSignature(t *testing.T) {
 	f := apptest.New(t)
 	k := testKeys()

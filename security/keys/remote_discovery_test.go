@@ -35,15 +35,33 @@ func TestDiscovery(t *testing.T) {
 		name, issuer, configuration string
 		good                        bool
 	}{
-		{"good", p.URL + "/tenant", `{"issuer":"` + p.URL + `/tenant","jwks_uri":"` + p.URL + `/keys","more":1}`, true},
-		{"a slash at the end", p.URL + "/tenant/", `{"issuer":"` + p.URL + `/tenant/","jwks_uri":"` + p.URL + `/keys"}`, true},
-		{"63 another slash", p.URL + "/tenant", `{"issuer":"` + p.URL + `/tenant/","jwks_uri":"` + p.URL + `/keys"}`, false},
-		{"another issuer", p.URL + "/tenant", `{"issuer":"https://evil.example","jwks_uri":"` + p.URL + `/keys"}`, false},
-		{"another issuer by another case", p.URL + "/tenant", `{"Issuer":"` + p.URL + `/tenant","jwks_uri":"` + p.URL + `/keys"}`, false},
-		{"no jwks_uri", p.URL + "/tenant", `{"issuer":"` + p.URL + `/tenant"}`, false},
-		{"jwks_uri over http", p.URL + "/tenant", `{"issuer":"` + p.URL + `/tenant","jwks_uri":"http` + strings.TrimPrefix(p.URL, "https") + `/keys"}`, false},
-		{"not JSON", p.URL + "/tenant", `<html>`, false},
-		{"no configuration", p.URL + "/other", ``, false},
+		{
+			name: "good", issuer: p.URL + "/tenant",
+			configuration: `{"issuer":"` + p.URL + `/tenant","jwks_uri":"` + p.URL + `/keys","more":1}`, good: true,
+		},
+		{
+			name: "a slash at the end", issuer: p.URL + "/tenant/",
+			configuration: `{"issuer":"` + p.URL + `/tenant/","jwks_uri":"` + p.URL + `/keys"}`, good: true,
+		},
+		{
+			name: "another slash", issuer: p.URL + "/tenant",
+			configuration: `{"issuer":"` + p.URL + `/tenant/","jwks_uri":"` + p.URL + `/keys"}`,
+		},
+		{
+			name: "another issuer", issuer: p.URL + "/tenant",
+			configuration: `{"issuer":"https://evil.example","jwks_uri":"` + p.URL + `/keys"}`,
+		},
+		{
+			name: "another issuer by another case", issuer: p.URL + "/tenant",
+			configuration: `{"Issuer":"` + p.URL + `/tenant","jwks_uri":"` + p.URL + `/keys"}`,
+		},
+		{name: "no jwks_uri", issuer: p.URL + "/tenant", configuration: `{"issuer":"` + p.URL + `/tenant"}`},
+		{
+			name: "jwks_uri over http", issuer: p.URL + "/tenant",
+			configuration: `{"issuer":"` + p.URL + `/tenant","jwks_uri":"http` + strings.TrimPrefix(p.URL, "https") + `/keys"}`,
+		},
+		{name: "not JSON", issuer: p.URL + "/tenant", configuration: `<html>`},
+		{name: "no configuration", issuer: p.URL + "/other"},
 	} {
 		store(&configuration, tt.configuration)
 		remote, err := keys.Discover(t.Context(), tt.issuer, keys.WithHTTPClient(p.Client()))
@@ -104,7 +122,8 @@ func TestLazyStart(t *testing.T) {
 	}
 }
 
-// TestFirstFetchIsBounded checks that the constructor keeps to its context, and that every fetch has a time-out.
+// TestFirstFetchIsBounded checks that the constructor keeps to its context, and that every fetch
+// has a time-out.
 func TestFirstFetchIsBounded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -152,7 +171,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// TestDefaultClient fetches from this machine itself without TLS; goleak finds the connection if it stays.
+// TestDefaultClient fetches from this machine itself without TLS; goleak finds the connection if it
+// stays.
 func TestDefaultClient(t *testing.T) {
 	good := publicSet(t, "one")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(good)) }))

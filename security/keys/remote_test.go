@@ -92,7 +92,8 @@ func (f *remoteFixture) signedBy(t testing.TB, id string) string {
 	return must(issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 }
 
-// TestUnknownKeyIDs is case 36: whatever key ids arrive, one fetch in an interval, and more rarely while it fails.
+// TestUnknownKeyIDs is case 36: whatever key ids arrive, one fetch in an interval, and more rarely
+// while it fails.
 func TestUnknownKeyIDs(t *testing.T) {
 	f := newRemoteFixture(t)
 	good := f.signedBy(t, "one")
@@ -114,17 +115,17 @@ func TestUnknownKeyIDs(t *testing.T) {
 		status  int
 		fetches int64
 	}{
-		{"just fetched", 0, 200, 0},
-		{"before the interval is over", time.Minute - 1, 200, 0},
-		{"the interval is over", 1, 200, 1},
-		{"and another", time.Minute, 200, 1},
-		{"first failure", time.Minute, 500, 1},
-		{"second failure", time.Minute, 500, 1},
-		{"waits for twice as long", time.Minute, 500, 0},
-		{"third failure", time.Minute, 500, 1},
-		{"waits for four times as long", 4*time.Minute - 1, 200, 0},
-		{"the provider is back", 1, 200, 1},
-		{"waits no longer", time.Minute, 200, 1},
+		{name: "just fetched", wait: 0, status: 200, fetches: 0},
+		{name: "before the interval is over", wait: time.Minute - 1, status: 200, fetches: 0},
+		{name: "the interval is over", wait: 1, status: 200, fetches: 1},
+		{name: "and another", wait: time.Minute, status: 200, fetches: 1},
+		{name: "first failure", wait: time.Minute, status: 500, fetches: 1},
+		{name: "second failure", wait: time.Minute, status: 500, fetches: 1},
+		{name: "waits for twice as long", wait: time.Minute, status: 500, fetches: 0},
+		{name: "third failure", wait: time.Minute, status: 500, fetches: 1},
+		{name: "waits for four times as long", wait: 4*time.Minute - 1, status: 200, fetches: 0},
+		{name: "the provider is back", wait: 1, status: 200, fetches: 1},
+		{name: "waits no longer", wait: time.Minute, status: 200, fetches: 1},
 	} {
 		f.provider.answer(step.status, publicSet(t, "one"))
 		f.Clock.Advance(step.wait)
@@ -137,7 +138,8 @@ func TestUnknownKeyIDs(t *testing.T) {
 	}
 }
 
-// TestNoFetchProvoked sends what is no token of an unknown key: nothing is fetched, least of all from where a header says (cases 30-35).
+// TestNoFetchProvoked sends what is no token of an unknown key: nothing is fetched, least of all
+// from where a header says (cases 30-35).
 func TestNoFetchProvoked(t *testing.T) {
 	f := newRemoteFixture(t)
 	f.Clock.Advance(2 * time.Minute)
@@ -160,7 +162,8 @@ func TestNoFetchProvoked(t *testing.T) {
 	}
 }
 
-// TestRemoteRotation has the first token of a new key refused, and the next accepted; and a removed key distrusted after a refresh.
+// TestRemoteRotation has the first token of a new key refused, and the next accepted; and a removed
+// key distrusted after a refresh.
 func TestRemoteRotation(t *testing.T) {
 	f := newRemoteFixture(t)
 	old, next := f.signedBy(t, "one"), f.signedBy(t, "two")
@@ -251,8 +254,8 @@ func badAnswers(t testing.TB, elsewhere string) map[string]http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) }
 	}
 	return map[string]http.HandlerFunc{
-		"18 a private key":     text(200, jwks(t, gojose.JSONWebKey{Key: k.p256, KeyID: "one"})),
-		"18 a symmetric key":   text(200, jwks(t, gojose.JSONWebKey{Key: testSecret, Algorithm: "HS256", KeyID: "s"}, gojose.JSONWebKey{Key: &k.p256.PublicKey, KeyID: "one"})),
+		"a private key":        text(200, jwks(t, gojose.JSONWebKey{Key: k.p256, KeyID: "one"})),
+		"a symmetric key":      text(200, jwks(t, gojose.JSONWebKey{Key: testSecret, Algorithm: "HS256", KeyID: "s"}, gojose.JSONWebKey{Key: &k.p256.PublicKey, KeyID: "one"})),
 		"two keys of one id":   text(200, publicSet(t, "one", "one")),
 		"too large":            text(200, good+strings.Repeat(" ", keys.MaxRemoteSize)),
 		"status 500":           text(500, good),
@@ -270,7 +273,8 @@ func badAnswers(t testing.TB, elsewhere string) map[string]http.HandlerFunc {
 	}
 }
 
-// TestBadAnswers keeps the last good set, and does not start with a bad one. Redirects go to servers that would answer with a good set.
+// TestBadAnswers keeps the last good set, and does not start with a bad one. Redirects go to
+// servers that would answer with a good set.
 func TestBadAnswers(t *testing.T) {
 	good := publicSet(t, "one")
 	serveGood := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(good)) })
@@ -314,7 +318,8 @@ func TestBadAnswers(t *testing.T) {
 	}
 }
 
-// TestSlowProvider verifies while a fetch is under way, by many at once, and closes in the middle of it.
+// TestSlowProvider verifies while a fetch is under way, by many at once, and closes in the middle
+// of it.
 func TestSlowProvider(t *testing.T) {
 	f := newRemoteFixture(t)
 	good, unknown := f.signedBy(t, "one"), f.signedBy(t, "two")

@@ -9,7 +9,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
-// TestRotation rotates a key as the doc of Replace says: nobody is logged out. Then it distrusts one: its tokens are refused at once.
+// TestRotation rotates a key as the doc of Replace says: nobody is logged out. Then it distrusts
+// one: its tokens are refused at once.
 func TestRotation(t *testing.T) {
 	f := apptest.New(t)
 	old := must(keys.NewECDSA(testKeys().p256, keys.WithID("old")))(t)
