@@ -18,7 +18,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/pyjwt"
 )
 
-// pythonSecret signed the sample tokens, which have the header and the payload, member for member, that the Python libraries write.
+// pythonSecret signed the sample tokens, which have the header and the payload, member for member,
+// that the Python libraries write.
 const pythonSecret = "interop-test-key-0123456789-abcdefghijklmnop"
 
 const (
@@ -45,7 +46,8 @@ func must[T any](value T, err error) func(testing.TB) T { return sectest.Must(va
 
 func second[T any](_ T, err error) error { return err }
 
-// TestPythonTokens verifies tokens of the Python libraries, and refuses them where they do not belong.
+// TestPythonTokens verifies tokens of the Python libraries, and refuses them where they do not
+// belong.
 func TestPythonTokens(t *testing.T) {
 	sanic, flask := pyjwt.Sanic("role"), pyjwt.Flask("role")
 	for _, tt := range []struct {
@@ -55,20 +57,26 @@ func TestPythonTokens(t *testing.T) {
 		typ     security.TokenType
 		want    error
 	}{
-		{"Sanic access", sanic, sanicAccess, apptest.AccessToken, nil},
-		{"Sanic refresh", sanic, sanicRefresh, apptest.RefreshToken, nil},
-		{"Sanic refresh for access", sanic, sanicRefresh, apptest.AccessToken, security.ErrWrongTokenType},
-		{"Sanic access for refresh", sanic, sanicAccess, apptest.RefreshToken, security.ErrWrongTokenType},
-		{"Sanic for Flask", flask, sanicAccess, apptest.AccessToken, security.ErrWrongTokenType},
-		{"Sanic for the default", security.RFC9068(), sanicAccess, apptest.AccessToken, security.ErrInvalidToken},
-		{"Sanic with an audience that is not ours", sanic, sanicIssuer, apptest.AccessToken, security.ErrInvalidToken},
-		{"Flask access", flask, flaskAccess, apptest.AccessToken, nil},
-		{"Flask refresh", flask, flaskRefresh, apptest.RefreshToken, nil},
-		{"Flask refresh for access", flask, flaskRefresh, apptest.AccessToken, security.ErrWrongTokenType},
-		{"Flask access for refresh", flask, flaskAccess, apptest.RefreshToken, security.ErrWrongTokenType},
-		{"Flask for Sanic", sanic, flaskAccess, apptest.AccessToken, security.ErrWrongTokenType},
-		{"Flask, fresh until", flask, flaskUntil, apptest.AccessToken, nil},
-		{"Flask, fresh until, for Sanic", sanic, flaskUntil, apptest.AccessToken, security.ErrInvalidToken},
+		{name: "Sanic access", profile: sanic, text: sanicAccess, typ: apptest.AccessToken},
+		{name: "Sanic refresh", profile: sanic, text: sanicRefresh, typ: apptest.RefreshToken},
+		{name: "Sanic refresh for access", profile: sanic, text: sanicRefresh, typ: apptest.AccessToken, want: security.ErrWrongTokenType},
+		{name: "Sanic access for refresh", profile: sanic, text: sanicAccess, typ: apptest.RefreshToken, want: security.ErrWrongTokenType},
+		{name: "Sanic for Flask", profile: flask, text: sanicAccess, typ: apptest.AccessToken, want: security.ErrWrongTokenType},
+		{
+			name: "Sanic for the default", profile: security.RFC9068(), text: sanicAccess, typ: apptest.AccessToken,
+			want: security.ErrInvalidToken,
+		},
+		{
+			name: "Sanic with an audience that is not ours", profile: sanic, text: sanicIssuer, typ: apptest.AccessToken,
+			want: security.ErrInvalidToken,
+		},
+		{name: "Flask access", profile: flask, text: flaskAccess, typ: apptest.AccessToken},
+		{name: "Flask refresh", profile: flask, text: flaskRefresh, typ: apptest.RefreshToken},
+		{name: "Flask refresh for access", profile: flask, text: flaskRefresh, typ: apptest.AccessToken, want: security.ErrWrongTokenType},
+		{name: "Flask access for refresh", profile: flask, text: flaskAccess, typ: apptest.RefreshToken, want: security.ErrWrongTokenType},
+		{name: "Flask for Sanic", profile: sanic, text: flaskAccess, typ: apptest.AccessToken, want: security.ErrWrongTokenType},
+		{name: "Flask, fresh until", profile: flask, text: flaskUntil, typ: apptest.AccessToken},
+		{name: "Flask, fresh until, for Sanic", profile: sanic, text: flaskUntil, typ: apptest.AccessToken, want: security.ErrInvalidToken},
 	} {
 		f := newApp(t, tt.profile)
 		if err := f.Refuses(t, tt.text, tt.typ); !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
@@ -101,7 +109,8 @@ func TestPythonTokens(t *testing.T) {
 	}
 }
 
-// TestPythonLayout issues in the Python layouts: the same members of the same JSON types, and two that the libraries do not know.
+// TestPythonLayout issues in the Python layouts: the same members of the same JSON types, and two
+// that the libraries do not know.
 func TestPythonLayout(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -111,10 +120,24 @@ func TestPythonLayout(t *testing.T) {
 		options []security.TokenOption
 		lacks   string // what the sample has and ours has only on request
 	}{
-		{"Sanic access", pyjwt.Sanic("role"), apptest.AccessToken, sanicAccess, []security.TokenOption{security.WithRoles("ADMIN"), security.WithFresh()}, "https://jwt.io/sso_user_id https://jwt.io/user_info/name https://jwt.io/user_info/level sje_tenant"},
-		{"Sanic refresh", pyjwt.Sanic("role"), apptest.RefreshToken, sanicRefresh, []security.TokenOption{security.WithRoles("ADMIN")}, "https://jwt.io/sso_user_id https://jwt.io/user_info/name https://jwt.io/user_info/level sje_.tenant"},
-		{"Flask access", pyjwt.Flask("role"), apptest.AccessToken, flaskAccess, []security.TokenOption{security.WithRoles("admin"), security.WithFresh(), security.WithCSRF()}, ""},
-		{"Flask refresh", pyjwt.Flask(""), apptest.RefreshToken, flaskRefresh, []security.TokenOption{security.WithCSRF()}, "fresh"},
+		{
+			name: "Sanic access", profile: pyjwt.Sanic("role"), typ: apptest.AccessToken, sample: sanicAccess,
+			options: []security.TokenOption{security.WithRoles("ADMIN"), security.WithFresh()},
+			lacks:   "https://jwt.io/sso_user_id https://jwt.io/user_info/name https://jwt.io/user_info/level sje_tenant",
+		},
+		{
+			name: "Sanic refresh", profile: pyjwt.Sanic("role"), typ: apptest.RefreshToken, sample: sanicRefresh,
+			options: []security.TokenOption{security.WithRoles("ADMIN")},
+			lacks:   "https://jwt.io/sso_user_id https://jwt.io/user_info/name https://jwt.io/user_info/level sje_.tenant",
+		},
+		{
+			name: "Flask access", profile: pyjwt.Flask("role"), typ: apptest.AccessToken, sample: flaskAccess,
+			options: []security.TokenOption{security.WithRoles("admin"), security.WithFresh(), security.WithCSRF()},
+		},
+		{
+			name: "Flask refresh", profile: pyjwt.Flask(""), typ: apptest.RefreshToken, sample: flaskRefresh,
+			options: []security.TokenOption{security.WithCSRF()}, lacks: "fresh",
+		},
 	} {
 		f := newApp(t, tt.profile)
 		text := must(f.Issuer.Issue(t.Context(), tt.typ, "user-1", nil, tt.options...))(t).Text()
@@ -178,7 +201,8 @@ func members(t *testing.T, text string) (header, payload map[string]any) {
 	return header, payload
 }
 
-// TestTakeOver refreshes a token of a Python service: the session gets an id, keeps its beginning, and can be ended.
+// TestTakeOver refreshes a token of a Python service: the session gets an id, keeps its beginning,
+// and can be ended.
 func TestTakeOver(t *testing.T) {
 	f := newApp(t, pyjwt.Flask("role"))
 	old := f.Token(t, flaskRefresh, apptest.RefreshToken)
@@ -201,7 +225,8 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-// TestSanicErrors has the statuses and the body of Sanic-JWT-Extended, and what remains beside them.
+// TestSanicErrors has the statuses and the body of Sanic-JWT-Extended, and what remains beside
+// them.
 func TestSanicErrors(t *testing.T) {
 	f := apptest.New(t)
 	handle, calls := guard.WithErrorHandler(must(pyjwt.SanicErrors("msg"))(t)), 0
@@ -220,14 +245,27 @@ func TestSanicErrors(t *testing.T) {
 		message       string
 		challenge     bool
 	}{
-		{"no token", guard.Rules{}, nil, 401, "Missing token", true},
-		{"malformed", guard.Rules{}, []string{"Bearer"}, 422, "Bad Authorization header", true},
-		{"garbage", guard.Rules{}, []string{"Bearer " + "x"}, 422, "Invalid token", true},
-		{"expired", guard.Rules{}, []string{"Bearer " + expired}, 401, "Signature has expired", true},
-		{"wrong type", guard.Rules{}, []string{"Bearer " + pair.Refresh.Text()}, 422, "Wrong token type", true},
-		{"revoked", guard.Rules{}, []string{"Bearer " + revoked.Text()}, 401, "Token has been revoked", true},
-		{"not fresh", guard.Rules{Fresh: true}, []string{"Bearer " + pair.Access.Text()}, 401, "Only fresh access tokens are allowed", true},
-		{"role", guard.Rules{AllowRoles: []string{"ADMIN"}}, []string{"Bearer " + pair.Access.Text()}, 403, "You are not allowed to access here", true},
+		{name: "no token", status: 401, message: "Missing token", challenge: true},
+		{name: "malformed", authorization: []string{"Bearer"}, status: 422, message: "Bad Authorization header", challenge: true},
+		{name: "garbage", authorization: []string{"Bearer " + "x"}, status: 422, message: "Invalid token", challenge: true},
+		{name: "expired", authorization: []string{"Bearer " + expired}, status: 401, message: "Signature has expired", challenge: true},
+		{
+			name: "wrong type", authorization: []string{"Bearer " + pair.Refresh.Text()}, status: 422,
+			message: "Wrong token type", challenge: true,
+		},
+		{
+			name: "revoked", authorization: []string{"Bearer " + revoked.Text()}, status: 401,
+			message: "Token has been revoked", challenge: true,
+		},
+		{
+			name: "not fresh", rules: guard.Rules{Fresh: true}, authorization: []string{"Bearer " + pair.Access.Text()},
+			status: 401, message: "Only fresh access tokens are allowed", challenge: true,
+		},
+		{
+			name: "role", rules: guard.Rules{AllowRoles: []string{"ADMIN"}},
+			authorization: []string{"Bearer " + pair.Access.Text()}, status: 403,
+			message: "You are not allowed to access here", challenge: true,
+		},
 	} {
 		handler := f.Serve(t, &guard.Operation{ID: "op", Requirement: guard.Requirement{{apptest.AccessScheme}, {cookie}}, Rules: tt.rules}, &calls, handle)
 		w := apptest.Get(handler, tt.authorization...)
@@ -252,7 +290,8 @@ func TestSanicErrors(t *testing.T) {
 	}
 }
 
-// TestPythonReuse uses a token of a Python service twice: what it was refreshed into ends, although it had no session.
+// TestPythonReuse uses a token of a Python service twice: what it was refreshed into ends, although
+// it had no session.
 func TestPythonReuse(t *testing.T) {
 	f := newApp(t, pyjwt.Flask("role"))
 	old := f.Token(t, flaskRefresh, apptest.RefreshToken)
