@@ -19,8 +19,8 @@ import (
 // AuthenticationOption changes an authentication function.
 type AuthenticationOption func(*authentication)
 
-// BesideGuards says that the handler of every operation stands behind its guard too, which has the last word. Operations that kin-openapi
-// could let pass wrongly are then no error.
+// BesideGuards says that the handler of every operation stands behind its guard too, which has the
+// last word. Operations that kin-openapi could let pass wrongly are then no error.
 func BesideGuards() AuthenticationOption {
 	return func(a *authentication) { a.besideGuards = true }
 }
@@ -133,7 +133,8 @@ type asked struct {
 	err     error
 }
 
-// errOtherAlternative is for a scheme that is not of the alternative that the guard accepted. kin-openapi goes on to that one.
+// errOtherAlternative is for a scheme that is not of the alternative that the guard accepted.
+// kin-openapi goes on to that one.
 var errOtherAlternative = errors.New("kinopenapi: the request satisfies another alternative")
 
 // authenticate is an openapi3filter.AuthenticationFunc.
@@ -155,7 +156,8 @@ func (a *authentication) authenticate(_ context.Context, question *openapi3filte
 	return nil
 }
 
-// ask asks the guard of the operation, and leaves on the context of the request what it said and the credential.
+// ask asks the guard of the operation, and leaves on the context of the request what it said and
+// the credential.
 func (a *authentication) ask(input *openapi3filter.RequestValidationInput) *asked {
 	said := &asked{by: a, input: input}
 	operation := a.operations[route{input.Route.Method, input.Route.Path}]
@@ -174,9 +176,10 @@ func (a *authentication) ask(input *openapi3filter.RequestValidationInput) *aske
 	return said
 }
 
-// WriteError answers a request that openapi3filter.ValidateRequest refused, or the router before it: one that an [AuthenticationFunc] refused
-// as its guard does, one that differs from the document as a guarded handler with a [SchemaValidator] does, one without a route 404 or 405,
-// and any other 500. No text of err reaches the client.
+// WriteError answers a request that openapi3filter.ValidateRequest refused, or the router before
+// it: one that an [AuthenticationFunc] refused as its guard does, one that differs from the
+// document as a guarded handler with a [SchemaValidator] does, one without a route 404 or 405, and
+// any other 500. No text of err reaches the client.
 func WriteError(w http.ResponseWriter, r *http.Request, policy *guard.Policy, err error) {
 	var refused *guard.RefusedError
 	if errors.As(err, &refused) {

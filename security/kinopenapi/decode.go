@@ -51,11 +51,12 @@ func decoded(header http.Header, data []byte, body *openapi3.RequestBody) any {
 	return value
 }
 
-// maxDigits is how many digits a number may have, before and behind the point, and how large its exponent may be: more than any float64 has.
+// maxDigits is how many digits a number may have, before and behind the point, and how large its
+// exponent may be: more than any float64 has.
 const maxDigits = 400
 
-// hugeNumber returns the path to a number that the checks of OpenAPI 3.1 would calculate with for seconds: they are exact, so that a number of
-// eleven characters can have a million digits.
+// hugeNumber returns the path to a number that the checks of OpenAPI 3.1 would calculate with for
+// seconds: they are exact, so that a number of eleven characters can have a million digits.
 func hugeNumber(value any) (path []string, huge bool) {
 	switch value := value.(type) {
 	case json.Number:

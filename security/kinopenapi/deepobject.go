@@ -8,7 +8,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// maxDepth is how deep the names of a parameter of the style deepObject may go: every level costs kin-openapi a map.
+// maxDepth is how deep the names of a parameter of the style deepObject may go: every level costs
+// kin-openapi a map.
 const maxDepth = 32
 
 // brackets is how kin-openapi reads the names of a parameter of the style deepObject.
@@ -17,8 +18,8 @@ var brackets = regexp.MustCompile(`\[(.*?)\]`)
 // level is what stands below a name: nil for a value.
 type level map[string]level
 
-// tangled reports whether a parameter of the style deepObject has a name both with a value and with members, as in f[a]=1&f[a][b]=2, on which
-// kin-openapi panics, or goes too deep.
+// tangled reports whether a parameter of the style deepObject has a name both with a value and with
+// members, as in f[a]=1&f[a][b]=2, on which kin-openapi panics, or goes too deep.
 func tangled(p *openapi3.Parameter, query url.Values) bool {
 	if p.In != openapi3.ParameterInQuery || p.Style != openapi3.SerializationDeepObject {
 		return false

@@ -12,8 +12,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 )
 
-// probe says which part of an operation kin-openapi cannot check: every request would be refused for what is no fault of its own, or some would
-// take hours.
+// probe says which part of an operation kin-openapi cannot check: every request would be refused
+// for what is no fault of its own, or some would take hours.
 func (v *SchemaValidator) probe(o *operation) (err error) {
 	defer recovered(&err)
 	for _, p := range o.parameters {
@@ -82,7 +82,8 @@ func (v *SchemaValidator) probeParameter(p *openapi3.Parameter) error {
 	return err
 }
 
-// probeContent looks at the schema of a media type and for its decoder, which is tried on an empty form. exact is that of an operation.
+// probeContent looks at the schema of a media type and for its decoder, which is tried on an empty
+// form. exact is that of an operation.
 func (v *SchemaValidator) probeContent(kind string, content *openapi3.MediaType) (exact bool, err error) {
 	kind, _, _ = strings.Cut(kind, ";")
 	kind = strings.TrimSpace(kind)

@@ -46,7 +46,8 @@ func checkSchema(root *openapi3.SchemaRef, exact bool) (needed bool, err error) 
 	return needed, nil
 }
 
-// newKeyword returns a keyword of JSON Schema 2020-12 that the validator for OpenAPI 3.0 does not know, or "".
+// newKeyword returns a keyword of JSON Schema 2020-12 that the validator for OpenAPI 3.0 does not
+// know, or "".
 func newKeyword(s *openapi3.Schema) string {
 	for name, has := range map[string]bool{
 		"const": s.Const != nil, "prefixItems": len(s.PrefixItems) > 0, "contains": s.Contains != nil, "patternProperties": len(s.PatternProperties) > 0,
@@ -92,11 +93,13 @@ func subschemas(s *openapi3.Schema) iter.Seq2[*openapi3.SchemaRef, relation] {
 	}
 }
 
-// cycles finds the schemas that contain each other: the strongly connected components of Tarjan's algorithm.
+// cycles finds the schemas that contain each other: the strongly connected components of Tarjan's
+// algorithm.
 type cycles struct {
 	index, low map[*openapi3.Schema]int
 	stack      []*openapi3.Schema
-	// of is the component of a schema, -1 while it is not known, and circular tells which components have a way from a schema to itself.
+	// of is the component of a schema, -1 while it is not known, and circular tells which
+	// components have a way from a schema to itself.
 	of       map[*openapi3.Schema]int
 	circular []bool
 }

@@ -19,20 +19,24 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// DefaultMaxBody is how long a checked body may be, in bytes: it is held in memory, and once more decoded.
+// DefaultMaxBody is how long a checked body may be, in bytes: it is held in memory, and once more
+// decoded.
 const DefaultMaxBody = 10 << 20
 
-// maxThorough is how long a body may be, in bytes, for everything that is wrong with it to be told. Of a longer one it is the first thing:
-// kin-openapi makes an error for each with the path to it, which would cost gigabytes.
+// maxThorough is how long a body may be, in bytes, for everything that is wrong with it to be told.
+// Of a longer one it is the first thing: kin-openapi makes an error for each with the path to it,
+// which would cost gigabytes.
 const maxThorough = 16 << 10
 
-// SchemaValidator checks requests against a document. It is safe for concurrent use and does not change the document.
+// SchemaValidator checks requests against a document. It is safe for concurrent use and does not
+// change the document.
 type SchemaValidator struct {
 	operations map[route]*operation
 	maxBody    int64
 	// maxExactBody is maxBody for those that exact is for; zero where it is not to be used.
 	maxExactBody int64
-	// exact makes kin-openapi use its validator of JSON Schema 2020-12. It looks for nothing but the version of the document.
+	// exact makes kin-openapi use its validator of JSON Schema 2020-12. It looks for nothing but
+	// the version of the document.
 	exact   *routers.Route
 	options openapi3filter.Options
 
@@ -60,8 +64,9 @@ type operation struct {
 // plain makes kin-openapi use its validator for OpenAPI 3.0, which knows the types of 3.1 too.
 var plain = &routers.Route{Spec: &openapi3.T{OpenAPI: "3.0.3"}}
 
-// NewSchemaValidator makes a validator of requests for a document with its references resolved, as openapi3.Loader leaves it, which must
-// not be changed any more. An error says what is wrong with the document, or which part of it kin-openapi could not check.
+// NewSchemaValidator makes a validator of requests for a document with its references resolved, as
+// openapi3.Loader leaves it, which must not be changed any more. An error says what is wrong with
+// the document, or which part of it kin-openapi could not check.
 func NewSchemaValidator(document *openapi3.T, options ...Option) (*SchemaValidator, error) {
 	if document == nil {
 		return nil, errors.New("kinopenapi: a validator of requests needs a document")
@@ -71,8 +76,8 @@ func NewSchemaValidator(document *openapi3.T, options ...Option) (*SchemaValidat
 		operations:          map[route]*operation{},
 		maxBody:             DefaultMaxBody,
 		uncheckedParameters: map[string]bool{},
-		// With KeepValidatedValue strict handlers bind the value that was checked, so that the body is decoded once and no second decoder can
-		// read it in another way.
+		// With KeepValidatedValue strict handlers bind the value that was checked, so that the body
+		// is decoded once and no second decoder can read it in another way.
 		options:         openapi3filter.Options{SkipSettingDefaults: true, KeepValidatedValue: true},
 		documentOptions: []openapi3.ValidationOption{openapi3.DisableExamplesValidation()},
 	}
@@ -118,8 +123,8 @@ func NewSchemaValidator(document *openapi3.T, options ...Option) (*SchemaValidat
 	return v, nil
 }
 
-// withoutAliases returns the document without the paths that refer to others of its paths: kin-openapi takes each operationId of theirs for a
-// second one of the same name.
+// withoutAliases returns the document without the paths that refer to others of its paths:
+// kin-openapi takes each operationId of theirs for a second one of the same name.
 func withoutAliases(document *openapi3.T) *openapi3.T {
 	own := *document
 	if document.Paths == nil {
@@ -135,7 +140,8 @@ func withoutAliases(document *openapi3.T) *openapi3.T {
 	return &own
 }
 
-// parametersOf returns the parameters of an operation that are checked. Its own replace those of its path.
+// parametersOf returns the parameters of an operation that are checked. Its own replace those of
+// its path.
 func (v *SchemaValidator) parametersOf(item *openapi3.PathItem, source *openapi3.Operation) []*openapi3.Parameter {
 	var parameters []*openapi3.Parameter
 	add := func(p *openapi3.Parameter) {
@@ -172,9 +178,9 @@ func (v *SchemaValidator) find(o *guard.Operation) *operation {
 // Knows implements [guard.SchemaValidator].
 func (v *SchemaValidator) Knows(o *guard.Operation) bool { return v.find(o) != nil }
 
-// ValidateRequest implements [guard.SchemaValidator]. Its error is a [guard.InvalidRequestError] for a request that differs from the
-// document, an http.MaxBytesError for a body that is too long, [guard.ErrUnreadable] for one that cannot be read, and another one where
-// kin-openapi failed.
+// ValidateRequest implements [guard.SchemaValidator]. Its error is a [guard.InvalidRequestError]
+// for a request that differs from the document, an http.MaxBytesError for a body that is too long,
+// [guard.ErrUnreadable] for one that cannot be read, and another one where kin-openapi failed.
 func (v *SchemaValidator) ValidateRequest(r *http.Request, o *guard.Operation, params guard.PathParams) (err error) {
 	own := v.find(o)
 	if own == nil {
@@ -204,7 +210,8 @@ func (v *SchemaValidator) ValidateRequest(r *http.Request, o *guard.Operation, p
 	return found.err()
 }
 
-// recovered makes an error of a panic: kin-openapi decodes with assertions that it does not check, and calls functions of the application.
+// recovered makes an error of a panic: kin-openapi decodes with assertions that it does not check,
+// and calls functions of the application.
 func recovered(err *error) {
 	switch p := recover().(type) {
 	case nil:
@@ -231,7 +238,8 @@ func (v *SchemaValidator) validateBody(input *openapi3filter.RequestValidationIn
 			return fmt.Errorf("%w: %w", guard.ErrUnreadable, err)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(data))
-		// kin-openapi puts back what GetBody returns, if it is set: that of another validator before this one, which may be stale.
+		// kin-openapi puts back what GetBody returns, if it is set: that of another validator
+		// before this one, which may be stale.
 		r.GetBody = nil
 		if len(data) <= maxThorough {
 			thorough := *input.Options
@@ -251,7 +259,8 @@ func (v *SchemaValidator) validateBody(input *openapi3filter.RequestValidationIn
 	return nil
 }
 
-// pathParams returns the parameters of the path by their names in the document. kin-openapi takes them without percent-encoding.
+// pathParams returns the parameters of the path by their names in the document. kin-openapi takes
+// them without percent-encoding.
 func (o *operation) pathParams(params guard.PathParams) map[string]string {
 	var values map[string]string
 	for _, p := range o.parameters {
@@ -270,7 +279,8 @@ func (o *operation) pathParams(params guard.PathParams) map[string]string {
 	return values
 }
 
-// wildcard returns the name that oapi-codegen gives a parameter in the patterns of net/http, where it has to be an identifier of Go.
+// wildcard returns the name that oapi-codegen gives a parameter in the patterns of net/http, where
+// it has to be an identifier of Go.
 func wildcard(name string) string {
 	sanitized := []rune(name)
 	for i, c := range sanitized {

@@ -16,11 +16,13 @@ import (
 const (
 	// maxViolations is how many differences an answer tells.
 	maxViolations = 20
-	// maxPointer is how long a JSON pointer in an answer is, in bytes: a longer one points to what holds it. Its names may be the request's.
+	// maxPointer is how long a JSON pointer in an answer is, in bytes: a longer one points to what
+	// holds it. Its names may be the request's.
 	maxPointer = 256
 )
 
-// Rules for what cannot be read as what the document says, so that no keyword of a schema could be checked.
+// Rules for what cannot be read as what the document says, so that no keyword of a schema could be
+// checked.
 const (
 	// ruleStyle is for a parameter that is not written in its style.
 	ruleStyle = "style"
@@ -31,7 +33,8 @@ const (
 // placeBody is where a violation of the body is.
 const placeBody = "body"
 
-// violations collects in what a request differs from the document. It never takes a text of kin-openapi, which quotes the request.
+// violations collects in what a request differs from the document. It never takes a text of
+// kin-openapi, which quotes the request.
 type violations struct {
 	list []guard.Violation
 	// status is that of the answer; 400 where it is zero.
@@ -53,7 +56,8 @@ func (v *violations) err() error {
 	return &guard.InvalidRequestError{Status: v.status, Violations: v.list}
 }
 
-// inParameter adds what ValidateParameter says, or returns an error that is not the request's fault.
+// inParameter adds what ValidateParameter says, or returns an error that is not the request's
+// fault.
 func (v *violations) inParameter(input *openapi3filter.RequestValidationInput, p *openapi3.Parameter, err error) error {
 	var request *openapi3filter.RequestError
 	if !errors.As(err, &request) || request.Err == nil {
@@ -112,7 +116,8 @@ func present(input *openapi3filter.RequestValidationInput, p *openapi3.Parameter
 	return err == nil
 }
 
-// inBody adds what ValidateRequestBody says of a body that could be read, or returns an error that is not the request's fault.
+// inBody adds what ValidateRequestBody says of a body that could be read, or returns an error that
+// is not the request's fault.
 func (v *violations) inBody(err error) error {
 	var request *openapi3filter.RequestError
 	if !errors.As(err, &request) {
@@ -157,7 +162,8 @@ func innermost(e *openapi3filter.ParseError) *openapi3filter.ParseError {
 	}
 }
 
-// ruleOf returns the keyword that a text does not satisfy which was to be decoded as a number or a boolean, and otherwise for any other.
+// ruleOf returns the keyword that a text does not satisfy which was to be decoded as a number or a
+// boolean, and otherwise for any other.
 func ruleOf(e *openapi3filter.ParseError, otherwise string) string {
 	switch {
 	case errors.Is(e.Cause, strconv.ErrSyntax):
@@ -211,8 +217,8 @@ func (v *violations) inValue(err error, at func(path []string) (in, name string)
 	return err // such as a pattern that does not compile
 }
 
-// below returns the errors that an error stands for, or nil where it is about the value itself. What the alternatives of oneOf, anyOf and not
-// say would not help: each says something else.
+// below returns the errors that an error stands for, or nil where it is about the value itself.
+// What the alternatives of oneOf, anyOf and not say would not help: each says something else.
 func below(e *openapi3.SchemaError) error {
 	switch e.SchemaField {
 	case "oneOf", "anyOf", "not", "format", "contains", "propertyNames":
