@@ -9,10 +9,11 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
-	"github.com/oapi-guard/oapi-guard/internal/payload"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/oapi-guard/oapi-guard/internal/payload"
 
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )

@@ -1,112 +1,21 @@
 package security
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"github.com/oapi-guard/oapi-guard/internal/payload"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
-
-// verify returns the claims of a token that the verifier accepts.
-func (v *Verifier) verify(t testing.TB, text string, want TokenType) (*payload.Claims, error) {
-	token, err := v.Verify(t.Context(), want, text)
-	if err != nil {
-		return nil, err
-	}
-	return token.verified().claims, nil
-}
-
-// testSource is a source whose set and error can be changed.
-type testSource struct {
-	mu  sync.Mutex
-	set *keys.Set
-	err error
-}
-
-func (s *testSource) change(set *keys.Set, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.set, s.err = set, err
-}
-
-func (s *testSource) VerificationKeys(context.Context, keys.Header) (*keys.Set, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.set, s.err
-}
-
-func (s *testSource) SigningKey(ctx context.Context) (*keys.Key, error) {
-	set, err := s.VerificationKeys(ctx, keys.Header{})
-	if err != nil {
-		return nil, err
-	}
-	return set.SigningKey(ctx)
-}
-
-// cacheFixture is an application that counts the signatures that it checks: none for a cached
-// token.
-type cacheFixture struct {
-	*fixture
-	counter
-	set    *keys.Set
-	source *testSource
-}
-
-type counter struct {
-	jwt.SigningMethod
-	checks atomic.Int64
-}
-
-// Verify implements jwt.SigningMethod.
-func (c *counter) Verify(text string, signature []byte, key any) error {
-	c.checks.Add(1)
-	return c.SigningMethod.Verify(text, signature, key)
-}
-
-func newCacheFixture(t testing.TB, options ...VerifierOption) *cacheFixture {
-	t.Helper()
-	f := &cacheFixture{fixture: newFixture(t), counter: counter{SigningMethod: jwt.SigningMethodHS256}}
-	f.set = must(keys.NewSet(f.key(t, testSecret)))(t)
-	f.source = &testSource{set: f.set}
-	f.verifier = must(NewVerifier(testIssuer, f.source, append([]VerifierOption{WithClock(f.clock.Now)}, options...)...))(t)
-	f.issuer = must(NewIssuer(f.verifier))(t)
-	f.validator = must(NewValidator(f.verifier, f.list))(t)
-	return f
-}
-
-// key returns a key whose checks are counted.
-func (f *cacheFixture) key(t testing.TB, secret []byte) *keys.Key {
-	key := must(keys.NewHMAC(keys.HS256, secret, keys.WithID("k1")))(t)
-	// Package keys has no place for a counter, and no test of it needs one.
-	inside := reflect.ValueOf(key).Elem()
-	set := func(field reflect.Value, value any) {
-		reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem().Set(reflect.ValueOf(value))
-	}
-	set(inside.FieldByName("method"), &f.counter)
-	set(inside.FieldByName("keyMaterial").Elem().FieldByName("keySecrets").Elem().FieldByName("macs"), (*sync.Pool)(nil))
-	return key
-}
-
-// checked returns how many signatures a request checks, and what becomes of it.
-func (f *cacheFixture) checked(t testing.TB, text string, typ TokenType) (int64, error) {
-	before := f.checks.Load()
-	_, err := f.validate(t.Context(), text, typ)
-	return f.checks.Load() - before, err
-}
 
 // TestCacheDecides changes the world between two requests with one token: what the second one is
 // answered, and whether its signature was checked again.
@@ -266,44 +175,6 @@ func TestCacheKeepsNoRefusals(t *testing.T) {
 	}
 }
 
-// kept returns how many tokens are kept, and checks the bounds.
-func (f *cacheFixture) kept(t testing.TB) int {
-	t.Helper()
-	c := f.verifier.cache
-	g := c.table.Load()
-	if g == nil {
-		return 0
-	}
-	g.tokens.CleanUp()
-	n, weight := g.tokens.EstimatedSize(), g.tokens.WeightedSize()
-	var bytes uint64
-	for _, kept := range g.tokens.All() {
-		bytes += uint64(kept.size)
-	}
-	if weight > c.bytes || bytes > weight || uint64(n)*uint64(c.least) > weight {
-		t.Errorf("%d tokens of %d bytes that count for %d, at least %d each, where %d bytes are the bound", n, bytes, weight, c.least, c.bytes)
-	}
-	for i := range g.front {
-		if known := g.front[i].Load(); known != nil {
-			if e, ok := g.tokens.GetEntryQuietly(known.sum); !ok || e.Value != known {
-				t.Errorf("the token in slot %d of the front is not the one that is kept", i)
-			}
-		}
-	}
-	return n
-}
-
-// inFront returns how many tokens are in the front.
-func (f *cacheFixture) inFront() (n int) {
-	front := &f.verifier.cache.table.Load().front
-	for i := range front {
-		if front[i].Load() != nil {
-			n++
-		}
-	}
-	return n
-}
-
 // TestCacheForgets has tokens that nobody presents any more: they leave when they expire, and after
 // an hour at the latest.
 func TestCacheForgets(t *testing.T) {
@@ -321,16 +192,6 @@ func TestCacheForgets(t *testing.T) {
 			t.Errorf("after another %s: %d tokens are kept, want %d", step.wait, n, step.kept)
 		}
 	}
-}
-
-// present presents a good token and returns 1 where it was kept.
-func (f *cacheFixture) present(t testing.TB, text string) int {
-	t.Helper()
-	before := f.checks.Load()
-	if _, err := f.verifier.Verify(t.Context(), accessToken, text); err != nil {
-		t.Fatal(err)
-	}
-	return 1 - int(f.checks.Load()-before)
 }
 
 // TestSumOf checks the key of the cache against the standard library's SHA-256, of texts around the

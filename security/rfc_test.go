@@ -4,10 +4,11 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
-	"github.com/oapi-guard/oapi-guard/internal/jose"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/oapi-guard/oapi-guard/internal/jose"
 
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )

@@ -396,6 +396,18 @@ func TestHandlerErrors(t *testing.T) {
 	}
 }
 
+// TestZeroErrorIsAnswered500 writes an error without a meaning, with each kind of policy.
+func TestZeroErrorIsAnswered500(t *testing.T) {
+	f := newFixture(t)
+	for name, policy := range map[string]*Policy{"nil policy": nil, "zero policy": {}, "policy": f.policy} {
+		w := httptest.NewRecorder()
+		policy.WriteResponseError(w, httptest.NewRequest(http.MethodGet, "/", nil), fmt.Errorf("x: %w", &security.Error{}))
+		if w.Code != 500 {
+			t.Errorf("%s: status %d, want 500", name, w.Code)
+		}
+	}
+}
+
 func TestRealmIsQuoted(t *testing.T) {
 	f := newFixture(t, WithRealm(`a "b" \c`))
 	handler, _ := f.serve(t, &Operation{ID: "op", Requirement: Requirement{{accessScheme}}})

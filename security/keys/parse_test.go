@@ -114,6 +114,11 @@ func TestParseJWKS(t *testing.T) {
 			name: "of an unknown kind, left out", text: strings.Replace(jwks(t, rsaPublic), `[`, `[{"kty":"XX"},`, 1),
 			own: "RS256 key rsa", public: "RS256 key rsa",
 		},
+		{
+			name: "a symmetric key for encryption beside a public key",
+			text: `{"keys":[{"kty":"oct","k":"MDEy","use":"enc"},{"kty":"OKP","crv":"Ed25519","kid":"ed","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,
+			own:  "EdDSA key ed",
+		},
 		{name: "a single JWK", text: string(must(ec.MarshalJSON())(t)), own: "ES256 key ec"},
 		{
 			name: "a point off the curve",
