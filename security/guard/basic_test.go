@@ -2,7 +2,11 @@ package guard
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/oapi-guard/oapi-guard/security"
@@ -36,5 +40,52 @@ func TestParseBasicRefusesControlCharacters(t *testing.T) {
 				t.Errorf("name %q and password %q, want %q and %q", credentials.Username(), credentials.Password(), tt.username, tt.password)
 			}
 		})
+	}
+}
+
+// FuzzBasic decodes what stands behind Basic: what is accepted is what was encoded, and has no
+// control characters.
+func FuzzBasic(f *testing.F) {
+	for _, seed := range []string{"YTpi", "YTo=", "Og==", "YTpi\n", "YTpi=", "YQ==", "YTpiOmM=", "YQA6Yg==", "w6k6w6k=", "!", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := parseBasic(text)
+		if err != nil {
+			if !errors.Is(err, security.ErrInvalidCredentials) || c.Username() != "" || c.Password() != "" {
+				t.Errorf("%v with %q", err, c.Username())
+			}
+			return
+		}
+		both := c.Username() + ":" + c.Password()
+		if strings.Contains(c.Username(), ":") || strings.ContainsFunc(both, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
+			t.Errorf("accepted %q", both)
+		}
+		// The decoder of the standard library skips line breaks, which no header holds.
+		if plain := strings.NewReplacer("\r", "", "\n", "").Replace(text); base64.StdEncoding.EncodeToString([]byte(both)) != plain {
+			t.Errorf("%q is not the encoding of %q", text, both)
+		}
+	})
+}
+
+// TestBasicCredentialsPrint checks that a password is in no output, wherever the credentials are.
+func TestBasicCredentialsPrint(t *testing.T) {
+	c, err := parseBasic(base64.StdEncoding.EncodeToString([]byte("alice:hunter2")))
+	if err != nil || c.Username() != "alice" || c.Password() != "hunter2" {
+		t.Fatalf("%v, %q", err, c.Username())
+	}
+	encoded := must(json.Marshal(struct{ C BasicCredentials }{c}))(t)
+	for _, text := range []string{fmt.Sprint(c), fmt.Sprintf("%+v %#v %s %q %x %d", c, c, c, c, c, c), fmt.Sprintf("%+v", struct{ c BasicCredentials }{c}), string(encoded)} {
+		if strings.Contains(text, "hunter2") || strings.Contains(text, "alice") {
+			t.Errorf("it prints as %s", text)
+		}
+	}
+	var b strings.Builder
+	slog.New(slog.NewJSONHandler(&b, nil)).Info("x", "c", c)
+	if strings.Contains(b.String(), "hunter2") {
+		t.Errorf("it logs as %s", b.String())
+	}
+	if zero := (BasicCredentials{}); zero.Username() != "" || zero.Password() != "" {
+		t.Error("the zero value")
 	}
 }
