@@ -13,7 +13,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// TestAuditLog checks that revocations are logged, without ids or tokens.
+// TestAuditLog checks that sessions, denials, revocations and failures are logged, without ids,
+// tokens or secrets.
 func TestAuditLog(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -42,11 +43,11 @@ func TestAuditLog(t *testing.T) {
 		}
 	}
 	if n := strings.Count(log.String(), "session began") + strings.Count(log.String(), "request denied"); n != 2 {
-		t.Errorf("%d events of a log-in and a denial:\n%s", n, &log)
+		t.Errorf("%d records of the log-in and of the denied request, want 2:\n%s", n, &log)
 	}
 	for _, secret := range []string{"alice", "hunter2", pair.Access.ID(), pair.Access.Session(), pair.Access.Text()[:20], pair.Refresh.ID()} {
 		if strings.Contains(log.String(), secret) {
-			t.Errorf("the log holds %q:\n%s", secret, &log)
+			t.Errorf("the log contains %q:\n%s", secret, &log)
 		}
 	}
 }

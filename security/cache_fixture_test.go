@@ -14,7 +14,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
-// testSource is a source whose set and error can be changed.
+// testSource is a key source whose key set and error can be changed.
 type testSource struct {
 	mu  sync.Mutex
 	set *keys.Set
@@ -41,7 +41,7 @@ func (s *testSource) SigningKey(ctx context.Context) (*keys.Key, error) {
 	return set.SigningKey(ctx)
 }
 
-// cacheFixture is an application that counts the signatures that it checks: none for a cached
+// cacheFixture is an application that counts how many signatures it checks: none for a cached
 // token.
 type cacheFixture struct {
 	*fixture
@@ -72,10 +72,10 @@ func newCacheFixture(t testing.TB, options ...VerifierOption) *cacheFixture {
 	return f
 }
 
-// key returns a key whose checks are counted.
+// key returns a key that counts its checks.
 func (f *cacheFixture) key(t testing.TB, secret []byte) *keys.Key {
 	key := must(keys.NewHMAC(keys.HS256, secret, keys.WithID("k1")))(t)
-	// Package keys has no place for a counter, and no test of it needs one.
+	// Package keys exports nothing that could count.
 	inside := reflect.ValueOf(key).Elem()
 	set := func(field reflect.Value, value any) {
 		reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem().Set(reflect.ValueOf(value))
@@ -85,14 +85,14 @@ func (f *cacheFixture) key(t testing.TB, secret []byte) *keys.Key {
 	return key
 }
 
-// checked returns how many signatures a request checks, and what becomes of it.
+// checked returns how many signatures the validation of a token checks, and its error.
 func (f *cacheFixture) checked(t testing.TB, text string, typ TokenType) (int64, error) {
 	before := f.checks.Load()
 	_, err := f.validate(t.Context(), text, typ)
 	return f.checks.Load() - before, err
 }
 
-// present presents a good token and returns 1 where it was kept.
+// present verifies a valid token. It returns 1 if the token was cached, else 0.
 func (f *cacheFixture) present(t testing.TB, text string) int {
 	t.Helper()
 	before := f.checks.Load()
@@ -102,7 +102,7 @@ func (f *cacheFixture) present(t testing.TB, text string) int {
 	return 1 - int(f.checks.Load()-before)
 }
 
-// kept returns how many tokens are kept, and checks the bounds.
+// kept returns how many tokens are cached, and checks the bounds of the cache.
 func (f *cacheFixture) kept(t testing.TB) int {
 	t.Helper()
 	c := f.verifier.cache
@@ -117,12 +117,12 @@ func (f *cacheFixture) kept(t testing.TB) int {
 		bytes += uint64(kept.size)
 	}
 	if weight > c.bytes || bytes > weight || uint64(n)*uint64(c.least) > weight {
-		t.Errorf("%d tokens of %d bytes that count for %d, at least %d each, where %d bytes are the bound", n, bytes, weight, c.least, c.bytes)
+		t.Errorf("%d tokens of %d bytes with a weight of %d, at least %d each; the bound is %d bytes", n, bytes, weight, c.least, c.bytes)
 	}
 	for i := range g.front {
 		if known := g.front[i].Load(); known != nil {
 			if e, ok := g.tokens.GetEntryQuietly(known.sum); !ok || e.Value != known {
-				t.Errorf("the token in slot %d of the front is not the one that is kept", i)
+				t.Errorf("slot %d of the front has another entry than the cache", i)
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
+// TestConstructorsRefuse calls constructors with values that are not valid. Each returns an error.
 func TestConstructorsRefuse(t *testing.T) {
 	key := must(keys.NewHMAC(keys.HS256, testSecret))(t)
 	set := must(keys.NewSet(key))(t)

@@ -11,12 +11,12 @@ import (
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// TestCutOffOutlivesItsSessions has cut-offs ahead of now: the entry lasts as long as the last
-// session that it covers.
+// TestCutOffOutlivesItsSessions has cut-offs in the future. The entry is in force until the last
+// session that it covers has ended.
 func TestCutOffOutlivesItsSessions(t *testing.T) {
 	for name, cut := range map[string]func(f *apptest.App) error{
 		"with a clock skew": func(f *apptest.App) error { return second(f.Validator.RevokeSubject(context.Background(), "alice")) },
-		"said so": func(f *apptest.App) error {
+		"chosen by the caller": func(f *apptest.App) error {
 			return second(f.Validator.RevokeIssuedBefore(context.Background(), f.Clock.Now().Add(5*time.Minute)))
 		},
 	} {
@@ -29,14 +29,15 @@ func TestCutOffOutlivesItsSessions(t *testing.T) {
 		for _, d := range []time.Duration{0, security.DefaultSessionLifetime + security.DefaultLeeway - time.Millisecond} {
 			f.Clock.Advance(d)
 			if err := f.Refuses(t, text, apptest.RefreshToken); !errors.Is(err, security.ErrTokenRevoked) {
-				t.Errorf("%s, after %s: %v", name, d, err)
+				t.Errorf("%s, %s later: %v", name, d, err)
 			}
 		}
 	}
 }
 
-// TestRevokeOtherVerifiers revokes tokens of an identity provider that have neither id nor session.
-func TestRevokeOtherVerifiers(t *testing.T) {
+// TestCutOffsCoverOtherVerifiers revokes tokens of an identity provider that have neither id nor
+// session.
+func TestCutOffsCoverOtherVerifiers(t *testing.T) {
 	for name, revoke := range map[string]func(v *security.Validator, token security.AnyToken) error{
 		"all": func(v *security.Validator, _ security.AnyToken) error {
 			return second(v.RevokeAll(context.Background()))
@@ -46,8 +47,8 @@ func TestRevokeOtherVerifiers(t *testing.T) {
 		},
 	} {
 		f := apptest.New(t)
-		profile := sectest.Must(security.IdentityProvider(security.WithTypeHeader("at+jwt"), security.WithoutTokenIDs()))(t)
-		provider := sectest.Must(security.NewVerifier("https://idp.example", f.Keys, security.WithName("idp"), security.WithLayout(profile), security.WithClock(f.Clock.Now)))(t)
+		layout := sectest.Must(security.IdentityProvider(security.WithTypeHeader("at+jwt"), security.WithoutTokenIDs()))(t)
+		provider := sectest.Must(security.NewVerifier("https://idp.example", f.Keys, security.WithName("idp"), security.WithLayout(layout), security.WithClock(f.Clock.Now)))(t)
 		f.Validator = sectest.Must(security.NewValidator(f.Verifier, f.List, security.WithVerifier(provider)))(t)
 		text := sectest.CompactHS256(sectest.GoodHeader, sectest.PayloadWith("iss", `"https://idp.example"`, "aud", `"https://idp.example"`, "jti", "", "sid", ""))
 		token := sectest.Must(provider.Verify(t.Context(), apptest.AccessToken.OfVerifier("idp"), text))(t)

@@ -7,17 +7,18 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/payload"
 )
 
+// FuzzCompact validates arbitrary texts.
 func FuzzCompact(f *testing.F) {
-	fix := newFixture(f)
+	app := newFixture(f)
 	for _, seed := range []string{
 		compactHS256(goodHeader, payloadWith()), compactHS256(goodHeader, payloadWith("aud", `["a","`+testIssuer+`"]`)),
 		compactHS256(`{"alg":"none"}`, payloadWith()), "a.b.c", "...", "", compactHS256(goodHeader, `null`),
 	} {
 		f.Add(seed)
 	}
-	// Whatever comes in, the answer is a token or an error of ours, never both and never neither.
+	// Every text yields either a token or an error with a sentinel.
 	f.Fuzz(func(t *testing.T, text string) {
-		token, err := fix.validate(t.Context(), text, accessToken)
+		token, err := app.validate(t.Context(), text, accessToken)
 		if (token == nil) == (err == nil) {
 			t.Errorf("token %v, error %v", token, err)
 		}
@@ -27,8 +28,9 @@ func FuzzCompact(f *testing.F) {
 	})
 }
 
+// FuzzPayload verifies signed tokens with arbitrary payloads.
 func FuzzPayload(f *testing.F) {
-	fix := newFixture(f)
+	app := newFixture(f)
 	for _, seed := range []string{
 		payloadWith(), payloadWith("name", `"x"`), payloadWith("team", `{"id":1}`), payloadWith("roles", `["a"]`),
 		payloadWith("scope", `"a b"`), `{}`, `null`, `{"exp":1e400}`, payloadWith("x", `[[[[]]]]`),
@@ -36,9 +38,10 @@ func FuzzPayload(f *testing.F) {
 		f.Add(seed)
 	}
 	plain, none, typ := payload.RFC9068{}, payload.Names{}, payload.TypeOf(payload.Access)
-	// A payload that is accepted says what encoding/json reads of it, and can be written again.
+	// encoding/json reads the same claims from a payload that is accepted, and the claims can be
+	// written again.
 	f.Fuzz(func(t *testing.T, content string) {
-		c, err := fix.verifier.verify(t, compactHS256(goodHeader, content), accessToken)
+		c, err := app.verifier.verify(t, compactHS256(goodHeader, content), accessToken)
 		if err != nil {
 			return
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/payload"
 )
 
-// TestTokenFields issues a token with everything and reads it back.
+// TestTokenFields issues a token with all options and reads each field.
 func TestTokenFields(t *testing.T) {
 	f := newFixture(t)
 	claims := userClaims{Name: `Alice "the" Älteste`}
@@ -50,7 +50,7 @@ func TestTokenFields(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, pair[0], pair[1])
 		}
 	}
-	// What a handler does to a slice reaches nobody else.
+	// A change to a returned slice does not change the token.
 	token.Roles()[0] = "ADMIN"
 	token.Scopes()[0] = "admin"
 	token.Audience()[0] = "x"
@@ -59,7 +59,7 @@ func TestTokenFields(t *testing.T) {
 	}
 	one := f.token(t, must(f.issuer.IssueAccessToken(t.Context(), "alice", nil, WithRoles("USER")))(t).Text(), accessToken).(Token[userClaims])
 	if one.Role() != "USER" {
-		t.Errorf("the only role: %q", one.Role())
+		t.Errorf("the only role is %q, want USER", one.Role())
 	}
 }
 
@@ -67,7 +67,7 @@ func TestTokenID(t *testing.T) {
 	f := newFixture(t)
 	issued := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil, WithID("my-id")))(t)
 	if token := f.token(t, issued.Text(), accessToken); issued.ID() != "my-id" || token.ID() != "my-id" {
-		t.Errorf("ids %s, %s", issued.ID(), token.ID())
+		t.Errorf("issued id %s and verified id %s, want my-id", issued.ID(), token.ID())
 	}
 }
 
@@ -75,15 +75,15 @@ func TestZeroToken(t *testing.T) {
 	var token Token[userClaims]
 	if token.Type()+token.Subject()+token.ID()+token.Session()+token.Issuer()+token.ClientID()+token.Role()+token.Claims().Name != "" ||
 		token.Fresh() || token.HasRole("") || token.HasScope("") || !token.ExpiresAt().IsZero() || token.Identity().Verifier != "" {
-		t.Errorf("the zero token says something: %v", token)
+		t.Errorf("the zero token has claims: %v", token)
 	}
 	if token.String() != "[no token]" {
 		t.Errorf("the zero token prints as %s", token)
 	}
 }
 
-// TestIssuingRefuses has what cannot be issued: most of all, a private claim in the place of a
-// known one.
+// TestIssuingRefuses has tokens that cannot be issued, above all those with a private claim in
+// place of a known one.
 func TestIssuingRefuses(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
@@ -92,32 +92,32 @@ func TestIssuingRefuses(t *testing.T) {
 		return second(f.issuer.IssueAccessToken(ctx, "alice", claims, options...))
 	}
 	cases := map[string]error{
-		"no subject":               second(f.issuer.IssueAccessToken(ctx, "", nil)),
-		"a subject with NUL":       second(f.issuer.IssueAccessToken(ctx, "a\x00", nil)),
-		"a subject not in UTF-8":   second(f.issuer.IssueAccessToken(ctx, "a\xff", nil)),
-		"an empty role":            issue(nil, WithRoles("")),
-		"an empty id":              issue(nil, WithID("")),
-		"an id with NUL":           issue(nil, WithID("a\x00")),
-		"a pair of one id":         second(f.issuer.IssueTokenPair(ctx, "alice", nil, nil, WithID("x"))),
-		"a scope with a space":     issue(nil, WithScopes("a b")),
-		"an empty scope":           issue(nil, WithScopes("")),
-		"a negative lifetime":      issue(nil, WithLifetime(-1)),
-		"too long a lifetime":      issue(nil, WithLifetime(31*24*time.Hour), WithSessionStart(f.clock.Now().Add(29*24*time.Hour))),
-		"a session that is over":   issue(nil, WithSessionStart(f.clock.Now().Add(-31*24*time.Hour))),
-		"a time before 1970":       issue(nil, WithNotBefore(time.Unix(-5, 0))),
-		"a nil option":             issue(nil, nil),
-		"fresh and continued":      issue(nil, WithSession(refresh), WithFresh()),
-		"a start and continued":    issue(nil, WithSession(refresh), WithSessionStart(f.clock.Now())),
-		"another's session":        second(f.issuer.IssueAccessToken(ctx, "bob", nil, WithSession(refresh))),
-		"claims that are a list":   issue([]string{"x"}),
-		"claims that are text":     issue("x"),
-		"claims not in UTF-8":      issue(map[string]string{"x": "\xff"}),
-		"claims of a channel":      issue(make(chan int)),
-		"claims over the limit":    issue(map[string]string{"x": strings.Repeat("x", DefaultMaxTokenSize)}),
-		"a type without a name":    second(f.issuer.Issue(ctx, NewTokenType[NoClaims](""), "alice", nil)),
-		"a type in capitals":       second(f.issuer.Issue(ctx, NewTokenType[NoClaims]("Access"), "alice", nil)),
-		"a nil type":               second(f.issuer.Issue(ctx, nil, "alice", nil)),
-		"claims nested too deeply": issue(map[string]json.RawMessage{"x": json.RawMessage(strings.Repeat("[", 40) + strings.Repeat("]", 40))}),
+		"no subject":                     second(f.issuer.IssueAccessToken(ctx, "", nil)),
+		"a subject with NUL":             second(f.issuer.IssueAccessToken(ctx, "a\x00", nil)),
+		"a subject not in UTF-8":         second(f.issuer.IssueAccessToken(ctx, "a\xff", nil)),
+		"an empty role":                  issue(nil, WithRoles("")),
+		"an empty id":                    issue(nil, WithID("")),
+		"an id with NUL":                 issue(nil, WithID("a\x00")),
+		"a pair with one id":             second(f.issuer.IssueTokenPair(ctx, "alice", nil, nil, WithID("x"))),
+		"a scope with a space":           issue(nil, WithScopes("a b")),
+		"an empty scope":                 issue(nil, WithScopes("")),
+		"a negative lifetime":            issue(nil, WithLifetime(-1)),
+		"too long a lifetime":            issue(nil, WithLifetime(31*24*time.Hour), WithSessionStart(f.clock.Now().Add(29*24*time.Hour))),
+		"a session that is over":         issue(nil, WithSessionStart(f.clock.Now().Add(-31*24*time.Hour))),
+		"a time before 1970":             issue(nil, WithNotBefore(time.Unix(-5, 0))),
+		"a nil option":                   issue(nil, nil),
+		"fresh and continued":            issue(nil, WithSession(refresh), WithFresh()),
+		"a start and continued":          issue(nil, WithSession(refresh), WithSessionStart(f.clock.Now())),
+		"the session of another subject": second(f.issuer.IssueAccessToken(ctx, "bob", nil, WithSession(refresh))),
+		"claims that are a list":         issue([]string{"x"}),
+		"claims that are text":           issue("x"),
+		"claims not in UTF-8":            issue(map[string]string{"x": "\xff"}),
+		"claims that are a channel":      issue(make(chan int)),
+		"claims over the limit":          issue(map[string]string{"x": strings.Repeat("x", DefaultMaxTokenSize)}),
+		"a type without a name":          second(f.issuer.Issue(ctx, NewTokenType[NoClaims](""), "alice", nil)),
+		"a type in capitals":             second(f.issuer.Issue(ctx, NewTokenType[NoClaims]("Access"), "alice", nil)),
+		"a nil type":                     second(f.issuer.Issue(ctx, nil, "alice", nil)),
+		"claims nested too deeply":       issue(map[string]json.RawMessage{"x": json.RawMessage(strings.Repeat("[", 40) + strings.Repeat("]", 40))}),
 	}
 	for _, name := range payload.Reserved() {
 		cases["the claim "+name] = issue(map[string]any{name: "x"})

@@ -10,8 +10,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
-// printed returns the values as everything that prints would: fmt, also inside structs, pointers
-// and slices, slog and JSON.
+// printed returns the values as fmt, slog and JSON print them, also inside structs and slices.
 func printed(values ...any) []string {
 	var out []string
 	for _, v := range values {
@@ -32,7 +31,7 @@ func printed(values ...any) []string {
 	return out
 }
 
-// TestTokensPrintRedacted looks for the token and what is in it in everything that prints it.
+// TestTokensPrintRedacted searches the printed forms of tokens for their texts and claims.
 func TestTokensPrintRedacted(t *testing.T) {
 	f := newFixture(t)
 	pair, access, refresh := f.login(t)
@@ -50,7 +49,8 @@ func TestTokensPrintRedacted(t *testing.T) {
 	}
 }
 
-// TestFieldsPrintRedacted has secrets in fields that fmt prints without asking for methods.
+// TestFieldsPrintRedacted has secrets in unexported fields, which fmt prints without calling
+// methods.
 func TestFieldsPrintRedacted(t *testing.T) {
 	f := newFixture(t)
 	pair, _, _ := f.login(t, WithCSRF())
@@ -70,7 +70,8 @@ func TestFieldsPrintRedacted(t *testing.T) {
 	}
 }
 
-// TestKeysPrintRedacted looks for key material in whatever prints a key.
+// TestKeysPrintRedacted searches the printed forms of keys, key sets and verifiers for key
+// material.
 func TestKeysPrintRedacted(t *testing.T) {
 	key := must(keys.NewHMAC(keys.HS256, testSecret, keys.WithID("k1")))(t)
 	encoded, err := json.Marshal(struct{ K *keys.Key }{key})

@@ -13,19 +13,17 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
-// TestHostileTokens has the inputs that a verifier must survive. Every one is refused with the
-// right sentinel.
+// TestHostileTokens has tokens that a verifier must refuse, each with its sentinel.
 func TestHostileTokens(t *testing.T) {
 	f := newFixture(t)
 	good := compactHS256(goodHeader, payloadWith())
 	if _, err := f.verifier.verify(t, good, accessToken); err != nil {
-		t.Fatalf("the token that the cases are made from: %v", err)
+		t.Fatalf("the token that the rows change: %v", err)
 	}
 	segments := strings.Split(good, ".")
 	head := func(h string) string { return compactHS256(h, payloadWith()) }
 	claim := func(changes ...string) string { return compactHS256(goodHeader, payloadWith(changes...)) }
-	// lastBits returns a segment that decodes to the same bytes but is not the canonical text for
-	// them.
+	// lastBits returns another text for the bytes of a segment, which differs in unused bits.
 	lastBits := func(segment string) string {
 		const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 		last := strings.IndexByte(alphabet, segment[len(segment)-1])
@@ -89,13 +87,13 @@ func TestHostileTokens(t *testing.T) {
 		{"exp twice", compactHS256(goodHeader, strings.TrimSuffix(payloadWith(), "}")+`,"exp":1800000000}`), ErrInvalidToken},
 		{"sub twice", compactHS256(goodHeader, strings.TrimSuffix(payloadWith(), "}")+`,"sub":"admin"}`), ErrInvalidToken},
 		{"jti twice, escaped", compactHS256(goodHeader, strings.TrimSuffix(payloadWith(), "}")+`,"\u006ati":"x"}`), ErrInvalidToken},
-		{"EXP beside exp", claim("EXP", "1800000000"), ErrInvalidToken},
-		{"Sub beside sub", claim("Sub", `"admin"`), ErrInvalidToken},
-		{"a long s in ſub", claim("ſub", `"admin"`), ErrInvalidToken},
+		{"EXP as well as exp", claim("EXP", "1800000000"), ErrInvalidToken},
+		{"Sub as well as sub", claim("Sub", `"admin"`), ErrInvalidToken},
+		{"ſub with a long s as well as sub", claim("ſub", `"admin"`), ErrInvalidToken},
 		{"bytes after the payload", compactHS256(goodHeader, payloadWith()+"{}"), ErrInvalidToken},
 		{"invalid UTF-8", claim("sub", "\"al\xffice\""), ErrInvalidToken},
 		{"NUL", claim("sub", `"alice\u0000"`), ErrInvalidToken},
-		{"NUL in a role", compactHS256(goodHeader, payloadWith("aud", `["`+testIssuer+`","x\u0000"]`)), ErrInvalidToken},
+		{"NUL in an audience", compactHS256(goodHeader, payloadWith("aud", `["`+testIssuer+`","x\u0000"]`)), ErrInvalidToken},
 		{"lone surrogate", claim("sub", `"\ud800"`), ErrInvalidToken},
 		{"nested deeply", claim("x", strings.Repeat("[", 2000)+strings.Repeat("]", 2000)), ErrInvalidToken},
 		{"nested deeply in a known claim", claim("aud", strings.Repeat("[", 2000)+strings.Repeat("]", 2000)), ErrInvalidToken},
@@ -119,8 +117,8 @@ func TestHostileTokens(t *testing.T) {
 		{"iss with another slash", claim("iss", `"`+testIssuer+`/"`), ErrInvalidToken},
 		{"iss in another case", claim("iss", `"HTTPS://issuer.example"`), ErrInvalidToken},
 		{"iss missing", claim("iss", ""), ErrInvalidToken},
-		{"claims null", compactHS256(goodHeader, "null"), ErrInvalidToken},
-		{"claims a list", compactHS256(goodHeader, "[]"), ErrInvalidToken},
+		{"payload null", compactHS256(goodHeader, "null"), ErrInvalidToken},
+		{"payload a list", compactHS256(goodHeader, "[]"), ErrInvalidToken},
 		{"jti missing", claim("jti", ""), ErrInvalidToken},
 		{"jti empty", claim("jti", `""`), ErrInvalidToken},
 		{"jti of 1 MB", claim("jti", `"`+strings.Repeat("j", 1<<20)+`"`), ErrInvalidToken},
@@ -142,13 +140,13 @@ func TestHostileTokens(t *testing.T) {
 				t.Errorf("token %v, error %v; want %v and no token", token, err, tt.want)
 			}
 			if err != nil && strings.Contains(err.Error(), "alice") {
-				t.Errorf("the error holds something of the token: %v", err)
+				t.Errorf("the error repeats a part of the token: %v", err)
 			}
 		})
 	}
 }
 
-// TestGoodTokens has unusual tokens that are to pass.
+// TestGoodTokens has unusual tokens that a verifier must accept.
 func TestGoodTokens(t *testing.T) {
 	f := newFixture(t)
 	for _, tt := range []struct{ name, text string }{
@@ -163,7 +161,7 @@ func TestGoodTokens(t *testing.T) {
 		{"exp with an exponent", compactHS256(goodHeader, payloadWith("exp", "1.7000009E9"))},
 		{"exp within the leeway", compactHS256(goodHeader, payloadWith("exp", "1699999970.124", "iat", "1699999000"))},
 		{"iat within the leeway", compactHS256(goodHeader, payloadWith("iat", "1700000030.123"))},
-		{"scope and scp alike", compactHS256(goodHeader, payloadWith("scope", `"a b"`, "scp", `["a","b"]`))},
+		{"scope and scp agree", compactHS256(goodHeader, payloadWith("scope", `"a b"`, "scp", `["a","b"]`))},
 		{"roles an object", compactHS256(goodHeader, payloadWith("roles", `{"ADMIN":true}`))},
 		{"nested to the limit", compactHS256(goodHeader, payloadWith("x", strings.Repeat("[", 32)+strings.Repeat("]", 32)))},
 		{"brackets in a string", compactHS256(goodHeader, payloadWith("x", `{"a":"`+strings.Repeat("[", 100)+`\"["}`))},
@@ -175,14 +173,14 @@ func TestGoodTokens(t *testing.T) {
 				t.Fatal(err)
 			}
 			if subject := token.Subject(); subject != "alice" {
-				t.Errorf("subject %q", subject)
+				t.Errorf("subject %q, want alice", subject)
 			}
 		})
 	}
 }
 
-// TestAgainstGolangJWT checks our tokens with the library whose cryptography they use, and its
-// tokens with ours.
+// TestAgainstGolangJWT verifies our token with golang-jwt, and a token of golang-jwt with our
+// verifier.
 func TestAgainstGolangJWT(t *testing.T) {
 	f := newFixture(t)
 	issued := must(f.issuer.IssueAccessToken(t.Context(), "alice", userClaims{Name: "Alice"}))(t)
@@ -219,7 +217,7 @@ func TestEd25519(t *testing.T) {
 		t.Errorf("with the public key: %v", err)
 	}
 	if _, err := NewIssuer(verifier); err == nil {
-		t.Error("an issuer without a key that signs")
+		t.Error("an issuer without a signing key")
 	}
 	other := must(keys.NewSet(must(keys.NewHMAC(keys.HS256, public, keys.WithID(signingKey.ID())))(t)))(t)
 	confused := must(NewVerifier(testIssuer, other, WithClock(clock.Now)))(t)
