@@ -40,7 +40,7 @@ func TestAlternatives(t *testing.T) {
 			changes: []change{withAuthorization("Bearer"), field("X-API-Key", "bob")}, status: 400,
 		},
 		{
-			name: "either, could not know outweighs a refusal", requirement: eitherTokenOrKey,
+			name: "either, unavailable outweighs a refusal", requirement: eitherTokenOrKey,
 			changes: []change{withAuthorization("Bearer x"), field("X-API-Key", "down")}, status: 503,
 		},
 		{
@@ -64,7 +64,7 @@ func TestAlternatives(t *testing.T) {
 			name: "optional, bad", requirement: Requirement{{}, {accessScheme}, {keyScheme}},
 			changes: []change{field("X-API-Key", "x")}, status: 401, challenges: []string{bearerChallenge, keyChallenge},
 		},
-		{name: "optional, down", requirement: Requirement{{}, {keyScheme}}, changes: []change{field("X-API-Key", "down")}, status: 503},
+		{name: "optional, unavailable", requirement: Requirement{{}, {keyScheme}}, changes: []change{field("X-API-Key", "down")}, status: 503},
 		{
 			name: "optional, a credential that no alternative knows", requirement: Requirement{{}, {keyScheme}},
 			changes: []change{withBasic("alice")}, status: 401, challenges: []string{keyChallenge},
@@ -101,7 +101,7 @@ func TestSchemesOfOneAlternative(t *testing.T) {
 			challenges: []string{bearerChallenge, keyChallenge},
 		},
 		{
-			name: "both, the second is down", requirement: tokenAndKey,
+			name: "both, the second is unavailable", requirement: tokenAndKey,
 			changes: []change{withAuthorization("Bearer " + alice), field("X-API-Key", "down")}, status: 503,
 		},
 		{
@@ -136,7 +136,7 @@ func TestSchemesOfOneAlternative(t *testing.T) {
 			changes: []change{withAuthorization("Bearer " + alice), field("X-Access", bob)}, status: 403,
 		},
 		{
-			name: "a token in the query beside a key", requirement: Requirement{{accessQueryScheme, keyScheme}},
+			name: "a token in the query and a key", requirement: Requirement{{accessQueryScheme, keyScheme}},
 			changes: []change{aQuery("token=" + alice), field("X-API-Key", "bob")}, status: 200,
 			who: "accessQuery:alice key:bob",
 		},
@@ -156,39 +156,39 @@ func TestTokenHasOneLocation(t *testing.T) {
 	alice, bob, cookied := c.alice, c.bob, c.cookied
 	c.run(t, []credentialCase{
 		{
-			name:        "a token in the query beside one in a header",
+			name:        "a token in the query and one in a header",
 			requirement: Requirement{{accessScheme}, {accessQueryScheme}},
 			changes:     []change{withAuthorization("Bearer " + alice), aQuery("token=" + alice)}, status: 400,
 		},
 		{
-			name:        "a token in the query beside one in a cookie",
+			name:        "a token in the query and one in a cookie",
 			requirement: Requirement{{accessCookieScheme}, {accessQueryScheme}},
 			changes:     []change{cookied, aQuery("token=" + alice)}, status: 400,
 		},
 		{
-			name: "a key in the query beside a token", requirement: Requirement{{accessScheme}, {keyQueryScheme}},
+			name: "a key in the query and a token", requirement: Requirement{{accessScheme}, {keyQueryScheme}},
 			changes: []change{withAuthorization("Bearer " + alice), aQuery("key=bob")}, status: 200, who: "access:alice",
 		},
 		{
-			name: "a cookie beside a header", requirement: Requirement{{accessCookieScheme}, {accessScheme}},
+			name: "a cookie and a header", requirement: Requirement{{accessCookieScheme}, {accessScheme}},
 			changes: []change{cookied, withAuthorization("Bearer " + bob)}, status: 200, who: "access:bob",
 		},
 		{
-			name: "a cookie beside a bad header", requirement: Requirement{{accessCookieScheme}, {accessScheme}},
+			name: "a cookie and a bad header", requirement: Requirement{{accessCookieScheme}, {accessScheme}},
 			changes: []change{cookied, withAuthorization("Bearer x")}, status: 401, challenges: []string{tokenNotValid},
 		},
 		{
-			name: "a cookie beside another auth scheme", requirement: Requirement{{accessCookieScheme}, {accessScheme}},
+			name: "a cookie and another auth scheme", requirement: Requirement{{accessCookieScheme}, {accessScheme}},
 			changes: []change{cookied, withBasic("alice")}, status: 200, who: "accessCookie:alice",
 		},
 		{
-			name:        "a cookie beside a header that lacks its companion",
+			name:        "a cookie and a header that lacks its companion",
 			requirement: Requirement{{accessScheme, keyScheme}, {accessCookieScheme}},
 			changes:     []change{cookied, withAuthorization("Bearer " + bob)}, status: 401,
 			challenges: []string{bearerChallenge, keyChallenge},
 		},
 		{
-			name:        "a cookie beside a header, as the document asks",
+			name:        "a cookie and a header, as the document asks",
 			requirement: Requirement{{accessScheme, accessCookieScheme}},
 			changes:     []change{cookied, withAuthorization("Bearer " + alice)}, status: 200,
 			who: "access:alice accessCookie:alice",
@@ -196,7 +196,8 @@ func TestTokenHasOneLocation(t *testing.T) {
 	})
 }
 
-// TestCredentialsThatBrowsersSend has the credentials that a browser adds to requests of other sites.
+// TestCredentialsThatBrowsersSend has the credentials that a browser adds to requests of other
+// sites.
 func TestCredentialsThatBrowsersSend(t *testing.T) {
 	c := newCredentialFixture(t)
 	c.run(t, []credentialCase{
@@ -235,8 +236,8 @@ func TestCredentialsThatBrowsersSend(t *testing.T) {
 	})
 }
 
-// TestRulesHoldForEachCredential has rules of operations with several alternatives, and with several
-// credentials in one alternative.
+// TestRulesHoldForEachCredential has rules of operations with several alternatives, and with
+// several credentials in one alternative.
 func TestRulesHoldForEachCredential(t *testing.T) {
 	c := newCredentialFixture(t)
 	alice, bob := c.alice, c.bob
@@ -276,7 +277,7 @@ func TestRulesHoldForEachCredential(t *testing.T) {
 			changes: []change{withBasic("alice")}, status: 200, who: "basic:alice",
 		},
 		{
-			name: "recent, no time", requirement: Requirement{{basicScheme}}, rules: Rules{MaxAge: time.Minute},
+			name: "recent, no authentication time", requirement: Requirement{{basicScheme}}, rules: Rules{MaxAge: time.Minute},
 			changes: []change{withBasic("bob")}, status: 401, challenges: []string{basicChallenge},
 		},
 		{
@@ -299,13 +300,13 @@ func TestRulesHoldForEachCredential(t *testing.T) {
 			challenges: []string{insufficientScope},
 		},
 		{
-			name:        "roles of each alternative its own",
+			name:        "each alternative has its roles",
 			requirement: Requirement{{accessScheme.WithRoles("ADMIN")}, {keyScheme.WithRoles("USER")}},
 			changes:     []change{withAuthorization("Bearer " + alice), field("X-API-Key", "alice")}, status: 200,
 			who: "key:alice",
 		},
 		{
-			name:        "scopes of each scheme its own",
+			name:        "each scheme has its scopes",
 			requirement: Requirement{{accessScheme.With("read"), keyScheme.With("write")}},
 			changes:     []change{withAuthorization("Bearer " + alice), field("X-API-Key", "alice")}, status: 200,
 			who: "access:alice key:alice",

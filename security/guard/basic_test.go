@@ -43,10 +43,10 @@ func TestParseBasicRefusesControlCharacters(t *testing.T) {
 	}
 }
 
-// FuzzBasic decodes what stands behind Basic: what is accepted is what was encoded, and has no
-// control characters.
+// FuzzBasic decodes arbitrary texts behind Basic. What is accepted encodes to the same text, and
+// has no control characters.
 func FuzzBasic(f *testing.F) {
-	for _, seed := range []string{"YTpi", "YTo=", "Og==", "YTpi\n", "YTpi=", "YQ==", "YTpiOmM=", "YQA6Yg==", "w6k6w6k=", "!", ""} {
+	for _, seed := range []string{"YTpi", "YTo=", "Og==", "YTpi\n", "YTpi=", "YQ==", "YTpiOmM=", "YQA6Yg==", "YTpiAA==", "w6k6w6k=", "!", ""} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -61,15 +61,16 @@ func FuzzBasic(f *testing.F) {
 		if strings.Contains(c.Username(), ":") || strings.ContainsFunc(both, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
 			t.Errorf("accepted %q", both)
 		}
-		// The decoder of the standard library skips line breaks, which no header holds.
+		// The decoder of the standard library skips line breaks, which no header contains.
 		if plain := strings.NewReplacer("\r", "", "\n", "").Replace(text); base64.StdEncoding.EncodeToString([]byte(both)) != plain {
 			t.Errorf("%q is not the encoding of %q", text, both)
 		}
 	})
 }
 
-// TestBasicCredentialsPrint checks that a password is in no output, wherever the credentials are.
-func TestBasicCredentialsPrint(t *testing.T) {
+// TestBasicCredentialsPrintRedacted searches every printed form of credentials for the name and the
+// password.
+func TestBasicCredentialsPrintRedacted(t *testing.T) {
 	c, err := parseBasic(base64.StdEncoding.EncodeToString([]byte("alice:hunter2")))
 	if err != nil || c.Username() != "alice" || c.Password() != "hunter2" {
 		t.Fatalf("%v, %q", err, c.Username())
@@ -86,6 +87,6 @@ func TestBasicCredentialsPrint(t *testing.T) {
 		t.Errorf("it logs as %s", b.String())
 	}
 	if zero := (BasicCredentials{}); zero.Username() != "" || zero.Password() != "" {
-		t.Error("the zero value")
+		t.Error("the zero value has a name or a password")
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// requestsFunc is a validator of requests.
+// requestsFunc is a schema validator.
 type requestsFunc func(r *http.Request, params PathParams) error
 
 func (requestsFunc) Knows(*Operation) bool { return true }
@@ -18,7 +18,7 @@ func (f requestsFunc) ValidateRequest(r *http.Request, _ *Operation, params Path
 	return f(r, params)
 }
 
-// converted is a request as the glue of a router that is not built on net/http has it.
+// converted is a request of a router that is not built on net/http.
 type converted struct {
 	Request
 	err error
@@ -31,12 +31,13 @@ func (c converted) HTTPRequest() (*http.Request, error) {
 	return r, c.err
 }
 
-// TestCheckValidatesRequests checks what Check makes of a validator of requests.
+// TestCheckValidatesRequests checks how Check answers what a schema validator returns.
 func TestCheckValidatesRequests(t *testing.T) {
 	invalid := &InvalidRequestError{Violations: []Violation{{In: "query", Name: "limit", Rule: "maximum"}}}
 	for _, tt := range []struct {
 		name string
-		// token says that the request has one.
+		// token and convertible report whether the request has a token and whether it can become
+		// one of net/http.
 		token, convertible bool
 		conversion, found  error
 		status, calls      int
@@ -54,7 +55,7 @@ func TestCheckValidatesRequests(t *testing.T) {
 			f := newFixture(t, WithSchemaValidator(requestsFunc(func(r *http.Request, params PathParams) error {
 				calls++
 				if token, ok := FromContext(r.Context()); !ok || token.Subject() != "alice" {
-					t.Error("the validator's request has no credential on its context")
+					t.Error("the request of the validator has no credential in its context")
 				}
 				if body := string(must(io.ReadAll(r.Body))(t)); body != "body" || r.URL.Query().Get("limit") != "5" || params.Param("id") != "the id" {
 					t.Errorf("the validator got the body %q, the URL %s, the parameter %q", body, r.URL, params.Param("id"))
@@ -76,17 +77,18 @@ func TestCheckValidatesRequests(t *testing.T) {
 				t.Errorf("status %d, context %v, %d calls; want status %d, %d calls", decision.Response.Status, decision.Context, calls, tt.status, tt.calls)
 			}
 			if strings.Contains(string(decision.Response.Body), "secret") {
-				t.Errorf("the answer tells the text of an error: %s", decision.Response.Body)
+				t.Errorf("the response contains the text of an error: %s", decision.Response.Body)
 			}
 			if tt.found == invalid && !strings.Contains(string(decision.Response.Body), `"limit"`) {
-				t.Errorf("the answer does not tell the violation: %s", decision.Response.Body)
+				t.Errorf("the response lacks the violation: %s", decision.Response.Body)
 			}
 		})
 	}
 }
 
-// TestCheckHeader checks that the response to a request with a token in its URL is not stored.
-func TestCheckHeader(t *testing.T) {
+// TestCheckMarksResponsePrivate checks that the response to a request with a token in its URL must
+// not be stored.
+func TestCheckMarksResponsePrivate(t *testing.T) {
 	f := newFixture(t)
 	query := &Scheme{Name: "query", Token: accessScheme.Token, In: InQuery, Parameter: "token"}
 	o := &Operation{ID: "things", Requirement: Requirement{{accessScheme}, {query}}}

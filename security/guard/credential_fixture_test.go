@@ -15,7 +15,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// The schemes of these tables, beside accessScheme and refreshScheme.
+// Schemes of the tables, besides accessScheme and refreshScheme.
 var (
 	basicScheme        = &Scheme{Name: "basic", Kind: KindBasic}
 	keyScheme          = &Scheme{Name: "key", Kind: KindKey, Parameter: "X-API-Key"}
@@ -30,8 +30,8 @@ var (
 	accessSchemeX      = &Scheme{Name: "accessX", Token: accessToken, Parameter: "X-Access"}
 )
 
-// account is what the authenticators of these tests know: alice is a user with a role, bob one
-// without anything.
+// account returns the caller of a name. alice has a role, scopes and an authentication time. bob
+// has none of them.
 func account(name string) (*Caller[Principal], error) {
 	switch strings.TrimRight(name, "_") {
 	case "alice":
@@ -67,7 +67,7 @@ func testAuthenticators() Authenticators {
 	}
 }
 
-// change is something that a request has.
+// change changes a request.
 type change func(*http.Request)
 
 func field(name string, values ...string) change {
@@ -86,7 +86,7 @@ func withBasic(name string) change {
 	return func(r *http.Request) { r.SetBasicAuth(name, "pass:word") }
 }
 
-// certificate is that of a client: verified by the server, or only shown.
+// aCertificate adds the certificate of a client, which the server verified or did not.
 func aCertificate(name string, verified bool) change {
 	return func(r *http.Request) {
 		c := &x509.Certificate{Subject: pkix.Name{CommonName: name}}
@@ -162,7 +162,7 @@ type credentialCase struct {
 	status      int
 	// who lists the schemes and subjects that the handler saw.
 	who string
-	// challenges are those of the response. With nil any are right that suit the status.
+	// challenges are those of the response. nil accepts any that suit the status.
 	challenges []string
 }
 
@@ -201,8 +201,8 @@ func (f *credentialFixture) run(t *testing.T, cases []credentialCase) {
 	}
 }
 
-// identified lists the schemes and subjects of a request's credentials, and checks that the ways to
-// them agree.
+// identified lists the schemes and subjects of the credentials of a request. It checks that all
+// functions return the same.
 func identified(t *testing.T, ctx context.Context, o *Operation) string {
 	t.Helper()
 	c, err := RequestCredentials(ctx, o)
@@ -220,7 +220,7 @@ func identified(t *testing.T, ctx context.Context, o *Operation) string {
 		} else {
 			p, ok := CallerOf[Principal](c, h.scheme.Name)
 			if !ok || p.Scheme() != h.scheme.Name {
-				t.Errorf("principal of %s: %+v, %t", h.scheme.Name, p, ok)
+				t.Errorf("caller of %s: %+v, %t", h.scheme.Name, p, ok)
 			}
 			subject = p.Principal.Subject
 		}

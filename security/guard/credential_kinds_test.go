@@ -36,9 +36,9 @@ func TestCredentialKinds(t *testing.T) {
 		},
 		{name: "basic, word alone", requirement: Requirement{{basicScheme}}, changes: []change{withAuthorization("Basic")}, status: 400},
 		{name: "basic, denied", requirement: Requirement{{basicScheme}}, changes: []change{withBasic("denied")}, status: 403},
-		{name: "basic, could not know", requirement: Requirement{{basicScheme}}, changes: []change{withBasic("down")}, status: 503},
+		{name: "basic, unavailable", requirement: Requirement{{basicScheme}}, changes: []change{withBasic("down")}, status: 503},
 		{
-			name: "basic, neither principal nor error", requirement: Requirement{{basicScheme}},
+			name: "basic, neither caller nor error", requirement: Requirement{{basicScheme}},
 			changes: []change{withBasic("nobody")}, status: 500,
 		},
 		{name: "key", requirement: Requirement{{keyScheme}}, changes: []change{field("X-API-Key", "alice")}, status: 200, who: "key:alice"},

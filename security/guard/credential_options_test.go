@@ -13,8 +13,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// TestDifferentSubjects checks that the option lets tokens of different subjects pass, and nothing
-// else.
+// TestDifferentSubjects checks that the option accepts tokens of different subjects, and changes
+// nothing else.
 func TestDifferentSubjects(t *testing.T) {
 	f := newFixture(t, WithDifferentSubjects())
 	alice, bob := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text(), must(f.issuer.IssueAccessToken(t.Context(), "bob", nil))(t).Text()
@@ -34,8 +34,8 @@ func TestDifferentSubjects(t *testing.T) {
 	}
 }
 
-// TestForwardedCertificate checks that a certificate comes out of a header only through the
-// application's function, and what its errors mean.
+// TestForwardedCertificate checks that only the function of the application reads a certificate
+// from a header, and what its errors mean.
 func TestForwardedCertificate(t *testing.T) {
 	asked := 0
 	f := newFixture(t, WithForwardedCertificate(func(_ context.Context, header func(string) []string) (*x509.Certificate, error) {
@@ -60,7 +60,7 @@ func TestForwardedCertificate(t *testing.T) {
 	})
 	for name, status := range map[string]int{"": 401, "alice": 200, "carol": 401, "not from the proxy": 401, "unreadable": 503} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		aCertificate("alice", true)(r) // that of the proxy, which is not the client
+		aCertificate("alice", true)(r) // the certificate of the proxy, not of the client
 		if name != "" {
 			r.Header.Set("X-Cert", name)
 		}
@@ -73,8 +73,7 @@ func TestForwardedCertificate(t *testing.T) {
 	}
 }
 
-// TestWithoutBasicChallenge checks that the challenge that makes browsers ask is left out, and the
-// others stay.
+// TestWithoutBasicChallenge checks that the challenge Basic is left out, and that the others stay.
 func TestWithoutBasicChallenge(t *testing.T) {
 	f := newFixture(t, WithoutBasicChallenge())
 	o := &Operation{ID: "op", Requirement: Requirement{{basicScheme}, {accessScheme}}}
@@ -85,8 +84,8 @@ func TestWithoutBasicChallenge(t *testing.T) {
 	}
 }
 
-// TestNewGuardsRefusesCredentials checks that what could not be enforced is an error when the
-// guards are made.
+// TestNewGuardsRefusesCredentials has requirements that no guard could enforce. They are errors of
+// NewGuards.
 func TestNewGuardsRefusesCredentials(t *testing.T) {
 	f := newFixture(t)
 	wrongKind := testAuthenticators()
@@ -98,23 +97,23 @@ func TestNewGuardsRefusesCredentials(t *testing.T) {
 		requirement    Requirement
 		rules          Rules
 	}{
-		"no authenticators":           {nil, Requirement{{basicScheme}}, Rules{}},
-		"another scheme's":            {Authenticators{"key": testAuthenticators()["key"]}, Requirement{{keyScheme}, {basicScheme}}, Rules{}},
-		"one of another kind":         {wrongKind, Requirement{{basicScheme}}, Rules{}},
-		"one without a function":      {noFunction, Requirement{{basicScheme}}, Rules{}},
-		"fresh":                       {testAuthenticators(), Requirement{{accessScheme}, {basicScheme}}, Rules{Fresh: true}},
-		"basic and bearer at once":    {testAuthenticators(), Requirement{{accessScheme, basicScheme}}, Rules{}},
-		"two types in one place":      {testAuthenticators(), Requirement{{accessScheme, refreshScheme}}, Rules{}},
-		"two keys in one place":       {testAuthenticators(), Requirement{{keyScheme, {Name: "session", Kind: KindKey, Parameter: "x-api-key"}}}, Rules{}},
-		"a nil scheme":                {testAuthenticators(), Requirement{{nil}}, Rules{}},
-		"an unknown kind":             {testAuthenticators(), Requirement{{{Name: "key", Kind: KindCertificate + 1}}}, Rules{}},
-		"a token type for a key":      {testAuthenticators(), Requirement{{{Name: "key", Kind: KindKey, Parameter: "X", Token: accessToken}}}, Rules{}},
-		"basic in a cookie":           {testAuthenticators(), Requirement{{{Name: "basic", Kind: KindBasic, In: InCookie, Parameter: "X"}}}, Rules{}},
-		"a certificate in a header":   {testAuthenticators(), Requirement{{{Name: "mtls", Kind: KindCertificate, Parameter: "X"}}}, Rules{}},
-		"an empty role":               {testAuthenticators(), Requirement{{keyScheme.WithRoles("")}}, Rules{}},
-		"a location that is no place": {testAuthenticators(), Requirement{{{Name: "key", Kind: KindKey, In: inConnection, Parameter: "X"}}}, Rules{}},
-		"a query without a name":      {testAuthenticators(), Requirement{{{Name: "key", Kind: KindKey, In: InQuery}}}, Rules{}},
-		"more places than are searched": {testAuthenticators(), Requirement{{keyScheme}, {keyQueryScheme}, {sessionScheme}, {opaqueScheme}, {digestScheme},
+		"no authenticators":                   {nil, Requirement{{basicScheme}}, Rules{}},
+		"an authenticator of another scheme":  {Authenticators{"key": testAuthenticators()["key"]}, Requirement{{keyScheme}, {basicScheme}}, Rules{}},
+		"an authenticator of another kind":    {wrongKind, Requirement{{basicScheme}}, Rules{}},
+		"an authenticator without a function": {noFunction, Requirement{{basicScheme}}, Rules{}},
+		"freshness of basic credentials":      {testAuthenticators(), Requirement{{accessScheme}, {basicScheme}}, Rules{Fresh: true}},
+		"basic and bearer at once":            {testAuthenticators(), Requirement{{accessScheme, basicScheme}}, Rules{}},
+		"two types in one place":              {testAuthenticators(), Requirement{{accessScheme, refreshScheme}}, Rules{}},
+		"two keys in one place":               {testAuthenticators(), Requirement{{keyScheme, {Name: "session", Kind: KindKey, Parameter: "x-api-key"}}}, Rules{}},
+		"a nil scheme":                        {testAuthenticators(), Requirement{{nil}}, Rules{}},
+		"an unknown kind":                     {testAuthenticators(), Requirement{{{Name: "key", Kind: KindCertificate + 1}}}, Rules{}},
+		"a token type for a key":              {testAuthenticators(), Requirement{{{Name: "key", Kind: KindKey, Parameter: "X", Token: accessToken}}}, Rules{}},
+		"basic in a cookie":                   {testAuthenticators(), Requirement{{{Name: "basic", Kind: KindBasic, In: InCookie, Parameter: "X"}}}, Rules{}},
+		"a certificate in a header":           {testAuthenticators(), Requirement{{{Name: "mtls", Kind: KindCertificate, Parameter: "X"}}}, Rules{}},
+		"an empty role":                       {testAuthenticators(), Requirement{{keyScheme.WithRoles("")}}, Rules{}},
+		"an unknown location":                 {testAuthenticators(), Requirement{{{Name: "key", Kind: KindKey, In: inConnection, Parameter: "X"}}}, Rules{}},
+		"a query without a name":              {testAuthenticators(), Requirement{{{Name: "key", Kind: KindKey, In: InQuery}}}, Rules{}},
+		"more locations than the limit": {testAuthenticators(), Requirement{{keyScheme}, {keyQueryScheme}, {sessionScheme}, {opaqueScheme}, {digestScheme},
 			{certificateScheme}, {accessQueryScheme}, {accessCookieScheme}, {refreshSchemeX}}, Rules{}},
 	} {
 		if _, err := NewGuards(f.policy, tt.authenticators, &Operation{ID: "op", Requirement: tt.requirement, Rules: tt.rules}); err == nil {
@@ -126,8 +125,8 @@ func TestNewGuardsRefusesCredentials(t *testing.T) {
 	}
 }
 
-// TestPrincipalOf checks the ways from a context to what an authenticator found.
-func TestPrincipalOf(t *testing.T) {
+// TestCallerFromContext checks the functions that return a caller from a context.
+func TestCallerFromContext(t *testing.T) {
 	f := newFixture(t)
 	o := &Operation{ID: "op", Requirement: Requirement{{keyScheme}, {}}}
 	other := &Operation{ID: "op", Requirement: Requirement{{keyScheme}, {}}}
@@ -152,19 +151,19 @@ func TestPrincipalOf(t *testing.T) {
 		}
 	}
 	if _, ok := FromContext(ctx); ok {
-		t.Error("a token where there is none")
+		t.Error("a token although the credential is a key")
 	}
 	if _, ok := CallerOf[Principal](Credentials{resultOf(ctx)}, "basic"); ok {
-		t.Error("the principal of another scheme")
+		t.Error("the caller of another scheme")
 	}
 	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 	if _, ok, err := OptionalCaller[Principal](ctx, o); ok || err != nil {
 		t.Errorf("anonymous: %t, %v", ok, err)
 	}
 	if _, err := RequestCaller[Principal](ctx, o); !errors.Is(err, security.ErrUnguarded) {
-		t.Errorf("anonymous where a principal is needed: %v", err)
+		t.Errorf("anonymous where a caller is required: %v", err)
 	}
 	if _, ok := CallerFromContext[Principal](t.Context()); ok {
-		t.Error("a principal without a guard")
+		t.Error("a caller without a guard")
 	}
 }

@@ -17,8 +17,7 @@ import (
 
 func bearer(text string) string { return "Bearer " + text }
 
-// TestGuardAnswers checks what a client sees for each way to be refused, and that no handler runs
-// then.
+// TestGuardAnswers checks the response to each refused request, and that no handler runs for it.
 func TestGuardAnswers(t *testing.T) {
 	f := newFixture(t)
 	pair := must(f.issuer.IssueTokenPair(t.Context(), "alice", userClaims{Name: "Alice"}, nil, security.WithRoles("USER"), security.WithFresh()))(t)
@@ -44,8 +43,8 @@ func TestGuardAnswers(t *testing.T) {
 		rules         Rules
 		authorization []string
 		status        int
-		challenge     string // the beginning; "" for no header
-		exact         bool   // the challenge is all of the header
+		challenge     string // prefix of the header; "" for no header
+		exact         bool   // the header is the challenge
 	}{
 		{name: "access token", requirement: required, authorization: []string{bearer(access)}, status: 200, exact: true},
 		{name: "bearer in lower case", requirement: required, authorization: []string{"bearer " + access}, status: 200, exact: true},
@@ -227,14 +226,14 @@ func TestGuardAnswers(t *testing.T) {
 	}
 }
 
-// token verifies a text, for tests that need a token in hand.
+// token verifies a text and returns the token.
 func (f *fixture) token(t testing.TB, text string, typ security.TokenType) security.AnyToken {
 	t.Helper()
 	return must(f.verifier.Verify(t.Context(), typ, text))(t)
 }
 
-// TestUnavailable checks that "could not know" is 503 with Retry-After and that no handler runs,
-// whoever calls.
+// TestUnavailable checks that an unavailable blacklist means 503 with Retry-After, for valid and
+// optional tokens, and that no handler runs.
 func TestUnavailable(t *testing.T) {
 	f := newFixture(t)
 	access := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
@@ -263,7 +262,7 @@ func TestUnavailable(t *testing.T) {
 	}
 }
 
-// TestUnguarded reaches the adapter without its guard, and with that of another operation.
+// TestUnguarded calls the adapter without its guard, and behind the guard of another operation.
 func TestUnguarded(t *testing.T) {
 	f := newFixture(t)
 	access := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
@@ -332,8 +331,8 @@ func TestOperationsThatCannotBeGuarded(t *testing.T) {
 	}
 }
 
-// TestErrorHandler checks that the hook sees the reason and may change the answer, and that it
-// cannot let a request pass.
+// TestErrorHandler checks that the error handler gets the reason, may change the response, and
+// cannot let the request pass.
 func TestErrorHandler(t *testing.T) {
 	var failure Failure
 	answer := Response{Status: 422, Header: http.Header{"X-Own": {"1"}}, Body: []byte("own")}
@@ -344,7 +343,7 @@ func TestErrorHandler(t *testing.T) {
 	handler, saw := f.serve(t, &Operation{ID: "op", Requirement: Requirement{{accessScheme}}})
 	w := get(handler, bearer("garbage"))
 	if w.Code != 422 || w.Body.String() != "own" || w.Header().Get("X-Own") != "1" {
-		t.Errorf("answer %d %q %v", w.Code, w.Body, w.Header())
+		t.Errorf("response %d %q %v", w.Code, w.Body, w.Header())
 	}
 	if !errors.Is(failure.Err, security.ErrInvalidToken) || failure.Operation.ID != "op" || failure.Response.Status != 401 {
 		t.Errorf("failure %+v", failure)
@@ -352,12 +351,12 @@ func TestErrorHandler(t *testing.T) {
 	for _, status := range []int{0, 200, 302, 600} {
 		answer.Status = status
 		if w := get(handler, bearer("garbage")); w.Code != 401 || saw.calls != 0 {
-			t.Errorf("the hook says %d: status %d, %d calls", status, w.Code, saw.calls)
+			t.Errorf("error handler returns %d: status %d, %d calls", status, w.Code, saw.calls)
 		}
 	}
 }
 
-// TestHandlerErrors checks what becomes of the errors that handlers and decoders return.
+// TestHandlerErrors checks how errors of handlers and decoders are answered.
 func TestHandlerErrors(t *testing.T) {
 	f := newFixture(t)
 	access := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
@@ -370,10 +369,10 @@ func TestHandlerErrors(t *testing.T) {
 		status    int
 		challenge string
 	}{
-		{name: "one of ours", err: fmt.Errorf("refreshing: %w", security.ErrTokenRevoked), status: 401, challenge: `error="invalid_token"`},
-		{name: "could not know", err: security.ErrUnavailable.Because("x", errSecretive), status: 503},
-		{name: "any other", err: errSecretive, status: 500},
-		{name: "a parameter", err: errSecretive, request: true, status: 400},
+		{name: "sentinel of package security", err: fmt.Errorf("refreshing: %w", security.ErrTokenRevoked), status: 401, challenge: `error="invalid_token"`},
+		{name: "unavailable", err: security.ErrUnavailable.Because("x", errSecretive), status: 503},
+		{name: "any other error", err: errSecretive, status: 500},
+		{name: "decoding of a parameter", err: errSecretive, request: true, status: 400},
 		{name: "a body too large", err: fmt.Errorf("decode: %w", &http.MaxBytesError{Limit: 1}), request: true, status: 413},
 		{name: "a body too large, from the handler", err: &http.MaxBytesError{Limit: 1}, status: 413},
 	} {
@@ -416,8 +415,8 @@ func TestRealmIsQuoted(t *testing.T) {
 	}
 }
 
-// TestNoneBlacklist checks that an application may do without revocation, and that revoking is then
-// an error.
+// TestNoneBlacklist checks that an application may run without revocation, and that revoking is
+// then an error.
 func TestNoneBlacklist(t *testing.T) {
 	f := newFixture(t)
 	v := must(security.NewValidator(f.verifier, blacklist.None{}))(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// stubRequests is a validator of requests that says what it is told to.
+// stubRequests is a schema validator that returns what it is told to.
 type stubRequests struct {
 	knows bool
 	err   error
@@ -32,8 +32,9 @@ func (s *stubRequests) ValidateRequest(r *http.Request, _ *Operation, params Pat
 	return s.err
 }
 
-// TestRequestValidator checks when requests are validated and how what is found is answered.
-func TestRequestValidator(t *testing.T) {
+// TestSchemaValidator checks when requests are validated, and how violations and errors are
+// answered.
+func TestSchemaValidator(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		err        error
@@ -93,23 +94,23 @@ func TestRequestValidator(t *testing.T) {
 	}
 }
 
-// TestRequestValidatorOptions checks what is an error before the first request.
-func TestRequestValidatorOptions(t *testing.T) {
+// TestSchemaValidatorOptions checks what is an error before the first request.
+func TestSchemaValidatorOptions(t *testing.T) {
 	f := newFixture(t)
 	for _, requests := range []SchemaValidator{nil, (*stubRequests)(nil)} {
 		if _, err := New(f.validator, WithSchemaValidator(requests)); err == nil {
-			t.Error("a validator of requests that is nil")
+			t.Error("a nil schema validator is accepted")
 		}
 	}
 	policy := must(New(f.validator, WithSchemaValidator(&stubRequests{})))(t)
 	if _, err := NewGuards(policy, nil, &Operation{ID: "o", Method: "GET", Path: "/x"}); err == nil || !strings.Contains(err.Error(), "GET /x") {
-		t.Errorf("an operation that the validator of requests does not know: %v", err)
+		t.Errorf("an operation that the schema validator does not know: %v", err)
 	}
 }
 
-// TestRequestValidatorParams checks that the validator finds the parameters that net/http's router
-// routed by.
-func TestRequestValidatorParams(t *testing.T) {
+// TestSchemaValidatorParams checks that the validator gets the path parameters of the router of
+// net/http.
+func TestSchemaValidatorParams(t *testing.T) {
 	requests := &stubRequests{knows: true}
 	f := newFixture(t, WithSchemaValidator(requests))
 	h, _ := f.serve(t, &Operation{ID: "public"})
@@ -121,8 +122,7 @@ func TestRequestValidatorParams(t *testing.T) {
 	}
 }
 
-// TestAuthenticate checks that a guard which is asked directly decides and answers as the guard of
-// a route does.
+// TestAuthenticate checks that Authenticate decides and answers as the guard of a route does.
 func TestAuthenticate(t *testing.T) {
 	requests := &stubRequests{knows: true, err: errSecretive}
 	said := fmt.Errorf("hunter2: %w", security.ErrAccessDenied)
@@ -179,14 +179,14 @@ func TestAuthenticate(t *testing.T) {
 		refused.Write(got)
 		guards.Of(o).HTTP(want, r, nil)
 		if got.Code != want.Code || got.Body.String() != want.Body.String() || !reflect.DeepEqual(got.Header(), want.Header()) || got.Header().Get("X-Operation") != "o" {
-			t.Errorf("%s: %d %v %s, the guard of a route says %d %v %s", tt.name, got.Code, got.Header(), got.Body, want.Code, want.Header(), want.Body)
+			t.Errorf("%s: %d %v %s, want as the guard of a route: %d %v %s", tt.name, got.Code, got.Header(), got.Body, want.Code, want.Header(), want.Body)
 		}
 	}
 	if requests.calls != 0 {
 		t.Error("the request was validated")
 	}
 	if names := (Credentials{}).Schemes(); names != nil {
-		t.Errorf("no credentials have the schemes %v", names)
+		t.Errorf("the zero Credentials have the schemes %v", names)
 	}
 	public := &Operation{ID: "public"}
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
