@@ -232,8 +232,8 @@ func (f *fixture) token(t testing.TB, text string, typ security.TokenType) secur
 	return must(f.verifier.Verify(t.Context(), typ, text))(t)
 }
 
-// TestUnavailable checks that an unavailable blacklist means 503 with Retry-After, for valid and
-// optional tokens, and that no handler runs.
+// TestUnavailable checks that an unavailable blacklist means 503 with Retry-After, whatever the
+// alternatives are, and that no handler runs.
 func TestUnavailable(t *testing.T) {
 	f := newFixture(t)
 	access := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()

@@ -35,7 +35,7 @@ func TestParsePEM(t *testing.T) {
 		text      string
 		want      keys.Algorithm // "" for an error
 		signs     bool
-		fault     string // in the error
+		fault     string // a part of the error
 	}{
 		{name: "PKCS #8, RSA", algorithm: keys.PS384, text: pkcs8(k.rsa), want: keys.PS384, signs: true},
 		{name: "PKCS #8, EC", text: pkcs8(k.p384), want: keys.ES384, signs: true},
@@ -69,7 +69,7 @@ func TestParsePEM(t *testing.T) {
 		case (err == nil) != (tt.want != ""):
 			t.Errorf("%s: %v", tt.name, err)
 		case err != nil && !strings.Contains(err.Error(), tt.fault):
-			t.Errorf("%s: the error %q does not say %q", tt.name, err, tt.fault)
+			t.Errorf("%s: the error %q lacks %q", tt.name, err, tt.fault)
 		case err == nil && (key.Algorithm() != tt.want || key.CanSign() != tt.signs):
 			t.Errorf("%s: %s, signs: %v", tt.name, key, key.CanSign())
 		}
@@ -89,37 +89,37 @@ func TestParseJWKS(t *testing.T) {
 	rsaPublic := gojose.JSONWebKey{Key: &k.rsa.PublicKey, KeyID: "rsa"}
 	for _, tt := range []struct {
 		name, text  string
-		own, public string // the keys, or "" for an error
+		all, public string // the keys that ParseJWKS and ParsePublicJWKS return; "" for an error
 	}{
-		{name: "a private key", text: jwks(t, ec), own: "ES256 key ec"},
-		{name: "a symmetric key", text: jwks(t, gojose.JSONWebKey{Key: secret, Algorithm: "HS256", KeyID: "s"}), own: "HS256 key s"},
+		{name: "a private key", text: jwks(t, ec), all: "ES256 key ec"},
+		{name: "a symmetric key", text: jwks(t, gojose.JSONWebKey{Key: secret, Algorithm: "HS256", KeyID: "s"}), all: "HS256 key s"},
 		{name: "a symmetric key without alg", text: jwks(t, gojose.JSONWebKey{Key: secret, KeyID: "s"})},
 		{name: "a short symmetric key", text: jwks(t, gojose.JSONWebKey{Key: secret[:31], Algorithm: "HS256", KeyID: "s"})},
 		{
-			name: "public keys", text: jwks(t, rsaPublic, ec.Public()), own: "RS256 key rsa, ES256 key ec",
+			name: "public keys", text: jwks(t, rsaPublic, ec.Public()), all: "RS256 key rsa, ES256 key ec",
 			public: "RS256 key rsa, ES256 key ec",
 		},
 		{
 			name: "RSA for PS256", text: jwks(t, gojose.JSONWebKey{Key: &k.rsa.PublicKey, Algorithm: "PS256", KeyID: "p"}),
-			own: "PS256 key p", public: "PS256 key p",
+			all: "PS256 key p", public: "PS256 key p",
 		},
 		{name: "RSA for HS256", text: jwks(t, gojose.JSONWebKey{Key: &k.rsa.PublicKey, Algorithm: "HS256", KeyID: "p"})},
 		{
 			name: "for encryption, left out",
 			text: jwks(t, rsaPublic, gojose.JSONWebKey{Key: &k.rsa.PublicKey, Use: "enc", KeyID: "e"}),
-			own:  "RS256 key rsa", public: "RS256 key rsa",
+			all:  "RS256 key rsa", public: "RS256 key rsa",
 		},
 		{name: "only for encryption", text: jwks(t, gojose.JSONWebKey{Key: &k.rsa.PublicKey, Use: "enc", KeyID: "e"})},
 		{
 			name: "of an unknown kind, left out", text: strings.Replace(jwks(t, rsaPublic), `[`, `[{"kty":"XX"},`, 1),
-			own: "RS256 key rsa", public: "RS256 key rsa",
+			all: "RS256 key rsa", public: "RS256 key rsa",
 		},
 		{
 			name: "a symmetric key for encryption beside a public key",
 			text: `{"keys":[{"kty":"oct","k":"MDEy","use":"enc"},{"kty":"OKP","crv":"Ed25519","kid":"ed","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,
-			own:  "EdDSA key ed",
+			all:  "EdDSA key ed",
 		},
-		{name: "a single JWK", text: string(must(ec.MarshalJSON())(t)), own: "ES256 key ec"},
+		{name: "a single JWK", text: string(must(ec.MarshalJSON())(t)), all: "ES256 key ec"},
 		{
 			name: "a point off the curve",
 			text: `{"keys":[{"kty":"EC","crv":"P-256","x":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","y":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}`,
@@ -127,14 +127,14 @@ func TestParseJWKS(t *testing.T) {
 		{name: "e=1", text: `{"keys":[{"kty":"RSA","e":"AQ","n":"` + base64.RawURLEncoding.EncodeToString(k.rsa.N.Bytes()) + `"}]}`},
 		{name: "a duplicate member", text: `{"keys":[],"keys":[]}`},
 		{name: "empty", text: `{"keys":[]}`},
-		{name: "a key that is text", text: `{"keys":["x"]}`},
+		{name: "a key that is a string", text: `{"keys":["x"]}`},
 		{name: "not JSON", text: `x`},
 		{name: "null", text: `null`},
 	} {
 		for _, c := range []struct {
 			want  string
 			parse func([]byte) ([]*keys.Key, error)
-		}{{tt.own, keys.ParseJWKS}, {tt.public, keys.ParsePublicJWKS}} {
+		}{{tt.all, keys.ParseJWKS}, {tt.public, keys.ParsePublicJWKS}} {
 			parsed, err := c.parse([]byte(tt.text))
 			var got []string
 			for _, key := range parsed {
@@ -170,7 +170,7 @@ func TestJWKSHandler(t *testing.T) {
 	}
 	for _, secret := range []string{`"d"`, `"k"`, "secret-one"} {
 		if strings.Contains(w.Body.String(), secret) {
-			t.Errorf("the set holds %s", secret)
+			t.Errorf("the set contains %s", secret)
 		}
 	}
 	if again := do(http.MethodGet, w.Header().Get("ETag")); again.Code != http.StatusNotModified || again.Body.Len() != 0 {
