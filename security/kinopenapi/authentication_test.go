@@ -312,31 +312,31 @@ func TestNewAuthenticationFunc(t *testing.T) {
 			name: "another method", operations: change(func(o *guard.Operation) { o.Method = "PUT" }),
 			want: "PUT /own: the document does not have the operation",
 		},
-		{name: "public", operations: change(func(o *guard.Operation) { o.Requirement = nil }), want: "another security"},
+		{name: "public", operations: change(func(o *guard.Operation) { o.Requirement = nil }), want: "other security requirements"},
 		{
 			name:       "another scheme",
 			operations: change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{refresh}} }),
-			want:       "another security",
+			want:       "other security requirements",
 		},
 		{
 			name:       "a scheme more",
 			operations: change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{access, key}} }),
-			want:       "another security",
+			want:       "other security requirements",
 		},
 		{
 			name:       "an alternative more",
 			operations: change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{access}, {key}} }),
-			want:       "another security",
+			want:       "other security requirements",
 		},
 		{
 			name:       "an optional one",
 			operations: change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{access}, {}} }),
-			want:       "another security",
+			want:       "other security requirements",
 		},
 		{
 			name:       "secured where the document is public",
 			operations: []guard.Operation{{Method: "GET", Path: "/public", Requirement: guard.Requirement{{access}}}},
-			want:       "another security",
+			want:       "other security requirements",
 		},
 		{
 			name:       "a nil scheme",
@@ -347,7 +347,7 @@ func TestNewAuthenticationFunc(t *testing.T) {
 			operations: change(func(o *guard.Operation) {
 				o.Requirement = guard.Requirement{{&guard.Scheme{Name: "access", Token: access.Token, In: guard.InQuery, Parameter: "t"}}}
 			}),
-			want: "stands in the query",
+			want: "is in the query",
 		},
 		{
 			name: "in the query, beside guards",
