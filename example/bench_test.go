@@ -34,7 +34,7 @@ func BenchmarkProtected(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer list.Close()
-	secret := bytes.Repeat([]byte("k"), 32)
+	secret := bytes.Repeat([]byte("k!"), 16)
 	accounts, err := newAccounts(1, bcrypt.MinCost)
 	if err != nil {
 		b.Fatal(err)

@@ -56,7 +56,7 @@ func newApp(t *testing.T, options ...security.Option) *app {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := newHandler(bytes.Repeat([]byte("k"), 32), accounts, list, quiet, options...)
+	handler, err := newHandler(bytes.Repeat([]byte("k!"), 16), accounts, list, quiet, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,7 +349,7 @@ func TestLoadSecret(t *testing.T) {
 	if entries, err := os.ReadDir(filepath.Dir(file)); err != nil || len(entries) != 1 {
 		t.Errorf("left over: %v, %v", entries, err)
 	}
-	given := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("x"), 40))
+	given := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("x!"), 20))
 	if secret, err := loadSecret(given, "/nowhere"); err != nil || len(secret) != 40 {
 		t.Errorf("%d bytes, %v", len(secret), err)
 	}

@@ -89,6 +89,9 @@ func (v *Validator) RevokeSubjectOf(ctx context.Context, token AnyToken) (cutOff
 		return time.Time{}, err
 	}
 	cutOff = v.cutOffNow().Truncate(time.Millisecond)
+	if start := t.identity.SessionStart; start.After(cutOff) {
+		cutOff = start // the clock that issued the token is ahead
+	}
 	return cutOff, v.revokeSubject(ctx, t.verifier, t.claims.Subject, cutOff)
 }
 
@@ -142,14 +145,13 @@ func tokenEntry(t *verifiedToken, end time.Time) blacklist.Revocation {
 	return blacklist.OfToken(t.identity, end)
 }
 
-// sessionEntryEnd is when the longest-lived token that exists now is not accepted any more. The
-// leeway counts twice: the clock that issued a token may be ahead, and the token is accepted for
-// the leeway after its end.
+// sessionEntryEnd is when the longest session that exists now is over. The leeway counts twice: the
+// clock that issued a token may be ahead, and the token is accepted for the leeway after its end.
 func (v *Verifier) sessionEntryEnd() time.Time {
 	if v.neverExpiring {
 		return time.Time{}
 	}
-	return v.now().Add(v.maxLifetime + 2*v.leeway)
+	return v.now().Add(v.retention + 2*v.leeway)
 }
 
 // cutOffEntryEnd is sessionEntryEnd for a cut-off. A cut-off may be ahead of now, and sessions

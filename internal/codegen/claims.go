@@ -15,7 +15,7 @@ const schemaRef = "#/components/schemas/"
 // reservedClaims are the claims that the runtime reads and writes itself. A schema of private claims has no property of
 // these names in any case: the runtime would neither issue nor read it.
 var reservedClaims = []string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "auth_time", "acr", "amr", "azp", "client_id",
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "auth_time", "session_start", "acr", "amr", "azp", "client_id",
 	"scope", "scp", "roles", "fresh", "csrf", "typ", "type", "cnf", "act", "may_act",
 }
 

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/oapi-guard/oapi-guard/security"
@@ -68,12 +69,15 @@ func (r httpRequest) Body(limit int) ([]byte, error) {
 type locatedCredential struct {
 	present bool
 	text    string
+	// others are the other values of a cookie that the request has several times.
+	others []string
 	// certificate is that of the connection, in place of a text.
 	certificate *x509.Certificate
 }
 
-// locate reads the credential at the source. The same name twice, and a place without a credential,
-// make the request malformed, because it is not clear which credential counts. A header with the
+// locate reads the credential at the source. The same header or query parameter twice, and a place
+// without a credential, make the request malformed, because it is not clear which credential counts.
+// The same cookie twice is everyday, where its path or domain has changed: verify decides. A header with the
 // word of another auth scheme has no credential for this source.
 func (s *source) locate(r Request) (locatedCredential, error) {
 	var values []string
@@ -85,12 +89,16 @@ func (s *source) locate(r Request) (locatedCredential, error) {
 	case InHeader:
 		values = r.Header(s.name)
 	}
-	switch len(values) {
-	case 0:
+	var others []string
+	switch {
+	case len(values) == 0:
 		return locatedCredential{}, nil
-	case 1:
-	default:
-		return locatedCredential{}, malformed("the same header, query parameter or cookie more than once")
+	case len(values) > 1 && s.in == InCookie:
+		if values, others = distinct(values); len(others) > maxSameCookie {
+			return locatedCredential{}, malformed("the same cookie too often")
+		}
+	case len(values) > 1:
+		return locatedCredential{}, malformed("the same header or query parameter more than once")
 	}
 	text := values[0]
 	if s.in == InHeader {
@@ -112,7 +120,28 @@ func (s *source) locate(r Request) (locatedCredential, error) {
 	case !s.spaces && strings.ContainsRune(text, ' '):
 		return locatedCredential{}, malformed("more than one credential")
 	}
-	return locatedCredential{present: true, text: text}, nil
+	return locatedCredential{present: true, text: text, others: others}, nil
+}
+
+// maxSameCookie bounds the further values of one cookie.
+const maxSameCookie = 4
+
+// distinct returns the first value, and the further ones that differ from it and from each other.
+// Empty values do not count.
+func distinct(values []string) (first, others []string) {
+	for _, value := range values {
+		switch {
+		case value == "":
+		case first == nil:
+			first = []string{value}
+		case value != first[0] && !slices.Contains(others, value):
+			others = append(others, value)
+		}
+	}
+	if first == nil {
+		first = values[:1]
+	}
+	return first, others
 }
 
 func malformed(reason string) error { return security.ErrMalformedRequest.Because(reason, nil) }
