@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// bind gives every operation the name of its methods, by the registrations of its routes, and returns the operations in the
-// order of their first registration. A registration without an operation and an operation without a registration are
-// problems, so that no route is without the guard that belongs to it.
+// bind finds the method of every operation by the registrations of its routes. It returns the
+// operations in the order of their first registration. A registration without an operation and an
+// operation without a registration are problems, so that every route has the guard of its operation.
 func bind(operations []*operation, g *generated, spec *source, p *problems) []*operation {
 	type target struct {
 		*operation
@@ -69,8 +69,8 @@ func bind(operations []*operation, g *generated, spec *source, p *problems) []*o
 	return bound
 }
 
-// checkPatterns registers the patterns with net/http's router, where that is the one, which panics on those that it cannot take:
-// better now than when the service starts.
+// checkPatterns registers the patterns with net/http's router, where the server is for that router.
+// The router panics on patterns that it does not accept, and would do so when the service starts.
 func checkPatterns(operations []*operation, g *generated, p *problems) {
 	if g.router.name != DefaultServer {
 		return
@@ -87,11 +87,12 @@ func checkPatterns(operations []*operation, g *generated, p *problems) {
 	}
 }
 
+// register registers a pattern and returns the router's panic as an error.
 func register(mux *http.ServeMux, pattern string) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			text := fmt.Sprint(r)
-			// The router says where in Go the other pattern was registered, which is here for all of them.
+			// The router adds the Go position of the other registration, which is always this file.
 			if _, conflict, found := strings.Cut(text, "conflicts with pattern "); found {
 				other, reason, _ := strings.Cut(conflict, " (registered at ")
 				_, reason, _ = strings.Cut(reason, "):")

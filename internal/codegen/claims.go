@@ -9,17 +9,19 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// schemaRef is what a reference to a component schema begins with.
+// schemaRef is the prefix of a reference to a component schema.
 const schemaRef = "#/components/schemas/"
 
-// reservedClaims are the claims that the runtime reads and writes itself. A schema of private claims has no property of
-// these names in any case: the runtime would neither issue nor read it.
+// reservedClaims are the claims that the runtime reads and writes itself. A schema of private claims
+// has no property with one of these names, compared without case: the runtime would neither issue
+// nor read it.
 var reservedClaims = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "auth_time", "acr", "amr", "azp", "client_id",
 	"scope", "scp", "roles", "fresh", "csrf", "typ", "type", "cnf", "act", "may_act",
 }
 
-// checkClaims reports token types whose claims are no schema for a JSON object, or one with reserved names.
+// checkClaims reports claims that are not the schema of a JSON object, and properties with reserved
+// names.
 func checkClaims(schemas openapi3.Schemas, spec *source, types []*tokenType, p *problems) {
 	for _, t := range types {
 		if t.claims == "" {
@@ -44,7 +46,7 @@ func checkClaims(schemas openapi3.Schemas, spec *source, types []*tokenType, p *
 	}
 }
 
-// collectProperties finds the properties of a schema and of those that it is composed of.
+// collectProperties finds the properties of a schema and of the schemas in its allOf, anyOf and oneOf.
 func collectProperties(ref *openapi3.SchemaRef, at place, properties map[string]place, seen map[*openapi3.Schema]bool) {
 	if ref == nil || ref.Value == nil || seen[ref.Value] {
 		return
@@ -53,14 +55,14 @@ func collectProperties(ref *openapi3.SchemaRef, at place, properties map[string]
 	for name := range ref.Value.Properties {
 		properties[name] = at.at("properties", name)
 	}
-	for key, parts := range map[string]openapi3.SchemaRefs{"allOf": ref.Value.AllOf, "anyOf": ref.Value.AnyOf, "oneOf": ref.Value.OneOf} {
-		for i, part := range parts {
-			collectProperties(part, at.at(key).item(i), properties, seen)
+	for key, refs := range map[string]openapi3.SchemaRefs{"allOf": ref.Value.AllOf, "anyOf": ref.Value.AnyOf, "oneOf": ref.Value.OneOf} {
+		for i, ref := range refs {
+			collectProperties(ref, at.at(key).item(i), properties, seen)
 		}
 	}
 }
 
-// resolveClaims finds the Go types of the claims and checks that they were generated.
+// resolveClaims sets the Go types of the claims. It reports claims without a generated type.
 func resolveClaims(doc *document, types []*tokenType, g *generated, p *problems) {
 	for _, t := range types {
 		if t.claims == "" {
@@ -78,8 +80,8 @@ func resolveClaims(doc *document, types []*tokenType, g *generated, p *problems)
 	}
 }
 
-// closure returns the component schemas that the named ones refer to, themselves included: what has to survive pruning so
-// that their Go types are whole.
+// closure returns the named component schemas and all that they refer to, directly or not. Their Go
+// types need these schemas to survive pruning.
 func closure(schemas openapi3.Schemas, names ...string) (openapi3.Schemas, error) {
 	kept := openapi3.Schemas{}
 	for len(names) > 0 {
@@ -107,7 +109,8 @@ func closure(schemas openapi3.Schemas, names ...string) (openapi3.Schemas, error
 	return kept, nil
 }
 
-// eachString calls f with every string in a JSON value: references stand in $ref, and in the mapping of a discriminator.
+// eachString calls f with every string in a JSON value. References are in $ref and in the mapping of
+// a discriminator.
 func eachString(value any, f func(string)) {
 	switch value := value.(type) {
 	case string:

@@ -1,9 +1,9 @@
-// Package codegen generates the security layer of an API: from an OpenAPI document and a configuration it makes the Go code
-// of a strict server, with oapi-codegen, and beside it the code that guards every operation as the document says.
+// Package codegen generates the security layer of an API. From an OpenAPI document and a configuration
+// it generates the Go code of a strict server, with oapi-codegen, and the guards of its operations.
 //
-// [Generate] reads the document and returns the files; it writes nothing. [WriteFiles] writes them, all or none. What is
-// wrong with a document is an error that names the file, the line and what to do; what is not supported yet is an error
-// too, so that no operation ends up with less security than the document asks for.
+// [Generate] reads the document and returns the files. It writes nothing. [WriteFiles] writes the
+// files, all or none. Errors name the file, the line, what is wrong, and the fix. Unsupported
+// documents are errors too, so that no operation has less security than its document demands.
 package codegen
 
 import (
@@ -23,15 +23,15 @@ const (
 type Result struct {
 	// Files are the contents by file name.
 	Files map[string][]byte
-	// Warnings are oapi-codegen's remarks on its configuration.
+	// Warnings are remarks that do not stop the generation.
 	Warnings []string
-	// Public are the operations that anonymous callers reach, a line each: method, path and operationId, and "optional" behind those that
-	// also take credentials. They are sorted by path and method.
+	// Public lists the operations that anonymous callers reach, sorted by path and method. A line has
+	// method, path and operationId, and "optional" if the operation also takes credentials.
 	Public []string
 }
 
-// Generate generates the files for a configuration. libraryVersion is the version of oapi-codegen that this program is
-// built with, for the header of its file. Errors join a [Problem] for everything that was found wrong.
+// Generate returns the files for a configuration. libraryVersion is the version of oapi-codegen in
+// this program, for the header of APIFile. The error joins a [Problem] for each thing that is wrong.
 func Generate(c *Config, libraryVersion string) (*Result, error) {
 	c, err := c.forExisting()
 	if err != nil {
@@ -67,10 +67,10 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 	operations := r.readOperations()
 	c.router().checkRoutes(operations, spec, &r.problems)
 	types := tokenTypes(r.schemes, r.used, &r.problems)
-	structs := giveArguments(operations, types, &r.problems)
+	structs := assignArguments(operations, types, &r.problems)
 	checkClaims(doc.schemas, spec, types, &r.problems)
-	outside := unguarded(loaded)
-	if err := doc.keep(types); err != nil {
+	outside := outboundOperations(loaded)
+	if err := doc.restoreClaims(types); err != nil {
 		return nil, err
 	}
 	files, g, err := apiCode(c, doc, r, libraryVersion)
@@ -103,12 +103,12 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 	return &Result{Files: files, Warnings: warnings(settings), Public: publicLines(operations)}, nil
 }
 
-// libraryProblem is an error of oapi-codegen's about the document.
+// libraryProblem returns an error of oapi-codegen about the document.
 func libraryProblem(spec *source, err error) error {
 	return Problem{File: spec.path, Text: fmt.Sprintf("oapi-codegen: %v", err)}
 }
 
-// apiCode returns the file that oapi-codegen generates, and what is to be known of it; or of the package that exists already.
+// apiCode returns APIFile and its description. For an existing package it returns no file.
 func apiCode(c *Config, doc *document, r *reader, libraryVersion string) (map[string][]byte, *generated, error) {
 	if c.Existing != nil {
 		if err := r.err(); err != nil {
@@ -121,8 +121,8 @@ func apiCode(c *Config, doc *document, r *reader, libraryVersion string) (map[st
 		g.remedy = "; generate the package anew, or exclude under oapi-codegen: output-options what its own configuration excludes"
 		return map[string][]byte{}, g, nil
 	}
-	// The documents that oapi-codegen fails on are reported even where there is something else to put right.
-	code, err := doc.generateKeeping()
+	// A failure of oapi-codegen is reported together with the problems that were found before.
+	code, err := doc.generateUnpruned()
 	if err != nil {
 		return nil, nil, errors.Join(r.err(), libraryProblem(r.spec, err))
 	}
@@ -137,7 +137,7 @@ func apiCode(c *Config, doc *document, r *reader, libraryVersion string) (map[st
 	return map[string][]byte{APIFile: []byte(code)}, g, nil
 }
 
-// publicLines lists the operations that anonymous callers reach, those of aliases too.
+// publicLines returns a line for each route that anonymous callers reach, aliases included.
 func publicLines(operations []*operation) []string {
 	lines := map[string]string{}
 	for _, o := range operations {

@@ -151,7 +151,7 @@ func TestTwoRuns(t *testing.T) {
 			if err := doc.filter(); err != nil {
 				t.Fatal(err)
 			}
-			got, err := doc.generateKeeping()
+			got, err := doc.generateUnpruned()
 			if wantErr != nil {
 				if err == nil || err.Error() != wantErr.Error() {
 					t.Errorf("error %v, want %v", err, wantErr)

@@ -15,10 +15,11 @@ import (
 	"github.com/oapi-codegen/oapi-codegen/v2/pkg/util"
 )
 
-// oapi-codegen keeps its settings and the document in package variables, so one generation runs at a time.
+// libraryLock serializes generations, because oapi-codegen keeps its settings and the document in
+// package variables.
 var libraryLock sync.Mutex
 
-// inLibrary calls oapi-codegen, which panics on some documents.
+// inLibrary calls oapi-codegen and turns a panic into an error: it panics on some documents.
 func inLibrary[T any](call func() (T, error)) (result T, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -28,7 +29,7 @@ func inLibrary[T any](call func() (T, error)) (result T, err error) {
 	return call()
 }
 
-// load reads the document as oapi-codegen's own command does, the overlay included.
+// load reads the document and applies the overlay, as oapi-codegen's command does.
 func load(path string, settings codegen.Configuration) (*openapi3.T, error) {
 	overlay := settings.OutputOptions.Overlay
 	options := util.LoadSwaggerWithOverlayOpts{
@@ -39,8 +40,8 @@ func load(path string, settings codegen.Configuration) (*openapi3.T, error) {
 	return inLibrary(func() (*openapi3.T, error) { return util.LoadSwaggerWithOverlay(path, options) })
 }
 
-// relativePath returns the path of a document relative to the working directory: with an absolute one oapi-codegen takes
-// the document's references to itself for references to another file.
+// relativePath returns the path of a document relative to the working directory. With an absolute
+// path, oapi-codegen takes references of the document to itself for references to another file.
 func relativePath(path string) string {
 	if isURL(path) || !filepath.IsAbs(path) {
 		return path
@@ -59,8 +60,9 @@ func relativePath(path string) string {
 type document struct {
 	*openapi3.T
 	settings codegen.Configuration
-	ids      map[*openapi3.Operation]string
-	schemas  openapi3.Schemas
+	// ids are the operationIds and schemas the component schemas as the document has them.
+	ids     map[*openapi3.Operation]string
+	schemas openapi3.Schemas
 }
 
 func newDocument(doc *openapi3.T, settings codegen.Configuration) *document {
@@ -72,7 +74,7 @@ func newDocument(doc *openapi3.T, settings codegen.Configuration) *document {
 	return d
 }
 
-// generate runs oapi-codegen and takes back its changes of the operationIds.
+// generate runs oapi-codegen and restores the operationIds, which it overwrites.
 func (d *document) generate(settings codegen.Configuration) (string, error) {
 	code, err := inLibrary(func() (string, error) { return codegen.Generate(d.T, settings) })
 	for o, id := range d.ids {
@@ -81,7 +83,8 @@ func (d *document) generate(settings codegen.Configuration) (string, error) {
 	return code, err
 }
 
-// filter lets oapi-codegen take out what its configuration excludes and what nothing refers to, and generates nothing.
+// filter lets oapi-codegen remove the operations and schemas that its configuration excludes or that
+// nothing refers to. It generates no code.
 func (d *document) filter() error {
 	settings := d.settings
 	settings.Generate = codegen.GenerateOptions{}
@@ -90,15 +93,16 @@ func (d *document) filter() error {
 	return err
 }
 
-// generateKeeping runs oapi-codegen after filter and keep.
-func (d *document) generateKeeping() (string, error) {
+// generateUnpruned runs oapi-codegen after filter and restoreClaims.
+func (d *document) generateUnpruned() (string, error) {
 	settings := d.settings
 	settings.OutputOptions.SkipPrune = true
 	return d.generate(settings)
 }
 
-// keep puts back the claims of the token types, with what they refer to: only x-guard may refer to them, which filter does not know of.
-func (d *document) keep(types []*tokenType) error {
+// restoreClaims puts back the schemas of the claims, with the schemas that they refer to. filter
+// removes those that only x-guard refers to.
+func (d *document) restoreClaims(types []*tokenType) error {
 	var names []string
 	for _, t := range types {
 		if t.claims != "" {
@@ -116,7 +120,7 @@ func (d *document) keep(types []*tokenType) error {
 	return nil
 }
 
-// schemaType returns the Go type of a component schema as oapi-codegen names it in the code that it generated last.
+// schemaType returns the name of the Go type that oapi-codegen generated for a component schema.
 func (d *document) schemaType(name string) (string, error) {
 	schema, err := inLibrary(func() (codegen.Schema, error) {
 		escaped := pointerEscape.Replace(name)
@@ -125,12 +129,12 @@ func (d *document) schemaType(name string) (string, error) {
 	return schema.TypeDecl(), err
 }
 
-// eachOperation calls f with every operation of the document, those of webhooks and callbacks included, with a name for
-// what is not an operation of a path.
-func eachOperation(doc *openapi3.T, f func(outside string, o *openapi3.Operation)) {
+// eachOperation calls f once with every operation of the document. outbound names the webhook or
+// callback that the operation belongs to; it is "" for operations of paths.
+func eachOperation(doc *openapi3.T, f func(outbound string, o *openapi3.Operation)) {
 	seen := map[*openapi3.Operation]bool{}
-	var each func(outside string, item *openapi3.PathItem)
-	each = func(outside string, item *openapi3.PathItem) {
+	var each func(outbound string, item *openapi3.PathItem)
+	each = func(outbound string, item *openapi3.PathItem) {
 		if item == nil {
 			return
 		}
@@ -139,7 +143,7 @@ func eachOperation(doc *openapi3.T, f func(outside string, o *openapi3.Operation
 				continue
 			}
 			seen[o] = true
-			f(outside, o)
+			f(outbound, o)
 			for name, callback := range o.Callbacks {
 				if callback == nil || callback.Value == nil {
 					continue
@@ -158,12 +162,12 @@ func eachOperation(doc *openapi3.T, f func(outside string, o *openapi3.Operation
 	}
 }
 
-// unguarded names the webhooks and callbacks of the document, whose requests this API sends.
-func unguarded(doc *openapi3.T) []string {
+// outboundOperations returns the names of the webhooks and callbacks: this API sends those requests.
+func outboundOperations(doc *openapi3.T) []string {
 	names := map[string]bool{}
-	eachOperation(doc, func(outside string, _ *openapi3.Operation) {
-		if outside != "" {
-			names[outside] = true
+	eachOperation(doc, func(outbound string, _ *openapi3.Operation) {
+		if outbound != "" {
+			names[outbound] = true
 		}
 	})
 	return slices.Sorted(maps.Keys(names))
@@ -171,8 +175,8 @@ func unguarded(doc *openapi3.T) []string {
 
 var generatedBy = regexp.MustCompile(`(?m)^// Code generated by .* DO NOT EDIT\.$`)
 
-// withHeader replaces the line that says who generated the code. oapi-codegen names the program that runs it, which is
-// this one, and so its version would change with every commit of whoever builds it.
+// withHeader replaces the "Code generated" line of oapi-codegen. That line names the running program,
+// so it would change with every commit of the module that runs this generator.
 func withHeader(code, version string) string {
 	at := generatedBy.FindStringIndex(code)
 	if at == nil || at[0] > strings.Index(code, "\npackage ") {
@@ -185,7 +189,7 @@ func withHeader(code, version string) string {
 // LibraryPath is the module path of oapi-codegen.
 const LibraryPath = "github.com/oapi-codegen/oapi-codegen/v2"
 
-// warnings returns what oapi-codegen has to say of its configuration.
+// warnings returns oapi-codegen's remarks on its configuration.
 func warnings(settings codegen.Configuration) []string {
 	var texts []string
 	for _, found := range []map[string]string{settings.Generate.Warnings(), settings.Warnings()} {

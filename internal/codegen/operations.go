@@ -22,19 +22,19 @@ const (
 
 var operationKeys = []string{keyCredential, keyFresh, keyRoles}
 
-// operation is an operation of the document with its security.
+// operation is an operation of a path, with its security.
 type operation struct {
 	route
-	// id is the raw operationId, or METHOD and path.
+	// id is the operationId as the document has it, or METHOD and path where it has none.
 	id          string
 	at          place
 	requirement *requirement
 	rules       rules
-	// credential is the name of the argument's type that the document chooses, at credentialAt, or "".
+	// credential is the name that the document chooses for the argument's type, or "".
 	credential   string
 	credentialAt place
 	argument     argument
-	// aliases are the other paths that refer to the path of the operation.
+	// aliases are the other paths that refer to the path item of the operation.
 	aliases []route
 
 	// goName is the name of the operation's methods in the generated code.
@@ -46,7 +46,7 @@ type route struct{ method, path string }
 
 func (r route) String() string { return r.method + " " + r.path }
 
-// rules are what an operation asks beyond a valid token.
+// rules are what an operation demands beyond a valid credential.
 type rules struct {
 	fresh       bool
 	maxAge      time.Duration
@@ -60,15 +60,16 @@ type reader struct {
 	config  *Config
 	schemes map[string]*scheme
 	used    map[string]bool
-	// ids are the operationIds as the document has them: oapi-codegen overwrites them.
+	// ids are the operationIds as the document has them. oapi-codegen overwrites them.
 	ids      map[*openapi3.Operation]string
 	defaults entries
-	// general is the requirement of the document, read when an operation has none of its own.
-	general *requirement
+	// inherited is the requirement of the document. It is read when an operation has none.
+	inherited *requirement
 	problems
 }
 
-// readOperations reads what the operations of the document say of their security. They are sorted by path and method.
+// readOperations reads the security of the operations of all paths. The result is sorted by path
+// and method.
 func (r *reader) readOperations() []*operation {
 	top := place{source: r.spec}
 	value, present := r.doc.Extensions[guardKey]
@@ -114,8 +115,8 @@ func (r *reader) readOperations() []*operation {
 	return operations
 }
 
-// isAlias reports whether the path refers to another path of the same document, which is when oapi-codegen registers the
-// handlers of that one again.
+// isAlias reports whether the path item refers to another path of the same document. oapi-codegen
+// then registers the handlers of that path again.
 func isAlias(item *openapi3.PathItem) bool { return strings.HasPrefix(item.Ref, "#/paths/") }
 
 func (r *reader) readOperation(where route, source *openapi3.Operation, at place, unmatched map[string]entries) *operation {
@@ -125,9 +126,9 @@ func (r *reader) readOperation(where route, source *openapi3.Operation, at place
 	}
 	value, present := source.Extensions[guardKey]
 	checkSpelling(source.Extensions, at, []string{guardKey}, &r.problems)
-	own := readEntries(value, present, at.at(guardKey), operationKeys, &r.problems)
+	guard := readEntries(value, present, at.at(guardKey), operationKeys, &r.problems)
 	for _, name := range slices.Compact([]string{o.id, where.String()}) {
-		own = r.config.operations[name].over(own)
+		guard = r.config.operations[name].over(guard)
 		delete(unmatched, name)
 	}
 	if source.Security != nil {
@@ -136,43 +137,56 @@ func (r *reader) readOperation(where route, source *openapi3.Operation, at place
 		if r.config.RequireSecurity {
 			r.add(at, "operation %s has no security of its own, and the configuration says %s: true; say what it needs, or security: [] if it is public", o.id, keyRequireSecurity)
 		}
-		if r.general == nil {
-			r.general = r.readRequirement(r.doc.Security, place{source: r.spec}.at("security"), "the document")
+		if r.inherited == nil {
+			r.inherited = r.readRequirement(r.doc.Security, place{source: r.spec}.at("security"), "the document")
 		}
-		o.requirement = r.general
+		o.requirement = r.inherited
 	}
 
+	r.readOperationRules(o, guard, source.Security == nil)
+	return o
+}
+
+// readOperationRules reads the x-guard of an operation. An operation that inherits its requirement
+// from the document also inherits the name of the credential struct.
+func (r *reader) readOperationRules(o *operation, guard entries, inherits bool) {
 	if o.requirement.public() {
-		for _, e := range own {
+		for _, e := range guard {
 			r.add(e.at, "operation %s is public: rules hold for those who identify; give it a security requirement, or remove the rule", o.id)
 		}
-		return o
+		return
 	}
-	e, named := own[keyCredential]
-	if !named && source.Security == nil {
+	e, named := guard[keyCredential]
+	if !named && inherits {
 		e, named = r.defaults[keyCredential]
 	}
 	if named {
 		o.credential, o.credentialAt = readCredential(e, &r.problems), e.at
 	}
 	before := len(r.list)
-	readRules(own, &r.problems)
+	readRules(guard, &r.problems)
 	if len(r.list) > before {
-		return o
+		return
 	}
-	var known problems // those of the document are reported once
-	o.rules = readRules(own.over(r.defaults), &known)
-	for _, p := range o.requirement.parts() {
-		at := own.over(r.defaults)[keyFresh].at
+	merged := guard.over(r.defaults)
+	var reported problems // the rules of the document are reported once, by readOperations
+	o.rules = readRules(merged, &reported)
+	if o.rules.fresh {
+		r.checkFresh(o, merged[keyFresh].at)
+	}
+}
+
+// checkFresh reports credentials that cannot be fresh: only access tokens can.
+func (r *reader) checkFresh(o *operation, at place) {
+	for _, s := range o.requirement.schemes() {
 		switch {
-		case !o.rules.fresh || p.token == "access":
-		case p.kind == kindJWT:
-			r.add(at, "operation %s takes %s tokens, and only access tokens are fresh; ask for a duration such as 15m since the login instead", o.id, p.token)
+		case s.token == "access":
+		case s.kind == kindJWT:
+			r.add(at, "operation %s takes %s tokens, and only access tokens are fresh; ask for a duration such as 15m since the login instead", o.id, s.token)
 		default:
-			r.add(at, "operation %s takes credentials of scheme %q (%s), and only access tokens are fresh; ask for a duration such as 15m since the authentication instead", o.id, p.name, p.text)
+			r.add(at, "operation %s takes credentials of scheme %q (%s), and only access tokens are fresh; ask for a duration such as 15m since the authentication instead", o.id, s.name, s.text)
 		}
 	}
-	return o
 }
 
 // readCredential reads the name of the type of an operation's argument.
@@ -185,7 +199,7 @@ func readCredential(e entry, p *problems) string {
 	return name
 }
 
-// readRules reads the keys of x-guard of an operation.
+// readRules reads the rules in the x-guard of an operation or of the document.
 func readRules(e entries, p *problems) rules {
 	var read rules
 	if fresh, ok := e[keyFresh]; ok {
@@ -234,7 +248,8 @@ func readFresh(e entry, p *problems) (bool, time.Duration) {
 	}
 }
 
-// requirement is the security of an operation: alternatives in the order of the document.
+// requirement is the security of an operation: its alternatives in document order. A public
+// operation has none.
 type requirement struct {
 	at           place
 	alternatives []alternative
@@ -246,19 +261,20 @@ func (r *requirement) optional() bool {
 	return slices.ContainsFunc(r.alternatives, func(a alternative) bool { return len(a) == 0 })
 }
 
-// parts returns the schemes of all alternatives.
-func (r *requirement) parts() []part { return slices.Concat(r.alternatives...) }
+// schemes returns the schemes of all alternatives.
+func (r *requirement) schemes() []requiredScheme { return slices.Concat(r.alternatives...) }
 
-// alternative is a list of schemes that hold together, sorted by name; none for anonymous callers.
-type alternative = []part
+// alternative is a list of schemes that a request has to satisfy together, sorted by name. An empty
+// alternative admits anonymous callers.
+type alternative = []requiredScheme
 
-// part is a scheme with the scopes or roles that its credential has to have.
-type part struct {
+// requiredScheme is a scheme with the scopes or roles that its credential needs.
+type requiredScheme struct {
 	*scheme
 	scopes, roles []string
 }
 
-// readRequirement reads a list of alternatives.
+// readRequirement reads the value of security. owner names the operation or the document.
 func (r *reader) readRequirement(list openapi3.SecurityRequirements, at place, owner string) *requirement {
 	read := &requirement{at: at}
 	for i, wanted := range list {
@@ -268,12 +284,12 @@ func (r *reader) readRequirement(list openapi3.SecurityRequirements, at place, o
 		}
 		a := alternative{}
 		for _, name := range slices.Sorted(maps.Keys(wanted)) {
-			if p, ok := r.readPart(name, wanted[name], at.at(name), owner); ok {
-				a = append(a, p)
+			if s, ok := r.readRequiredScheme(name, wanted[name], at.at(name), owner); ok {
+				a = append(a, s)
 			}
 		}
 		read.alternatives = append(read.alternatives, a)
-		r.checkTogether(a, at, owner)
+		r.checkConflicts(a, at, owner)
 	}
 	if len(list) > 0 && !slices.ContainsFunc(list, func(a openapi3.SecurityRequirement) bool { return len(a) > 0 }) {
 		r.add(at, "security of %s has the empty alternative only; say security: [] if it is public, or add a scheme", owner)
@@ -281,25 +297,31 @@ func (r *reader) readRequirement(list openapi3.SecurityRequirements, at place, o
 	return read
 }
 
-// checkTogether reports schemes of one alternative that can never hold together, because one place would have to hold two different
-// credentials.
-func (r *reader) checkTogether(a alternative, at place, owner string) {
-	for i, own := range a {
-		for _, other := range a[:i] {
-			in, name := own.standsIn()
-			if otherIn, otherName := other.standsIn(); in != otherIn || name != otherName {
+// checkConflicts reports schemes of one alternative that no request can satisfy together, because
+// their credentials would have to be in the same place.
+func (r *reader) checkConflicts(a alternative, at place, owner string) {
+	for i, second := range a {
+		for _, first := range a[:i] {
+			in, name := second.location()
+			if firstIn, firstName := first.location(); in != firstIn || name != firstName {
 				continue
 			}
-			if own.kind == kindJWT && other.kind == kindJWT && own.token == other.token && own.verifier == other.verifier && own.prefix == other.prefix {
+			if second.acceptsSameToken(first.scheme) {
 				continue // one token satisfies both
 			}
-			r.add(at, "security of %s: %q and %q can never hold together, because both stand in the %s; let them be alternatives, each an element of its own", owner, other.name, own.name, strings.TrimSpace(in+" "+name))
+			r.add(at, "security of %s: %q and %q can never hold together, because both stand in the %s; let them be alternatives, each an element of its own", owner, first.name, second.name, strings.TrimSpace(in+" "+name))
 		}
 	}
 }
 
-// standsIn returns where the credential of a scheme stands.
-func (s *scheme) standsIn() (in, name string) {
+// acceptsSameToken reports whether one token in one place satisfies both schemes.
+func (s *scheme) acceptsSameToken(other *scheme) bool {
+	return s.kind == kindJWT && other.kind == kindJWT &&
+		s.token == other.token && s.verifier == other.verifier && s.prefix == other.prefix
+}
+
+// location returns where a request carries the credential of the scheme.
+func (s *scheme) location() (in, name string) {
 	switch {
 	case s.kind == kindCertificate:
 		return "client certificate", ""
@@ -311,40 +333,41 @@ func (s *scheme) standsIn() (in, name string) {
 	return s.in, s.parameter
 }
 
-// readPart reads a scheme of an alternative, and reports false where there is a problem with it.
-func (r *reader) readPart(name string, list []string, at place, owner string) (part, bool) {
+// readRequiredScheme reads a scheme of an alternative. It returns false where the document has no
+// usable scheme of that name.
+func (r *reader) readRequiredScheme(name string, list []string, at place, owner string) (requiredScheme, bool) {
 	s := r.schemes[name]
 	if s == nil {
 		r.add(at, "security of %s: the document defines no security scheme %q; it defines %s", owner, name, listed(r.schemes))
-		return part{}, false
+		return requiredScheme{}, false
 	}
 	if s.unsupported != "" {
 		r.add(s.at, "security scheme %q (%s): %s", name, s.text, s.unsupported)
-		return part{}, false
+		return requiredScheme{}, false
 	}
 	r.used[name] = true
-	p := part{scheme: s}
+	required := requiredScheme{scheme: s}
 	switch {
 	case len(list) == 0:
 	case s.scoped:
-		p.scopes = slices.Clone(list)
+		required.scopes = slices.Clone(list)
 		for _, scope := range list {
 			if !validScope(scope) {
 				r.add(at, "security of %s: %q is no scope; scopes are printable ASCII without spaces, quotes and backslashes (RFC 6749, section 3.3)", owner, scope)
 			}
 		}
 	case r.doc.IsOpenAPI31OrLater() || r.config.RolesIn30:
-		p.roles = slices.Clone(list)
+		required.roles = slices.Clone(list)
 		if slices.Contains(list, "") {
 			r.add(at, "security of %s: scheme %q has an empty role, which names nothing; remove it", owner, name)
 		}
 	default:
 		r.add(at, "security of %s: the list of scheme %q has to be empty in OpenAPI 3.0; use %s.roles instead, or say %s: true in the configuration if it names roles", owner, name, guardKey, keyRolesIn30)
 	}
-	return p, true
+	return required, true
 }
 
-// validScope reports whether a text is a scope-token of RFC 6749, section 3.3.
+// validScope reports whether a text is a scope-token (RFC 6749, section 3.3).
 func validScope(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(c rune) bool { return c < 0x21 || c > 0x7e || c == '"' || c == '\\' })
 }

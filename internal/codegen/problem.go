@@ -7,15 +7,15 @@ import (
 	"slices"
 )
 
-// Problem is something wrong in what the user wrote: where, what, and how to put it right.
+// Problem is an error in a document or configuration: where it is, what is wrong, and the fix.
 type Problem struct {
-	// File is the file as the user named it. Line is counted from 1, and 0 where it is not known.
+	// File is the file as the user named it. Line counts from 1; it is 0 where the line is unknown.
 	File string
 	Line int
 	Text string
 }
 
-// Error returns "file:line: text".
+// Error returns "file:line: text", or "file: text" where the line is unknown.
 func (p Problem) Error() string {
 	if p.Line == 0 {
 		return p.File + ": " + p.Text
@@ -23,23 +23,23 @@ func (p Problem) Error() string {
 	return fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Text)
 }
 
-// problems collects what is wrong, so that one run reports as much of it as it can.
-type problems struct{ list []unplaced }
+// problems collects problems, so that one run reports as many as possible.
+type problems struct{ list []unplacedProblem }
 
-// unplaced is a problem whose line is not looked up yet: that takes reading the file once more.
-type unplaced struct {
+// unplacedProblem is a problem without its line. Looking up the line needs the file once more.
+type unplacedProblem struct {
 	at   place
 	text string
 }
 
 func (p *problems) add(at place, format string, args ...any) {
-	p.list = append(p.list, unplaced{at, fmt.Sprintf(format, args...)})
+	p.list = append(p.list, unplacedProblem{at, fmt.Sprintf(format, args...)})
 }
 
-// maxProblems is how many problems are reported: a scheme that is not supported may be used hundreds of times.
+// maxProblems bounds the number of reported problems: hundreds of operations may use one bad scheme.
 const maxProblems = 30
 
-// err returns the problems in the order of the files and lines, each once, or nil.
+// err returns the problems sorted by file and line, without duplicates, or nil.
 func (p *problems) err() error {
 	var found []Problem
 	for _, u := range p.list {

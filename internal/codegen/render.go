@@ -178,7 +178,7 @@ func (v *view) addTokens(types []*tokenType) map[string]*tokenView {
 		token := tokenView{Name: t.name, Go: t.goName, Text: article(t.name), Schemes: strings.Join(schemes, ", "), Claims: t.goClaims}
 		v.Tokens = append(v.Tokens, token)
 		tokens[t.name] = &token
-		if !t.own {
+		if !t.issuedHere {
 			continue
 		}
 		v.Issued = append(v.Issued, token)

@@ -6,11 +6,12 @@ import (
 	"strings"
 )
 
-// pathParameter matches a parameter as oapi-codegen's converters find it.
+// pathParameter matches a path parameter as oapi-codegen's converters do.
 var pathParameter = regexp.MustCompile(`{[.;?]?([^{}*]+)\*?}`)
 
-// checkRoutes reports routes that the router has no function for, and those that it reads otherwise than the document does: what
-// it would serve then is not what the document secures. net/http's router is asked itself, see checkPatterns.
+// checkRoutes reports routes that the router cannot register and routes that it reads otherwise than
+// the document. It would serve other requests than the document secures. checkPatterns does this for
+// net/http's router.
 func (rt *router) checkRoutes(operations []*operation, spec *source, p *problems) {
 	if rt.misreads == nil {
 		return
@@ -41,10 +42,10 @@ func (rt *router) checkRoutes(operations []*operation, spec *source, p *problems
 	}
 }
 
-// pattern returns how a route of the document reads in a registration.
+// pattern returns the pattern that a registration of the route has.
 func (rt *router) pattern(r route) string { return r.method + " " + rt.convert(r.path) }
 
-// skeleton returns the path as the router sees it, without the names of parameters.
+// skeleton returns the path as the router reads it, without the names of parameters.
 func (rt *router) skeleton(path string) string {
 	path = pathParameter.ReplaceAllString(path, parameterMark)
 	if rt.foldsCase {
@@ -56,6 +57,7 @@ func (rt *router) skeleton(path string) string {
 	return path
 }
 
+// checkRoute reports what is wrong with a route by itself.
 func (rt *router) checkRoute(r route, at place, p *problems) {
 	if rt.methods != nil && !slices.Contains(rt.methods, r.method) {
 		p.add(at, "%s cannot register the method %s; it takes %s: choose another method, or another server", rt.name, r.method, strings.Join(rt.methods, ", "))
@@ -79,8 +81,8 @@ func (rt *router) checkRoute(r route, at place, p *problems) {
 	}
 }
 
-// checkEqualNames reports parameters that stand in the same place of two paths and have different names. names has those of the
-// routes before, by what stands in front of them.
+// checkEqualNames reports parameters with different names in the same place of two paths. names are
+// the parameters of earlier routes, by the text before them.
 func checkEqualNames(r route, names map[string]string, at place, rt *router, p *problems) {
 	for _, match := range pathParameter.FindAllStringSubmatchIndex(r.path, -1) {
 		prefix, name := r.method+" "+r.path[:match[0]], r.path[match[2]:match[3]]

@@ -151,8 +151,8 @@ func TestCompare(t *testing.T) {
 		if both, _, _ := compare(rt.automaton(tt.a), rt.automaton(tt.b), true); both != tt.want.both {
 			t.Errorf("%s: %s and %s: %v in short", tt.server, tt.a, tt.b, both)
 		}
-		if rt.apart(tt.a, tt.b) && tt.want.both {
-			t.Errorf("%s: %s and %s: not apart", tt.server, tt.a, tt.b)
+		if rt.disjoint(tt.a, tt.b) && tt.want.both {
+			t.Errorf("%s: %s and %s: not disjoint", tt.server, tt.a, tt.b)
 		}
 	}
 }
@@ -176,7 +176,7 @@ func FuzzCompare(f *testing.F) {
 		}
 		inA, inB := expression(a).MatchString(request), expression(b).MatchString(request)
 		both, onlyA, onlyB := compare(rt.automaton(a), rt.automaton(b), false)
-		if inA && inB && (!both || rt.apart(a, b)) || inA && !inB && !onlyA || inB && !inA && !onlyB {
+		if inA && inB && (!both || rt.disjoint(a, b)) || inA && !inB && !onlyA || inB && !inA && !onlyB {
 			t.Errorf("%q: %q matches: %v, %q: %v; found: %v, %v, %v", request, a, inA, b, inB, both, onlyA, onlyB)
 		}
 	})

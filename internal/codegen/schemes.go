@@ -25,7 +25,7 @@ const (
 
 var (
 	schemeKeys = []string{keyClaims, keyCSRF, keyOpaque, keyPrefix, keyPrincipal, keyToken, keyVerifier}
-	// jwtKeys are about schemes whose credential is a JWT, otherKeys about the others.
+	// jwtKeys apply to schemes whose credential is a JWT, otherKeys to the others.
 	jwtKeys   = []string{keyClaims, keyCSRF, keyVerifier}
 	otherKeys = []string{keyPrincipal}
 )
@@ -44,35 +44,35 @@ const (
 type scheme struct {
 	name string
 	at   place
-	// text says in the document's words what it is, such as "http basic".
+	// text describes the scheme in words of the document, such as "http basic".
 	text string
-	// unsupported says why no operation can use the scheme, or is "".
+	// unsupported says why no operation can use the scheme. It is "" where operations can.
 	unsupported string
 	kind        kind
 	// token is the name of the token type of a JWT.
 	token   string
 	tokenAt place
-	// claims is the name of the component schema of the private claims, or "".
+	// claims is the component schema of the private claims, or "".
 	claims   string
 	claimsAt place
-	// principal is what the Authenticator returns for what is not a JWT.
+	// principal is the type that the Authenticator returns for a credential that is not a JWT.
 	principal goType
-	// in and parameter say where the credential stands, "" for the header Authorization of RFC 6750.
+	// in and parameter say where a request carries the credential. They are "" for Authorization.
 	in, parameter string
-	// prefix is the word before the credential in a header, "" for the default.
+	// prefix is the word before the credential in a header, or "" for the default.
 	prefix string
-	// verifier is the name of the verifier, "" for the application's own.
+	// verifier is the name of the verifier, or "" for the verifier of the application's own tokens.
 	verifier string
-	// csrfForm says that a form may prove where a request comes from, not only a header.
+	// csrfForm says that a form field may carry the CSRF token, not only a header.
 	csrfForm bool
-	// scoped says that a requirement's list names scopes.
+	// scoped says that the list in a requirement names scopes.
 	scoped bool
 
-	// goName is the scheme's field in the generated code, and the method of the Authenticator.
+	// goName is the name of the scheme's field and of its method of the Authenticator.
 	goName string
 }
 
-// readSchemes reads the security schemes of the document, with what the configuration says of them.
+// readSchemes reads the security schemes of the document and their keys in the configuration.
 func readSchemes(doc *openapi3.T, spec *source, c *Config, p *problems) map[string]*scheme {
 	schemes := map[string]*scheme{}
 	top := place{source: spec}.at("components", "securitySchemes")
@@ -95,7 +95,7 @@ func readSchemes(doc *openapi3.T, spec *source, c *Config, p *problems) map[stri
 	return schemes
 }
 
-// listed names the schemes, for errors.
+// listed returns the names of the schemes, for errors.
 func listed(schemes map[string]*scheme) string {
 	if len(schemes) == 0 {
 		return "none"
@@ -137,13 +137,13 @@ func readScheme(name string, ref *openapi3.SecuritySchemeRef, schemas openapi3.S
 	return s
 }
 
-// readOpaque reports whether a bearer token is not a JWT.
+// readOpaque reports whether the bearer tokens of a scheme are not JWTs.
 func (s *scheme) readOpaque(of *openapi3.SecurityScheme, guard entries, p *problems) bool {
 	opaque := of.Type == "http" && of.BearerFormat != "" && !strings.EqualFold(of.BearerFormat, "JWT")
 	_, hasToken := guard[keyToken]
 	e, ok := guard[keyOpaque]
 	if !ok {
-		return opaque && !hasToken // token: NAME says that it is a JWT, whatever its format is called
+		return opaque && !hasToken // token: NAME says that it is a JWT, whatever its bearerFormat
 	}
 	value, isBool := e.value.(bool)
 	switch {
@@ -155,7 +155,7 @@ func (s *scheme) readOpaque(of *openapi3.SecurityScheme, guard entries, p *probl
 	return value
 }
 
-// readKind reads what the document itself says of the scheme.
+// readKind reads the keys that OpenAPI defines for a scheme.
 func (s *scheme) readKind(of *openapi3.SecurityScheme, opaque bool, guard entries) {
 	s.text = of.Type
 	if opaque {
@@ -190,7 +190,8 @@ func (s *scheme) readKind(of *openapi3.SecurityScheme, opaque bool, guard entrie
 	case "openIdConnect":
 		s.scoped = true
 		if !opaque {
-			// Somebody else's tokens: each such scheme has a verifier of its own unless x-guard names one.
+			// An identity provider issues the tokens: each such scheme has its verifier, unless x-guard
+			// names another.
 			s.verifier = s.name
 		}
 	case "mutualTLS":
@@ -200,7 +201,7 @@ func (s *scheme) readKind(of *openapi3.SecurityScheme, opaque bool, guard entrie
 	}
 }
 
-// checkKeys reports keys that mean nothing for the kind of scheme.
+// checkKeys reports keys that do not apply to the kind of scheme.
 func (s *scheme) checkKeys(guard entries, p *problems) {
 	for _, key := range slices.Sorted(maps.Keys(guard)) {
 		at := guard[key].at
@@ -223,7 +224,7 @@ func (s *scheme) orToken() string {
 	return ""
 }
 
-// validWord reports whether a text is a token of RFC 9110, section 5.6.2.
+// validWord reports whether a text is a token (RFC 9110, section 5.6.2).
 func validWord(text string) bool {
 	const others = "!#$%&'*+-.^_`|~"
 	return text != "" && !strings.ContainsFunc(text, func(c rune) bool {
@@ -231,7 +232,7 @@ func validWord(text string) bool {
 	})
 }
 
-// readPlace reads the keys of x-guard that say how the credential is carried and whose it is.
+// readPlace reads the keys of x-guard that say where the credential is and who verifies it.
 func (s *scheme) readPlace(guard entries, p *problems) {
 	text := func(key string) (string, bool) {
 		e, ok := guard[key]
@@ -284,7 +285,8 @@ func readClaims(e entry, ref *openapi3.SecuritySchemeRef, schemas openapi3.Schem
 		p.add(e.at, "claims has to name a schema: {$ref: '#/components/schemas/NAME'}")
 		return ""
 	}
-	// A reference is relative to the file that it stands in: that of the scheme, unless the configuration has it.
+	// A reference is relative to the file that contains it: the file of the scheme, or the document
+	// for a reference in the configuration.
 	file, fragment, _ := strings.Cut(text, "#")
 	base, _, _ := strings.Cut(ref.Ref, "#")
 	if _, inConfig := fromConfig[keyClaims]; inConfig {
@@ -301,8 +303,8 @@ func readClaims(e entry, ref *openapi3.SecuritySchemeRef, schemas openapi3.Schem
 		return pointerUnescape.Replace(name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(schemas)) {
-		if own := schemas[name]; own != nil {
-			if file, to, _ := strings.Cut(own.Ref, "#"); file != "" && path.Clean(file) == base && to == fragment {
+		if schema := schemas[name]; schema != nil {
+			if file, to, _ := strings.Cut(schema.Ref, "#"); file != "" && path.Clean(file) == base && to == fragment {
 				return name
 			}
 		}
@@ -311,7 +313,8 @@ func readClaims(e entry, ref *openapi3.SecuritySchemeRef, schemas openapi3.Schem
 	return ""
 }
 
-// validTokenName is what the runtime accepts, without a dash at the end, which no Go name shows.
+// validTokenName reports whether the runtime accepts the name of a token type. It also refuses a
+// dash at the end, which would not show in a Go name.
 func validTokenName(name string) bool {
 	if name == "" || name[0] < 'a' || name[0] > 'z' || strings.HasSuffix(name, "-") {
 		return false
@@ -319,23 +322,23 @@ func validTokenName(name string) bool {
 	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
-// tokenType is a type of token that the operations use.
+// tokenType is a token type that operations use.
 type tokenType struct {
-	// name is as in x-guard.token; goName is the Go type.
+	// name is the value of x-guard.token; goName is the Go type.
 	name, goName string
-	// schemes are the names of the schemes that operations use.
+	// schemes are the names of its schemes that operations use.
 	schemes []string
-	// claims is the name of the component schema of the private claims, or "".
+	// claims is the component schema of the private claims, or "".
 	claims   string
 	claimsAt place
-	// own says that the application itself issues such tokens.
-	own bool
-	// goClaims is the Go type of the claims, set once api.gen.go is there.
+	// issuedHere says that the application itself issues these tokens.
+	issuedHere bool
+	// goClaims is the Go type of the claims. It is set after api.gen.go is generated.
 	goClaims string
 }
 
-// tokenTypes returns the token types of the schemes in use: access, refresh, then the others by name. A scheme that says
-// nothing of claims takes those of its token type.
+// tokenTypes returns the token types of the schemes in use: access, refresh, then the others by name.
+// A scheme without claims has the claims of its token type.
 func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) []*tokenType {
 	types := map[string]*tokenType{}
 	goNames := map[string]string{}
@@ -347,7 +350,7 @@ func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) [
 		}
 		t := types[s.token]
 		if t == nil {
-			t = &tokenType{name: s.token, goName: goTokenName(s.token), own: s.verifier == ""}
+			t = &tokenType{name: s.token, goName: goTokenName(s.token), issuedHere: s.verifier == ""}
 			types[s.token], verifiers[s.token] = t, s
 			if other, taken := goNames[t.goName]; taken {
 				p.add(s.tokenAt, "token types %q and %q get the same Go name %s; rename one", other, s.token, t.goName)
@@ -375,6 +378,7 @@ func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) [
 	})
 }
 
+// verifierText names a verifier, for errors.
 func verifierText(name string) string {
 	if name == "" {
 		return "the application itself"
@@ -382,7 +386,7 @@ func verifierText(name string) string {
 	return "verifier " + strconv.Quote(name)
 }
 
-// tokenOrder sorts access and refresh before the names of one's own, which begin with a letter.
+// tokenOrder sorts access and refresh before all other names, which begin with a letter.
 func tokenOrder(name string) string {
 	switch name {
 	case "access":
