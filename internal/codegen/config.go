@@ -35,11 +35,15 @@ type Config struct {
 	RequireSecurity bool
 	// RolesIn30 lets requirements name roles in OpenAPI 3.0 too, for schemes without scopes.
 	RolesIn30 bool
+	// RawFallback makes raw JSON of the schemas that oapi-codegen refuses, or whose Go does not compile.
+	RawFallback bool
 
 	oapiCodegen         codegen.Configuration
 	schemes, operations map[string]entries
 	// shadowing are the operations that the configuration allows to be shadowed, with the places.
 	shadowing map[string]place
+	// allowedKeys are the keys of the document that are known not to be about security.
+	allowedKeys map[string]place
 	// source is the configuration file.
 	source *source
 }
@@ -53,11 +57,13 @@ const (
 	keySchemes, keyOperations                 = "schemes", "operations"
 	keyRequireSecurity, keyRolesIn30          = "require-security", "roles-in-3.0"
 	keyShadowing, keyGuardOnly                = "allow-shadowing", "guard-only"
+	keyAllowKeys, keyFallback                 = "allow-keys", "fallback-schemas"
 	keyOapiCodegen                            = "oapi-codegen"
 )
 
 var configKeys = []string{
-	keySpec, keyPackage, keyServer, keyOutput, keySchemes, keyOperations, keyRequireSecurity, keyRolesIn30, keyShadowing, keyGuardOnly, keyOapiCodegen,
+	keySpec, keyPackage, keyServer, keyOutput, keySchemes, keyOperations, keyRequireSecurity, keyRolesIn30, keyShadowing, keyAllowKeys,
+	keyFallback, keyGuardOnly, keyOapiCodegen,
 }
 
 // ReadConfig reads a configuration file. Paths in the file are relative to its folder, the path of an
@@ -113,7 +119,15 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 	c.RequireSecurity, c.RolesIn30, c.GuardOnly = flag(keyRequireSecurity), flag(keyRolesIn30), flag(keyGuardOnly)
 	c.schemes = readNamed(found, keySchemes, schemeKeys, &p)
 	c.operations = readNamed(found, keyOperations, operationKeys, &p)
-	c.shadowing = readIDs(found, keyShadowing, &p)
+	c.shadowing = readList(found, keyShadowing, &p)
+	c.allowedKeys = readList(found, keyAllowKeys, &p)
+	switch fallback := text(keyFallback); fallback {
+	case "":
+	case "raw":
+		c.RawFallback = true
+	default:
+		p.add(found[keyFallback].at, "%s is raw, or left out, not %q", keyFallback, fallback)
+	}
 	if err := p.err(); err != nil {
 		return nil, err
 	}
@@ -124,6 +138,8 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 		RequireSecurity                                    any                   `yaml:"require-security"`
 		RolesIn30                                          any                   `yaml:"roles-in-3.0"`
 		Shadowing                                          any                   `yaml:"allow-shadowing"`
+		AllowKeys                                          any                   `yaml:"allow-keys"`
+		Fallback                                           any                   `yaml:"fallback-schemas"`
 		GuardOnly                                          any                   `yaml:"guard-only"`
 		OapiCodegen                                        codegen.Configuration `yaml:"oapi-codegen"`
 	}{}
@@ -170,14 +186,14 @@ func readNamed(found entries, key string, known []string, p *problems) map[strin
 	return named
 }
 
-// readIDs reads a list of operations.
-func readIDs(found entries, key string, p *problems) map[string]place {
+// readList reads a list of names, such as those of operations, with their places.
+func readList(found entries, key string, p *problems) map[string]place {
 	e, ok := found[key]
 	if !ok {
 		return nil
 	}
 	if list, ok := e.value.([]any); ok && len(list) == 0 {
-		p.add(e.at, "%s is empty; name operations, or remove it", key)
+		p.add(e.at, "%s is empty; name something, or remove it", key)
 		return nil
 	}
 	named := map[string]place{}

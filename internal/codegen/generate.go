@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/oapi-codegen/oapi-codegen/v2/pkg/codegen"
 )
 
 // The files that are generated.
@@ -33,65 +35,40 @@ type Result struct {
 // Generate returns the files for a configuration. libraryVersion is the version of oapi-codegen in
 // this program, for the header of APIFile. The error joins a [Problem] for each thing that is wrong.
 func Generate(c *Config, libraryVersion string) (*Result, error) {
-	c, err := c.forExisting()
-	if err != nil {
-		return nil, err
-	}
-	settings, err := c.settings()
-	if c.Spec == "" {
-		var p problems
-		p.add(c.top(), "no document is named; say spec: FILE in the configuration or --spec FILE")
-		err = errors.Join(p.err(), err)
-	}
+	c, settings, err := c.complete()
 	if err != nil {
 		return nil, err
 	}
 	libraryLock.Lock()
 	defer libraryLock.Unlock()
 
-	path := relativePath(c.Spec)
-	spec := &source{path: path, overlay: settings.OutputOptions.Overlay.Path}
-	loaded, err := load(path, settings)
-	if err != nil {
-		return nil, libraryProblem(spec, err)
-	}
-	doc := newDocument(loaded, settings)
-
-	// First oapi-codegen takes out what its configuration excludes, so that only what is generated is read; and before it
-	// generates, because embedding the document changes it.
-	r := &reader{doc: loaded, spec: spec, config: c, ids: doc.ids, used: map[string]bool{}}
-	r.schemes = readSchemes(loaded, spec, c, &r.problems)
-	if err := doc.filter(); err != nil {
-		return nil, errors.Join(r.err(), libraryProblem(spec, err))
-	}
-	operations := r.readOperations()
-	c.router().checkRoutes(operations, spec, &r.problems)
-	types := tokenTypes(r.schemes, r.used, &r.problems)
-	structs := assignArguments(operations, types, &r.problems)
-	checkClaims(doc.schemas, spec, types, &r.problems)
-	outside := outboundOperations(loaded)
-	if err := doc.restoreClaims(types); err != nil {
-		return nil, err
-	}
-	files, g, err := apiCode(c, doc, r, libraryVersion)
+	r, err := read(c, settings)
 	if err != nil {
 		return nil, err
 	}
-	operations = bind(operations, g, spec, &r.problems)
+	r.checkRoutes()
+	if err := r.document.restoreClaims(r.types); err != nil {
+		return nil, err
+	}
+	files, g, err := apiCode(c, r, libraryVersion)
+	if err != nil {
+		return nil, err
+	}
+	operations := bind(r.operations, g, r.spec, &r.problems)
 	if err := r.err(); err != nil {
 		return nil, err
 	}
 	checkPatterns(operations, g, &r.problems)
 	checkShadowing(operations, g, c, &r.problems)
-	resolveClaims(doc, types, g, &r.problems)
+	resolveClaims(r.document, r.types, g, &r.problems)
 	if err := r.err(); err != nil {
 		return nil, err
 	}
-	guard, err := render(settings.PackageName, operations, types, structs, r, g, outside)
+	guard, err := render(settings.PackageName, operations, r, g)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkNames(guard, types, structs, doc, spec, g); err != nil {
+	if err := checkNames(guard, r, g); err != nil {
 		return nil, err
 	}
 	if c.Existing != nil {
@@ -100,7 +77,22 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 		}
 	}
 	files[GuardFile] = []byte(guard)
-	return &Result{Files: files, Warnings: warnings(settings), Public: publicLines(operations)}, nil
+	return &Result{Files: files, Warnings: append(warnings(settings), r.warnings...), Public: publicLines(operations)}, nil
+}
+
+// complete returns the configuration with what an existing package says, and that of oapi-codegen.
+func (c *Config) complete() (*Config, codegen.Configuration, error) {
+	c, err := c.forExisting()
+	if err != nil {
+		return nil, codegen.Configuration{}, err
+	}
+	settings, err := c.settings()
+	if c.Spec == "" {
+		var p problems
+		p.add(c.top(), "no document is named; say spec: FILE in the configuration or --spec FILE")
+		err = errors.Join(p.err(), err)
+	}
+	return c, settings, err
 }
 
 // libraryProblem returns an error of oapi-codegen about the document.
@@ -109,7 +101,7 @@ func libraryProblem(spec *source, err error) error {
 }
 
 // apiCode returns APIFile and its description. For an existing package it returns no file.
-func apiCode(c *Config, doc *document, r *reader, libraryVersion string) (map[string][]byte, *generated, error) {
+func apiCode(c *Config, r *reader, libraryVersion string) (map[string][]byte, *generated, error) {
 	if c.Existing != nil {
 		if err := r.err(); err != nil {
 			return nil, nil, err
@@ -122,7 +114,7 @@ func apiCode(c *Config, doc *document, r *reader, libraryVersion string) (map[st
 		return map[string][]byte{}, g, nil
 	}
 	// A failure of oapi-codegen is reported together with the problems that were found before.
-	code, err := doc.generateUnpruned()
+	code, err := r.document.generateUnpruned()
 	if err != nil {
 		return nil, nil, errors.Join(r.err(), libraryProblem(r.spec, err))
 	}

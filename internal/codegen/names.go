@@ -164,7 +164,7 @@ func word(text string) string {
 }
 
 // checkNames reports names that both files declare.
-func checkNames(guard string, types []*tokenType, structs []*credentialType, doc *document, spec *source, g *generated) error {
+func checkNames(guard string, r *reader, g *generated) error {
 	names, err := g.collisions(guard)
 	if err != nil {
 		return err
@@ -172,13 +172,13 @@ func checkNames(guard string, types []*tokenType, structs []*credentialType, doc
 	var p problems
 	for _, name := range names {
 		fix := "rename what oapi-codegen calls so, with x-go-name"
-		if slices.ContainsFunc(types, func(t *tokenType) bool { return t.goName == name }) {
+		if slices.ContainsFunc(r.types, func(t *tokenType) bool { return t.goName == name }) {
 			fix += ", or give the token type another name with " + guardKey + "." + keyToken
 		}
-		if slices.ContainsFunc(structs, func(c *credentialType) bool { return c.goName == name }) {
+		if slices.ContainsFunc(r.structs, func(c *credentialType) bool { return c.goName == name }) {
 			fix += ", or give the operations' argument another name with " + guardKey + "." + keyCredential
 		}
-		p.add(placeOf(name, doc, spec), "the Go name %s is needed by %s; %s", name, GuardFile, fix)
+		p.add(placeOf(name, r.document, r.spec), "the Go name %s is needed by %s; %s", name, GuardFile, fix)
 	}
 	return p.err()
 }

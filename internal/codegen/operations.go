@@ -53,28 +53,12 @@ type rules struct {
 	allow, deny []string
 }
 
-// reader reads the operations of a document.
-type reader struct {
-	doc     *openapi3.T
-	spec    *source
-	config  *Config
-	schemes map[string]*scheme
-	used    map[string]bool
-	// ids are the operationIds as the document has them. oapi-codegen overwrites them.
-	ids      map[*openapi3.Operation]string
-	defaults entries
-	// inherited is the requirement of the document. It is read when an operation has none.
-	inherited *requirement
-	problems
-}
-
 // readOperations reads the security of the operations of all paths. The result is sorted by path
 // and method.
 func (r *reader) readOperations() []*operation {
 	top := place{source: r.spec}
 	value, present := r.doc.Extensions[guardKey]
 	r.defaults = readEntries(value, present, top.at(guardKey), operationKeys, &r.problems)
-	checkSpelling(r.doc.Extensions, top, []string{guardKey}, &r.problems)
 	readRules(r.defaults, &r.problems)
 
 	var operations []*operation
@@ -88,7 +72,6 @@ func (r *reader) readOperations() []*operation {
 			continue
 		}
 		at := top.at("paths", path)
-		checkSpelling(item.Extensions, at, nil, &r.problems)
 		methods := item.Operations()
 		for _, method := range slices.Sorted(maps.Keys(methods)) {
 			source := methods[method]
@@ -125,7 +108,6 @@ func (r *reader) readOperation(where route, source *openapi3.Operation, at place
 		o.id = where.String()
 	}
 	value, present := source.Extensions[guardKey]
-	checkSpelling(source.Extensions, at, []string{guardKey}, &r.problems)
 	guard := readEntries(value, present, at.at(guardKey), operationKeys, &r.problems)
 	for _, name := range slices.Compact([]string{o.id, where.String()}) {
 		guard = r.config.operations[name].over(guard)

@@ -30,10 +30,17 @@ type problems struct{ list []unplacedProblem }
 type unplacedProblem struct {
 	at   place
 	text string
+	// found is set where the file and the line are known already.
+	found *Problem
 }
 
 func (p *problems) add(at place, format string, args ...any) {
-	p.list = append(p.list, unplacedProblem{at, fmt.Sprintf(format, args...)})
+	p.list = append(p.list, unplacedProblem{at: at, text: fmt.Sprintf(format, args...)})
+}
+
+// addAt adds a problem whose file and line are known.
+func (p *problems) addAt(file string, line int, format string, args ...any) {
+	p.list = append(p.list, unplacedProblem{found: &Problem{File: file, Line: line, Text: fmt.Sprintf(format, args...)}})
 }
 
 // maxProblems bounds the number of reported problems: hundreds of operations may use one bad scheme.
@@ -43,6 +50,10 @@ const maxProblems = 30
 func (p *problems) err() error {
 	var found []Problem
 	for _, u := range p.list {
+		if u.found != nil {
+			found = append(found, *u.found)
+			continue
+		}
 		found = append(found, u.at.problem(u.text))
 	}
 	slices.SortFunc(found, func(a, b Problem) int {

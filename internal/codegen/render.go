@@ -143,14 +143,14 @@ type routeView struct {
 }
 
 // render returns guard.gen.go.
-func render(pkg string, operations []*operation, types []*tokenType, structs []*credentialType, r *reader, g *generated, outside []string) (string, error) {
+func render(pkg string, operations []*operation, r *reader, g *generated) (string, error) {
 	v := &view{Package: pkg}
 	own := newImports(g.router.imports)
-	tokens := v.addTokens(types)
+	tokens := v.addTokens(r.types)
 	v.addSchemes(r, own)
-	v.addCredentials(structs, tokens, own)
+	v.addCredentials(r.structs, tokens, own)
 	v.addOperations(operations, tokens, g, own)
-	v.OperationsDoc = operationsDoc(v.Aliases, outside)
+	v.OperationsDoc = operationsDoc(v.Aliases, r.outbound)
 	v.addImports(operations, g.router, own)
 	if err := v.addGlue(g); err != nil {
 		return "", err

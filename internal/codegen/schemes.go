@@ -52,6 +52,10 @@ type scheme struct {
 	// token is the name of the token type of a JWT.
 	token   string
 	tokenAt place
+	// tokenKnown says that the document or the configuration says whose tokens and which these are.
+	tokenKnown bool
+	// description is the description in the document.
+	description string
 	// claims is the component schema of the private claims, or "".
 	claims   string
 	claimsAt place
@@ -104,13 +108,15 @@ func listed(schemes map[string]*scheme) string {
 }
 
 func readScheme(name string, ref *openapi3.SecuritySchemeRef, schemas openapi3.Schemas, at place, fromConfig entries, p *problems) *scheme {
-	s := &scheme{name: name, at: at, principal: goType{text: "security.Principal"}}
+	s := &scheme{name: name, at: at, description: ref.Value.Description, principal: goType{text: "security.Principal"}}
 	value, present := ref.Value.Extensions[guardKey]
-	checkSpelling(ref.Value.Extensions, at, []string{guardKey}, p)
 	guard := fromConfig.over(readEntries(value, present, at.at(guardKey), schemeKeys, p))
 
 	s.readKind(ref.Value, s.readOpaque(ref.Value, guard, p), guard)
 	s.checkKeys(guard, p)
+	_, hasToken := guard[keyToken]
+	_, hasVerifier := guard[keyVerifier]
+	s.tokenKnown = hasToken || hasVerifier || ref.Value.Type == "openIdConnect"
 	s.readPlace(guard, p)
 	if s.kind == kindJWT {
 		s.token = "access"

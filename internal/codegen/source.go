@@ -44,6 +44,12 @@ func (p place) key() string {
 	return pointerUnescape.Replace(p.pointer[strings.LastIndex(p.pointer, "/")+1:])
 }
 
+// parent returns the place of the value that contains this one.
+func (p place) parent() place {
+	p.pointer = p.pointer[:max(0, strings.LastIndex(p.pointer, "/"))]
+	return p
+}
+
 // item returns the place of an element of a list.
 func (p place) item(i int) place { return p.at(strconv.Itoa(i)) }
 
@@ -175,11 +181,7 @@ func (s *source) root(file string) *yaml.Node {
 			data = nil
 		}
 	}
-	var document yaml.Node
-	var top *yaml.Node
-	if err := yaml.Unmarshal(data, &document); err == nil && len(document.Content) > 0 {
-		top = document.Content[0]
-	}
+	top := parseSource(data)
 	if s.files == nil {
 		s.files = map[string]*yaml.Node{}
 	}

@@ -41,23 +41,6 @@ func readEntries(value any, present bool, at place, known []string, p *problems)
 	return found
 }
 
-// checkSpelling reports keys that are security or x-guard but for the case of their letters, and those
-// two where nothing reads them. Otherwise an operation could become public by a misspelling. read
-// lists the keys that are read in this place.
-func checkSpelling(extensions map[string]any, at place, read []string, p *problems) {
-	for _, key := range slices.Sorted(maps.Keys(extensions)) {
-		for _, name := range []string{"security", guardKey} {
-			switch {
-			case !strings.EqualFold(key, name) || slices.Contains(read, key):
-			case key == name:
-				p.add(at.at(key), "%s means nothing here; put it on the operations, or on the document", key)
-			default:
-				p.add(at.at(key), "unknown key %q; say %s", key, name)
-			}
-		}
-	}
-}
-
 // over returns the entries of base, replaced by those of e where both have the key.
 func (e entries) over(base entries) entries {
 	merged := maps.Clone(base)

@@ -1,0 +1,144 @@
+package codegen
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/oapi-codegen/oapi-codegen/v2/pkg/codegen"
+	"gopkg.in/yaml.v3"
+)
+
+// reader reads the security of a document. Problems that do not stop the reading are collected.
+type reader struct {
+	doc      *openapi3.T
+	document *document
+	spec     *source
+	config   *Config
+	schemes  map[string]*scheme
+	used     map[string]bool
+	// ids are the operationIds as the document has them. oapi-codegen overwrites them.
+	ids      map[*openapi3.Operation]string
+	defaults entries
+	// inherited is the requirement of the document. It is read when an operation has none.
+	inherited *requirement
+
+	operations []*operation
+	types      []*tokenType
+	structs    []*credentialType
+	// outbound names the webhooks and callbacks, whose requests this API sends.
+	outbound []string
+	warnings []string
+	problems
+}
+
+// read reads the document: what its schemes are, what each operation requires, and the Go types of
+// the credentials. The error is of a document that cannot be read at all.
+func read(c *Config, settings codegen.Configuration) (*reader, error) {
+	path := relativePath(c.Spec)
+	spec := &source{path: path, overlay: settings.OutputOptions.Overlay.Path}
+	if err := checkVersion(spec); err != nil {
+		return nil, err
+	}
+	if err := checkRepeated(spec); err != nil {
+		return nil, err
+	}
+	loaded, err := load(path, settings)
+	if err != nil {
+		return nil, libraryProblem(spec, err)
+	}
+	doc := newDocument(loaded, settings)
+	r := &reader{doc: loaded, document: doc, spec: spec, config: c, ids: doc.ids, used: map[string]bool{}}
+	top, err := r.top()
+	if err != nil {
+		return nil, err
+	}
+	checkKeys(top, spec, c, &r.problems)
+	r.schemes = readSchemes(loaded, spec, c, &r.problems)
+	// oapi-codegen removes the excluded operations first, so that only generated operations are read.
+	if err := doc.filter(); err != nil {
+		return nil, errors.Join(r.err(), libraryProblem(spec, err))
+	}
+	r.operations = r.readOperations()
+	r.checkPublic()
+	r.checkAmbiguous()
+	r.checkPaths()
+	r.types = tokenTypes(r.schemes, r.used, &r.problems)
+	r.structs = assignArguments(r.operations, r.types, &r.problems)
+	checkClaims(doc.schemas, spec, r.types, &r.problems)
+	r.outbound = outboundOperations(loaded)
+	return r, nil
+}
+
+// checkVersion reports documents that are not OpenAPI 3.
+func checkVersion(spec *source) error {
+	top := spec.root(spec.path)
+	if top == nil {
+		return nil // load reports it
+	}
+	if _, version := child(top, "swagger"); version != nil {
+		return Problem{spec.path, version.Line, fmt.Sprintf("this is Swagger %s, and oapi-guard reads OpenAPI 3.0 and later; convert it, for example: npx swagger2openapi --outfile openapi.yaml %s", version.Value, spec.path)}
+	}
+	return nil
+}
+
+// checkRepeated reports keys that an object of the document has twice. Readers of JSON take the last
+// one, and readers of YAML refuse both in words of their own.
+func checkRepeated(spec *source) error {
+	r := &keyReader{spec: spec, examined: map[string]bool{}, problems: &problems{}}
+	r.checkRepeated(spec.path)
+	return r.err()
+}
+
+// top returns the root of the document after the overlay.
+func (r *reader) top() (*yaml.Node, error) {
+	if top := r.spec.root(r.spec.path); top != nil && r.spec.overlay == "" {
+		return top, nil
+	}
+	text, err := r.doc.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return parseJSON(text)
+}
+
+// checkPublic reports a document without any secured operation.
+func (r *reader) checkPublic() {
+	for _, o := range r.operations {
+		if !o.requirement.public() {
+			return
+		}
+	}
+	switch n := len(r.operations); {
+	case n == 0:
+	case r.config.RequireSecurity:
+		r.add(place{source: r.spec}, "all %d operations are public, and the configuration says %s: true; say security: [{SCHEME: []}] for the document, in an overlay where you do not own it, or remove %s", n, keyRequireSecurity, keyRequireSecurity)
+	default:
+		r.warnings = append(r.warnings, fmt.Sprintf("%s: all %d operations are public: no security names a scheme", r.spec.path, n))
+	}
+}
+
+// checkPaths reports paths that are more than a path: a query or a fragment is no part of it.
+func (r *reader) checkPaths() {
+	for _, o := range r.operations {
+		for i, route := range slices.Concat([]route{o.route}, o.aliases) {
+			sign := strings.IndexAny(route.path, "?#")
+			if sign < 0 {
+				continue
+			}
+			at := o.at
+			if i > 0 {
+				at = place{source: r.spec}.at("paths", route.path)
+			}
+			r.add(at, "%s: a path of OpenAPI has no %q, and routers match the path of a request alone, so that its security would not apply; declare what follows as a parameter, %s",
+				route, route.path[sign], r.spec.overlayFix(overlayAction{target: place{}.at("paths", route.path).jsonPath()}))
+		}
+	}
+}
+
+// checkRoutes reports the routes that the router cannot register as the document means them.
+func (r *reader) checkRoutes() {
+	r.config.router().checkRoutes(r.operations, r.spec, &r.problems)
+}
