@@ -24,7 +24,7 @@ type argument struct {
 type credentialType struct {
 	goName string
 	fields []field
-	// all says that there is only one alternative, so that every field is set.
+	// all says that every alternative sets every field.
 	all bool
 	// text describes the fields that the alternatives set.
 	text string
@@ -136,10 +136,11 @@ func (r *requirement) uniform() bool {
 // names of the struct and of its fields, so that no other operation changes them.
 func newCredentialType(r *requirement, types map[string]*tokenType) *credentialType {
 	credentialed := slices.DeleteFunc(slices.Clone(r.alternatives), func(a alternative) bool { return len(a) == 0 })
-	c := &credentialType{fields: credentialFields(r, types), all: len(credentialed) == 1}
+	c := &credentialType{fields: credentialFields(r, types), all: true}
 	var names, texts []string
 	for _, a := range credentialed {
 		fields := c.fieldsOf(a)
+		c.all = c.all && len(fields) == len(c.fields)
 		names = append(names, strings.Join(fields, "And"))
 		texts = append(texts, strings.Join(fields, " and "))
 	}

@@ -115,7 +115,7 @@ func bindCode(t *testing.T, name, server, code string) error {
 	}
 	spec := &source{path: config.Spec}
 	doc := newDocument(loaded, settings)
-	r := &reader{doc: loaded, document: doc, spec: spec, config: config, ids: doc.ids, used: map[string]bool{}}
+	r := &reader{doc: loaded, document: doc, spec: spec, config: config, ids: doc.ids, used: map[string]bool{}, askedList: map[*scheme]bool{}}
 	r.schemes = readSchemes(loaded, spec, config, &r.problems)
 	operations := r.readOperations()
 	g, err := parseGenerated(map[string]string{APIFile: code}, config.router())

@@ -270,8 +270,8 @@ func (r *reader) readRequirement(list openapi3.SecurityRequirements, at place, o
 				a = append(a, s)
 			}
 		}
-		read.alternatives = append(read.alternatives, a)
 		r.checkConflicts(a, at, owner)
+		read.alternatives = append(read.alternatives, r.matchAny(a, at, owner)...)
 	}
 	if len(list) > 0 && !slices.ContainsFunc(list, func(a openapi3.SecurityRequirement) bool { return len(a) > 0 }) {
 		r.add(at, "security of %s has the empty alternative only; say security: [] if it is public, or add a scheme", owner)
@@ -328,25 +328,7 @@ func (r *reader) readRequiredScheme(name string, list []string, at place, owner 
 		return requiredScheme{}, false
 	}
 	r.used[name] = true
-	required := requiredScheme{scheme: s}
-	switch {
-	case len(list) == 0:
-	case s.scoped:
-		required.scopes = slices.Clone(list)
-		for _, scope := range list {
-			if !validScope(scope) {
-				r.add(at, "security of %s: %q is no scope; scopes are printable ASCII without spaces, quotes and backslashes (RFC 6749, section 3.3)", owner, scope)
-			}
-		}
-	case r.doc.IsOpenAPI31OrLater() || r.config.RolesIn30:
-		required.roles = slices.Clone(list)
-		if slices.Contains(list, "") {
-			r.add(at, "security of %s: scheme %q has an empty role, which names nothing; remove it", owner, name)
-		}
-	default:
-		r.add(at, "security of %s: the list of scheme %q has to be empty in OpenAPI 3.0; use %s.roles instead, or say %s: true in the configuration if it names roles", owner, name, guardKey, keyRolesIn30)
-	}
-	return required, true
+	return r.readSchemeList(requiredScheme{scheme: s}, list, at, owner), true
 }
 
 // validScope reports whether a text is a scope-token (RFC 6749, section 3.3).

@@ -19,6 +19,8 @@ type reader struct {
 	config   *Config
 	schemes  map[string]*scheme
 	used     map[string]bool
+	// askedList are the schemes for which the meaning of their lists was asked.
+	askedList map[*scheme]bool
 	// ids are the operationIds as the document has them. oapi-codegen overwrites them.
 	ids      map[*openapi3.Operation]string
 	defaults entries
@@ -50,7 +52,7 @@ func read(c *Config, settings codegen.Configuration) (*reader, error) {
 		return nil, libraryProblem(spec, err)
 	}
 	doc := newDocument(loaded, settings)
-	r := &reader{doc: loaded, document: doc, spec: spec, config: c, ids: doc.ids, used: map[string]bool{}}
+	r := &reader{doc: loaded, document: doc, spec: spec, config: c, ids: doc.ids, used: map[string]bool{}, askedList: map[*scheme]bool{}}
 	top, err := r.top()
 	if err != nil {
 		return nil, err

@@ -21,12 +21,18 @@ const (
 	keyPrincipal = "principal"
 	keyCSRF      = "csrf"
 	keyVerifier  = "verifier"
+	keyList      = "list"
+	keyMatch     = "match"
+	keyGoName    = "go-name"
+	keyGoType    = "go-type"
 )
 
 var (
-	schemeKeys = []string{keyClaims, keyCSRF, keyOpaque, keyPrefix, keyPrincipal, keyToken, keyVerifier}
+	schemeKeys = []string{
+		keyClaims, keyCSRF, keyGoName, keyGoType, keyList, keyMatch, keyOpaque, keyPrefix, keyPrincipal, keyToken, keyVerifier,
+	}
 	// jwtKeys apply to schemes whose credential is a JWT, otherKeys to the others.
-	jwtKeys   = []string{keyClaims, keyCSRF, keyVerifier}
+	jwtKeys   = []string{keyClaims, keyCSRF, keyGoType, keyVerifier}
 	otherKeys = []string{keyPrincipal}
 )
 
@@ -69,8 +75,10 @@ type scheme struct {
 	verifier string
 	// csrfForm says that a form field may carry the CSRF token, not only a header.
 	csrfForm bool
-	// scoped says that the list in a requirement names scopes.
-	scoped bool
+	// list says what the list in a requirement names.
+	list listMeaning
+	// matchAny says that one of the list is enough.
+	matchAny bool
 
 	// goName is the name of the scheme's field and of its method of the Authenticator.
 	goName string
@@ -118,6 +126,7 @@ func readScheme(name string, ref *openapi3.SecuritySchemeRef, schemas openapi3.S
 	_, hasVerifier := guard[keyVerifier]
 	s.tokenKnown = hasToken || hasVerifier || ref.Value.Type == "openIdConnect"
 	s.readPlace(guard, p)
+	s.readList(guard, p)
 	if s.kind == kindJWT {
 		s.token = "access"
 	}
@@ -192,9 +201,9 @@ func (s *scheme) readKind(of *openapi3.SecurityScheme, opaque bool, guard entrie
 			s.unsupported = "it does not name its " + of.In
 		}
 	case "oauth2":
-		s.scoped = true
+		s.list = listScopes
 	case "openIdConnect":
-		s.scoped = true
+		s.list = listScopes
 		if !opaque {
 			// An identity provider issues the tokens: each such scheme has its verifier, unless x-guard
 			// names another.
