@@ -40,7 +40,7 @@ func (r *reader) checkAmbiguous() {
 // a warning, because a bearer scheme often stands for the tokens of an oauth2 scheme.
 func (r *reader) addShared(first, second *scheme) {
 	text := fmt.Sprintf("security schemes %q (line %d) and %q would accept each other's tokens: both are %s tokens of the same verifier in the same place, and not everywhere alternatives of each other; say in the configuration what tells them apart: %s",
-		first.name, r.lineOf(first.at), second.name, second.token, answers(second))
+		first.name, first.at.line(), second.name, second.token, answers(second))
 	if first.text == second.text {
 		r.add(second.at, "%s", text)
 		return
@@ -53,11 +53,6 @@ func answers(s *scheme) string {
 	key := yamlKey(s.name)
 	return fmt.Sprintf("%[1]s: {%[2]s: {%[3]s: NAME}} for another type of token, {%[4]s: NAME} for tokens that others issue, {%[5]s: true} if they are not JWTs, or {%[3]s: %[6]s} if they are indeed the same tokens",
 		keySchemes, key, keyToken, keyVerifier, keyOpaque, s.token)
-}
-
-func (r *reader) lineOf(at place) int {
-	_, line, _ := r.spec.find(at.pointer)
-	return line
 }
 
 // sharesTokens reports whether a token for one of the schemes satisfies the other, although some

@@ -172,13 +172,21 @@ func credentialFields(r *requirement, types map[string]*tokenType) []field {
 		if s.kind == kindJWT {
 			f.token = types[s.token]
 			if !repeated[s.token] {
-				f.goName, f.scheme = strings.TrimSuffix(f.token.goName, "Token"), nil
+				f.goName, f.scheme = fieldOfType(f.token.goName), nil
 			}
 		}
 		f.goName = unused(f.goName, taken)
 		fields = append(fields, f)
 	}
 	return fields
+}
+
+// fieldOfType returns the name of the field for tokens of a Go type.
+func fieldOfType(goType string) string {
+	if name := strings.TrimSuffix(goType, "Token"); name != "" {
+		return name
+	}
+	return goType
 }
 
 // repeatedTokens returns the token types that one alternative asks for more than once.

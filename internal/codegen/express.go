@@ -46,7 +46,7 @@ func schemeFields(s *scheme) string {
 		}
 	}
 	if s.kind == kindJWT {
-		field("Token", "guardedTokenTypes."+goTokenName(s.token))
+		field("Token", "guardedTokenTypes."+s.goType)
 	} else {
 		field("Kind", kinds[s.kind].constant)
 	}

@@ -14,26 +14,32 @@ type overlayAction struct {
 	update string
 }
 
-// overlayFix returns the text of a fix by an overlay: the overlay ready to paste, and the
-// configuration that applies it. It changes a document without editing it.
-func (s *source) overlayFix(actions ...overlayAction) string {
+// overlayText returns an overlay ready to paste, and the configuration that applies it. existing is the
+// overlay that the configuration names already, or "".
+func overlayText(existing string, actions []overlayAction) string {
 	var b strings.Builder
-	if s.overlay != "" {
-		fmt.Fprintf(&b, "or add to the actions of %s:\n", s.overlay)
+	if existing != "" {
+		fmt.Fprintf(&b, "without editing the document: add to the actions of %s\n", existing)
 	} else {
-		b.WriteString("or, without editing the document, write overlay.yaml and name it in the configuration, oapi-codegen: {output-options: {overlay: {path: overlay.yaml}}}:\n" +
-			"\toverlay: 1.0.0\n\tinfo: {title: fixes, version: \"1\"}\n\tactions:\n")
+		b.WriteString("without editing the document: write overlay.yaml, and name it in the configuration,\n" +
+			"oapi-codegen: {output-options: {overlay: {path: overlay.yaml}}}\n" +
+			"  overlay: 1.0.0\n  info: {title: fixes, version: \"1\"}\n  actions:\n")
 	}
 	for _, a := range actions {
-		fmt.Fprintf(&b, "\t- target: %s\n", a.target)
+		fmt.Fprintf(&b, "    - target: %s\n", a.target)
 		if a.update == "" {
-			b.WriteString("\t  remove: true\n")
+			b.WriteString("      remove: true\n")
 		} else {
-			fmt.Fprintf(&b, "\t  update: %s\n", a.update)
+			fmt.Fprintf(&b, "      update: %s\n", a.update)
 		}
 	}
-	return strings.TrimSuffix(strings.ReplaceAll(b.String(), "\t", "    "), "\n")
+	return strings.TrimSuffix(b.String(), "\n")
 }
+
+// removal removes a value, and addition merges YAML into one.
+func removal(at place) overlayAction { return overlayAction{target: at.jsonPath()} }
+
+func addition(at place, yaml string) overlayAction { return overlayAction{at.jsonPath(), yaml} }
 
 // plainMember matches the keys that a JSONPath names without brackets.
 var plainMember = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

@@ -32,10 +32,17 @@ type unplacedProblem struct {
 	text string
 	// found is set where the file and the line are known already.
 	found *Problem
+	// actions are those of an overlay that solves the problem.
+	actions []overlayAction
 }
 
 func (p *problems) add(at place, format string, args ...any) {
 	p.list = append(p.list, unplacedProblem{at: at, text: fmt.Sprintf(format, args...)})
+}
+
+// addWithOverlay adds a problem that an overlay solves.
+func (p *problems) addWithOverlay(at place, actions []overlayAction, format string, args ...any) {
+	p.list = append(p.list, unplacedProblem{at: at, text: fmt.Sprintf(format, args...) + "; the overlay below does it", actions: actions})
 }
 
 // addAt adds a problem whose file and line are known.
@@ -46,27 +53,39 @@ func (p *problems) addAt(file string, line int, format string, args ...any) {
 // maxProblems bounds the number of reported problems: hundreds of operations may use one bad scheme.
 const maxProblems = 30
 
-// err returns the problems sorted by file and line, without duplicates, or nil.
+// err returns the problems sorted by file and line, without duplicates, or nil. One overlay follows
+// them, with the actions of all.
 func (p *problems) err() error {
 	var found []Problem
+	actions := map[Problem][]overlayAction{}
+	existing := ""
 	for _, u := range p.list {
-		if u.found != nil {
-			found = append(found, *u.found)
-			continue
+		problem := u.found
+		if problem == nil {
+			placed := u.at.problem(u.text)
+			problem = &placed
 		}
-		found = append(found, u.at.problem(u.text))
+		found = append(found, *problem)
+		if len(u.actions) > 0 {
+			actions[*problem], existing = u.actions, u.at.source.overlay
+		}
 	}
 	slices.SortFunc(found, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Text, b.Text))
 	})
-	var errs []error
 	found = slices.Compact(found)
+	var errs []error
+	var all []overlayAction
 	for i, problem := range found {
 		if i == maxProblems {
 			errs = append(errs, fmt.Errorf("and %d more", len(found)-maxProblems))
 			break
 		}
 		errs = append(errs, problem)
+		all = append(all, actions[problem]...)
+	}
+	if len(all) > 0 {
+		errs = append(errs, errors.New(overlayText(existing, all)))
 	}
 	return errors.Join(errs...)
 }

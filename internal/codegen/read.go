@@ -3,6 +3,7 @@ package codegen
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -66,6 +67,8 @@ func read(c *Config, settings codegen.Configuration) (*reader, error) {
 	r.operations = r.readOperations()
 	r.checkPublic()
 	r.checkAmbiguous()
+	r.checkPlainKeys()
+	checkSchemeNames(r.schemes, r.used, &r.problems)
 	r.checkPaths()
 	r.types = tokenTypes(r.schemes, r.used, &r.problems)
 	r.structs = assignArguments(r.operations, r.types, &r.problems)
@@ -122,6 +125,19 @@ func (r *reader) checkPublic() {
 	}
 }
 
+// checkPlainKeys warns of plain keys in the header Authorization, which other schemes use too.
+func (r *reader) checkPlainKeys() {
+	for _, name := range slices.Sorted(maps.Keys(r.used)) {
+		s := r.schemes[name]
+		if in, header := s.location(); s.kind != kindKey || s.in == "" || s.prefix != "" || in != "header" || header != "Authorization" {
+			continue
+		}
+		text := fmt.Sprintf("security scheme %q is a plain key in Authorization: a value that begins with the word of a known authentication scheme, such as Bearer or Basic, is not taken for it; where the key has a word before it, say in the configuration %s: {%s: {%s: WORD}}",
+			name, keySchemes, yamlKey(name), keyPrefix)
+		r.warnings = append(r.warnings, s.at.problem(text).Error())
+	}
+}
+
 // checkPaths reports paths that are more than a path: a query or a fragment is no part of it.
 func (r *reader) checkPaths() {
 	for _, o := range r.operations {
@@ -134,8 +150,8 @@ func (r *reader) checkPaths() {
 			if i > 0 {
 				at = place{source: r.spec}.at("paths", route.path)
 			}
-			r.add(at, "%s: a path of OpenAPI has no %q, and routers match the path of a request alone, so that its security would not apply; declare what follows as a parameter, %s",
-				route, route.path[sign], r.spec.overlayFix(overlayAction{target: place{}.at("paths", route.path).jsonPath()}))
+			r.addWithOverlay(at, []overlayAction{removal(place{}.at("paths", route.path))},
+				"%s: a path of OpenAPI has no %q, and routers match the path of a request alone, so that its security would not apply; declare what follows as a parameter, or remove the path", route, route.path[sign])
 		}
 	}
 }

@@ -82,6 +82,9 @@ type scheme struct {
 
 	// goName is the name of the scheme's field and of its method of the Authenticator.
 	goName string
+	// goType is the Go type of the tokens that the document chooses, or "".
+	goType   string
+	goTypeAt place
 }
 
 // readSchemes reads the security schemes of the document and their keys in the configuration.
@@ -98,7 +101,6 @@ func readSchemes(doc *openapi3.T, spec *source, c *Config, p *problems) map[stri
 			schemes[name] = readScheme(name, ref, doc.Components.Schemas, top.at(name), c.schemes[name], p)
 		}
 	}
-	nameSchemes(schemes)
 	for _, name := range slices.Sorted(maps.Keys(c.schemes)) {
 		if schemes[name] == nil {
 			p.add(c.top().at(keySchemes, name), "the document has no security scheme %q; it has %s", name, listed(schemes))
@@ -127,6 +129,7 @@ func readScheme(name string, ref *openapi3.SecuritySchemeRef, schemas openapi3.S
 	s.tokenKnown = hasToken || hasVerifier || ref.Value.Type == "openIdConnect"
 	s.readPlace(guard, p)
 	s.readList(guard, p)
+	s.readNames(guard, p)
 	if s.kind == kindJWT {
 		s.token = "access"
 	}
@@ -150,6 +153,20 @@ func readScheme(name string, ref *openapi3.SecuritySchemeRef, schemas openapi3.S
 		s.principal = readGoType(e, p)
 	}
 	return s
+}
+
+// readNames reads the Go names of the scheme and of its tokens.
+func (s *scheme) readNames(guard entries, p *problems) {
+	s.goName = goFieldName(s.name)
+	if e, ok := guard[keyGoName]; ok {
+		s.goName = readExported(e, p)
+	}
+	if e, ok := guard[keyGoType]; ok && s.kind == kindJWT {
+		s.goType, s.goTypeAt = readExported(e, p), e.at
+		if reservedTypeName.MatchString(s.goType) {
+			p.add(e.at, "the Go name %s is needed for something else in %s; choose another name", s.goType, GuardFile)
+		}
+	}
 }
 
 // readOpaque reports whether the bearer tokens of a scheme are not JWTs.
@@ -341,6 +358,8 @@ func validTokenName(name string) bool {
 type tokenType struct {
 	// name is the value of x-guard.token; goName is the Go type.
 	name, goName string
+	// chosen says that the document chooses goName.
+	chosen bool
 	// schemes are the names of its schemes that operations use.
 	schemes []string
 	// claims is the component schema of the private claims, or "".
@@ -356,7 +375,6 @@ type tokenType struct {
 // A scheme without claims has the claims of its token type.
 func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) []*tokenType {
 	types := map[string]*tokenType{}
-	goNames := map[string]string{}
 	verifiers := map[string]*scheme{}
 	for _, name := range slices.Sorted(maps.Keys(used)) {
 		s := schemes[name]
@@ -367,10 +385,6 @@ func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) [
 		if t == nil {
 			t = &tokenType{name: s.token, goName: goTokenName(s.token), issuedHere: s.verifier == ""}
 			types[s.token], verifiers[s.token] = t, s
-			if other, taken := goNames[t.goName]; taken {
-				p.add(s.tokenAt, "token types %q and %q get the same Go name %s; rename one", other, s.token, t.goName)
-			}
-			goNames[t.goName] = s.token
 		}
 		if first := verifiers[s.token]; first.verifier != s.verifier {
 			p.add(s.at, "token type %q belongs to %s already, and to %s here; give one of them another %s.token", s.token, verifierText(first.verifier), verifierText(s.verifier), guardKey)
@@ -388,9 +402,41 @@ func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) [
 			p.add(s.claimsAt, "token type %q already has the claims %s; give both schemes the same claims, or this one another %s.token", s.token, t.claims, guardKey)
 		}
 	}
+	nameTokenTypes(schemes, types, p)
 	return slices.SortedFunc(maps.Values(types), func(a, b *tokenType) int {
 		return strings.Compare(tokenOrder(a.name), tokenOrder(b.name))
 	})
+}
+
+// nameTokenTypes gives the token types the Go names that their schemes choose, and reports names that
+// stand for two types.
+func nameTokenTypes(schemes map[string]*scheme, types map[string]*tokenType, p *problems) {
+	for _, name := range slices.Sorted(maps.Keys(schemes)) {
+		s := schemes[name]
+		t := types[s.token]
+		switch {
+		case t == nil || s.goType == "":
+		case t.chosen && t.goName != s.goType:
+			p.add(s.goTypeAt, "token type %q already has the Go name %s; choose one", s.token, t.goName)
+		default:
+			t.goName, t.chosen = s.goType, true
+		}
+	}
+	names := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(types)) {
+		t := types[name]
+		if other, taken := names[t.goName]; taken {
+			s := schemes[t.schemes[0]]
+			p.add(s.tokenAt, "token types %q and %q get the same Go name %s; choose another one in the configuration: %s: {%s: {%s: NAME}}",
+				other, name, t.goName, keySchemes, yamlKey(s.name), keyGoType)
+		}
+		names[t.goName] = name
+	}
+	for _, s := range schemes {
+		if t := types[s.token]; t != nil && s.kind == kindJWT {
+			s.goType = t.goName
+		}
+	}
 }
 
 // verifierText names a verifier, for errors.

@@ -44,6 +44,12 @@ func (p place) key() string {
 	return pointerUnescape.Replace(p.pointer[strings.LastIndex(p.pointer, "/")+1:])
 }
 
+// line returns the line of the place, or 0 where it is unknown.
+func (p place) line() int {
+	_, line, _ := p.source.find(p.pointer)
+	return line
+}
+
 // parent returns the place of the value that contains this one.
 func (p place) parent() place {
 	p.pointer = p.pointer[:max(0, strings.LastIndex(p.pointer, "/"))]
