@@ -1,11 +1,8 @@
 package codegen
 
 import (
-	"fmt"
 	"maps"
-	"net/http"
 	"slices"
-	"strings"
 )
 
 // bind finds the method of every operation by the registrations of its routes. It returns the
@@ -67,40 +64,4 @@ func bind(operations []*operation, g *generated, spec *source, p *problems) []*o
 		}
 	}
 	return bound
-}
-
-// checkPatterns registers the patterns with net/http's router, where the server is for that router.
-// The router panics on patterns that it does not accept, and would do so when the service starts.
-func checkPatterns(operations []*operation, g *generated, p *problems) {
-	if g.router.name != DefaultServer {
-		return
-	}
-	mux := http.NewServeMux()
-	at := map[string]place{}
-	for _, o := range operations {
-		at[o.goName] = o.at
-	}
-	for _, registration := range g.registrations {
-		if err := register(mux, registration.pattern); err != nil {
-			p.add(at[registration.handler], "net/http's router cannot take %q: %v; rename the path", registration.pattern, err)
-		}
-	}
-}
-
-// register registers a pattern and returns the router's panic as an error.
-func register(mux *http.ServeMux, pattern string) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			text := fmt.Sprint(r)
-			// The router adds the Go position of the other registration, which is always this file.
-			if _, conflict, found := strings.Cut(text, "conflicts with pattern "); found {
-				other, reason, _ := strings.Cut(conflict, " (registered at ")
-				_, reason, _ = strings.Cut(reason, "):")
-				text = fmt.Sprintf("it conflicts with %s: %s", other, strings.Join(strings.Fields(reason), " "))
-			}
-			err = fmt.Errorf("%s", strings.TrimPrefix(text, "parsing "))
-		}
-	}()
-	mux.HandleFunc(pattern, func(http.ResponseWriter, *http.Request) {})
-	return nil
 }

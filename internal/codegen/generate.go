@@ -58,8 +58,7 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 	if err := r.err(); err != nil {
 		return nil, err
 	}
-	checkPatterns(operations, g, &r.problems)
-	checkShadowing(operations, g, c, &r.problems)
+	r.checkShadowing(operations, g)
 	resolveClaims(r.document, r.types, g, &r.problems)
 	if err := r.err(); err != nil {
 		return nil, err

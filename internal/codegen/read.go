@@ -155,8 +155,3 @@ func (r *reader) checkPaths() {
 		}
 	}
 }
-
-// checkRoutes reports the routes that the router cannot register as the document means them.
-func (r *reader) checkRoutes() {
-	r.config.router().checkRoutes(r.operations, r.spec, &r.problems)
-}

@@ -1,51 +1,110 @@
 package codegen
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 )
 
+// shadow is an operation that does not get some of its requests.
+type shadow struct {
+	late, early boundRoute
+	// reorder says that another order of the two would prevent it.
+	reorder bool
+}
+
 // checkShadowing reports shadowed operations: the router gives some of their requests to an operation
 // that is registered earlier and has other security. An earlier operation with a more specific path
 // is no problem, because OpenAPI prefers it too. allow-shadowing names operations that may be
 // shadowed.
-func checkShadowing(operations []*operation, g *generated, c *Config, p *problems) {
+func (r *reader) checkShadowing(operations []*operation, g *generated) {
 	shadowed := map[string]bool{}
-	if g.router.firstMatch {
-		routes := g.routesInOrder(operations)
-		for i, late := range routes {
-			for _, early := range routes[:i] {
-				takes, moved := early.takesFrom(late, g.router)
-				if !takes {
-					continue
-				}
-				shadowed[late.id] = true
-				if _, allowed := c.shadowing[late.id]; !allowed {
-					fix := "rename one of the paths, as neither is more specific"
-					if moved {
-						fix = "put this path in front of that one in the document"
-					}
-					p.add(late.at, "operation %s is shadowed: %s takes the first route that matches, and %s of operation %s, which has other security, matches requests for %s and is registered before it; %s, or name %s under %s",
-						late.id, g.router.name, early.route, early.id, late.route, fix, late.id, keyShadowing)
-				}
-				break
-			}
+	allowed := r.config.shadowing
+	for _, s := range g.shadows(operations) {
+		shadowed[s.late.id] = true
+		if _, known := allowed[s.late.id]; !known {
+			early := s.early.at.problem("")
+			r.add(s.late.at, "operation %s is shadowed: %s takes the first route that matches, and %s of operation %s (%s:%d), which has other security, matches requests for %s and is registered before it; %s",
+				s.late.id, g.router.name, s.early.route, s.early.id, early.File, early.Line, s.late.route, r.shadowFix(s, operations, g))
 		}
 	}
 	known := map[string]bool{}
 	for _, o := range operations {
 		known[o.id] = true
 	}
-	for _, id := range slices.Sorted(maps.Keys(c.shadowing)) {
+	for _, id := range slices.Sorted(maps.Keys(allowed)) {
 		switch {
 		case !known[id]:
-			p.add(c.shadowing[id], "no operation has the operationId %q, nor is it METHOD and path of one without an operationId", id)
+			r.add(allowed[id], "no operation has the operationId %q, nor is it METHOD and path of one without an operationId", id)
 		case !shadowed[id]:
-			p.add(c.shadowing[id], "operation %s is not shadowed on %s by one with other security; remove it here", id, g.router.name)
+			r.add(allowed[id], "operation %s is not shadowed on %s by one with other security; remove it here", id, g.router.name)
 		}
 	}
+}
+
+// shadowFix returns the ways to serve a shadowed operation. oapi-codegen registers routes in the order
+// of their lines, which says nothing where they are in different files.
+func (r *reader) shadowFix(s shadow, operations []*operation, g *generated) string {
+	allow := fmt.Sprintf("say %s: [%s] in the configuration if that is meant", keyShadowing, yamlKey(s.late.id))
+	if !s.reorder {
+		return "rename one of the paths, as neither is more specific, or " + allow
+	}
+	sorted := g.sorted()
+	if !slices.ContainsFunc(sorted.shadows(operations), func(other shadow) bool { return other.late.id == s.late.id }) {
+		return "say oapi-codegen: {compatibility: {sort-handler-registrations: true}} in the configuration, which registers it first, or " + allow
+	}
+	return "put this path in front of that one in the document, or " + allow
+}
+
+// sorted returns the registrations in the order of sort-handler-registrations: by path, then method.
+func (g *generated) sorted() *generated {
+	key := func(r registration) string {
+		method, path, _ := strings.Cut(r.pattern, " ")
+		return path + "\x00" + method
+	}
+	sorted := *g
+	sorted.registrations = slices.Clone(g.registrations)
+	slices.SortStableFunc(sorted.registrations, func(a, b registration) int { return strings.Compare(key(a), key(b)) })
+	return &sorted
+}
+
+// shadows returns the shadowed operations, each with the first route that gets requests of it.
+func (g *generated) shadows(operations []*operation) []shadow {
+	if !g.router.firstMatch {
+		return nil
+	}
+	var found []shadow
+	routes := g.routesInOrder(operations)
+	for i, late := range routes {
+		for _, early := range routes[:i] {
+			if takes, reorder := early.takesFrom(late, g.router); takes {
+				found = append(found, shadow{late, early, reorder})
+				break
+			}
+		}
+	}
+	return found
+}
+
+// shadowedOn returns the operations that another router would shadow.
+func (r *reader) shadowedOn(rt *router) []shadow {
+	if !rt.firstMatch {
+		return nil
+	}
+	g := &generated{router: rt}
+	lines := map[string]int{}
+	eachRoute(r.operations, r.spec, func(route route, _ place) {
+		pattern := rt.pattern(route)
+		g.registrations = append(g.registrations, registration{pattern: pattern})
+		if item := r.doc.Paths.Value(route.path); item.Origin != nil && item.Origin.Key != nil {
+			lines[pattern] = item.Origin.Key.Line // as oapi-codegen sorts them
+		}
+	})
+	slices.SortStableFunc(g.registrations, func(a, b registration) int { return cmp.Compare(lines[a.pattern], lines[b.pattern]) })
+	return g.shadows(r.operations)
 }
 
 // boundRoute is a route of an operation.

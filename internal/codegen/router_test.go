@@ -226,9 +226,9 @@ func TestManyRoutes(t *testing.T) {
 		operations = append(operations, o)
 		g.registrations = append(g.registrations, registration{pattern: rt.pattern(o.route)})
 	}
-	var p problems
-	checkShadowing(operations, g, &Config{}, &p)
-	if err := p.err(); err != nil {
+	r := &reader{config: &Config{}}
+	r.checkShadowing(operations, g)
+	if err := r.err(); err != nil {
 		t.Error(err)
 	}
 }
