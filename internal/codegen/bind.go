@@ -3,6 +3,7 @@ package codegen
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // bind finds the method of every operation by the registrations of its routes. It returns the
@@ -37,7 +38,9 @@ func bind(operations []*operation, g *generated, spec *source, p *problems) []*o
 		}
 		delete(routes, registration.pattern)
 		if owner := owners[registration.handler]; owner != nil && owner != o {
-			p.add(o.at, "operations %s and %s get the same Go name %s; give them operationIds that differ in letters or digits", owner.id, o.id, registration.handler)
+			other := owner.at.problem("")
+			p.addWithOverlay(o.at, []overlayAction{addition(o.at, "{operationId: "+strings.ToLower(o.method)+goFieldName(o.path)+"}")},
+				"operations %s (%s:%d) and %s get the same Go name %s; give them operationIds that differ in letters or digits", owner.id, other.File, other.Line, o.id, registration.handler)
 			continue
 		}
 		owners[registration.handler] = o

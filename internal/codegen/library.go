@@ -37,7 +37,16 @@ func load(path string, settings codegen.Configuration) (*openapi3.T, error) {
 		Strict:              overlay.Strict == nil || *overlay.Strict,
 		AllowRemoteRefsFrom: settings.AllowRemoteRefsFrom,
 	}
-	return inLibrary(func() (*openapi3.T, error) { return util.LoadSwaggerWithOverlay(path, options) })
+	doc, err := inLibrary(func() (*openapi3.T, error) { return util.LoadSwaggerWithOverlay(path, options) })
+	if err == nil || overlay.Path == "" || isURL(path) {
+		return doc, err
+	}
+	// oapi-codegen has to read the document before it applies the overlay, so that no overlay repairs a
+	// document that cannot be read.
+	if repaired, repairErr := inLibrary(func() (*openapi3.T, error) { return loadRepaired(path, options) }); repairErr == nil {
+		return repaired, nil
+	}
+	return nil, err
 }
 
 // relativePath returns the path of a document relative to the working directory. With an absolute
@@ -63,6 +72,8 @@ type document struct {
 	// ids are the operationIds and schemas the component schemas as the document has them.
 	ids     map[*openapi3.Operation]string
 	schemas openapi3.Schemas
+	// excluded are the operations that filter removed, by operationId and by METHOD and path.
+	excluded map[string]bool
 }
 
 func newDocument(doc *openapi3.T, settings codegen.Configuration) *document {
@@ -89,8 +100,24 @@ func (d *document) filter() error {
 	settings := d.settings
 	settings.Generate = codegen.GenerateOptions{}
 	settings.OutputOptions.SkipFmt = true
+	before := d.operationKeys()
 	_, err := d.generate(settings)
+	after := d.operationKeys()
+	maps.DeleteFunc(before, func(key string, _ bool) bool { return after[key] })
+	d.excluded = before
 	return err
+}
+
+// operationKeys returns the operationId, and METHOD and path, of every operation of a path.
+func (d *document) operationKeys() map[string]bool {
+	keys := map[string]bool{}
+	for path, item := range d.Paths.Map() {
+		for method, o := range item.Operations() {
+			keys[route{method, path}.String()] = true
+			keys[d.ids[o]] = true
+		}
+	}
+	return keys
 }
 
 // generateUnpruned runs oapi-codegen after filter and restoreClaims.

@@ -1,6 +1,7 @@
 package codegen
 
 import (
+	"fmt"
 	"go/token"
 	"maps"
 	"net/http"
@@ -65,6 +66,7 @@ func (r *reader) readOperations() []*operation {
 	byPointer := map[*openapi3.Operation]*operation{}
 	aliases := map[route]*openapi3.Operation{}
 	unmatched := maps.Clone(r.config.operations)
+	byID := map[string]*operation{}
 	items := r.doc.Paths.Map()
 	for _, path := range slices.Sorted(maps.Keys(items)) {
 		item := items[path]
@@ -80,8 +82,10 @@ func (r *reader) readOperations() []*operation {
 				continue
 			}
 			o := r.readOperation(route{method, path}, source, at.at(strings.ToLower(method)), unmatched)
-			operations = append(operations, o)
-			byPointer[source] = o
+			if first := byID[o.id]; first != nil {
+				r.addRepeatedID(first, o)
+			}
+			operations, byPointer[source], byID[o.id] = append(operations, o), o, o
 		}
 	}
 	for _, alias := range slices.SortedFunc(maps.Keys(aliases), func(a, b route) int { return strings.Compare(a.String(), b.String()) }) {
@@ -93,9 +97,32 @@ func (r *reader) readOperations() []*operation {
 		o.aliases = append(o.aliases, alias)
 	}
 	for _, key := range slices.Sorted(maps.Keys(unmatched)) {
-		r.add(r.config.top().at(keyOperations, key), "no operation has the operationId %q, nor is it METHOD and path of one, such as \"GET /users/{id}\"", key)
+		at := r.config.top().at(keyOperations, key)
+		if r.document.excluded[key] {
+			r.add(at, "the configuration of oapi-codegen excludes the operation %q (output-options: include-tags, exclude-tags, include-operation-ids, exclude-operation-ids); remove the rule, or the exclusion", key)
+			continue
+		}
+		r.add(at, "no operation has the operationId %q, nor is it METHOD and path of one, such as \"GET /users/{id}\"", key)
 	}
 	return operations
+}
+
+// addRepeatedID reports two operations of one operationId, which identifies the rules and the methods
+// of an operation.
+func (r *reader) addRepeatedID(first, second *operation) {
+	other := first.at.problem("")
+	r.addWithOverlay(second.at.at("operationId"), []overlayAction{addition(second.at, "{operationId: "+r.unusedID(second)+"}")},
+		"operations %s and %s have the same operationId %s (the first at %s:%d); give one of them another", first.route, second.route, second.id, other.File, other.Line)
+}
+
+// unusedID returns an operationId made of method and path that no operation has.
+func (r *reader) unusedID(o *operation) string {
+	name := strings.ToLower(o.method) + goFieldName(o.path)
+	taken := map[string]bool{}
+	for _, id := range r.ids {
+		taken[id] = true
+	}
+	return unused(name, taken)
 }
 
 // isAlias reports whether the path item refers to another path of the same document. oapi-codegen
@@ -274,7 +301,8 @@ func (r *reader) readRequirement(list openapi3.SecurityRequirements, at place, o
 		read.alternatives = append(read.alternatives, r.matchAny(a, at, owner)...)
 	}
 	if len(list) > 0 && !slices.ContainsFunc(list, func(a openapi3.SecurityRequirement) bool { return len(a) > 0 }) {
-		r.add(at, "security of %s has the empty alternative only; say security: [] if it is public, or add a scheme", owner)
+		r.addWithOverlay(at, []overlayAction{removal(at), addition(at.parent(), "{security: []}")},
+			"security of %s has the empty alternative only; say security: [] if it is public, or add a scheme", owner)
 	}
 	return read
 }
@@ -320,7 +348,7 @@ func (s *scheme) location() (in, name string) {
 func (r *reader) readRequiredScheme(name string, list []string, at place, owner string) (requiredScheme, bool) {
 	s := r.schemes[name]
 	if s == nil {
-		r.add(at, "security of %s: the document defines no security scheme %q; it defines %s", owner, name, listed(r.schemes))
+		r.addUndefined(name, list, at, owner)
 		return requiredScheme{}, false
 	}
 	if s.unsupported != "" {
@@ -329,6 +357,17 @@ func (r *reader) readRequiredScheme(name string, list []string, at place, owner 
 	}
 	r.used[name] = true
 	return r.readSchemeList(requiredScheme{scheme: s}, list, at, owner), true
+}
+
+// addUndefined reports a scheme that the document does not define.
+func (r *reader) addUndefined(name string, list []string, at place, owner string) {
+	definition := "{type: http, scheme: bearer}"
+	if len(list) > 0 {
+		definition = "{type: http, scheme: bearer, x-guard: {list: scopes}}"
+	}
+	action := addition(place{}, fmt.Sprintf("{components: {securitySchemes: {%s: %s}}}", yamlKey(name), definition))
+	r.addWithOverlay(at, []overlayAction{action}, "security of %s: the document defines no security scheme %q; it defines %s; correct the name, or define the scheme, here one of bearer tokens",
+		owner, name, listed(r.schemes))
 }
 
 // validScope reports whether a text is a scope-token (RFC 6749, section 3.3).

@@ -82,7 +82,11 @@ func (p *problems) err() error {
 			break
 		}
 		errs = append(errs, problem)
-		all = append(all, actions[problem]...)
+		for _, action := range actions[problem] {
+			if !slices.Contains(all, action) {
+				all = append(all, action)
+			}
+		}
 	}
 	if len(all) > 0 {
 		errs = append(errs, errors.New(overlayText(existing, all)))

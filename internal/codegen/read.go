@@ -48,6 +48,9 @@ func read(c *Config, settings codegen.Configuration) (*reader, error) {
 	if err := checkRepeated(spec); err != nil {
 		return nil, err
 	}
+	if err := checkSchemesRef(spec); err != nil {
+		return nil, err
+	}
 	loaded, err := load(path, settings)
 	if err != nil {
 		return nil, libraryProblem(spec, err)

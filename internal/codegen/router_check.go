@@ -13,6 +13,8 @@ var pathParameter = regexp.MustCompile(`{[.;?]?([^{}*]+)\*?}`)
 
 // refusal is a route that a router cannot register as the document means it.
 type refusal struct {
+	*operation
+	// at is the place of the route: of the operation, or of an alias.
 	at   place
 	text string
 }
@@ -31,7 +33,13 @@ func (r *reader) checkRoutes() {
 	for _, refused := range refusals {
 		lines.WriteString("\n\t" + refused.at.problem(refused.text).Error())
 	}
-	r.add(refusals[0].at, "%s cannot register %s as the document means them; %s%s", rt.name, count(len(refusals), "route"), r.wayOut(refusals), lines.String())
+	way, actions := r.wayOut(refusals)
+	text := fmt.Sprintf("%s cannot register %s as the document means them; %s%s", rt.name, count(len(refusals), "route"), way, lines.String())
+	if len(actions) > 0 {
+		r.addWithOverlay(refusals[0].at, actions, "%s", text)
+	} else {
+		r.add(refusals[0].at, "%s", text)
+	}
 }
 
 func count(n int, noun string) string {
@@ -41,8 +49,9 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// wayOut says which servers take the document, by trying them, or how to leave the operations out.
-func (r *reader) wayOut(refusals []refusal) string {
+// wayOut says which servers take the document, by trying them, or how to leave the routes out: by the
+// configuration, and by an overlay for those that it cannot name.
+func (r *reader) wayOut(refusals []refusal) (string, []overlayAction) {
 	var servers []string
 	for _, rt := range routers {
 		if len(rt.refusals(r.operations, r.spec)) == 0 && len(r.shadowedOn(rt)) == 0 {
@@ -50,9 +59,26 @@ func (r *reader) wayOut(refusals []refusal) string {
 		}
 	}
 	if len(servers) > 0 {
-		return fmt.Sprintf("%s: %s in the configuration takes the document; servers that do: %s", keyServer, servers[0], strings.Join(servers, ", "))
+		return fmt.Sprintf("%s: %s in the configuration takes the document; servers that do: %s", keyServer, servers[0], strings.Join(servers, ", ")), nil
 	}
-	return "no server takes all routes of the document; leave operations out with oapi-codegen: {output-options: {exclude-operation-ids: [...]}}, or rename the paths in an overlay"
+	var ids []string
+	var actions []overlayAction
+	for _, refused := range refusals {
+		switch {
+		case refused.at != refused.operation.at:
+			actions = append(actions, removal(refused.at))
+		case refused.id == refused.route.String():
+			actions = append(actions, removal(refused.at))
+		default:
+			ids = append(ids, yamlKey(refused.id))
+		}
+	}
+	text := "no server takes all routes of the document; leave them out"
+	if len(ids) > 0 {
+		slices.Sort(ids)
+		text += fmt.Sprintf(" in the configuration: oapi-codegen: {output-options: {exclude-operation-ids: [%s]}}", strings.Join(slices.Compact(ids), ", "))
+	}
+	return text, actions
 }
 
 // refusals returns the routes that the router cannot register as the document means them.
@@ -63,7 +89,7 @@ func (rt *router) refusals(operations []*operation, spec *source) []refusal {
 	var found []refusal
 	same := map[string]route{}
 	names := map[string]string{}
-	eachRoute(operations, spec, func(r route, at place) {
+	eachRoute(operations, spec, func(o *operation, r route, at place) {
 		texts := rt.misfits(r)
 		if len(texts) == 0 {
 			key := r.method + " " + rt.skeleton(r.path)
@@ -74,18 +100,18 @@ func (rt *router) refusals(operations []*operation, spec *source) []refusal {
 			}
 		}
 		for _, text := range texts {
-			found = append(found, refusal{at, text})
+			found = append(found, refusal{o, at, text})
 		}
 	})
 	return found
 }
 
 // eachRoute calls f with every route of the operations, aliases included, and its place.
-func eachRoute(operations []*operation, spec *source, f func(r route, at place)) {
+func eachRoute(operations []*operation, spec *source, f func(o *operation, r route, at place)) {
 	for _, o := range operations {
-		f(o.route, o.at)
+		f(o, o.route, o.at)
 		for _, alias := range o.aliases {
-			f(alias, place{source: spec}.at("paths", alias.path))
+			f(o, alias, place{source: spec}.at("paths", alias.path))
 		}
 	}
 }

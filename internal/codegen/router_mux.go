@@ -11,9 +11,9 @@ import (
 func muxRefusals(rt *router, operations []*operation, spec *source) []refusal {
 	mux := http.NewServeMux()
 	var found []refusal
-	eachRoute(operations, spec, func(r route, at place) {
+	eachRoute(operations, spec, func(o *operation, r route, at place) {
 		if err := register(mux, rt.pattern(r)); err != nil {
-			found = append(found, refusal{at, fmt.Sprintf("%s: %v", r, err)})
+			found = append(found, refusal{o, at, fmt.Sprintf("%s: %v", r, err)})
 		}
 	})
 	return found

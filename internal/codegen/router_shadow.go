@@ -96,7 +96,7 @@ func (r *reader) shadowedOn(rt *router) []shadow {
 	}
 	g := &generated{router: rt}
 	lines := map[string]int{}
-	eachRoute(r.operations, r.spec, func(route route, _ place) {
+	eachRoute(r.operations, r.spec, func(_ *operation, route route, _ place) {
 		pattern := rt.pattern(route)
 		g.registrations = append(g.registrations, registration{pattern: pattern})
 		if item := r.doc.Paths.Value(route.path); item.Origin != nil && item.Origin.Key != nil {

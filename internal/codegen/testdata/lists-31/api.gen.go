@@ -20,9 +20,6 @@ type ServerInterface interface {
 	// (POST /any)
 	AnyOr(w http.ResponseWriter, r *http.Request)
 
-	// (PUT /any)
-	AnyRoleAndKey(w http.ResponseWriter, r *http.Request)
-
 	// (GET /ignored)
 	Ignored(w http.ResponseWriter, r *http.Request)
 
@@ -64,20 +61,6 @@ func (siw *ServerInterfaceWrapper) AnyOr(w http.ResponseWriter, r *http.Request)
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.AnyOr(w, r)
-	}))
-
-	for _, middleware := range siw.HandlerMiddlewares {
-		handler = middleware(handler)
-	}
-
-	handler.ServeHTTP(w, r)
-}
-
-// AnyRoleAndKey operation middleware
-func (siw *ServerInterfaceWrapper) AnyRoleAndKey(w http.ResponseWriter, r *http.Request) {
-
-	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.AnyRoleAndKey(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -267,7 +250,6 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/scopes", wrapper.BothScopes)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/any", wrapper.AnyScope)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/any", wrapper.AnyOr)
-	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/any", wrapper.AnyRoleAndKey)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/ignored", wrapper.Ignored)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/roles", wrapper.Roles)
 
@@ -300,21 +282,6 @@ type AnyOr204Response struct {
 }
 
 func (response AnyOr204Response) VisitAnyOrResponse(w http.ResponseWriter) error {
-	w.WriteHeader(204)
-	return nil
-}
-
-type AnyRoleAndKeyRequestObject struct {
-}
-
-type AnyRoleAndKeyResponseObject interface {
-	VisitAnyRoleAndKeyResponse(w http.ResponseWriter) error
-}
-
-type AnyRoleAndKey204Response struct {
-}
-
-func (response AnyRoleAndKey204Response) VisitAnyRoleAndKeyResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
 	return nil
 }
@@ -387,9 +354,6 @@ type StrictServerInterface interface {
 
 	// (POST /any)
 	AnyOr(ctx context.Context, request AnyOrRequestObject) (AnyOrResponseObject, error)
-
-	// (PUT /any)
-	AnyRoleAndKey(ctx context.Context, request AnyRoleAndKeyRequestObject) (AnyRoleAndKeyResponseObject, error)
 
 	// (GET /ignored)
 	Ignored(ctx context.Context, request IgnoredRequestObject) (IgnoredResponseObject, error)
@@ -484,30 +448,6 @@ func (sh *strictHandler) AnyOr(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(AnyOrResponseObject); ok {
 		if err := validResponse.VisitAnyOrResponse(w); err != nil {
-			sh.options.ResponseErrorHandlerFunc(w, r, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// AnyRoleAndKey operation middleware
-func (sh *strictHandler) AnyRoleAndKey(w http.ResponseWriter, r *http.Request) {
-	var request AnyRoleAndKeyRequestObject
-
-	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
-		return sh.ssi.AnyRoleAndKey(ctx, request.(AnyRoleAndKeyRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "AnyRoleAndKey")
-	}
-
-	response, err := handler(r.Context(), w, r, request)
-
-	if err != nil {
-		sh.options.ResponseErrorHandlerFunc(w, r, err)
-	} else if validResponse, ok := response.(AnyRoleAndKeyResponseObject); ok {
-		if err := validResponse.VisitAnyRoleAndKeyResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -26,9 +26,6 @@ type OrganizationToken struct {
 // or security.ErrInvalidCredentials where it is not accepted, security.ErrAccessDenied where it is not allowed, and any other error for
 // "could not know", which is answered 503.
 type Authenticator interface {
-	// AnyKey resolves credentials of the scheme anyKey: apiKey in header.
-	AnyKey(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
-
 	// Key resolves credentials of the scheme key: apiKey in header.
 	Key(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
 }
@@ -75,44 +72,22 @@ func heldKeyOrOrganizationCredential(credentials security.Credentials) (KeyOrOrg
 	return own, nil
 }
 
-// OrganizationAndAnyKeyCredential holds the credentials of a request: Organization and AnyKey.
-type OrganizationAndAnyKeyCredential struct {
-	Organization OrganizationToken
-	AnyKey       security.Authenticated[security.Principal]
-}
-
-func heldOrganizationAndAnyKeyCredential(credentials security.Credentials) (OrganizationAndAnyKeyCredential, error) {
-	var own OrganizationAndAnyKeyCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.OrganizationToken); ok {
-		own.Organization = OrganizationToken{token}
-	} else {
-		return own, security.ErrUnguarded
-	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "anyKey"); ok {
-		own.AnyKey = principal
-	} else {
-		return own, security.ErrUnguarded
-	}
-	return own, nil
-}
-
 var guardedTokenTypes = struct{ AccessToken, OrganizationToken security.TokenType }{
 	AccessToken:       security.NewTokenType[security.NoClaims]("access"),
 	OrganizationToken: security.NewTokenType[security.NoClaims]("organization"),
 }
 
-var guardedSchemes = struct{ Bearer, Ignored, Roles, AnyBearer, AnyKey, Key *security.Scheme }{
+var guardedSchemes = struct{ Bearer, Ignored, Roles, AnyBearer, Key *security.Scheme }{
 	Bearer:    &security.Scheme{Name: "bearer", Token: guardedTokenTypes.AccessToken},
 	Ignored:   &security.Scheme{Name: "ignored", Token: guardedTokenTypes.AccessToken},
 	Roles:     &security.Scheme{Name: "roles", Token: guardedTokenTypes.AccessToken},
 	AnyBearer: &security.Scheme{Name: "anyBearer", Token: guardedTokenTypes.OrganizationToken},
-	AnyKey:    &security.Scheme{Name: "anyKey", Kind: security.KindKey, Parameter: "X-Any-Key"},
 	Key:       &security.Scheme{Name: "key", Kind: security.KindKey, Parameter: "X-API-Key"},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
-	Scopes, BothScopes, AnyScope, AnyOr, AnyRoleAndKey, Ignored, Roles *security.Operation
+	Scopes, BothScopes, AnyScope, AnyOr, Ignored, Roles *security.Operation
 }{
 	Scopes: &security.Operation{
 		ID: "scopes", Method: "GET", Path: "/scopes",
@@ -129,10 +104,6 @@ var guardedOperations = struct {
 	AnyOr: &security.Operation{
 		ID: "anyOr", Method: "POST", Path: "/any",
 		Requirement: security.Requirement{{guardedSchemes.AnyBearer.With("org:admin")}, {guardedSchemes.AnyBearer.With("org:read")}, {guardedSchemes.Key.WithRoles("robot")}},
-	},
-	AnyRoleAndKey: &security.Operation{
-		ID: "anyRoleAndKey", Method: "PUT", Path: "/any",
-		Requirement: security.Requirement{{guardedSchemes.AnyBearer.With("org:admin"), guardedSchemes.AnyKey.WithRoles("admin")}, {guardedSchemes.AnyBearer.With("org:read"), guardedSchemes.AnyKey.WithRoles("admin")}, {guardedSchemes.AnyBearer.With("org:admin"), guardedSchemes.AnyKey.WithRoles("owner")}, {guardedSchemes.AnyBearer.With("org:read"), guardedSchemes.AnyKey.WithRoles("owner")}},
 	},
 	Ignored: &security.Operation{
 		ID: "ignored", Method: "GET", Path: "/ignored",
@@ -152,7 +123,6 @@ func GuardedOperations() []security.Operation {
 		guardedOperations.BothScopes.Clone(),
 		guardedOperations.AnyScope.Clone(),
 		guardedOperations.AnyOr.Clone(),
-		guardedOperations.AnyRoleAndKey.Clone(),
 		guardedOperations.Ignored.Clone(),
 		guardedOperations.Roles.Clone(),
 	}
@@ -172,9 +142,6 @@ type GuardedServer interface {
 
 	// (POST /any) anyBearer (org:admin) or anyBearer (org:read) or key (robot)
 	AnyOr(ctx context.Context, credential KeyOrOrganizationCredential, request AnyOrRequestObject) (AnyOrResponseObject, error)
-
-	// (PUT /any) anyBearer (org:admin) and anyKey (admin) or anyBearer (org:read) and anyKey (admin) or anyBearer (org:admin) and anyKey (owner) or anyBearer (org:read) and anyKey (owner)
-	AnyRoleAndKey(ctx context.Context, credential OrganizationAndAnyKeyCredential, request AnyRoleAndKeyRequestObject) (AnyRoleAndKeyResponseObject, error)
 
 	// (GET /ignored) ignored
 	Ignored(ctx context.Context, token AccessToken, request IgnoredRequestObject) (IgnoredResponseObject, error)
@@ -223,18 +190,6 @@ func (s guardedStrictServer) AnyOr(ctx context.Context, request AnyOrRequestObje
 	return s.server.AnyOr(ctx, credential, request)
 }
 
-func (s guardedStrictServer) AnyRoleAndKey(ctx context.Context, request AnyRoleAndKeyRequestObject) (AnyRoleAndKeyResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.AnyRoleAndKey)
-	if err != nil {
-		return nil, err
-	}
-	credential, err := heldOrganizationAndAnyKeyCredential(credentials)
-	if err != nil {
-		return nil, err
-	}
-	return s.server.AnyRoleAndKey(ctx, credential, request)
-}
-
 func (s guardedStrictServer) Ignored(ctx context.Context, request IgnoredRequestObject) (IgnoredResponseObject, error) {
 	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.Ignored)
 	if err != nil {
@@ -258,8 +213,7 @@ func (s guardedStrictServer) Roles(ctx context.Context, request RolesRequestObje
 // GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
 func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
 	return security.Authenticators{
-		"anyKey": security.AuthenticateKey(authenticator.AnyKey),
-		"key":    security.AuthenticateKey(authenticator.Key),
+		"key": security.AuthenticateKey(authenticator.Key),
 	}
 }
 
@@ -273,7 +227,6 @@ func newGuards(validator *security.Validator, authenticator Authenticator) (*sec
 		guardedOperations.BothScopes,
 		guardedOperations.AnyScope,
 		guardedOperations.AnyOr,
-		guardedOperations.AnyRoleAndKey,
 		guardedOperations.Ignored,
 		guardedOperations.Roles,
 	)
@@ -336,7 +289,6 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/scopes", guards.HandlerFunc(guardedOperations.BothScopes, wrapper.BothScopes))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/any", guards.HandlerFunc(guardedOperations.AnyScope, wrapper.AnyScope))
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/any", guards.HandlerFunc(guardedOperations.AnyOr, wrapper.AnyOr))
-	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/any", guards.HandlerFunc(guardedOperations.AnyRoleAndKey, wrapper.AnyRoleAndKey))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/ignored", guards.HandlerFunc(guardedOperations.Ignored, wrapper.Ignored))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/roles", guards.HandlerFunc(guardedOperations.Roles, wrapper.Roles))
 	return m, nil
