@@ -45,7 +45,7 @@ func TestFixes(t *testing.T) {
 		{name: "an operationId twice", document: "error-repeated-id", overlay: true, contains: "GetCId(ctx context.Context"},
 		{name: "operationIds of one Go name", document: "error-operation-names", overlay: true},
 		{name: "the empty alternative", document: "error-only-empty", overlay: true, contains: "A(ctx context.Context, request"},
-		{name: "a scheme that is not defined", document: "error-undefined-scheme", overlay: true, then: "would accept each other's tokens"},
+		{name: "a misspelt scheme, and one that is not defined", document: "error-undefined-scheme", overlay: true, then: "would accept each other's tokens"},
 		{name: "a scheme of a document without schemes", document: "error-no-schemes", overlay: true},
 		{name: "schemes by a reference", document: "error-schemes-ref", overlay: true, contains: "token AccessToken"},
 		{name: "another server for a colon", document: "error-colon", proposal: "server: chi", config: "server: chi"},

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -361,6 +362,13 @@ func (r *reader) readRequiredScheme(name string, list []string, at place, owner 
 
 // addUndefined reports a scheme that the document does not define.
 func (r *reader) addUndefined(name string, list []string, at place, owner string) {
+	for _, known := range slices.Sorted(maps.Keys(r.schemes)) {
+		if near(name, strings.ToLower(known)) {
+			actions := []overlayAction{addition(at.parent(), fmt.Sprintf("{%s: [%s]}", yamlKey(known), strings.Join(quoted(list), ", "))), removal(at)}
+			r.addWithOverlay(at, actions, "security of %s: the document defines no security scheme %q; it defines %s; say %s", owner, name, listed(r.schemes), known)
+			return
+		}
+	}
 	definition := "{type: http, scheme: bearer}"
 	if len(list) > 0 {
 		definition = "{type: http, scheme: bearer, x-guard: {list: scopes}}"
@@ -368,6 +376,15 @@ func (r *reader) addUndefined(name string, list []string, at place, owner string
 	action := addition(place{}, fmt.Sprintf("{components: {securitySchemes: {%s: %s}}}", yamlKey(name), definition))
 	r.addWithOverlay(at, []overlayAction{action}, "security of %s: the document defines no security scheme %q; it defines %s; correct the name, or define the scheme, here one of bearer tokens",
 		owner, name, listed(r.schemes))
+}
+
+// quoted returns texts as scalars of YAML.
+func quoted(texts []string) []string {
+	var scalars []string
+	for _, text := range texts {
+		scalars = append(scalars, strconv.Quote(text))
+	}
+	return scalars
 }
 
 // validScope reports whether a text is a scope-token (RFC 6749, section 3.3).
