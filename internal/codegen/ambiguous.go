@@ -39,7 +39,7 @@ func (r *reader) checkAmbiguous() {
 // addShared reports two schemes that would accept each other's tokens. Schemes of different types get
 // a warning, because a bearer scheme often stands for the tokens of an oauth2 scheme.
 func (r *reader) addShared(first, second *scheme) {
-	text := fmt.Sprintf("security schemes %q (line %d) and %q would accept each other's tokens: both are %s tokens of the same verifier in the same place, and not everywhere alternatives of each other; say in the configuration what tells them apart: %s",
+	text := fmt.Sprintf("security schemes %q (line %d) and %q would accept each other's tokens: both are %s tokens of the same verifier in the same place, and not everywhere alternatives of each other with the same lists; say in the configuration what tells them apart: %s",
 		first.name, first.at.line(), second.name, second.token, answers(second))
 	if first.text == second.text {
 		r.add(second.at, "%s", text)
@@ -56,7 +56,7 @@ func answers(s *scheme) string {
 }
 
 // sharesTokens reports whether a token for one of the schemes satisfies the other, although some
-// operation takes only one of them.
+// operation takes only one of them, or demands other scopes of it.
 func (r *reader) sharesTokens(a, b *scheme) bool {
 	aIn, aName := a.location()
 	if bIn, bName := b.location(); aIn != bIn || aName != bName || !a.acceptsSameToken(b) {
@@ -67,9 +67,21 @@ func (r *reader) sharesTokens(a, b *scheme) bool {
 		if o.requirement.together(a, b) {
 			return false // one token in one place can only satisfy both if they are the same
 		}
-		shares = shares || o.requirement.takes(a) != o.requirement.takes(b)
+		shares = shares || !slices.Equal(o.requirement.listsOf(a), o.requirement.listsOf(b))
 	}
 	return shares
+}
+
+// listsOf returns the scopes and roles that the alternatives with the scheme demand of it, sorted.
+func (r *requirement) listsOf(s *scheme) []string {
+	var lists []string
+	for _, required := range r.schemes() {
+		if required.scheme == s {
+			lists = append(lists, strings.Join(slices.Concat(required.scopes, required.roles), " "))
+		}
+	}
+	slices.Sort(lists)
+	return slices.Compact(lists)
 }
 
 // together reports whether an alternative demands both schemes.

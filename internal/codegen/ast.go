@@ -18,6 +18,7 @@ type generated struct {
 	// code is the code of all files, concatenated.
 	code   string
 	files  []*ast.File
+	set    *token.FileSet
 	router *router
 	names  fileNames
 	// remedy says what to do where the code and the document disagree. It is "" for generated code.
@@ -39,12 +40,11 @@ type method struct {
 // parseGenerated reads the generated files, by file name. It returns an error for code that it does
 // not understand, because a route that it overlooked would have no guard.
 func parseGenerated(code map[string]string, rt *router) (*generated, error) {
-	g := &generated{router: rt, names: fileNames{map[string]bool{}, map[string]bool{}}, methods: map[string]method{}}
+	g := &generated{router: rt, set: token.NewFileSet(), names: fileNames{map[string]bool{}, map[string]bool{}}, methods: map[string]method{}}
 	var strict *ast.InterfaceType
 	var register *ast.FuncDecl
-	set := token.NewFileSet()
 	for _, name := range slices.Sorted(maps.Keys(code)) {
-		file, err := parser.ParseFile(set, name, code[name], parser.ParseComments|parser.SkipObjectResolution)
+		file, err := parser.ParseFile(g.set, name, code[name], parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return nil, fmt.Errorf("the generated code does not parse: %w", err)
 		}
@@ -79,6 +79,12 @@ func parseGenerated(code map[string]string, rt *router) (*generated, error) {
 	return g, g.addRegistrations(register)
 }
 
+// packageName returns the name that the package of an import path probably has.
+func packageName(path string) string {
+	path = majorVersion.ReplaceAllString(path, "")
+	return path[strings.LastIndex(path, "/")+1:]
+}
+
 // majorVersion matches the major version at the end of an import path. The element before it is the
 // name of the package.
 var majorVersion = regexp.MustCompile(`/v[0-9]+$`)
@@ -106,8 +112,7 @@ func namesOf(file *ast.File) fileNames {
 					}
 				case *ast.ImportSpec:
 					path, _ := strconv.Unquote(spec.Path.Value)
-					name := majorVersion.ReplaceAllString(path, "")
-					name = name[strings.LastIndex(name, "/")+1:]
+					name := packageName(path)
 					if spec.Name != nil {
 						name = spec.Name.Name
 					}

@@ -1,7 +1,6 @@
 package codegen
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -78,35 +77,6 @@ func resolveClaims(doc *document, types []*tokenType, g *generated, p *problems)
 		}
 		t.goClaims = name
 	}
-}
-
-// closure returns the named component schemas and all that they refer to, directly or not. Their Go
-// types need these schemas to survive pruning.
-func closure(schemas openapi3.Schemas, names ...string) (openapi3.Schemas, error) {
-	kept := openapi3.Schemas{}
-	for len(names) > 0 {
-		name := names[0]
-		names = names[1:]
-		ref := schemas[name]
-		if ref == nil || kept[name] != nil {
-			continue
-		}
-		kept[name] = ref
-		text, err := json.Marshal(ref)
-		if err != nil {
-			return nil, err
-		}
-		var value any
-		if err := json.Unmarshal(text, &value); err != nil {
-			return nil, err
-		}
-		eachString(value, func(s string) {
-			if target, ok := strings.CutPrefix(s, schemaRef); ok {
-				names = append(names, pointerUnescape.Replace(target))
-			}
-		})
-	}
-	return kept, nil
 }
 
 // eachString calls f with every string in a JSON value. References are in $ref and in the mapping of

@@ -8,7 +8,6 @@ package codegen
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -42,22 +41,11 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 	libraryLock.Lock()
 	defer libraryLock.Unlock()
 
-	r, err := read(c, settings)
+	a, err := attemptWithFallback(c, settings, libraryVersion)
 	if err != nil {
 		return nil, err
 	}
-	r.checkRoutes()
-	if err := r.document.restoreClaims(r.types); err != nil {
-		return nil, err
-	}
-	files, g, err := apiCode(c, r, libraryVersion)
-	if err != nil {
-		return nil, err
-	}
-	operations := bind(r.operations, g, r.spec, &r.problems)
-	if err := r.err(); err != nil {
-		return nil, err
-	}
+	r, g, operations := a.reader, a.generated, a.operations
 	r.checkShadowing(operations, g)
 	resolveClaims(r.document, r.types, g, &r.problems)
 	if err := r.err(); err != nil {
@@ -75,8 +63,8 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 			return nil, err
 		}
 	}
-	files[GuardFile] = []byte(guard)
-	return &Result{Files: files, Warnings: append(warnings(settings), r.warnings...), Public: publicLines(operations)}, nil
+	a.files[GuardFile] = []byte(guard)
+	return &Result{Files: a.files, Warnings: append(warnings(settings), r.warnings...), Public: publicLines(operations)}, nil
 }
 
 // complete returns the configuration with what an existing package says, and that of oapi-codegen.
@@ -92,40 +80,6 @@ func (c *Config) complete() (*Config, codegen.Configuration, error) {
 		err = errors.Join(p.err(), err)
 	}
 	return c, settings, err
-}
-
-// libraryProblem returns an error of oapi-codegen about the document.
-func libraryProblem(spec *source, err error) error {
-	return Problem{File: spec.path, Text: fmt.Sprintf("oapi-codegen: %v", err)}
-}
-
-// apiCode returns APIFile and its description. For an existing package it returns no file.
-func apiCode(c *Config, r *reader, libraryVersion string) (map[string][]byte, *generated, error) {
-	if c.Existing != nil {
-		if err := r.err(); err != nil {
-			return nil, nil, err
-		}
-		g, err := parseGenerated(c.Existing.Files, c.router())
-		if err != nil {
-			return nil, nil, Problem{File: c.Existing.Dir, Text: err.Error()}
-		}
-		g.remedy = "; generate the package anew, or exclude under oapi-codegen: output-options what its own configuration excludes"
-		return map[string][]byte{}, g, nil
-	}
-	// A failure of oapi-codegen is reported together with the problems that were found before.
-	code, err := r.document.generateUnpruned()
-	if err != nil {
-		return nil, nil, errors.Join(r.err(), libraryProblem(r.spec, err))
-	}
-	if err := r.err(); err != nil {
-		return nil, nil, err
-	}
-	code = withHeader(code, libraryVersion)
-	g, err := parseGenerated(map[string]string{APIFile: code}, c.router())
-	if err != nil {
-		return nil, nil, libraryProblem(r.spec, err)
-	}
-	return map[string][]byte{APIFile: []byte(code)}, g, nil
 }
 
 // publicLines returns a line for each route that anonymous callers reach, aliases included.

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -129,7 +130,7 @@ func bindCode(t *testing.T, name, server, code string) error {
 // TestTwoRuns checks that filtering first and generating then gives what oapi-codegen gives at once: on its output for the
 // documents of testdata see TestOapiCodegenOutput, these are larger ones.
 func TestTwoRuns(t *testing.T) {
-	for _, path := range specs(t) {
+	for _, path := range specs(t, "hydra.json", "realworld.yml", "train-travel.yaml", "lakefs.yml") {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			config := &Config{Spec: path, Package: "api"}
 			settings, err := config.settings()
@@ -165,15 +166,15 @@ func TestTwoRuns(t *testing.T) {
 	}
 }
 
-// specs returns the paths of real documents. They are not part of the repository.
-func specs(t *testing.T) []string {
+// specs returns the paths of real documents by their names. They are not part of the repository.
+func specs(t *testing.T, names ...string) []string {
 	t.Helper()
 	dir := os.Getenv("OAPI_GUARD_SPECS")
 	if dir == "" {
 		dir = "../../../shared/specs"
 	}
 	var paths []string
-	for _, name := range []string{"asana.yaml", "hydra.json", "realworld.yml", "train-travel.yaml"} {
+	for _, name := range names {
 		path := filepath.Join(dir, name)
 		if _, err := os.Stat(path); err != nil {
 			t.Skipf("no real documents: %v; OAPI_GUARD_SPECS names their folder", err)
@@ -183,41 +184,65 @@ func specs(t *testing.T) []string {
 	return paths
 }
 
-// specConfigs are what a user of the real documents writes; those that are not named need nothing.
-var specConfigs = map[string]string{
-	"realworld.yml": "schemes: {Token: {token: access, prefix: Token}}",
+// realDocuments are the names of the real documents, with what their users write into the configuration.
+var realDocuments = map[string]string{
+	"airflow.yaml":      "",
+	"asana.yaml":        "fallback-schemas: raw\nschemes: {personalAccessToken: {token: personal}}",
+	"hydra.json":        "",
+	"kratos.json":       "",
+	"lago.yaml":         "fallback-schemas: raw",
+	"lakefs.yml":        "",
+	"qdrant.json":       "fallback-schemas: raw",
+	"realworld.yml":     "schemes: {Token: {token: access, prefix: Token}}",
+	"train-travel.yaml": "",
 }
 
-// TestSpecs generates from real documents, serves what comes of them, and asks every operation for what its security should answer.
-func TestSpecs(t *testing.T) {
+// rawSchemas are how many schemas of the real documents have to become raw JSON.
+var rawSchemas = map[string]string{"asana.yaml": "17 of 606", "lago.yaml": "1 of 373", "qdrant.json": "1 of 481"}
+
+// TestRealDocuments generates from real documents, serves what comes of them, and asks every operation
+// for what its security should answer.
+func TestRealDocuments(t *testing.T) {
 	var apis []servedAPI
-	for _, path := range specs(t) {
+	for _, path := range specs(t, slices.Sorted(maps.Keys(realDocuments))...) {
 		name := filepath.Base(path)
-		config, err := ReadConfig("oapi-guard.yaml", []byte(specConfigs[name]))
+		config, err := ReadConfig("oapi-guard.yaml", []byte(realDocuments[name]))
 		if err != nil {
 			t.Fatal(err)
 		}
 		config.Spec, config.Package = path, "api"
 		result, err := Generate(config, testVersion)
-		if name == "asana.yaml" {
-			// oapi-codegen fails on it by itself, and is reported to.
-			if want := "asana.yaml: oapi-codegen: "; err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "Schema AttachmentResponse") {
-				t.Errorf("error %v, want one with %q", err, want)
-			}
-			continue
-		}
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		apis = append(apis, servedAPI{"zz_" + strings.Map(func(r rune) rune {
-			if r == '.' || r == '-' {
-				return '_'
+		cut := ""
+		for _, warning := range result.Warnings {
+			if _, found, ok := strings.Cut(warning, keyFallback+": "); ok {
+				cut, _, _ = strings.Cut(found, " schemas")
 			}
-			return r
-		}, name), result.Files})
+		}
+		if cut != rawSchemas[name] {
+			t.Errorf("%s: raw JSON of %q schemas, want %q", name, cut, rawSchemas[name])
+		}
+		apis = append(apis, servedAPI{"zz_" + strings.NewReplacer(".", "_", "-", "_").Replace(name), result.Files})
 	}
 	serve(t, apis)
+}
+
+// TestUncompiled generates from real documents whose schemas oapi-codegen refuses or does not compile,
+// without a configuration: the errors name the schemas and the way on.
+func TestUncompiled(t *testing.T) {
+	for _, tt := range []struct{ document, schema, way string }{
+		{"asana.yaml", "oapi-codegen refuses schema AttachmentResponse: merging two schemas", "fallback-schemas: raw"},
+		{"lago.yaml", "oapi-codegen refuses schema Currency: another part of the document", "resolve-type-name-collisions: true"},
+		{"qdrant.json", "oapi-codegen's code for schema VectorStorageType does not compile", "always-prefix-enum-values: true"},
+	} {
+		_, err := Generate(&Config{Spec: specs(t, tt.document)[0], Package: "api"}, testVersion)
+		if err == nil || !strings.Contains(err.Error(), tt.schema) || !strings.Contains(err.Error(), tt.way) {
+			t.Errorf("%s: error %v, want one with %q and %q", tt.document, err, tt.schema, tt.way)
+		}
+	}
 }
 
 // TestConcurrent generates from several documents at once: oapi-codegen alone cannot.

@@ -69,9 +69,9 @@ func relativePath(path string) string {
 type document struct {
 	*openapi3.T
 	settings codegen.Configuration
-	// ids are the operationIds and schemas the component schemas as the document has them.
-	ids     map[*openapi3.Operation]string
-	schemas openapi3.Schemas
+	// ids are the operationIds, and components the components as the document has them.
+	ids        map[*openapi3.Operation]string
+	components openapi3.Components
 	// excluded are the operations that filter removed, by operationId and by METHOD and path.
 	excluded map[string]bool
 }
@@ -80,7 +80,11 @@ func newDocument(doc *openapi3.T, settings codegen.Configuration) *document {
 	d := &document{T: doc, settings: settings, ids: map[*openapi3.Operation]string{}}
 	eachOperation(doc, func(_ string, o *openapi3.Operation) { d.ids[o] = o.OperationID })
 	if doc.Components != nil {
-		d.schemas = maps.Clone(doc.Components.Schemas)
+		d.components = openapi3.Components{
+			Schemas: maps.Clone(doc.Components.Schemas), Parameters: maps.Clone(doc.Components.Parameters),
+			Headers: maps.Clone(doc.Components.Headers), RequestBodies: maps.Clone(doc.Components.RequestBodies),
+			Responses: maps.Clone(doc.Components.Responses),
+		}
 	}
 	return d
 }
@@ -120,31 +124,11 @@ func (d *document) operationKeys() map[string]bool {
 	return keys
 }
 
-// generateUnpruned runs oapi-codegen after filter and restoreClaims.
+// generateUnpruned runs oapi-codegen after filter and restore.
 func (d *document) generateUnpruned() (string, error) {
 	settings := d.settings
 	settings.OutputOptions.SkipPrune = true
 	return d.generate(settings)
-}
-
-// restoreClaims puts back the schemas of the claims, with the schemas that they refer to. filter
-// removes those that only x-guard refers to.
-func (d *document) restoreClaims(types []*tokenType) error {
-	var names []string
-	for _, t := range types {
-		if t.claims != "" {
-			names = append(names, t.claims)
-		}
-	}
-	kept, err := closure(d.schemas, names...)
-	if err != nil || len(kept) == 0 {
-		return err
-	}
-	if d.Components.Schemas == nil {
-		d.Components.Schemas = openapi3.Schemas{}
-	}
-	maps.Copy(d.Components.Schemas, kept)
-	return nil
 }
 
 // schemaType returns the name of the Go type that oapi-codegen generated for a component schema.

@@ -15,8 +15,12 @@ type object struct {
 	guard bool
 }
 
-// The values of these kinds are not examined further: their keys are names or data.
-const data = ""
+const (
+	// data is the kind of values that are not examined: their keys are names or data.
+	data = ""
+	// requirements is the kind of the values of security.
+	requirements = "requirements"
+)
 
 // pathItemFields are the keys of a path item whose operations are objects of a kind.
 func pathItemFields(operation string) map[string]string {
@@ -34,14 +38,14 @@ func pathItemFields(operation string) map[string]string {
 var operationFields = map[string]string{
 	"tags": data, "summary": data, "description": data, "externalDocs": "plain", "operationId": data,
 	"parameters": "[parameter", "requestBody": "requestBody", "responses": "responses", "callbacks": "{callback",
-	"deprecated": data, "security": data, "servers": "[server",
+	"deprecated": data, "security": requirements, "servers": "[server",
 }
 
 // openapiObjects are the objects of the specification by name.
 var openapiObjects = map[string]object{
 	"document": {closed: true, guard: true, fields: map[string]string{
 		"openapi": data, "$self": data, "info": "info", "jsonSchemaDialect": data, "servers": "[server", "paths": "paths",
-		"webhooks": "{outboundItem", "components": "components", "security": data, "tags": "[tag", "externalDocs": "plain",
+		"webhooks": "{outboundItem", "components": "components", "security": requirements, "tags": "[tag", "externalDocs": "plain",
 	}},
 	"info": {fields: map[string]string{"contact": "plain", "license": "plain"}},
 	"components": {closed: true, fields: map[string]string{

@@ -3,13 +3,13 @@ package codegen
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/oapi-codegen/oapi-codegen/v2/pkg/codegen"
-	"gopkg.in/yaml.v3"
 )
 
 // reader reads the security of a document. Problems that do not stop the reading are collected.
@@ -37,9 +37,13 @@ type reader struct {
 	problems
 }
 
+// libraryFailure is an error of oapi-codegen about a document that can be read.
+type libraryFailure struct{ error }
+
 // read reads the document: what its schemes are, what each operation requires, and the Go types of
-// the credentials. The error is of a document that cannot be read at all.
-func read(c *Config, settings codegen.Configuration) (*reader, error) {
+// the credentials. Schemas in cuts become raw JSON. The error is of a document that cannot be read at
+// all, or a libraryFailure with the reader.
+func read(c *Config, settings codegen.Configuration, cuts map[string]fault) (*reader, error) {
 	path := relativePath(c.Spec)
 	spec := &source{path: path, overlay: settings.OutputOptions.Overlay.Path}
 	if err := checkVersion(spec); err != nil {
@@ -51,21 +55,24 @@ func read(c *Config, settings codegen.Configuration) (*reader, error) {
 	if err := checkSchemesRef(spec); err != nil {
 		return nil, err
 	}
+	r := &reader{spec: spec, config: c, used: map[string]bool{}, askedList: map[*scheme]bool{}}
+	if top := spec.root(path); top != nil && spec.overlay == "" {
+		checkKeys(top, spec, c, &r.problems)
+	}
 	loaded, err := load(path, settings)
 	if err != nil {
-		return nil, libraryProblem(spec, err)
+		return nil, errors.Join(r.err(), r.loadProblem(err))
 	}
 	doc := newDocument(loaded, settings)
-	r := &reader{doc: loaded, document: doc, spec: spec, config: c, ids: doc.ids, used: map[string]bool{}, askedList: map[*scheme]bool{}}
-	top, err := r.top()
-	if err != nil {
+	r.doc, r.document, r.ids = loaded, doc, doc.ids
+	r.applyCuts(cuts)
+	if err := r.checkLoadedKeys(); err != nil {
 		return nil, err
 	}
-	checkKeys(top, spec, c, &r.problems)
 	r.schemes = readSchemes(loaded, spec, c, &r.problems)
 	// oapi-codegen removes the excluded operations first, so that only generated operations are read.
 	if err := doc.filter(); err != nil {
-		return nil, errors.Join(r.err(), libraryProblem(spec, err))
+		return r, libraryFailure{err}
 	}
 	r.operations = r.readOperations()
 	r.checkPublic()
@@ -73,9 +80,10 @@ func read(c *Config, settings codegen.Configuration) (*reader, error) {
 	r.checkPlainKeys()
 	checkSchemeNames(r.schemes, r.used, &r.problems)
 	r.checkPaths()
+	r.checkParameters()
 	r.types = tokenTypes(r.schemes, r.used, &r.problems)
 	r.structs = assignArguments(r.operations, r.types, &r.problems)
-	checkClaims(doc.schemas, spec, r.types, &r.problems)
+	checkClaims(doc.components.Schemas, spec, r.types, &r.problems)
 	r.outbound = outboundOperations(loaded)
 	return r, nil
 }
@@ -100,16 +108,45 @@ func checkRepeated(spec *source) error {
 	return r.err()
 }
 
-// top returns the root of the document after the overlay.
-func (r *reader) top() (*yaml.Node, error) {
-	if top := r.spec.root(r.spec.path); top != nil && r.spec.overlay == "" {
-		return top, nil
+// checkLoadedKeys checks the keys of a document that has no text to check: one that an overlay changed,
+// or one that is not a file.
+func (r *reader) checkLoadedKeys() error {
+	if r.spec.root(r.spec.path) != nil && r.spec.overlay == "" {
+		return nil
 	}
 	text, err := r.doc.MarshalJSON()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return parseJSON(text)
+	top, err := parseJSON(text)
+	if err != nil {
+		return err
+	}
+	checkKeys(top, r.spec, r.config, &r.problems)
+	return nil
+}
+
+// loadProblem returns the error of a document that cannot be read. Where its security has the wrong form
+// that is reported already.
+func (r *reader) loadProblem(err error) error {
+	if len(r.list) > 0 && strings.Contains(err.Error(), "SecurityRequirement") {
+		return nil
+	}
+	if file := missingFile(err); file != "" && file != r.spec.path {
+		if at, found := r.spec.findRef(file); found {
+			return Problem{at.File, at.Line, fmt.Sprintf("oapi-codegen: the reference to %s names a file that is not there; correct it", file)}
+		}
+	}
+	return libraryProblem(r.spec, err)
+}
+
+// missingFile returns the file that an error says is missing, or "".
+func missingFile(err error) string {
+	var missing *fs.PathError
+	if errors.As(err, &missing) && errors.Is(missing, fs.ErrNotExist) {
+		return missing.Path
+	}
+	return ""
 }
 
 // checkPublic reports a document without any secured operation.

@@ -123,6 +123,8 @@ func (r *keyReader) readValue(value *yaml.Node, shape string, at place, file str
 	named, isMap := strings.CutPrefix(shape, "{")
 	switch {
 	case shape == data:
+	case shape == requirements:
+		r.checkRequirements(value, at)
 	case isList && value.Kind == yaml.SequenceNode:
 		for i, item := range value.Content {
 			r.read(item, element, at.item(i), file)
@@ -134,6 +136,37 @@ func (r *keyReader) readValue(value *yaml.Node, shape string, at place, file str
 	case !isList && !isMap:
 		r.read(value, shape, at, file)
 	}
+}
+
+// checkRequirements reports a security that is not a list of objects with lists of strings.
+func (r *keyReader) checkRequirements(value *yaml.Node, at place) {
+	const form = "security is a list of alternatives, each an object of schemes with lists of strings: [{SCHEME: []}]"
+	if value.Kind != yaml.SequenceNode {
+		r.add(at, "%s", form)
+		return
+	}
+	for i, alternative := range value.Content {
+		if alternative.Kind != yaml.MappingNode {
+			if alternative.Kind == yaml.ScalarNode && alternative.Tag != "!!null" {
+				r.add(at.item(i), "%s", form)
+			}
+			continue // readRequirement reports null
+		}
+		for j := 0; j+1 < len(alternative.Content); j += 2 {
+			if key, list := alternative.Content[j], alternative.Content[j+1]; key.Tag != "!!merge" && !isStrings(list) {
+				r.add(at.item(i).at(key.Value), "%s", form)
+			}
+		}
+	}
+}
+
+// isStrings reports whether a value is a list of strings.
+func isStrings(list *yaml.Node) bool {
+	if list.Kind == yaml.AliasNode {
+		list = list.Alias
+	}
+	return list.Kind == yaml.SequenceNode &&
+		!slices.ContainsFunc(list.Content, func(item *yaml.Node) bool { return item.Kind == yaml.ScalarNode && item.Tag != "!!str" })
 }
 
 // follow examines the object that a reference names.

@@ -118,6 +118,40 @@ func (s *source) find(pointer string) (file string, line int, exact bool) {
 	return file, line, true
 }
 
+// findRef returns the first reference to a file, in the document and the files that it refers to.
+func (s *source) findRef(target string) (found Problem, ok bool) {
+	seen := map[string]bool{}
+	var walk func(file string, node *yaml.Node) bool
+	walk = func(file string, node *yaml.Node) bool {
+		for i, item := range node.Content {
+			if node.Kind == yaml.MappingNode && i%2 == 1 && node.Content[i-1].Value == "$ref" {
+				name, _, _ := strings.Cut(item.Value, "#")
+				if name == "" {
+					continue
+				}
+				other := resolveReference(file, name)
+				if filepath.Clean(other) == filepath.Clean(target) {
+					found = Problem{File: file, Line: item.Line}
+					return true
+				}
+				if root := s.root(other); root != nil && !seen[other] {
+					seen[other] = true
+					if walk(other, root) {
+						return true
+					}
+				}
+			}
+			if walk(file, item) {
+				return true
+			}
+		}
+		return false
+	}
+	root := s.root(s.path)
+	return found, root != nil && walk(s.path, root)
+}
+
+// splitPointer returns the keys of a JSON pointer.
 func splitPointer(pointer string) []string {
 	if pointer == "" || pointer == "/" {
 		return nil
