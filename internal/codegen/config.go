@@ -256,9 +256,10 @@ func (c *Config) settings() (codegen.Configuration, error) {
 			p.add(generate.at(key), "%s contradicts server %s; remove this line", key, server.name)
 		}
 	}
-	if !c.has(generate) {
-		s.Generate.Models = true
-	} else if c.has(generate.at("strict-server")) && !s.Generate.Strict {
+	if !c.has(generate.at("models")) {
+		s.Generate.Models = true // a client needs them too
+	}
+	if c.has(generate.at("strict-server")) && !s.Generate.Strict {
 		p.add(generate.at("strict-server"), "the guards need the strict server; remove this line")
 	}
 	s.Generate.Strict = true

@@ -101,7 +101,8 @@ func (p *Package) server() (string, error) {
 		}
 	}
 	if len(names) != 1 || !declared["StrictServerInterface"] {
-		return "", Problem{File: p.Dir, Text: "guard-only reads a package with a strict server and one server of oapi-codegen, and this one has " + foundIn(names, declared)}
+		return "", Problem{File: p.Dir, Text: "guard-only reads a package with a strict server and one server of oapi-codegen, and this one has " + foundIn(names, declared) +
+			"; say strict-server: true and one server under generate in the configuration of your oapi-codegen, and generate it again; the handlers that you have may stay"}
 	}
 	return names[0], nil
 }
@@ -234,6 +235,6 @@ func (g *generated) checkComplete(guard string, p *Package) error {
 	if err != nil || len(missing) == 0 {
 		return err
 	}
-	return Problem{File: p.Dir, Text: fmt.Sprintf("the package has no %s, which %s needs; generate it with strict-server: true, and with a version of oapi-codegen that has them",
+	return Problem{File: p.Dir, Text: fmt.Sprintf("the package has no %s, which %s needs; generate it with strict-server: true, and with a version of oapi-codegen that has them; the handlers that you have may stay",
 		strings.Join(missing, ", "), GuardFile)}
 }

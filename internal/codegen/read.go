@@ -74,6 +74,12 @@ func read(c *Config, settings codegen.Configuration, cuts map[string]fault) (*re
 	if err := doc.filter(); err != nil {
 		return r, libraryFailure{err}
 	}
+	r.readSecurity()
+	return r, nil
+}
+
+// readSecurity reads the operations that oapi-codegen has left in the document.
+func (r *reader) readSecurity() {
 	r.operations = r.readOperations()
 	r.checkPublic()
 	r.checkAmbiguous()
@@ -83,9 +89,14 @@ func read(c *Config, settings codegen.Configuration, cuts map[string]fault) (*re
 	r.checkParameters()
 	r.types = tokenTypes(r.schemes, r.used, &r.problems)
 	r.structs = assignArguments(r.operations, r.types, &r.problems)
-	checkClaims(doc.components.Schemas, spec, r.types, &r.problems)
-	r.outbound = outboundOperations(loaded)
-	return r, nil
+	checkClaims(r.document.components.Schemas, r.spec, r.types, &r.problems)
+	r.outbound = outboundOperations(r.doc)
+}
+
+// filters reports whether the configuration of oapi-codegen excludes operations.
+func filters(settings codegen.Configuration) bool {
+	o := settings.OutputOptions
+	return len(o.IncludeTags)+len(o.ExcludeTags)+len(o.IncludeOperationIDs)+len(o.ExcludeOperationIDs) > 0
 }
 
 // checkVersion reports documents that are not OpenAPI 3.
