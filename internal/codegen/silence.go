@@ -16,6 +16,8 @@ type keyReader struct {
 	// allowed are the keys that the configuration acknowledges, and seen those of them that exist.
 	allowed map[string]place
 	seen    map[string]bool
+	// schemes are the names of the security schemes of the document.
+	schemes map[string]bool
 	// visited has the objects that were examined, by node and kind.
 	visited map[visit]bool
 	// examined are the files whose repeated keys were reported.
@@ -32,7 +34,7 @@ type visit struct {
 // the root of the document after the overlay.
 func checkKeys(top *yaml.Node, spec *source, c *Config, p *problems) {
 	r := &keyReader{
-		spec: spec, allowed: c.allowedKeys, seen: map[string]bool{}, visited: map[visit]bool{}, examined: map[string]bool{}, problems: p,
+		spec: spec, allowed: c.allowedKeys, seen: map[string]bool{}, visited: map[visit]bool{}, examined: map[string]bool{}, problems: p, schemes: schemeNames(top),
 	}
 	r.examined[spec.path] = true // see checkRepeated
 	r.read(top, "document", place{source: spec}, spec.path)
@@ -205,8 +207,10 @@ func (r *keyReader) checkKey(key string, value *yaml.Node, description object, k
 	case near(key, guardKey):
 		r.add(at, "unknown key %q; say %s, or if it is not about security, %s", key, guardKey, r.acknowledge(key))
 	case strings.HasPrefix(strings.ToLower(key), "x-"):
-		if readsAsGuard(value) {
-			r.add(at, "the value of the unknown key %q reads as an %s; say %s, or if it is not about security, %s", key, guardKey, guardKey, r.acknowledge(key))
+		for name, reads := range map[string]bool{guardKey: readsAsGuard(value), "security": r.readsAsSecurity(value)} {
+			if reads {
+				r.add(at, "the value of the unknown key %q reads as %s; say %s, or if it is not about security, %s", key, name, name, r.acknowledge(key))
+			}
 		}
 	case description.closed:
 		r.add(at, "OpenAPI knows no key %q here; %s, or if it is known to mean nothing, %s", key, insteadOf(key, kind), r.acknowledge(key))
@@ -266,6 +270,41 @@ func readsAsGuard(value *yaml.Node) bool {
 		}
 	}
 	return true
+}
+
+// readsAsSecurity reports whether a value is a list of alternatives with schemes of the document.
+func (r *keyReader) readsAsSecurity(value *yaml.Node) bool {
+	if value.Kind != yaml.SequenceNode {
+		return false
+	}
+	named := false
+	for _, alternative := range value.Content {
+		if alternative.Kind != yaml.MappingNode {
+			return false
+		}
+		for i := 0; i+1 < len(alternative.Content); i += 2 {
+			if !r.schemes[alternative.Content[i].Value] || !isStrings(alternative.Content[i+1]) {
+				return false
+			}
+			named = true
+		}
+	}
+	return named
+}
+
+// schemeNames returns the names of the security schemes of a document.
+func schemeNames(top *yaml.Node) map[string]bool {
+	names := map[string]bool{}
+	node := top
+	for _, key := range []string{"components", "securitySchemes"} {
+		if _, node = child(node, key); node == nil {
+			return names
+		}
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		names[node.Content[i].Value] = true
+	}
+	return names
 }
 
 // maxEdits is the distance of a misspelling.
