@@ -11,7 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/oapi-guard/oapi-guard/gen"
-	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // TestGuardedOperations reads api.yaml without the generator and compares what it says of each operation's security with
@@ -85,11 +85,11 @@ func TestGuardedOperations(t *testing.T) {
 	}
 }
 
-func schemes(alternative security.Alternative) string {
+func schemes(alternative guard.Alternative) string {
 	var names []string
 	for _, s := range alternative {
 		token := ""
-		if s.Kind == security.KindJWT {
+		if s.Kind == guard.KindJWT {
 			token = s.Token.Name()
 		}
 		names = append(names, fmt.Sprintf("%s=%s%q", s.Name, token, s.Scopes))

@@ -22,9 +22,9 @@ import (
 	"github.com/oapi-guard/oapi-guard/benchmarks/stacks/huma"
 	"github.com/oapi-guard/oapi-guard/benchmarks/stacks/validated"
 	"github.com/oapi-guard/oapi-guard/blacklist"
-	"github.com/oapi-guard/oapi-guard/store/redisstore"
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/store/redisstore"
 )
 
 // candidate is a stack under its name in the results.

@@ -24,11 +24,12 @@ import (
 	httpapi "github.com/oapi-guard/oapi-guard/crosstest/api/std-http"
 	"github.com/oapi-guard/oapi-guard/crosstest/service"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // TestOperations checks that every package guards the same operations in the same way.
 func TestOperations(t *testing.T) {
-	text := func(operations []security.Operation) []string {
+	text := func(operations []guard.Operation) []string {
 		var lines []string
 		for _, o := range operations {
 			line := fmt.Sprintf("%s %s %s %+v", o.ID, o.Method, o.Path, o.Rules)
@@ -49,7 +50,7 @@ func TestOperations(t *testing.T) {
 	if len(want) < 20 {
 		t.Fatalf("%d operations", len(want))
 	}
-	for name, operations := range map[string][]security.Operation{
+	for name, operations := range map[string][]guard.Operation{
 		"chi": chiapi.GuardedOperations(), "echo": echoapi.GuardedOperations(), "echo5": echo5api.GuardedOperations(),
 		"fiber": fiberapi.GuardedOperations(), "fiber-v3": fiberv3api.GuardedOperations(), "gin": ginapi.GuardedOperations(),
 		"gorilla": gorillaapi.GuardedOperations(), "iris": irisapi.GuardedOperations(),
@@ -76,7 +77,7 @@ func (r *recorder) add(step string) {
 func (r *recorder) middleware(name string) func(context.Context) {
 	return func(ctx context.Context) {
 		step := name
-		if token, ok := security.FromContext(ctx); ok {
+		if token, ok := guard.FromContext(ctx); ok {
 			step += " " + token.Subject()
 		}
 		r.add(step)
@@ -221,7 +222,7 @@ func TestTokensAreKept(t *testing.T) {
 		var mu sync.Mutex
 		kept := map[string]security.AnyToken{}
 		c := f.start(t, r, service.Server{Reached: func(ctx context.Context, _ string) {
-			token, _ := security.FromContext(ctx)
+			token, _ := guard.FromContext(ctx)
 			mu.Lock()
 			defer mu.Unlock()
 			kept[strings.Clone(token.Subject())] = token

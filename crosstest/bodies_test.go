@@ -116,7 +116,7 @@ func TestBodiesAreNotRead(t *testing.T) {
 		if r.handler == nil {
 			return // see TestFiberBodies
 		}
-		handler, err := r.handler(service.Server{Reached: func(context.Context, string) { t.Error("the handler ran") }}, f.validator, Options{})
+		handler, err := r.handler(service.Server{Reached: func(context.Context, string) { t.Error("the handler ran") }}, f.policy, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/oapi-guard/oapi-guard/crosstest/deepmap"
 	"github.com/oapi-guard/oapi-guard/crosstest/service"
-	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // deepmapServer answers with the subject, and fails for an item that is called fail.
@@ -86,11 +86,11 @@ func TestDeepmap(t *testing.T) {
 		}
 	}
 	// Without its guard an operation does not run.
-	unguarded := httptest.NewServer(deepmap.Handler(deepmap.NewGuardedStrictHandler(deepmapServer{}, f.validator, nil, deepmap.StrictHTTPServerOptions{})))
+	unguarded := httptest.NewServer(deepmap.Handler(deepmap.NewGuardedStrictHandler(deepmapServer{}, f.policy, nil, deepmap.StrictHTTPServerOptions{})))
 	if got := newClient(t, unguarded.URL, unguarded.Close).sendPlain("GET /me", "", alice); got.status != http.StatusInternalServerError {
 		t.Errorf("without its guard: status %d", got.status)
 	}
-	if _, err := deepmap.GuardedHandler(deepmapServer{}, f.validator, nil); !errors.Is(err, security.ErrNoAuthenticator) {
+	if _, err := deepmap.GuardedHandler(deepmapServer{}, f.validator, nil); !errors.Is(err, guard.ErrNoAuthenticator) {
 		t.Errorf("without an authenticator: %v", err)
 	}
 }

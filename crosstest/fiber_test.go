@@ -19,6 +19,7 @@ import (
 	fiberv3api "github.com/oapi-guard/oapi-guard/crosstest/api/fiber-v3"
 	"github.com/oapi-guard/oapi-guard/crosstest/service"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // eachFiber runs a test on both versions of fiber, whose configuration may have bodies as streams, a limit of bodies and names of
@@ -83,7 +84,7 @@ func TestFiberStreams(t *testing.T) {
 // readable.
 func TestFiberValidatesStreams(t *testing.T) {
 	v := &requests{}
-	f := newFixture(t, security.WithRequestValidator(v))
+	f := newFixture(t, guard.WithSchemaValidator(v))
 	fields := []string{"Authorization: " + f.bearer(accessType, "alice"), "Content-Type: text/plain"}
 	const limit = 100 << 10
 	f.eachFiber(true, false, limit, service.Server{}, func(t *testing.T, c client) {

@@ -11,6 +11,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/crosstest/service"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
+	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
 var (
@@ -23,19 +25,16 @@ type fixture struct {
 	t         *testing.T
 	issuer    *security.Issuer
 	validator *security.Validator
+	policy    *guard.Policy
 }
 
-func newFixture(t *testing.T, options ...security.ValidatorOption) *fixture {
+func newFixture(t *testing.T, options ...guard.Option) *fixture {
 	t.Helper()
-	key := must(security.NewHMACKey(security.HS256, []byte("0123456789abcdef0123456789abcdef")))(t)
-	keys := must(security.NewKeySet(key))(t)
-	verifier := must(security.NewVerifier("https://issuer.example", keys))(t)
-	options = append(options, security.WithLogger(slog.New(slog.DiscardHandler)))
-	return &fixture{
-		t:         t,
-		issuer:    must(security.NewIssuer(verifier))(t),
-		validator: must(security.NewValidator(verifier, must(blacklist.NewMemory())(t), options...))(t),
-	}
+	key := must(keys.NewHMAC(keys.HS256, []byte("0123456789abcdef0123456789abcdef")))(t)
+	set := must(keys.NewSet(key))(t)
+	authority := must(security.New("https://issuer.example", set, must(blacklist.NewMemory())(t)))(t)
+	options = append(options, guard.WithLogger(slog.New(slog.DiscardHandler)))
+	return &fixture{t: t, issuer: authority.Issuer, validator: authority.Validator, policy: must(guard.New(authority.Validator, options...))(t)}
 }
 
 func (f *fixture) token(kind security.TokenType, subject string, options ...security.TokenOption) security.IssuedToken {
@@ -69,7 +68,7 @@ type client struct {
 // start serves the API on a router until the test ends.
 func (f *fixture) start(t *testing.T, r Router, s service.Server, o Options) client {
 	t.Helper()
-	url, stop, err := r.Start(s, f.validator, o)
+	url, stop, err := r.Start(s, f.policy, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,21 +17,23 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/gen"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
+	"github.com/oapi-guard/oapi-guard/security/keys"
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
 // TestNetHTTPMiddleware checks the authentication function in oapi-codegen's own middleware for net/http, in front of handlers that stand behind
 // no guard. Of the reference API these are the operations that the function takes: those whose security is not optional.
 func TestNetHTTPMiddleware(t *testing.T) {
-	key, err := security.NewHMACKey(security.HS256, []byte("0123456789abcdef0123456789abcdef"))
+	key, err := keys.NewHMAC(keys.HS256, []byte("0123456789abcdef0123456789abcdef"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := security.NewKeySet(key)
+	set, err := keys.NewSet(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	verifier, err := security.NewVerifier("https://issuer.example", keys)
+	verifier, err := security.NewVerifier("https://issuer.example", set)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,29 +45,33 @@ func TestNetHTTPMiddleware(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair, err := issuer.Pair(t.Context(), "alice", nil, nil)
+	policy, err := guard.New(validator)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fresh, err := issuer.Access(t.Context(), "alice", nil, security.WithFresh())
+	pair, err := issuer.IssueTokenPair(t.Context(), "alice", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	adminToken, err := issuer.Access(t.Context(), "alice", nil, security.WithFresh(), security.WithRoles("ADMIN"))
+	fresh, err := issuer.IssueAccessToken(t.Context(), "alice", nil, security.WithFresh())
+	if err != nil {
+		t.Fatal(err)
+	}
+	adminToken, err := issuer.IssueAccessToken(t.Context(), "alice", nil, security.WithFresh(), security.WithRoles("ADMIN"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	admin := "Bearer " + adminToken.Text()
 	access, refresh, old := "Bearer "+fresh.Text(), "Bearer "+pair.Refresh.Text(), "Bearer "+pair.Access.Text()
 
-	authenticators := security.Authenticators{
-		"apiKey": security.AuthenticateKey(func(_ context.Context, key string) (*security.Authenticated[security.Principal], error) {
+	authenticators := guard.Authenticators{
+		"apiKey": guard.AuthenticateKey(func(_ context.Context, key string) (*guard.Caller[guard.Principal], error) {
 			if key != "good" {
 				return nil, fmt.Errorf("no key %s: %w", key, security.ErrInvalidCredentials)
 			}
-			return &security.Authenticated[security.Principal]{Principal: security.Principal{Subject: "partner"}}, nil
+			return &guard.Caller[guard.Principal]{Principal: guard.Principal{Subject: "partner"}}, nil
 		}),
-		"basic": security.AuthenticateBasic(func(context.Context, security.BasicCredentials) (*security.Authenticated[security.Principal], error) {
+		"basic": guard.AuthenticateBasic(func(context.Context, guard.BasicCredentials) (*guard.Caller[guard.Principal], error) {
 			return nil, security.ErrInvalidCredentials
 		}),
 	}
@@ -75,31 +81,31 @@ func TestNetHTTPMiddleware(t *testing.T) {
 		t.Fatal(err)
 	}
 	document.Servers = nil
-	var operations []security.Operation
+	var operations []guard.Operation
 	for _, o := range gen.GuardedOperations() {
 		if !o.Optional() {
 			operations = append(operations, o)
 		}
 	}
-	if _, err := kinopenapi.AuthenticationFunc(document, validator, authenticators, gen.GuardedOperations()); err == nil || !strings.Contains(err.Error(), "GET /greeting") {
+	if _, err := kinopenapi.AuthenticationFunc(document, policy, authenticators, gen.GuardedOperations()); err == nil || !strings.Contains(err.Error(), "GET /greeting") {
 		t.Errorf("the optional operation: %v", err)
 	}
-	authenticate, err := kinopenapi.AuthenticationFunc(document, validator, authenticators, operations)
+	authenticate, err := kinopenapi.AuthenticationFunc(document, policy, authenticators, operations)
 	if err != nil {
 		t.Fatal(err)
 	}
 	check := nethttpmiddleware.OapiRequestValidatorWithOptions(document, &nethttpmiddleware.Options{
 		Options: openapi3filter.Options{AuthenticationFunc: authenticate},
 		ErrorHandlerWithOpts: func(_ context.Context, err error, w http.ResponseWriter, r *http.Request, _ nethttpmiddleware.ErrorHandlerOpts) {
-			kinopenapi.WriteError(w, r, validator, err)
+			kinopenapi.WriteError(w, r, policy, err)
 		},
 	})
 	server := httptest.NewServer(check(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if principal, ok := security.PrincipalFromContext[security.Principal](r.Context()); ok {
+		if principal, ok := guard.CallerFromContext[guard.Principal](r.Context()); ok {
 			_, _ = io.WriteString(w, principal.Principal.Subject)
 			return
 		}
-		token, ok := security.FromContext(r.Context())
+		token, ok := guard.FromContext(r.Context())
 		if !ok {
 			_, _ = io.WriteString(w, "nobody")
 			return

@@ -14,14 +14,14 @@ import (
 	ginapi "github.com/oapi-guard/oapi-guard/crosstest/api/gin"
 	irisapi "github.com/oapi-guard/oapi-guard/crosstest/api/iris"
 	"github.com/oapi-guard/oapi-guard/crosstest/service"
-	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// TestNoValidator checks that nothing is registered without a validator.
-func TestNoValidator(t *testing.T) {
+// TestNoPolicy checks that nothing is registered without a policy.
+func TestNoPolicy(t *testing.T) {
 	eachRouter(t, func(t *testing.T, r Router) {
 		_, _, err := r.Start(service.Server{}, nil, Options{})
-		if err == nil || !strings.Contains(err.Error(), "validator") {
+		if err == nil || !strings.Contains(err.Error(), "policy") {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -29,9 +29,9 @@ func TestNoValidator(t *testing.T) {
 
 // TestUnknownOperations checks that nothing is registered where the validator of requests does not know the operations.
 func TestUnknownOperations(t *testing.T) {
-	f := newFixture(t, security.WithRequestValidator(ignorant{}))
+	f := newFixture(t, guard.WithSchemaValidator(ignorant{}))
 	eachRouter(t, func(t *testing.T, r Router) {
-		_, _, err := r.Start(service.Server{}, f.validator, Options{})
+		_, _, err := r.Start(service.Server{}, f.policy, Options{})
 		if err == nil || !strings.Contains(err.Error(), "getPublic") {
 			t.Errorf("error %v", err)
 		}
@@ -40,9 +40,9 @@ func TestUnknownOperations(t *testing.T) {
 
 type ignorant struct{}
 
-func (ignorant) Knows(*security.Operation) bool { return false }
+func (ignorant) Knows(*guard.Operation) bool { return false }
 
-func (ignorant) ValidateRequest(*http.Request, *security.Operation, security.PathParams) error {
+func (ignorant) ValidateRequest(*http.Request, *guard.Operation, guard.PathParams) error {
 	return nil
 }
 

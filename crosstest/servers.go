@@ -8,16 +8,16 @@ import (
 	"strings"
 
 	"github.com/oapi-guard/oapi-guard/crosstest/service"
-	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // Router is a router that oapi-codegen generates a server for, with the package under api that was generated for it.
 type Router struct {
 	Name string
 	// handler returns the API as a net/http handler, where the router is built on net/http.
-	handler func(s service.Server, v *security.Validator, o Options) (http.Handler, error)
+	handler func(s service.Server, p *guard.Policy, o Options) (http.Handler, error)
 	// serve serves the API on a listener until stop is called, where it is not.
-	serve func(l net.Listener, s service.Server, v *security.Validator, o Options) (stop func(), err error)
+	serve func(l net.Listener, s service.Server, p *guard.Policy, o Options) (stop func(), err error)
 }
 
 // Routers are all of them.
@@ -60,7 +60,7 @@ func (r Router) HasErrorHandler() bool {
 }
 
 // Start serves the API on a port of its own. The caller calls stop when it is done.
-func (r Router) Start(s service.Server, v *security.Validator, o Options) (url string, stop func(), err error) {
+func (r Router) Start(s service.Server, p *guard.Policy, o Options) (url string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
@@ -73,7 +73,7 @@ func (r Router) Start(s service.Server, v *security.Validator, o Options) (url s
 	if serve == nil {
 		serve = r.serveHTTP
 	}
-	if stop, err = serve(l, s, v, o); err != nil {
+	if stop, err = serve(l, s, p, o); err != nil {
 		l.Close()
 		return "", nil, err
 	}
@@ -81,8 +81,8 @@ func (r Router) Start(s service.Server, v *security.Validator, o Options) (url s
 }
 
 // serveHTTP serves what is a net/http handler.
-func (r Router) serveHTTP(l net.Listener, s service.Server, v *security.Validator, o Options) (func(), error) {
-	h, err := r.handler(s, v, o)
+func (r Router) serveHTTP(l net.Listener, s service.Server, p *guard.Policy, o Options) (func(), error) {
+	h, err := r.handler(s, p, o)
 	if err != nil {
 		return nil, err
 	}

@@ -10,10 +10,10 @@ import (
 	echoapi "github.com/oapi-guard/oapi-guard/crosstest/api/echo"
 	echo5api "github.com/oapi-guard/oapi-guard/crosstest/api/echo5"
 	"github.com/oapi-guard/oapi-guard/crosstest/service"
-	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-func echoRouter(s service.Server, v *security.Validator, o Options) (http.Handler, error) {
+func echoRouter(s service.Server, p *guard.Policy, o Options) (http.Handler, error) {
 	calling := func(f func(context.Context)) echo4.MiddlewareFunc {
 		return func(next echo4.HandlerFunc) echo4.HandlerFunc {
 			return func(c echo4.Context) error {
@@ -45,10 +45,10 @@ func echoRouter(s service.Server, v *security.Validator, o Options) (http.Handle
 		echoapi.RegisterHandlersWithOptions(router, strict, options)
 		return router, nil
 	}
-	return router, echoapi.RegisterGuardedHandlersWithOptions(router, strict, v, service.Authenticator{}, options)
+	return router, echoapi.RegisterGuardedHandlersWithOptions(router, strict, p, service.Authenticator{}, options)
 }
 
-func echo5Router(s service.Server, v *security.Validator, o Options) (http.Handler, error) {
+func echo5Router(s service.Server, p *guard.Policy, o Options) (http.Handler, error) {
 	calling := func(f func(context.Context)) echo5.MiddlewareFunc {
 		return func(next echo5.HandlerFunc) echo5.HandlerFunc {
 			return func(c *echo5.Context) error {
@@ -80,5 +80,5 @@ func echo5Router(s service.Server, v *security.Validator, o Options) (http.Handl
 		echo5api.RegisterHandlersWithOptions(router, strict, options)
 		return router, nil
 	}
-	return router, echo5api.RegisterGuardedHandlersWithOptions(router, strict, v, service.Authenticator{}, options)
+	return router, echo5api.RegisterGuardedHandlersWithOptions(router, strict, p, service.Authenticator{}, options)
 }

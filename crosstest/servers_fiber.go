@@ -10,10 +10,10 @@ import (
 	fiberapi "github.com/oapi-guard/oapi-guard/crosstest/api/fiber"
 	fiberv3api "github.com/oapi-guard/oapi-guard/crosstest/api/fiber-v3"
 	"github.com/oapi-guard/oapi-guard/crosstest/service"
-	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-func serveFiber(l net.Listener, s service.Server, v *security.Validator, o Options) (func(), error) {
+func serveFiber(l net.Listener, s service.Server, p *guard.Policy, o Options) (func(), error) {
 	router := fiber2.New(fiber2.Config{DisableStartupMessage: true, ErrorHandler: func(c *fiber2.Ctx, err error) error {
 		call(o.OnError, err)
 		return fiber2.DefaultErrorHandler(c, err)
@@ -41,14 +41,14 @@ func serveFiber(l net.Listener, s service.Server, v *security.Validator, o Optio
 	})
 	if o.Unguarded {
 		fiberapi.RegisterHandlersWithOptions(router, strict, options)
-	} else if err := fiberapi.RegisterGuardedHandlersWithOptions(router, strict, v, service.Authenticator{}, options); err != nil {
+	} else if err := fiberapi.RegisterGuardedHandlersWithOptions(router, strict, p, service.Authenticator{}, options); err != nil {
 		return nil, err
 	}
 	go router.Listener(l)
 	return func() { _ = router.Shutdown() }, nil
 }
 
-func serveFiberV3(l net.Listener, s service.Server, v *security.Validator, o Options) (func(), error) {
+func serveFiberV3(l net.Listener, s service.Server, p *guard.Policy, o Options) (func(), error) {
 	router := fiber3.New(fiber3.Config{ErrorHandler: func(c fiber3.Ctx, err error) error {
 		call(o.OnError, err)
 		return fiber3.DefaultErrorHandler(c, err)
@@ -76,7 +76,7 @@ func serveFiberV3(l net.Listener, s service.Server, v *security.Validator, o Opt
 	})
 	if o.Unguarded {
 		fiberv3api.RegisterHandlersWithOptions(router, strict, options)
-	} else if err := fiberv3api.RegisterGuardedHandlersWithOptions(router, strict, v, service.Authenticator{}, options); err != nil {
+	} else if err := fiberv3api.RegisterGuardedHandlersWithOptions(router, strict, p, service.Authenticator{}, options); err != nil {
 		return nil, err
 	}
 	go router.Listener(l, fiber3.ListenConfig{DisableStartupMessage: true})

@@ -11,7 +11,7 @@ import (
 	gorillaapi "github.com/oapi-guard/oapi-guard/crosstest/api/gorilla"
 	httpapi "github.com/oapi-guard/oapi-guard/crosstest/api/std-http"
 	"github.com/oapi-guard/oapi-guard/crosstest/service"
-	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // calling makes a middleware of a function of the options.
@@ -24,8 +24,8 @@ func calling(f func(context.Context)) func(http.Handler) http.Handler {
 	}
 }
 
-func stdHTTP(s service.Server, v *security.Validator, o Options) (http.Handler, error) {
-	strict := httpapi.NewGuardedStrictHandler(httpapi.Server{Server: s}, v, []httpapi.StrictMiddlewareFunc{
+func stdHTTP(s service.Server, p *guard.Policy, o Options) (http.Handler, error) {
+	strict := httpapi.NewGuardedStrictHandler(httpapi.Server{Server: s}, p, []httpapi.StrictMiddlewareFunc{
 		func(next httpapi.StrictHandlerFunc, _ string) httpapi.StrictHandlerFunc {
 			return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
 				call(o.Strict, ctx)
@@ -37,15 +37,15 @@ func stdHTTP(s service.Server, v *security.Validator, o Options) (http.Handler, 
 	if o.Unguarded {
 		return httpapi.HandlerWithOptions(strict, options), nil
 	}
-	handler, err := httpapi.GuardedHandlerWithOptions(strict, v, service.Authenticator{}, options)
+	handler, err := httpapi.GuardedHandlerWithOptions(strict, p, service.Authenticator{}, options)
 	if err != nil {
 		return nil, err
 	}
 	return calling(o.Before)(handler), nil
 }
 
-func chiRouter(s service.Server, v *security.Validator, o Options) (http.Handler, error) {
-	strict := chiapi.NewGuardedStrictHandler(chiapi.Server{Server: s}, v, []chiapi.StrictMiddlewareFunc{
+func chiRouter(s service.Server, p *guard.Policy, o Options) (http.Handler, error) {
+	strict := chiapi.NewGuardedStrictHandler(chiapi.Server{Server: s}, p, []chiapi.StrictMiddlewareFunc{
 		func(next chiapi.StrictHandlerFunc, _ string) chiapi.StrictHandlerFunc {
 			return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
 				call(o.Strict, ctx)
@@ -59,11 +59,11 @@ func chiRouter(s service.Server, v *security.Validator, o Options) (http.Handler
 	if o.Unguarded {
 		return chiapi.HandlerWithOptions(strict, options), nil
 	}
-	return chiapi.GuardedHandlerWithOptions(strict, v, service.Authenticator{}, options)
+	return chiapi.GuardedHandlerWithOptions(strict, p, service.Authenticator{}, options)
 }
 
-func gorillaRouter(s service.Server, v *security.Validator, o Options) (http.Handler, error) {
-	strict := gorillaapi.NewGuardedStrictHandler(gorillaapi.Server{Server: s}, v, []gorillaapi.StrictMiddlewareFunc{
+func gorillaRouter(s service.Server, p *guard.Policy, o Options) (http.Handler, error) {
+	strict := gorillaapi.NewGuardedStrictHandler(gorillaapi.Server{Server: s}, p, []gorillaapi.StrictMiddlewareFunc{
 		func(next gorillaapi.StrictHandlerFunc, _ string) gorillaapi.StrictHandlerFunc {
 			return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
 				call(o.Strict, ctx)
@@ -77,5 +77,5 @@ func gorillaRouter(s service.Server, v *security.Validator, o Options) (http.Han
 	if o.Unguarded {
 		return gorillaapi.HandlerWithOptions(strict, options), nil
 	}
-	return gorillaapi.GuardedHandlerWithOptions(strict, v, service.Authenticator{}, options)
+	return gorillaapi.GuardedHandlerWithOptions(strict, p, service.Authenticator{}, options)
 }

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/oapi-guard/oapi-guard/crosstest/service"
-	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // requests is a validator of requests that keeps what it is given, and refuses what has "bad" in its query.
@@ -21,16 +21,16 @@ type requests struct {
 	last string
 }
 
-func (*requests) Knows(*security.Operation) bool { return true }
+func (*requests) Knows(*guard.Operation) bool { return true }
 
-func (v *requests) ValidateRequest(r *http.Request, o *security.Operation, params security.PathParams) error {
+func (v *requests) ValidateRequest(r *http.Request, o *guard.Operation, params guard.PathParams) error {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return err
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	subject := ""
-	if token, ok := security.FromContext(r.Context()); ok {
+	if token, ok := guard.FromContext(r.Context()); ok {
 		subject = token.Subject()
 	}
 	v.mu.Lock()
@@ -38,7 +38,7 @@ func (v *requests) ValidateRequest(r *http.Request, o *security.Operation, param
 	v.last = fmt.Sprintf("%s %s %s?%s id=%s name=%s %s %s %s", o.ID, r.Method, r.URL.Path, r.URL.RawQuery, params.Param("id"), params.Param("name"),
 		strings.Join(r.Header["X-Twice"], ","), body, subject)
 	if r.URL.Query().Has("bad") {
-		return &security.InvalidRequestError{Violations: []security.Violation{{In: "query", Name: "bad", Rule: "enum"}}}
+		return &guard.InvalidRequestError{Violations: []guard.Violation{{In: "query", Name: "bad", Rule: "enum"}}}
 	}
 	return nil
 }
@@ -47,7 +47,7 @@ func (v *requests) ValidateRequest(r *http.Request, o *security.Operation, param
 // the handler.
 func TestRequestValidator(t *testing.T) {
 	v := &requests{}
-	f := newFixture(t, security.WithRequestValidator(v))
+	f := newFixture(t, guard.WithSchemaValidator(v))
 	token := "Authorization: " + f.bearer(accessType, "alice")
 	for _, tt := range []struct {
 		request, body string
@@ -85,7 +85,7 @@ func TestRequestValidator(t *testing.T) {
 // TestParameters checks that the validator of requests gets a parameter of the path as the handler does, however it is written.
 func TestParameters(t *testing.T) {
 	v := &requests{}
-	f := newFixture(t, security.WithRequestValidator(v))
+	f := newFixture(t, guard.WithSchemaValidator(v))
 	token := "Authorization: " + f.bearer(accessType, "alice")
 	eachRouter(t, func(t *testing.T, r Router) {
 		c := f.start(t, r, service.Server{}, Options{})

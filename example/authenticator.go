@@ -8,6 +8,7 @@ import (
 
 	"github.com/oapi-guard/oapi-guard/gen"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // authenticator resolves the credentials of the API that are not tokens.
@@ -28,7 +29,7 @@ func newAuthenticator(accounts *accounts) *authenticator {
 }
 
 // Basic takes the passwords of log-ins: whoever shows one has proved just now who it is.
-func (a *authenticator) Basic(ctx context.Context, credentials security.BasicCredentials) (*security.Authenticated[security.Principal], error) {
+func (a *authenticator) Basic(ctx context.Context, credentials guard.BasicCredentials) (*guard.Caller[guard.Principal], error) {
 	ctx, cancel := context.WithTimeout(ctx, logInTimeout)
 	defer cancel()
 	user, err := a.accounts.logIn(ctx, credentials.Username(), credentials.Password())
@@ -38,15 +39,15 @@ func (a *authenticator) Basic(ctx context.Context, credentials security.BasicCre
 	if err != nil {
 		return nil, err
 	}
-	return &security.Authenticated[security.Principal]{
-		Principal: security.Principal{Subject: user.username}, Roles: []string{user.role}, AuthTime: time.Now(),
+	return &guard.Caller[guard.Principal]{
+		Principal: guard.Principal{Subject: user.username}, Roles: []string{user.role}, AuthTime: time.Now(),
 	}, nil
 }
 
-func (a *authenticator) ApiKey(_ context.Context, key string) (*security.Authenticated[security.Principal], error) {
+func (a *authenticator) ApiKey(_ context.Context, key string) (*guard.Caller[guard.Principal], error) {
 	name, ok := a.partners[sha256.Sum256([]byte(key))]
 	if !ok {
 		return nil, security.ErrInvalidCredentials
 	}
-	return &security.Authenticated[security.Principal]{Principal: security.Principal{Subject: name}}, nil
+	return &guard.Caller[guard.Principal]{Principal: guard.Principal{Subject: name}}, nil
 }

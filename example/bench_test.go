@@ -15,6 +15,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/gen"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
 // unguarded answers GET /protected without any authentication: the floor.
@@ -95,11 +96,11 @@ func BenchmarkProtected(b *testing.B) {
 // issueTokens issues distinct access tokens that the handler of the same secret accepts.
 func issueTokens(b *testing.B, secret []byte, n int) []string {
 	b.Helper()
-	key, err := security.NewHMACKey(security.HS256, secret)
+	key, err := keys.NewHMAC(keys.HS256, secret)
 	if err != nil {
 		b.Fatal(err)
 	}
-	keys, err := security.NewKeySet(key)
+	keys, err := keys.NewSet(key)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -113,7 +114,7 @@ func issueTokens(b *testing.B, secret []byte, n int) []string {
 	}
 	tokens := make([]string, n)
 	for i := range tokens {
-		token, err := gen.NewGuardedIssuer(issuer).AccessToken(b.Context(), fmt.Sprint("user", i), gen.UserClaims{Name: "Alice"}, security.WithRoles("USER"), security.WithFresh())
+		token, err := gen.NewGuardedIssuer(issuer).IssueAccessToken(b.Context(), fmt.Sprint("user", i), gen.UserClaims{Name: "Alice"}, security.WithRoles("USER"), security.WithFresh())
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -6,18 +6,19 @@ import (
 
 	"github.com/oapi-guard/oapi-guard/gen"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/cookies"
 )
 
 // browserCookies are the cookies of a browser that is logged in. Their names are those of the schemes in api.yaml.
-type browserCookies struct{ access, refresh *security.TokenCookie }
+type browserCookies struct{ access, refresh *cookies.TokenCookie }
 
 func newBrowserCookies() (browserCookies, error) {
 	// The example is served without TLS, on loopback. A real service leaves this option out and names its cookies __Host-....
-	access, err := security.NewTokenCookie("access_token", "csrf_access_token", security.WithInsecureCookies())
+	access, err := cookies.New("access_token", "csrf_access_token", cookies.WithoutSecure())
 	if err != nil {
 		return browserCookies{}, err
 	}
-	refresh, err := security.NewTokenCookie("refresh_token", "csrf_refresh_token", security.WithInsecureCookies())
+	refresh, err := cookies.New("refresh_token", "csrf_refresh_token", cookies.WithoutSecure())
 	return browserCookies{access, refresh}, err
 }
 

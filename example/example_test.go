@@ -45,7 +45,7 @@ type app struct {
 	accounts *accounts
 }
 
-func newApp(t *testing.T, options ...security.VerifierOption) *app {
+func newApp(t *testing.T, options ...security.Option) *app {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	list, err := blacklist.NewMemory(blacklist.WithLogger(quiet))

@@ -33,6 +33,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/gen"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
+	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
 func main() {
@@ -108,38 +110,31 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 const issuerName = "https://reference.example.com"
 
 // newHandler puts the API together: keys, verifier, issuer, validator, and the service behind the generated guards.
-func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, logger *slog.Logger, options ...security.VerifierOption) (http.Handler, error) {
-	key, err := security.NewHMACKey(security.HS256, secret)
+func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, logger *slog.Logger, options ...security.Option) (http.Handler, error) {
+	key, err := keys.NewHMAC(keys.HS256, secret)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := security.NewKeySet(key)
+	set, err := keys.NewSet(key)
 	if err != nil {
 		return nil, err
 	}
-	verifier, err := security.NewVerifier(issuerName, keys, options...)
+	authority, err := security.New(issuerName, set, list, append(options, security.WithLogger(logger))...)
 	if err != nil {
 		return nil, err
 	}
-	issuer, err := security.NewIssuer(verifier, security.WithIssuanceLogger(logger))
+	jar, err := newBrowserCookies()
 	if err != nil {
 		return nil, err
 	}
-	validator, err := security.NewValidator(verifier, list, security.WithLogger(logger), security.WithErrorHandler(logOwnErrors(logger)))
-	if err != nil {
-		return nil, err
-	}
-	cookies, err := newBrowserCookies()
-	if err != nil {
-		return nil, err
-	}
-	service := &service{accounts, gen.NewGuardedIssuer(issuer), validator, cookies, &reports{}}
-	api, err := gen.GuardedHandler(service, validator, newAuthenticator(accounts))
+	service := &service{accounts, gen.NewGuardedIssuer(authority.Issuer), authority.Validator, jar, &reports{}}
+	api, err := gen.GuardedHandler(service, authority.Validator, newAuthenticator(accounts),
+		guard.WithLogger(logger), guard.WithErrorHandler(logHandlerErrors(logger)))
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /readyz", ready(validator))
+	mux.Handle("GET /readyz", ready(authority.Validator))
 	// Pages of other origins may not even log a browser in: it would then be in somebody else's account. No operation of this API has
 	// a large body.
 	mux.Handle("/", http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(api, 16<<10)))
@@ -150,21 +145,21 @@ func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, log
 func ready(validator *security.Validator) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := validator.Ready(r.Context()); err != nil {
-			validator.WriteResponseError(w, r, err)
+			http.Error(w, "not ready", http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = io.WriteString(w, "ready\n") // the prober may have gone
 	})
 }
 
-// logOwnErrors logs the text of errors that handlers of this service return. The package itself logs no such text, because
+// logHandlerErrors logs the text of errors that handlers of this service return. The package itself logs no such text, because
 // it cannot know what is in it.
-func logOwnErrors(logger *slog.Logger) security.ErrorHandler {
-	return func(ctx context.Context, failure security.Failure) security.Answer {
-		if failure.Answer.Status == http.StatusInternalServerError {
+func logHandlerErrors(logger *slog.Logger) guard.ErrorHandler {
+	return func(ctx context.Context, failure guard.Failure) guard.Response {
+		if failure.Response.Status == http.StatusInternalServerError {
 			logger.ErrorContext(ctx, "handler failed", "error", failure.Err)
 		}
-		return failure.Answer
+		return failure.Response
 	}
 }
 

@@ -47,7 +47,7 @@ func (s *service) Login(ctx context.Context, request gen.LoginRequestObject) (ge
 	if browser {
 		options = append(options, security.WithCSRF())
 	}
-	pair, err := s.tokens.Pair(ctx, user.username, claimsOf(user), options...)
+	pair, err := s.tokens.IssueTokenPair(ctx, user.username, claimsOf(user), options...)
 	if err != nil {
 		return nil, err
 	}
@@ -67,12 +67,12 @@ func (s *service) Refresh(ctx context.Context, token gen.RefreshToken, _ gen.Ref
 	if !ok {
 		return nil, security.ErrInvalidToken
 	}
-	options := []security.TokenOption{security.WithRoles(user.role), security.WithScopes(userScopes...), security.Continue(token)}
+	options := []security.TokenOption{security.WithRoles(user.role), security.WithScopes(userScopes...), security.WithSession(token)}
 	browser := token.CSRF() != "" // a token that was issued for a cookie gets its successors in cookies
 	if browser {
 		options = append(options, security.WithCSRF())
 	}
-	pair, err := s.tokens.Pair(ctx, user.username, claimsOf(user), options...)
+	pair, err := s.tokens.IssueTokenPair(ctx, user.username, claimsOf(user), options...)
 	if err != nil {
 		return nil, err
 	}

@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // If this does not compile: the doc of the constant says what to update.
-const _ = security.GeneratedCodeVersion1
+const _ = guard.GeneratedCodeVersion2
 
 // AccessToken is a verified access token. Schemes: access, accessCookie, oauth.
 type AccessToken struct{ security.Token[UserClaims] }
@@ -26,73 +27,73 @@ type RefreshToken struct {
 // "could not know", which is answered 503.
 type Authenticator interface {
 	// ApiKey resolves credentials of the scheme apiKey: apiKey in header.
-	ApiKey(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	ApiKey(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 
 	// Basic resolves credentials of the scheme basic: http basic.
-	Basic(ctx context.Context, credentials security.BasicCredentials) (*security.Authenticated[security.Principal], error)
+	Basic(ctx context.Context, credentials guard.BasicCredentials) (*guard.Caller[guard.Principal], error)
 }
 
 // AccessOrApiKeyCredential holds the credentials of the alternative that a request satisfied: Access, or ApiKey. The
 // fields of the others are nil.
 type AccessOrApiKeyCredential struct {
 	Access *AccessToken
-	ApiKey *security.Authenticated[security.Principal]
+	ApiKey *guard.Caller[guard.Principal]
 }
 
-func heldAccessOrApiKeyCredential(credentials security.Credentials) (AccessOrApiKeyCredential, error) {
-	var own AccessOrApiKeyCredential
-	if token, ok := security.TokenOf[UserClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = &AccessToken{token}
+func acceptedAccessOrApiKeyCredential(credentials guard.Credentials) (AccessOrApiKeyCredential, error) {
+	var c AccessOrApiKeyCredential
+	if token, ok := guard.TokenOf[UserClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = &AccessToken{token}
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "apiKey"); ok {
-		own.ApiKey = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "apiKey"); ok {
+		c.ApiKey = &caller
 	}
-	if own == (AccessOrApiKeyCredential{}) {
-		return own, security.ErrUnguarded
+	if c == (AccessOrApiKeyCredential{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // AccessOrBasicCredential holds the credentials of the alternative that a request satisfied: Access, or Basic. The
 // fields of the others are nil.
 type AccessOrBasicCredential struct {
 	Access *AccessToken
-	Basic  *security.Authenticated[security.Principal]
+	Basic  *guard.Caller[guard.Principal]
 }
 
-func heldAccessOrBasicCredential(credentials security.Credentials) (AccessOrBasicCredential, error) {
-	var own AccessOrBasicCredential
-	if token, ok := security.TokenOf[UserClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = &AccessToken{token}
+func acceptedAccessOrBasicCredential(credentials guard.Credentials) (AccessOrBasicCredential, error) {
+	var c AccessOrBasicCredential
+	if token, ok := guard.TokenOf[UserClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = &AccessToken{token}
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "basic"); ok {
-		own.Basic = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "basic"); ok {
+		c.Basic = &caller
 	}
-	if own == (AccessOrBasicCredential{}) {
-		return own, security.ErrUnguarded
+	if c == (AccessOrBasicCredential{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // Publisher holds the credentials of a request: Access and ApiKey.
 type Publisher struct {
 	Access AccessToken
-	ApiKey security.Authenticated[security.Principal]
+	ApiKey guard.Caller[guard.Principal]
 }
 
-func heldPublisher(credentials security.Credentials) (Publisher, error) {
-	var own Publisher
-	if token, ok := security.TokenOf[UserClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = AccessToken{token}
+func acceptedPublisher(credentials guard.Credentials) (Publisher, error) {
+	var c Publisher
+	if token, ok := guard.TokenOf[UserClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = AccessToken{token}
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "apiKey"); ok {
-		own.ApiKey = principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "apiKey"); ok {
+		c.ApiKey = caller
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 var guardedTokenTypes = struct{ AccessToken, RefreshToken security.TokenType }{
@@ -100,73 +101,73 @@ var guardedTokenTypes = struct{ AccessToken, RefreshToken security.TokenType }{
 	RefreshToken: security.NewTokenType[security.NoClaims]("refresh"),
 }
 
-var guardedSchemes = struct{ Access, AccessCookie, Oauth, Refresh, RefreshCookie, ApiKey, Basic *security.Scheme }{
-	Access:        &security.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
-	AccessCookie:  &security.Scheme{Name: "accessCookie", Token: guardedTokenTypes.AccessToken, In: security.InCookie, Parameter: "access_token"},
-	Oauth:         &security.Scheme{Name: "oauth", Token: guardedTokenTypes.AccessToken},
-	Refresh:       &security.Scheme{Name: "refresh", Token: guardedTokenTypes.RefreshToken},
-	RefreshCookie: &security.Scheme{Name: "refreshCookie", Token: guardedTokenTypes.RefreshToken, In: security.InCookie, Parameter: "refresh_token"},
-	ApiKey:        &security.Scheme{Name: "apiKey", Kind: security.KindKey, Parameter: "X-API-Key"},
-	Basic:         &security.Scheme{Name: "basic", Kind: security.KindBasic},
+var guardedSchemes = struct{ Access, AccessCookie, Oauth, Refresh, RefreshCookie, ApiKey, Basic *guard.Scheme }{
+	Access:        &guard.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
+	AccessCookie:  &guard.Scheme{Name: "accessCookie", Token: guardedTokenTypes.AccessToken, In: guard.InCookie, Parameter: "access_token"},
+	Oauth:         &guard.Scheme{Name: "oauth", Token: guardedTokenTypes.AccessToken},
+	Refresh:       &guard.Scheme{Name: "refresh", Token: guardedTokenTypes.RefreshToken},
+	RefreshCookie: &guard.Scheme{Name: "refreshCookie", Token: guardedTokenTypes.RefreshToken, In: guard.InCookie, Parameter: "refresh_token"},
+	ApiKey:        &guard.Scheme{Name: "apiKey", Kind: guard.KindKey, Parameter: "X-API-Key"},
+	Basic:         &guard.Scheme{Name: "basic", Kind: guard.KindBasic},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
 	Login, Refresh, Logout, RevokeCurrentToken, GetProtected, GetGreeting, ChangeEmail, ListUsers, EndSessions,
-	ListReports, PublishReport *security.Operation
+	ListReports, PublishReport *guard.Operation
 }{
-	Login: &security.Operation{
+	Login: &guard.Operation{
 		ID: "login", Method: "POST", Path: "/login",
 	},
-	Refresh: &security.Operation{
+	Refresh: &guard.Operation{
 		ID: "refresh", Method: "POST", Path: "/refresh",
-		Requirement: security.Requirement{{guardedSchemes.Refresh}, {guardedSchemes.RefreshCookie}},
+		Requirement: guard.Requirement{{guardedSchemes.Refresh}, {guardedSchemes.RefreshCookie}},
 	},
-	Logout: &security.Operation{
+	Logout: &guard.Operation{
 		ID: "logout", Method: "POST", Path: "/logout",
-		Requirement: security.Requirement{{guardedSchemes.Refresh}, {guardedSchemes.RefreshCookie}},
+		Requirement: guard.Requirement{{guardedSchemes.Refresh}, {guardedSchemes.RefreshCookie}},
 	},
-	RevokeCurrentToken: &security.Operation{
+	RevokeCurrentToken: &guard.Operation{
 		ID: "revokeCurrentToken", Method: "DELETE", Path: "/tokens/current",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	},
-	GetProtected: &security.Operation{
+	GetProtected: &guard.Operation{
 		ID: "getProtected", Method: "GET", Path: "/protected",
-		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
 	},
-	GetGreeting: &security.Operation{
+	GetGreeting: &guard.Operation{
 		ID: "getGreeting", Method: "GET", Path: "/greeting",
-		Requirement: security.Requirement{{}, {guardedSchemes.Access}},
+		Requirement: guard.Requirement{{}, {guardedSchemes.Access}},
 	},
-	ChangeEmail: &security.Operation{
+	ChangeEmail: &guard.Operation{
 		ID: "changeEmail", Method: "PUT", Path: "/email",
-		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
-		Rules:       security.Rules{Fresh: true},
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
+		Rules:       guard.Rules{Fresh: true},
 	},
-	ListUsers: &security.Operation{
+	ListUsers: &guard.Operation{
 		ID: "listUsers", Method: "GET", Path: "/admin/users",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
-		Rules:       security.Rules{AllowRoles: []string{"ADMIN"}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
+		Rules:       guard.Rules{AllowRoles: []string{"ADMIN"}},
 	},
-	EndSessions: &security.Operation{
+	EndSessions: &guard.Operation{
 		ID: "endSessions", Method: "DELETE", Path: "/admin/users/{username}/sessions",
-		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.Basic}},
-		Rules:       security.Rules{MaxAge: 15 * time.Minute, AllowRoles: []string{"ADMIN"}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.Basic}},
+		Rules:       guard.Rules{MaxAge: 15 * time.Minute, AllowRoles: []string{"ADMIN"}},
 	},
-	ListReports: &security.Operation{
+	ListReports: &guard.Operation{
 		ID: "listReports", Method: "GET", Path: "/reports",
-		Requirement: security.Requirement{{guardedSchemes.Oauth.With("reports")}, {guardedSchemes.ApiKey}},
+		Requirement: guard.Requirement{{guardedSchemes.Oauth.With("reports")}, {guardedSchemes.ApiKey}},
 	},
-	PublishReport: &security.Operation{
+	PublishReport: &guard.Operation{
 		ID: "publishReport", Method: "POST", Path: "/reports",
-		Requirement: security.Requirement{{guardedSchemes.Access, guardedSchemes.ApiKey}},
+		Requirement: guard.Requirement{{guardedSchemes.Access, guardedSchemes.ApiKey}},
 	},
 }
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
 // tests of coverage. Webhooks and callbacks are not among them, because this API sends those requests.
-func GuardedOperations() []security.Operation {
-	return []security.Operation{
+func GuardedOperations() []guard.Operation {
+	return []guard.Operation{
 		guardedOperations.Login.Clone(),
 		guardedOperations.Refresh.Clone(),
 		guardedOperations.Logout.Clone(),
@@ -238,7 +239,7 @@ func (s guardedStrictServer) Login(ctx context.Context, request LoginRequestObje
 }
 
 func (s guardedStrictServer) Refresh(ctx context.Context, request RefreshRequestObject) (RefreshResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.Refresh)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.Refresh)
 	if err != nil {
 		return nil, err
 	}
@@ -246,7 +247,7 @@ func (s guardedStrictServer) Refresh(ctx context.Context, request RefreshRequest
 }
 
 func (s guardedStrictServer) Logout(ctx context.Context, request LogoutRequestObject) (LogoutResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.Logout)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.Logout)
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +255,7 @@ func (s guardedStrictServer) Logout(ctx context.Context, request LogoutRequestOb
 }
 
 func (s guardedStrictServer) RevokeCurrentToken(ctx context.Context, request RevokeCurrentTokenRequestObject) (RevokeCurrentTokenResponseObject, error) {
-	token, err := security.RequestToken[UserClaims](ctx, guardedOperations.RevokeCurrentToken)
+	token, err := guard.RequestToken[UserClaims](ctx, guardedOperations.RevokeCurrentToken)
 	if err != nil {
 		return nil, err
 	}
@@ -262,7 +263,7 @@ func (s guardedStrictServer) RevokeCurrentToken(ctx context.Context, request Rev
 }
 
 func (s guardedStrictServer) GetProtected(ctx context.Context, request GetProtectedRequestObject) (GetProtectedResponseObject, error) {
-	token, err := security.RequestToken[UserClaims](ctx, guardedOperations.GetProtected)
+	token, err := guard.RequestToken[UserClaims](ctx, guardedOperations.GetProtected)
 	if err != nil {
 		return nil, err
 	}
@@ -270,7 +271,7 @@ func (s guardedStrictServer) GetProtected(ctx context.Context, request GetProtec
 }
 
 func (s guardedStrictServer) GetGreeting(ctx context.Context, request GetGreetingRequestObject) (GetGreetingResponseObject, error) {
-	token, ok, err := security.OptionalToken[UserClaims](ctx, guardedOperations.GetGreeting)
+	token, ok, err := guard.OptionalToken[UserClaims](ctx, guardedOperations.GetGreeting)
 	if err != nil {
 		return nil, err
 	}
@@ -281,7 +282,7 @@ func (s guardedStrictServer) GetGreeting(ctx context.Context, request GetGreetin
 }
 
 func (s guardedStrictServer) ChangeEmail(ctx context.Context, request ChangeEmailRequestObject) (ChangeEmailResponseObject, error) {
-	token, err := security.RequestToken[UserClaims](ctx, guardedOperations.ChangeEmail)
+	token, err := guard.RequestToken[UserClaims](ctx, guardedOperations.ChangeEmail)
 	if err != nil {
 		return nil, err
 	}
@@ -289,7 +290,7 @@ func (s guardedStrictServer) ChangeEmail(ctx context.Context, request ChangeEmai
 }
 
 func (s guardedStrictServer) ListUsers(ctx context.Context, request ListUsersRequestObject) (ListUsersResponseObject, error) {
-	token, err := security.RequestToken[UserClaims](ctx, guardedOperations.ListUsers)
+	token, err := guard.RequestToken[UserClaims](ctx, guardedOperations.ListUsers)
 	if err != nil {
 		return nil, err
 	}
@@ -297,11 +298,11 @@ func (s guardedStrictServer) ListUsers(ctx context.Context, request ListUsersReq
 }
 
 func (s guardedStrictServer) EndSessions(ctx context.Context, request EndSessionsRequestObject) (EndSessionsResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.EndSessions)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.EndSessions)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessOrBasicCredential(credentials)
+	credential, err := acceptedAccessOrBasicCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -309,11 +310,11 @@ func (s guardedStrictServer) EndSessions(ctx context.Context, request EndSession
 }
 
 func (s guardedStrictServer) ListReports(ctx context.Context, request ListReportsRequestObject) (ListReportsResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.ListReports)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.ListReports)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessOrApiKeyCredential(credentials)
+	credential, err := acceptedAccessOrApiKeyCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -321,11 +322,11 @@ func (s guardedStrictServer) ListReports(ctx context.Context, request ListReport
 }
 
 func (s guardedStrictServer) PublishReport(ctx context.Context, request PublishReportRequestObject) (PublishReportResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.PublishReport)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.PublishReport)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldPublisher(credentials)
+	credential, err := acceptedPublisher(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -333,19 +334,19 @@ func (s guardedStrictServer) PublishReport(ctx context.Context, request PublishR
 }
 
 // GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
-func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
-	return security.Authenticators{
-		"apiKey": security.AuthenticateKey(authenticator.ApiKey),
-		"basic":  security.AuthenticateBasic(authenticator.Basic),
+func GuardedAuthenticators(authenticator Authenticator) guard.Authenticators {
+	return guard.Authenticators{
+		"apiKey": guard.AuthenticateKey(authenticator.ApiKey),
+		"basic":  guard.AuthenticateBasic(authenticator.Basic),
 	}
 }
 
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
+func newGuards(policy *guard.Policy, authenticator Authenticator) (*guard.Guards, error) {
 	if authenticator == nil {
-		return nil, security.ErrNoAuthenticator
+		return nil, guard.ErrNoAuthenticator
 	}
-	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
+	return guard.NewGuards(policy, GuardedAuthenticators(authenticator),
 		guardedOperations.Login,
 		guardedOperations.Refresh,
 		guardedOperations.Logout,
@@ -366,43 +367,47 @@ type GuardedIssuer struct{ issuer *security.Issuer }
 // NewGuardedIssuer returns the typed issuer over an issuer.
 func NewGuardedIssuer(issuer *security.Issuer) GuardedIssuer { return GuardedIssuer{issuer} }
 
-// AccessToken issues an access token.
-func (i GuardedIssuer) AccessToken(ctx context.Context, subject string, claims UserClaims, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueAccessToken issues an access token.
+func (i GuardedIssuer) IssueAccessToken(ctx context.Context, subject string, claims UserClaims, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.AccessToken, subject, claims, options...)
 }
 
-// RefreshToken issues a refresh token.
-func (i GuardedIssuer) RefreshToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueRefreshToken issues a refresh token.
+func (i GuardedIssuer) IssueRefreshToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.RefreshToken, subject, nil, options...)
 }
 
-// Pair issues an access token and the refresh token of the same session.
-func (i GuardedIssuer) Pair(ctx context.Context, subject string, claims UserClaims, options ...security.TokenOption) (security.TokenPair, error) {
-	return i.issuer.Pair(ctx, subject, claims, nil, options...)
+// IssueTokenPair issues an access token and the refresh token of the same session.
+func (i GuardedIssuer) IssueTokenPair(ctx context.Context, subject string, claims UserClaims, options ...security.TokenOption) (security.TokenPair, error) {
+	return i.issuer.IssueTokenPair(ctx, subject, claims, nil, options...)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
-// answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
+// answer with fixed texts, through the error handler of the policy. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
-func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
+func NewGuardedStrictHandler(server GuardedServer, policy *guard.Policy, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
 	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = validator.WriteRequestError
+		options.RequestErrorHandlerFunc = policy.WriteRequestError
 	}
 	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = validator.WriteResponseError
+		options.ResponseErrorHandlerFunc = policy.WriteResponseError
 	}
 	return NewStrictHandlerWithOptions(guardedStrictServer{server}, middlewares, options)
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, authenticator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator, options ...guard.Option) (http.Handler, error) {
+	policy, err := guard.New(validator, options...)
+	if err != nil {
+		return nil, err
+	}
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, policy, nil, StrictHTTPServerOptions{}), policy, authenticator, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := newGuards(validator, authenticator)
+func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
+	guards, err := newGuards(policy, authenticator)
 	if err != nil {
 		return nil, err
 	}
@@ -411,7 +416,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		m = http.NewServeMux()
 	}
 	if options.ErrorHandlerFunc == nil {
-		options.ErrorHandlerFunc = validator.WriteRequestError
+		options.ErrorHandlerFunc = policy.WriteRequestError
 	}
 	wrapper := ServerInterfaceWrapper{
 		Handler:            si,

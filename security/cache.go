@@ -4,47 +4,67 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
+
+	"github.com/oapi-guard/oapi-guard/internal/jose"
+	"github.com/oapi-guard/oapi-guard/internal/payload"
+	"github.com/oapi-guard/oapi-guard/security/keys"
 )
+
+// The cache of verified tokens, in ten lines:
+//
+//	key       SHA-256 of the signature; the signature itself is not stored, so a memory dump yields
+//	          no usable token
+//	value     the signed text, the claims, the wanted type and the key set that verified them
+//	hit       same signed text, same type, and the source still returns the same key set
+//	decided   again for each request: exp, nbf and iat, then blacklist, rules and hook
+//	bound     by number and bytes; the least used tokens leave (W-TinyLFU, package otter)
+//	flood     when the cache is full, a token is stored when it comes for the second time
+//	front     an array of tokens in use, one slot per hash: most hits stop there and write nothing
+//	sharing   requests share a token if its private claims cannot change; else each gets a copy
 
 // Defaults of the cache of verified tokens.
 const (
-	// DefaultCachedTokens is how many verified tokens a verifier keeps.
+	// DefaultCachedTokens is how many verified tokens a verifier caches.
 	DefaultCachedTokens = 10_000
-	// DefaultCacheBytes is how much memory they take at most, in bytes. It is not taken before there are tokens.
+	// DefaultCacheBytes is how much memory they take at most, in bytes. It is allocated as tokens
+	// come.
 	DefaultCacheBytes = 16 << 20
 
 	minCacheBytes = 64 << 10
-	// maxCachedText is the longest text whose token is kept, in bytes, and maxCachedSignature the longest signature in it: more than that of
-	// a key of 4096 bits.
+	// maxCachedText is the longest token text that is cached, in bytes, and maxCachedSignature the
+	// longest signature in it: more than that of an RSA key of 4096 bits.
 	maxCachedText      = DefaultMaxTokenSize
 	maxCachedSignature = 1024
-	// maxCachedAge is how long a token is kept, if it does not expire before.
+	// maxCachedAge is how long a token stays in the cache, if it does not expire before.
 	maxCachedAge = time.Hour
 	// cachedTokenSize is what each token takes besides its text and its lists, in bytes.
-	cachedTokenSize = 576
+	cachedTokenSize = 768
 )
 
-// WithTokenCache sets how many verified tokens the verifier keeps, and in how many bytes of memory, at least 64 KiB: 10,000 tokens in
-// 16 MiB by default. Another 128 KiB are for keeping order among them. Whichever bound is reached first, the tokens that are used least make
-// room, and from then on a token is kept when it comes for the second time: a flood of tokens that are seen once does not push out those
-// that are in use. While requests add tokens at once, the bounds may be exceeded for a moment.
+// WithTokenCache sets how many verified tokens the verifier caches and in how many bytes of memory,
+// at least 64 KiB: 10,000 tokens in 16 MiB by default. Another 128 KiB are for bookkeeping. At the
+// first bound that is reached, the least used tokens leave. From then on a token is stored when it
+// comes for the second time: a flood of tokens that come once does not evict the tokens in use.
+// While requests add tokens concurrently, the bounds may be exceeded for a moment.
 //
-// A token is kept only after it has verified, under the SHA-256 of its signature, which is never kept itself: without it what is kept is of no
-// use to anybody. The next request with the same text is spared the signature and the decoding; what time and the request have a say in is
-// decided for every request: expiry, the type of token, and behind the verifier the blacklist, the rules and the hook. Other keys in place,
-// by [KeyRotation] or [RemoteKeySet], begin with nothing kept.
+// A token is stored only after it was verified, under the SHA-256 of its signature. The signature
+// itself is never stored, so a memory dump yields no usable token. The next request with the same
+// text is spared the signature and the decoding. Everything that depends on the time or on the
+// request is decided for each request: expiry, token type, key set, blacklist, rules and hook.
+// When the key source returns another set, tokens are verified again.
 //
-// Private claims are decoded anew for each request if their type has pointers, maps, slices or interfaces, so that no handler finds what
-// another one changed. Claims without them cost nothing.
+// Private claims are decoded for each request if their type has pointers, maps, slices or
+// interfaces, so that no handler sees what another one changed. Other claims cost nothing.
 func WithTokenCache(tokens, bytes int) VerifierOption {
 	return func(v *Verifier) error {
 		if tokens < 1 || bytes < minCacheBytes {
-			return fmt.Errorf("security: the token cache has room for a token and for %d bytes at least; see WithoutTokenCache", minCacheBytes)
+			return fmt.Errorf("security: the token cache has room for at least one token and %d bytes; see WithoutTokenCache", minCacheBytes)
 		}
 		v.cache = newTokenCache(tokens, bytes)
 		return nil
@@ -56,204 +76,229 @@ func WithoutTokenCache() VerifierOption {
 	return func(v *Verifier) error { v.cache = nil; return nil }
 }
 
-// tokenCache keeps the tokens that verified with the key set of now. A nil one keeps nothing.
+// tokenCache holds verified tokens. A nil cache holds nothing. Its memory is allocated with the
+// first token.
 type tokenCache struct {
 	bytes uint64
-	// least is what a token counts for at least, in bytes: its share if there are as many as allowed. So one bound is both.
-	least   uint32
-	current atomic.Pointer[generation]
+	// least is the smallest weight of a token, in bytes: its share if the cache has as many tokens
+	// as allowed. So one bound serves for both.
+	least uint32
+	table atomic.Pointer[cacheTable]
 }
 
 func newTokenCache(tokens, bytes int) *tokenCache {
-	// No token of the longest text takes as much as the most that one can count for.
+	// No token of the longest text weighs as much as the upper bound here.
 	least := min(max(bytes/tokens, 1), 1<<20)
 	return &tokenCache{bytes: uint64(min(bytes, least*tokens)), least: uint32(least)}
 }
 
-// generation holds the tokens that one key set verified: those of another one are not even looked at.
-type generation struct {
-	keys   *KeySet
+// cacheTable is the memory of a tokenCache.
+type cacheTable struct {
 	tokens *otter.Cache[tokenSum, *cachedToken]
 	clock  cacheClock
 	// least is that of the cache.
 	least uint32
-	// room is how many bytes were free of tokens from the beginning. When they are used up, a token is kept only when it comes for the
-	// second time: those that come once would cost more to keep than they could ever spare.
+	// room is how many bytes were never used. When it is used up, a token is stored when it comes
+	// for the second time: to store tokens that come once costs more than it can save.
 	room  atomic.Int64
 	once  [seenSlots]atomic.Uint64
 	front front
 }
 
-// seenSlots is how many tokens are remembered that came once, by a part of their hash.
+// seenSlots is how many tokens that came once are remembered, by a part of their hash.
 const seenSlots = 1 << 13
 
-// admits reports whether a token that takes the bytes is worth its place.
-func (g *generation) admits(sum *tokenSum, bytes int64) bool {
-	if g.room.Add(-bytes) > 0 {
+// admits reports whether a token of the given weight should be stored.
+func (t *cacheTable) admits(sum *tokenSum, bytes int64) bool {
+	if t.room.Add(-bytes) > 0 {
 		return true
 	}
-	g.room.Store(0) // far from where it would begin anew
+	t.room.Store(0) // so that it never wraps around
 	mark := binary.LittleEndian.Uint64(sum[:])
-	return g.once[mark%seenSlots].Swap(mark) == mark
+	return t.once[mark%seenSlots].Swap(mark) == mark
 }
 
-// tokenSum is the SHA-256 of a token's signature. Over all of the text it would take several times as long, and no two tokens that verified
-// have the same signature: what it signed is compared as it is.
+// tokenSum is the SHA-256 of a token's signature. A hash of the whole text would take several times
+// as long. Two verified tokens never have the same signature, and the signed text is compared as it
+// is.
 type tokenSum [sha256.Size]byte
 
-// front has tokens that are in use, each in the slot that its sum chooses. The cache behind it takes note of every look-up, for which all
-// cores write to the same memory; requests that find their token here spare that. What leaves that cache leaves the front.
+// front has tokens in use, each in the slot that its hash chooses. The cache behind it records each
+// look-up in memory that all cores write to. A request that finds its token in front is spared
+// that. A token that leaves the cache leaves the front.
 type front [1 << 12]atomic.Pointer[cachedToken]
 
 func (f *front) slot(sum *tokenSum) *atomic.Pointer[cachedToken] {
 	return &f[int(binary.LittleEndian.Uint16(sum[:]))%len(f)]
 }
 
-// hearEvery is how often the cache hears of a token in front that it is in use, in milliseconds.
-const hearEvery = 16
+// touchInterval is how often a token in front is looked up in the cache too, in milliseconds, so
+// that the cache knows that it is in use.
+const touchInterval = 16
 
-// cachedToken is what requests with the same token share. It never changes, but for the time at which the cache heard of it.
+// cachedToken is shared by the requests with the same token. It never changes, except for touched.
 type cachedToken struct {
 	sum  tokenSum
 	want TokenType
 	// signed is the text without the signature.
 	signed string
-	claims *claims
-	// token is nil where each request needs one of its own.
-	token credential
-	// kept and end are since when and until when it is kept.
-	kept, end instant
-	// heard is when the cache last heard that it is in use: an instant.
-	heard atomic.Int64
-	// size is how much memory it takes, in bytes.
+	claims *payload.Claims
+	// header and keys are for the question whether the keys are still the same.
+	header keys.Header
+	keys   *keys.Set
+	// token is nil where each request needs a new one.
+	token AnyToken
+	// stored and end bound the time in the cache.
+	stored, end payload.Instant
+	// touched is when the cache last recorded a look-up: an Instant.
+	touched atomic.Int64
+	// size is how much memory the token takes, in bytes.
 	size uint32
 }
 
-// quiet reports whether the cache has not heard of the token for a while.
-func (t *cachedToken) quiet(now instant) bool {
-	heard := instant(t.heard.Load())
-	return now >= heard+hearEvery || now < heard // the clock was set back
+// isTouchDue reports whether the cache should record a look-up of the token.
+func (t *cachedToken) isTouchDue(now payload.Instant) bool {
+	touched := payload.Instant(t.touched.Load())
+	return now >= touched+touchInterval || now < touched // the clock was set back
 }
 
-// cachePlace is the place of one text, in the generation of the keys that decide over it. The zero place holds nothing.
+// cachePlace is where the cache holds, or will hold, the token of one text. The zero place holds
+// nothing.
 type cachePlace struct {
-	generation *generation
-	sum        tokenSum
+	table *cacheTable
+	sum   tokenSum
 	// signed is the text without the signature.
 	signed string
 }
 
-// locate fills in the place for a text. A key set that is not that of the generation begins another one, even one that was there before.
-func (c *tokenCache) locate(keys *KeySet, text string, now instant, p *cachePlace) {
+// locate fills in the place for a text.
+func (c *tokenCache) locate(text string, now payload.Instant, p *cachePlace) {
 	if c == nil || len(text) > maxCachedText {
 		return
 	}
-	// Up to the second dot: what verifies has no third one.
+	// The signature begins behind the second dot. A text with a third dot is never verified.
 	header := strings.IndexByte(text, '.') + 1
-	payload := strings.IndexByte(text[header:], '.')
-	if payload < 0 || len(text)-header-payload > maxCachedSignature {
+	content := strings.IndexByte(text[header:], '.')
+	if content < 0 || len(text)-header-content > maxCachedSignature {
 		return
 	}
-	g := c.current.Load()
-	if g == nil || g.keys != keys {
-		next, err := c.begin(keys, now)
-		if err != nil {
+	t := c.table.Load()
+	if t == nil {
+		var err error
+		if t, err = c.allocate(now); err != nil {
 			return
 		}
-		// If another request was faster, what this one keeps is lost.
-		c.current.CompareAndSwap(g, next)
-		g = next
 	}
-	g.clock.advance(now)
-	end := header + payload
-	p.generation, p.sum, p.signed = g, sumOf(text[end+1:]), text[:end]
+	t.clock.advance(now)
+	end := header + content
+	p.table, p.sum, p.signed = t, sumOf(text[end+1:]), text[:end]
 }
 
-// find returns what is kept of the text, if this very text verified as a token of the wanted type. now is the time of the request.
-func (p *cachePlace) find(want TokenType, now instant) *cachedToken {
-	g := p.generation
-	if g == nil {
+// find returns the cached token of the text, if this very text was verified as a token of the
+// wanted type.
+func (p *cachePlace) find(want TokenType, now payload.Instant) *cachedToken {
+	t := p.table
+	if t == nil {
 		return nil
 	}
-	known := g.front.slot(&p.sum).Load()
+	known := t.front.slot(&p.sum).Load()
 	inFront := known != nil && known.sum == p.sum && now < known.end
-	if !inFront || known.quiet(now) {
+	if !inFront || known.isTouchDue(now) {
 		var ok bool
-		if known, ok = g.tokens.GetIfPresent(p.sum); !ok {
+		if known, ok = t.tokens.GetIfPresent(p.sum); !ok {
 			return nil
 		}
-		known.heard.Store(int64(now))
+		known.touched.Store(int64(now))
 	}
 	if known.signed != p.signed || known.want != want {
 		return nil
 	}
 	if !inFront {
-		g.putInFront(known, now)
+		t.putInFront(known, now)
 	}
 	return known
 }
 
-// putInFront puts a token of the cache into its slot, unless another one is in use there.
-func (g *generation) putInFront(t *cachedToken, now instant) {
-	slot := g.front.slot(&t.sum)
-	if other := slot.Load(); other != nil && !other.quiet(now) {
+// putInFront puts a token of the cache into its slot, unless another token is in use there.
+func (t *cacheTable) putInFront(token *cachedToken, now payload.Instant) {
+	slot := t.front.slot(&token.sum)
+	if other := slot.Load(); other != nil && !other.isTouchDue(now) {
 		return
 	}
-	slot.Store(t)
-	if e, ok := g.tokens.GetEntryQuietly(t.sum); !ok || e.Value != t {
-		slot.CompareAndSwap(t, nil) // it left meanwhile, perhaps before it was in front
+	slot.Store(token)
+	if e, ok := t.tokens.GetEntryQuietly(token.sum); !ok || e.Value != token {
+		slot.CompareAndSwap(token, nil) // it left meanwhile, perhaps before it was in front
 	}
 }
 
-func (c *tokenCache) begin(keys *KeySet, now instant) (*generation, error) {
-	g := &generation{keys: keys, clock: cacheClock{start: now}, least: c.least}
-	g.room.Store(int64(c.bytes))
+func (c *tokenCache) allocate(now payload.Instant) (*cacheTable, error) {
+	t := &cacheTable{clock: cacheClock{start: now}, least: c.least}
+	t.room.Store(int64(c.bytes))
 	var err error
-	g.tokens, err = otter.New(&otter.Options[tokenSum, *cachedToken]{
+	t.tokens, err = otter.New(&otter.Options[tokenSum, *cachedToken]{
 		MaximumWeight: c.bytes,
-		Weigher:       func(_ tokenSum, t *cachedToken) uint32 { return max(t.size, c.least) },
+		Weigher:       func(_ tokenSum, token *cachedToken) uint32 { return max(token.size, c.least) },
 		ExpiryCalculator: otter.ExpiryCreatingFunc(func(e otter.Entry[tokenSum, *cachedToken]) time.Duration {
-			return time.Duration(e.Value.end-e.Value.kept) * time.Millisecond
+			return time.Duration(e.Value.end-e.Value.stored) * time.Millisecond
 		}),
 		OnDeletion: func(e otter.DeletionEvent[tokenSum, *cachedToken]) {
-			g.front.slot(&e.Value.sum).CompareAndSwap(e.Value, nil)
+			t.front.slot(&e.Value.sum).CompareAndSwap(e.Value, nil)
 		},
-		Clock: &g.clock,
-		// Whoever adds a token makes room for it: nothing runs in the background that would have to be waited for or closed.
+		Clock: &t.clock,
+		// The request that adds a token makes room for it. Nothing runs in the background, so there
+		// is nothing to close.
 		Executor: func(task func()) { task() },
 	})
-	return g, err
+	if err != nil {
+		return nil, err
+	}
+	if !c.table.CompareAndSwap(nil, t) {
+		return c.table.Load(), nil // another request was faster
+	}
+	return t, nil
 }
 
-// keep keeps a token that has verified as one of the wanted type.
-func (p *cachePlace) keep(c *claims, want TokenType, token credential, now instant) {
-	if p.generation == nil {
+// store adds a token that was verified as one of the wanted type.
+func (p *cachePlace) store(verified verifiedPayload, want TokenType, token AnyToken, now payload.Instant) {
+	if p.table == nil {
 		return
 	}
-	end := now.add(maxCachedAge)
-	if c.expires != none {
-		end = min(end, c.expires.add(token.base().verifier.leeway))
+	c := verified.claims
+	end := now.Add(maxCachedAge)
+	if c.Expires != payload.None {
+		end = min(end, c.Expires.Add(token.verified().verifier.leeway))
 	}
-	size := cachedTokenSize + 2*len(p.signed) + c.size() // what was signed, and its payload as the claims have it
+	size := cachedTokenSize + 2*len(p.signed) + c.Size() // the signed text, and its payload in the claims
 	private, shared := want.sharedSize()
-	if shared = shared && c.freshUntil == none; shared {
-		size += private + len(c.private)
+	if shared = shared && c.FreshUntil == payload.None; shared {
+		size += private + len(c.Private)
 	}
-	if !p.generation.admits(&p.sum, int64(max(uint32(size), p.generation.least))) {
+	// A token that was verified by a former key set makes room for itself.
+	former, ok := p.table.tokens.GetEntryQuietly(p.sum)
+	replaces := ok && former.Value.keys != verified.keys
+	if !replaces && !p.table.admits(&p.sum, int64(max(uint32(size), p.table.least))) {
 		return
 	}
 	t := &cachedToken{
-		sum: p.sum, want: want, claims: c, kept: now, end: end, size: uint32(size),
-		// The text belongs to the request: a part of it would keep all of its header.
+		sum: p.sum, want: want, claims: c, header: verified.header, keys: verified.keys,
+		stored: now, end: end, size: uint32(size),
+		// The text is a part of the request's header, all of which it would hold in memory.
 		signed: strings.Clone(p.signed),
 	}
 	if shared {
 		t.token = token
 	}
-	p.generation.tokens.SetIfAbsent(p.sum, t)
+	if replaces {
+		p.table.tokens.Set(p.sum, t)
+	} else {
+		p.table.tokens.SetIfAbsent(p.sum, t)
+	}
 }
 
-// sumOf copies the text through the stack: to convert it in one piece would allocate.
+// forget removes the token of the text.
+func (p *cachePlace) forget() { p.table.tokens.Invalidate(p.sum) }
+
+// sumOf copies the text through the stack, because a conversion in one piece would allocate.
 func sumOf(text string) (sum tokenSum) {
 	var part [256]byte
 	if len(text) <= len(part) {
@@ -269,13 +314,13 @@ func sumOf(text string) (sum tokenSum) {
 	return sum
 }
 
-// cacheClock is the verifier's clock as its requests have last read it, to the second.
+// cacheClock is the clock of the verifier at its last request, to the second.
 type cacheClock struct {
-	start   instant
+	start   payload.Instant
 	elapsed atomic.Int64
 }
 
-func (c *cacheClock) advance(now instant) {
+func (c *cacheClock) advance(now payload.Instant) {
 	elapsed, last := int64(now-c.start)*int64(time.Millisecond), c.elapsed.Load()
 	if elapsed-last >= int64(time.Second) {
 		c.elapsed.CompareAndSwap(last, elapsed)
@@ -285,5 +330,36 @@ func (c *cacheClock) advance(now instant) {
 // NowNano implements otter.Clock.
 func (c *cacheClock) NowNano() int64 { return c.elapsed.Load() }
 
-// Tick implements otter.Clock: without ticks there is no goroutine that waits for them.
+// Tick implements otter.Clock. Without ticks otter starts no goroutine.
 func (c *cacheClock) Tick(time.Duration) <-chan time.Time { return nil }
+
+// headerMemo remembers the header segments of tokens that were verified, decoded. An issuer writes
+// the same few headers on all its tokens. Each text has one slot.
+type headerMemo [16]atomic.Pointer[decodedHeader]
+
+type decodedHeader struct {
+	segment string
+	header  jose.Header
+}
+
+var headerSeed = maphash.MakeSeed()
+
+func (m *headerMemo) slot(segment string) *atomic.Pointer[decodedHeader] {
+	return &m[maphash.String(headerSeed, segment)%uint64(len(m))]
+}
+
+// decode returns the decoded header segment.
+func (m *headerMemo) decode(segment string) (jose.Header, error) {
+	if known := m.slot(segment).Load(); known != nil && known.segment == segment {
+		return known.header, nil
+	}
+	return jose.DecodeHeader(segment)
+}
+
+// store remembers the header of a token whose signature was verified.
+func (m *headerMemo) store(segment string, header jose.Header) {
+	slot := m.slot(segment)
+	if known := slot.Load(); known == nil || known.segment != segment {
+		slot.Store(&decodedHeader{strings.Clone(segment), header})
+	}
+}

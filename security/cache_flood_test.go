@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
 // flooded is a cache with room for 500 tokens, of which 100 are in use.
@@ -141,7 +143,7 @@ func TestCacheFloodOfInvalidTokens(t *testing.T) {
 		},
 	} {
 		for i := range n {
-			if _, err := f.verifier.verifyToken(text(i), accessToken); err == nil {
+			if _, err := f.verifier.Verify(t.Context(), accessToken, text(i)); err == nil {
 				t.Fatalf("%s: accepted %s", name, text(i))
 			}
 		}
@@ -159,14 +161,14 @@ func TestCacheFloodConcurrently(t *testing.T) {
 		for worker := range 8 {
 			group.Go(func() {
 				for i := range 1000 {
-					if _, err := f.verifier.verifyToken(uniqueToken(fmt.Sprint(worker, " ", i)), accessToken); err != nil {
+					if _, err := f.verifier.Verify(t.Context(), accessToken, uniqueToken(fmt.Sprint(worker, " ", i))); err != nil {
 						t.Error(err)
 					}
 				}
 			})
 		}
 		group.Wait()
-		tokens := f.verifier.cache.current.Load().tokens
+		tokens := f.verifier.cache.table.Load().tokens
 		at := tokens.EstimatedSize()
 		n := f.kept(t)
 		t.Logf("%d tokens, %d bytes: %d kept, %d before the last maintenance", bounds[0], bounds[1], n, at)
@@ -180,10 +182,10 @@ func TestCacheFloodConcurrently(t *testing.T) {
 // of the request.
 func TestCacheConcurrently(t *testing.T) {
 	f := newCacheFixture(t, WithTokenCache(50, minCacheBytes))
-	other := must(NewKeySet(f.key(t, []byte(strings.Repeat("x", 32)))))(t)
+	other := must(keys.NewSet(f.key(t, []byte(strings.Repeat("x", 32)))))(t)
 	texts := make([]string, 100)
 	for i := range texts {
-		texts[i] = must(f.issuer.Access(t.Context(), fmt.Sprint("user", i), userClaims{Name: fmt.Sprint("user", i)}))(t).Text()
+		texts[i] = must(f.issuer.IssueAccessToken(t.Context(), fmt.Sprint("user", i), userClaims{Name: fmt.Sprint("user", i)}))(t).Text()
 	}
 	var good, refused atomic.Int64
 	var group sync.WaitGroup
@@ -195,13 +197,11 @@ func TestCacheConcurrently(t *testing.T) {
 				return
 			default:
 			}
-			set := f.keys
+			set := f.set
 			if i%2 == 0 {
 				set = other
 			}
-			if err := f.rotation.Replace(set); err != nil {
-				t.Error(err)
-			}
+			f.source.change(set, nil)
 			f.clock.Advance(time.Millisecond)
 			runtime.Gosched()
 		}
@@ -211,14 +211,14 @@ func TestCacheConcurrently(t *testing.T) {
 		workers.Go(func() {
 			for i := range 2000 {
 				n := (i*7 + worker) % len(texts)
-				token, err := f.verifier.verifyToken(texts[n], accessToken)
+				token, err := f.verifier.Verify(t.Context(), accessToken, texts[n])
 				switch {
 				case errors.Is(err, ErrInvalidToken), errors.Is(err, ErrTokenExpired):
 					refused.Add(1)
 				case err != nil:
 					t.Error(err)
-				case token.token().Subject() != fmt.Sprint("user", n):
-					t.Errorf("the token of another one: %s", token.token().Subject())
+				case token.Subject() != fmt.Sprint("user", n):
+					t.Errorf("the token of another one: %s", token.Subject())
 				default:
 					good.Add(1)
 				}
@@ -232,11 +232,9 @@ func TestCacheConcurrently(t *testing.T) {
 		t.Errorf("%d good, %d refused: the test tests nothing", good.Load(), refused.Load())
 	}
 	// Nothing of the replaced set is left over.
-	if err := f.rotation.Replace(other); err != nil {
-		t.Fatal(err)
-	}
+	f.source.change(other, nil)
 	for _, text := range texts {
-		if _, err := f.verifier.verifyToken(text, accessToken); err == nil {
+		if _, err := f.verifier.Verify(t.Context(), accessToken, text); err == nil {
 			t.Fatal("a token of a key that was replaced")
 		}
 	}
@@ -271,7 +269,7 @@ func TestCacheCountsBytes(t *testing.T) {
 	} {
 		f := newCacheFixture(t, WithTokenCache(2000, 64<<20))
 		present := func(id string) {
-			if _, err := f.verifier.verifyToken(compactHS256(goodHeader, payloadWith(append([]string{"jti", `"` + id + `"`}, tt.claims...)...)), tt.typ); err != nil {
+			if _, err := f.verifier.Verify(t.Context(), tt.typ, compactHS256(goodHeader, payloadWith(append([]string{"jti", `"` + id + `"`}, tt.claims...)...))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -281,7 +279,7 @@ func TestCacheCountsBytes(t *testing.T) {
 		for i := range n {
 			present(fmt.Sprint(i))
 		}
-		tokens := f.verifier.cache.current.Load().tokens
+		tokens := f.verifier.cache.table.Load().tokens
 		tokens.CleanUp()
 		took, said := heap()-before, 0
 		for _, kept := range tokens.All() {
@@ -300,7 +298,7 @@ func TestCacheCountsBytes(t *testing.T) {
 
 // TestCacheAdmits checks that a token is kept at once while there is room, and when it comes for the second time from then on.
 func TestCacheAdmits(t *testing.T) {
-	g := &generation{}
+	g := &cacheTable{}
 	g.room.Store(100)
 	sum := func(n byte) *tokenSum { return &tokenSum{n} }
 	inOneSlot := &tokenSum{5, 0, 0, 0, 0, 0, 0, 1}

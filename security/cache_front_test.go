@@ -9,24 +9,27 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"github.com/oapi-guard/oapi-guard/internal/payload"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
 // TestCacheComparesWhatWasSigned puts the signature of a token that is kept under other texts: it is good for its own text only.
 func TestCacheComparesWhatWasSigned(t *testing.T) {
 	f := newCacheFixture(t)
-	alice := must(f.issuer.Access(t.Context(), "alice", nil))(t).Text()
-	admin := must(f.issuer.Access(t.Context(), "admin", nil, WithRoles("ADMIN")))(t).Text()
+	alice := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
+	admin := must(f.issuer.IssueAccessToken(t.Context(), "admin", nil, WithRoles("ADMIN")))(t).Text()
 	signed := func(text string) string { return text[:strings.LastIndexByte(text, '.')] }
 	signature := alice[strings.LastIndexByte(alice, '.'):]
 	for range 3 { // kept, found, and found in front
-		if c, err := f.verifier.verify(alice, accessToken); err != nil || c.subject != "alice" {
+		if c, err := f.verifier.Verify(t.Context(), accessToken, alice); err != nil || c.Subject() != "alice" {
 			t.Fatalf("%v", err)
 		}
 		for _, text := range []string{signed(admin) + signature, signed(alice) + "A" + signature, signed(alice)[1:] + signature, signature, "." + signature} {
-			if c, err := f.verifier.verify(text, accessToken); !errors.Is(err, ErrInvalidToken) {
+			if c, err := f.verifier.Verify(t.Context(), accessToken, text); !errors.Is(err, ErrInvalidToken) {
 				t.Errorf("%q: %+v, %v", text, c, err)
 			}
 		}
@@ -39,7 +42,7 @@ func sumOfToken(text string) tokenSum { return sumOf(text[strings.LastIndexByte(
 // hasInFront reports whether a token has a place in the front.
 func (f *cacheFixture) hasInFront(text string) bool {
 	sum := sumOfToken(text)
-	known := f.verifier.cache.current.Load().front.slot(&sum).Load()
+	known := f.verifier.cache.table.Load().front.slot(&sum).Load()
 	return known != nil && known.sum == sum
 }
 
@@ -70,7 +73,7 @@ func TestCacheSharedSlot(t *testing.T) {
 				t.Errorf("%s: %s is not kept", when, text)
 			}
 		}
-		if _, err := f.verifier.verify(forged, accessToken); !errors.Is(err, ErrInvalidToken) {
+		if _, err := f.verifier.Verify(t.Context(), accessToken, forged); !errors.Is(err, ErrInvalidToken) {
 			t.Errorf("%s: the bad signature: %v", when, err)
 		}
 	}
@@ -80,12 +83,12 @@ func TestCacheSharedSlot(t *testing.T) {
 	if !f.hasInFront(first) {
 		t.Error("the first token in use has no place in the free slot")
 	}
-	f.clock.Advance((hearEvery - 1) * time.Millisecond)
+	f.clock.Advance((touchInterval - 1) * time.Millisecond)
 	decide("the first one has the slot")
 	if !f.hasInFront(first) {
 		t.Error("the second token took the slot of one that is in use")
 	}
-	f.clock.Advance(hearEvery * time.Millisecond)
+	f.clock.Advance(touchInterval * time.Millisecond)
 	f.present(t, second)
 	decide("the second one takes the slot")
 	if !f.hasInFront(second) {
@@ -100,7 +103,7 @@ func TestCacheLeavesFront(t *testing.T) {
 	for name, leave := range map[string]func(t *testing.T, f *cacheFixture){
 		"expired": func(t *testing.T, f *cacheFixture) {
 			f.clock.Advance(2 * time.Hour)
-			_, _ = f.verifier.verifyToken("a.b.c", accessToken) // tells the cache the time
+			_, _ = f.verifier.Verify(t.Context(), accessToken, "a.b.c") // tells the cache the time
 		},
 		"others need the room": func(t *testing.T, f *cacheFixture) {
 			for i := range 20 {
@@ -140,14 +143,14 @@ func TestCacheLeftMeanwhile(t *testing.T) {
 	f := newCacheFixture(t)
 	text := uniqueToken("first")
 	f.present(t, text)
-	g := f.verifier.cache.current.Load()
+	g := f.verifier.cache.table.Load()
 	known, _ := g.tokens.GetIfPresent(sumOfToken(text))
 	for _, backAgain := range []bool{false, true} {
 		g.tokens.InvalidateAll()
 		if backAgain {
 			f.present(t, text)
 		}
-		g.putInFront(known, instantOf(f.clock.Now()))
+		g.putInFront(known, payload.InstantOf(f.clock.Now()))
 		if f.hasInFront(text) {
 			t.Errorf("back again: %t: what left is in front", backAgain)
 		}
@@ -186,12 +189,12 @@ func TestCacheHearsOfFront(t *testing.T) {
 // TestCacheHearsInTime takes a token out of the cache behind the back of the front: it is found there until the cache is told of it the next
 // time.
 func TestCacheHearsInTime(t *testing.T) {
-	for wait, want := range map[time.Duration]int{0: 1, (hearEvery - 1) * time.Millisecond: 1, hearEvery * time.Millisecond: 0, -time.Millisecond: 0, time.Hour: 0} {
+	for wait, want := range map[time.Duration]int{0: 1, (touchInterval - 1) * time.Millisecond: 1, touchInterval * time.Millisecond: 0, -time.Millisecond: 0, time.Hour: 0} {
 		f := newCacheFixture(t)
-		text := must(f.issuer.Access(t.Context(), "alice", nil, WithLifetime(2*time.Hour)))(t).Text()
+		text := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil, WithLifetime(2*time.Hour)))(t).Text()
 		f.present(t, text)
 		f.present(t, text)
-		g := f.verifier.cache.current.Load()
+		g := f.verifier.cache.table.Load()
 		sum := sumOfToken(text)
 		slot := g.front.slot(&sum)
 		known := slot.Load()
@@ -212,19 +215,19 @@ func TestCacheEveryAlgorithm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, key := range map[string]*Key{
-		"RS256": must(NewRSAKey(RS256, long))(t), "PS512": must(NewRSAKey(PS512, long))(t), "ES512": must(NewECDSAKey(curve))(t),
-		"EdDSA": must(NewEd25519Key(edwards))(t), "HS512": must(NewHMACKey(HS512, bytes.Repeat(testSecret, 2)))(t),
+	for name, key := range map[string]*keys.Key{
+		"RS256": must(keys.NewRSA(keys.RS256, long))(t), "PS512": must(keys.NewRSA(keys.PS512, long))(t), "ES512": must(keys.NewECDSA(curve))(t),
+		"EdDSA": must(keys.NewEd25519(edwards))(t), "HS512": must(keys.NewHMAC(keys.HS512, bytes.Repeat(testSecret, 2)))(t),
 	} {
-		v := must(NewVerifier(testIssuer, must(NewKeySet(key))(t)))(t)
-		text := must(must(NewIssuer(v))(t).Access(t.Context(), "alice", nil))(t).Text()
+		v := must(NewVerifier(testIssuer, must(keys.NewSet(key))(t)))(t)
+		text := must(must(NewIssuer(v))(t).IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 		for i := range 3 {
 			var place cachePlace
-			v.cache.locate(must(v.keys.current())(t), text, instantOf(v.now()), &place)
-			if found := place.find(accessToken, instantOf(v.now())) != nil; found != (i > 0) {
+			v.cache.locate(text, payload.InstantOf(v.now()), &place)
+			if found := place.find(accessToken, payload.InstantOf(v.now())) != nil; found != (i > 0) {
 				t.Errorf("%s, the %d. time: found: %t", name, i+1, found)
 			}
-			if _, err := v.verifyToken(text, accessToken); err != nil {
+			if _, err := v.Verify(t.Context(), accessToken, text); err != nil {
 				t.Fatal(err)
 			}
 		}

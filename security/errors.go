@@ -2,11 +2,12 @@ package security
 
 import "net/http"
 
-// Error is why a request was refused. The sentinels below are its only values; find out with [errors.Is] which one an
-// error is. Its texts are fixed and reach clients: they hold nothing of the request, of a token or of an inner error.
+// Error says why a request was refused. [errors.Is] tells which of the sentinels below an error is.
+// An error may wrap a sentinel with a reason, so do not compare with ==. The texts are fixed and
+// reach clients: they contain nothing of the request, of a token or of another error.
 type Error struct {
 	status int
-	// code is the error code of the challenge (RFC 6750, section 3.1, and RFC 9470); empty where it has none.
+	// code is the error code of the challenge (RFC 6750, section 3.1, and RFC 9470), or "".
 	code   string
 	title  string
 	detail string
@@ -15,81 +16,83 @@ type Error struct {
 // Error returns the fixed text.
 func (e *Error) Error() string { return "security: " + e.detail }
 
-// Status returns the HTTP status that answers it by default.
+// Status returns the HTTP status of the default response.
 func (e *Error) Status() int { return e.status }
 
-// Code returns the error code of the challenge (RFC 6750, section 3.1), or "" where the answer has none.
+// Code returns the error code of the challenge (RFC 6750, section 3.1), or "" for none.
 func (e *Error) Code() string { return e.code }
 
-// What a request can be refused for. An error of this package may say more than its sentinel: compare with errors.Is.
+// Title returns the title of the problem (RFC 9457, section 3.1.3).
+func (e *Error) Title() string { return e.title }
+
+// Detail returns the detail of the problem (RFC 9457, section 3.1.4).
+func (e *Error) Detail() string { return e.detail }
+
+// Because returns an error that is e to errors.Is, with a reason for logs and error handlers. The
+// reason is a constant text: nothing of a request goes into it. The cause may be nil; errors.Is and
+// errors.As find it, and no text of it is printed. Neither reaches a client.
+func (e *Error) Because(reason string, cause error) error {
+	return &reasonedError{sentinel: e, reason: reason, cause: cause}
+}
+
+// The reasons to refuse a request. Compare with errors.Is.
 var (
-	// ErrNoCredentials says that the request carries no credential that the operation takes: 401, a challenge
-	// for every scheme and no error code (RFC 6750, section 3.1).
+	// ErrNoCredentials means that the request has no credential that the operation accepts: 401, a
+	// challenge for every scheme and no error code (RFC 6750, section 3.1).
 	ErrNoCredentials = &Error{http.StatusUnauthorized, "", "Unauthorized", "This operation needs credentials."}
-	// ErrMalformedRequest says that the request cannot be read as carrying one credential: 400.
+	// ErrMalformedRequest means that it is not clear which credential the request has: 400.
 	ErrMalformedRequest = &Error{http.StatusBadRequest, "invalid_request", "Bad Request", "The credentials of the request are malformed."}
-	// ErrInvalidToken says that the token is not one of ours, or not a token: 401. The answer does not tell which.
+	// ErrInvalidToken means that the text is not a token, or that its signature or its claims are
+	// not accepted: 401. The response does not tell which.
 	ErrInvalidToken = &Error{http.StatusUnauthorized, "invalid_token", "Unauthorized", "The token is not valid."}
-	// ErrInvalidCredentials says that a credential which is not a JWT, such as a password or an API key, is not accepted: 401.
+	// ErrInvalidCredentials means that a password, an API key or another credential that is not a JWT
+	// is not accepted: 401.
 	ErrInvalidCredentials = &Error{http.StatusUnauthorized, "invalid_token", "Unauthorized", "The credentials are not valid."}
-	// ErrTokenExpired says that the token's time has passed (RFC 7519, section 4.1.4): 401.
+	// ErrTokenExpired means that the token has expired (RFC 7519, section 4.1.4): 401.
 	ErrTokenExpired = &Error{http.StatusUnauthorized, "invalid_token", "Unauthorized", "The token has expired."}
-	// ErrTokenNotYetValid says that the token's time has not come (RFC 7519, section 4.1.5): 401.
+	// ErrTokenNotYetValid means that the token is not valid yet (RFC 7519, section 4.1.5): 401.
 	ErrTokenNotYetValid = &Error{http.StatusUnauthorized, "invalid_token", "Unauthorized", "The token is not valid yet."}
-	// ErrWrongTokenType says that a valid token is of another type than the operation takes, such as a refresh
-	// token where an access token belongs: 401.
+	// ErrWrongTokenType means that a valid token has another type than the operation accepts, such as
+	// a refresh token in place of an access token: 401.
 	ErrWrongTokenType = &Error{http.StatusUnauthorized, "invalid_token", "Unauthorized", "The token is of the wrong type."}
-	// ErrTokenRevoked says that the blacklist covers the token: 401.
+	// ErrTokenRevoked means that the blacklist contains the token, its session or its subject: 401.
 	ErrTokenRevoked = &Error{http.StatusUnauthorized, "invalid_token", "Unauthorized", "The token has been revoked."}
-	// ErrFreshTokenRequired says that the operation asks for a more recent login (RFC 9470): 401.
+	// ErrFreshTokenRequired means that the operation needs a more recent log-in (RFC 9470): 401.
 	ErrFreshTokenRequired = &Error{http.StatusUnauthorized, "insufficient_user_authentication", "Unauthorized", "A more recent authentication is required."}
-	// ErrAccessDenied says that the token is good and its roles or scopes are not enough: 403.
+	// ErrAccessDenied means that the credential is valid and its roles or scopes do not suffice: 403.
 	ErrAccessDenied = &Error{http.StatusForbidden, "insufficient_scope", "Forbidden", "The credentials do not allow this."}
-	// ErrCrossOrigin says that a browser sent the request, with a cookie, on behalf of a page of another origin: 403.
+	// ErrCrossOrigin means that a page of another origin made a browser send the request: 403.
 	ErrCrossOrigin = &Error{http.StatusForbidden, "", "Forbidden", "The request comes from another origin."}
-	// ErrCSRF says that a request with a token in a cookie does not repeat the token's claim csrf: 403.
+	// ErrCSRF means that a request with a token in a cookie does not repeat the claim csrf of the
+	// token: 403.
 	ErrCSRF = &Error{http.StatusForbidden, "", "Forbidden", "The request lacks its proof against forgery."}
-	// ErrUnavailable says that something needed for the decision, such as the blacklist, could not answer. It is
-	// neither yes nor no: 503 with Retry-After.
+	// ErrUnavailable means that the blacklist, the keys or another part of the decision did not
+	// answer. The decision is neither yes nor no: 503 with Retry-After.
 	ErrUnavailable = &Error{http.StatusServiceUnavailable, "", "Service Unavailable", "Try again later."}
-	// ErrUnguarded says that a secured operation was reached without its guard, so that its handler did not run: 500.
+	// ErrUnguarded means that a request reached a secured operation without its guard. The handler
+	// did not run: 500.
 	ErrUnguarded = &Error{http.StatusInternalServerError, "", "Internal Server Error", "The server is not set up for this."}
 )
 
-var (
-	// errBadRequest answers a parameter or a body that cannot be decoded.
-	errBadRequest = &Error{http.StatusBadRequest, "", "Bad Request", "The request could not be read."}
-	// errTooLarge answers a body over a limit of http.MaxBytesReader.
-	errTooLarge = &Error{http.StatusRequestEntityTooLarge, "", "Content Too Large", "The request is too large."}
-	// errInternal answers every error that is not an Error.
-	errInternal = &Error{http.StatusInternalServerError, "", "Internal Server Error", "The request failed."}
-)
-
-// refusal is a sentinel with the reason in fixed words, for logs and error hooks; never for clients.
-type refusal struct {
+// reasonedError is a sentinel with a reason in fixed words.
+type reasonedError struct {
 	sentinel *Error
 	reason   string
 	cause    error
-	// scopes are those that the operation asks for, where one is missing.
-	scopes []string
 }
 
-func (r *refusal) Error() string { return r.sentinel.Error() + " (" + r.reason + ")" }
+func (e *reasonedError) Error() string { return e.sentinel.Error() + " (" + e.reason + ")" }
 
-// Unwrap gives the sentinel, and the cause to those who ask for it with errors.Is or errors.As; the text stays fixed.
-func (r *refusal) Unwrap() []error {
-	if r.cause == nil {
-		return []error{r.sentinel}
+// Unwrap returns the sentinel and the cause.
+func (e *reasonedError) Unwrap() []error {
+	if e.cause == nil {
+		return []error{e.sentinel}
 	}
-	return []error{r.sentinel, r.cause}
+	return []error{e.sentinel, e.cause}
 }
 
-// because returns the sentinel with a reason. The reason is a constant: nothing of the request ever goes into it.
-func because(sentinel *Error, reason string) error {
-	return &refusal{sentinel: sentinel, reason: reason}
-}
+// withReason returns the sentinel with a reason.
+func withReason(sentinel *Error, reason string) error { return sentinel.Because(reason, nil) }
 
-// unavailable returns ErrUnavailable with what could not answer and why.
-func unavailable(what string, cause error) error {
-	return &refusal{sentinel: ErrUnavailable, reason: what, cause: cause}
-}
+// unavailable returns ErrUnavailable with what did not answer, and the cause.
+func unavailable(reason string, cause error) error { return ErrUnavailable.Because(reason, cause) }

@@ -3,31 +3,35 @@ package security
 import (
 	"context"
 	"errors"
+	"fmt"
+
+	"github.com/oapi-guard/oapi-guard/internal/payload"
 )
 
-// WithHook sets a function that runs for every token of the type that was verified, was not revoked, and satisfies the rules: to load
-// the user it speaks for and refuse one who is disabled, for example. C is the type of the token's private claims; one that the document
-// gives another type is an error when the guards are made. What the function returns reaches the handler through [HookValue].
+// WithHook sets a function that runs for every token of the type that is verified, not revoked and
+// satisfies the rules of the operation. Use it to load the user and to refuse a disabled one. C is
+// the type of the token's private claims. If the document gives the type other claims, that is an
+// error when the guards are made; so is a type that no operation takes. The handler gets the value
+// from guard.HookValue.
 //
-// An error of this package, such as [ErrInvalidToken] or [ErrAccessDenied], refuses the request as it would by itself. Any other error
-// means "could not know": 503. A token type has one hook, and a hook for a type that no operation takes is an error when the guards are
-// made.
-func WithHook[C any](tokenType string, hook func(ctx context.Context, token Token[C]) (any, error)) ValidatorOption {
+// An [Error], such as [ErrInvalidToken] or [ErrAccessDenied], keeps its status. Any other error
+// means that the decision is unavailable, and is answered 503. A token type has one hook.
+func WithHook[C any](typeName string, hook func(ctx context.Context, token Token[C]) (any, error)) ValidatorOption {
 	return func(v *Validator) error {
 		switch {
-		case hook == nil || !validTypeName(tokenType):
+		case hook == nil || !payload.ValidTypeName(typeName):
 			return errors.New("security: WithHook needs the name of a token type and a function")
-		case v.hooks[tokenType] != nil:
-			return errors.New("security: two hooks for the token type " + tokenType)
+		case v.hooks[typeName] != nil:
+			return errors.New("security: two hooks for the token type " + typeName)
 		}
-		v.hooks[tokenType] = tokenHook[C](hook)
+		v.hooks[typeName] = tokenHook[C](hook)
 		return nil
 	}
 }
 
-// hook is a tokenHook of whatever claims.
+// hook is a tokenHook for any type of claims.
 type hook interface {
-	run(ctx context.Context, token credential) (any, error)
+	run(ctx context.Context, token AnyToken) (any, error)
 	fits(typ TokenType) bool
 }
 
@@ -38,12 +42,12 @@ func (h tokenHook[C]) fits(typ TokenType) bool {
 	return ok
 }
 
-func (h tokenHook[C]) run(ctx context.Context, token credential) (any, error) {
-	state, ok := token.(*tokenState[C])
+func (h tokenHook[C]) run(ctx context.Context, token AnyToken) (any, error) {
+	typed, ok := token.untyped().(Token[C])
 	if !ok {
-		return nil, ErrUnguarded
+		return nil, withReason(ErrUnguarded, "the hook takes other private claims than the token has")
 	}
-	value, err := h(ctx, Token[C]{state})
+	value, err := h(ctx, typed)
 	var e *Error
 	if err != nil && !errors.As(err, &e) {
 		err = unavailable("the hook failed", err)
@@ -51,21 +55,35 @@ func (h tokenHook[C]) run(ctx context.Context, token credential) (any, error) {
 	return value, err
 }
 
-// HookValue returns what the hook of the request's token returned, and false where there was no token, no hook, or a value of another
-// type.
-func HookValue[T any](ctx context.Context) (T, bool) {
-	var value T
-	r := resultOf(ctx)
-	if r == nil {
-		return value, false
+// RunHook runs the hook of the token's type and returns its value; nil for a type without a hook.
+func (v *Validator) RunHook(ctx context.Context, token AnyToken) (any, error) {
+	if len(v.hooks) == 0 {
+		return nil, nil
 	}
-	found := r.find(func(h *held) bool {
-		_, ok := h.value.(T)
-		return ok && h.token != nil
-	})
-	if found == nil {
-		return value, false
+	if _, err := v.knownToken(token); err != nil {
+		return nil, err
 	}
-	value, ok := found.value.(T)
-	return value, ok
+	h := v.hooks[token.Type()]
+	if h == nil {
+		return nil, nil
+	}
+	return h.run(ctx, token)
+}
+
+// CheckTypes checks the hooks against the token types of an API: each hook needs a type that it
+// fits.
+func (v *Validator) CheckTypes(types ...TokenType) error {
+	taken := map[string]bool{}
+	for _, typ := range types {
+		taken[typ.Name()] = true
+		if h := v.hooks[typ.Name()]; h != nil && !h.fits(typ) {
+			return fmt.Errorf("security: the hook for %s tokens takes other private claims than the document gives them", typ.Name())
+		}
+	}
+	for name := range v.hooks {
+		if !taken[name] {
+			return fmt.Errorf("security: there is a hook for %s tokens, and no operation takes them", name)
+		}
+	}
+	return nil
 }

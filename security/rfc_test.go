@@ -4,9 +4,12 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
+	"github.com/oapi-guard/oapi-guard/internal/jose"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
 // The tokens of RFC 7515, appendix A, in the RFC's line breaks, and the keys that they are for. The keys have neither kid
@@ -51,9 +54,9 @@ const (
 // rfcVerifier trusts the keys as those of the issuer joe, a minute before the RFC's token expires.
 func rfcVerifier(t *testing.T, jwks ...string) *Verifier {
 	t.Helper()
-	keys := must(ParseJWKS([]byte(`{"keys":[` + strings.Join(jwks, ",") + `]}`)))(t)
+	parsed := must(keys.ParseJWKS([]byte(`{"keys":[` + strings.Join(jwks, ",") + `]}`)))(t)
 	now := time.Unix(1300819380-60, 0)
-	return must(NewVerifier("joe", must(NewKeySet(keys...))(t), WithClock(func() time.Time { return now })))(t)
+	return must(NewVerifier("joe", must(keys.NewSet(parsed...))(t), WithClock(func() time.Time { return now })))(t)
 }
 
 // TestRFC7515 has the examples of RFC 7515, appendix A: the signatures of A.1 to A.4 hold, with another first letter they do not, and no example
@@ -70,25 +73,25 @@ func TestRFC7515(t *testing.T) {
 		{"A.4: ES512", rfcA4, "Payload", "", "the payload is not strict JSON"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			payload, signed, err := v.open(tt.text)
-			if err != nil || string(payload) != tt.payload || signed.typ != tt.typ {
-				t.Errorf("%q, typ %q, %v; want %q, typ %q", payload, signed.typ, err, tt.payload, tt.typ)
+			opened, err := v.open(t.Context(), tt.text)
+			if err != nil || string(opened.content) != tt.payload || opened.header.Type != tt.typ {
+				t.Errorf("%q, typ %q, %v; want %q, typ %q", opened.content, opened.header.Type, err, tt.payload, tt.typ)
 			}
-			if err := second(v.verify(tt.text, accessToken)); !refusedFor(err, ErrInvalidToken, tt.reason) {
+			if err := second(v.verify(t, tt.text, accessToken)); !refusedFor(err, ErrInvalidToken, tt.reason) {
 				t.Errorf("as a token: %v; want: %s", err, tt.reason)
 			}
 			changed := []byte(tt.text)
 			changed[strings.LastIndexByte(tt.text, '.')+1] = 'Q' // none of the signatures begins with it
-			if _, _, err := v.open(string(changed)); !refusedFor(err, ErrInvalidToken, "the signature") {
+			if _, err := v.open(t.Context(), string(changed)); !refusedFor(err, ErrInvalidToken, "the signature") {
 				t.Errorf("with another signature: %v", err)
 			}
 		})
 	}
 	t.Run("A.5: unsecured", func(t *testing.T) {
-		if _, _, err := v.open(rfcA5); !refusedFor(err, ErrInvalidToken, "an empty segment") {
+		if _, err := v.open(t.Context(), rfcA5); !refusedFor(err, ErrInvalidToken, "an empty segment") {
 			t.Errorf("%v", err)
 		}
-		if _, _, err := v.open(rfcA5 + "AA"); !refusedFor(err, ErrInvalidToken, "no key for this key id and algorithm") {
+		if _, err := v.open(t.Context(), rfcA5+"AA"); !refusedFor(err, ErrInvalidToken, "no key for the key id and the algorithm of the token") {
 			t.Errorf("with a signature: %v", err)
 		}
 	})
@@ -97,7 +100,7 @@ func TestRFC7515(t *testing.T) {
 // TestRFC7519 adds to the token of RFC 7519, section 3.1, what our rules miss in it, one after the other, until it is an access token.
 func TestRFC7519(t *testing.T) {
 	v := rfcVerifier(t, rfcKeyA1)
-	secret := must(base64url.DecodeString(rfcSecret))(t)
+	secret := must(jose.Base64URL.DecodeString(rfcSecret))(t)
 	head, body := "{\"typ\":\"JWT\",\r\n \"alg\":\"HS256\"}", strings.TrimSuffix(rfcClaims, "}")
 	for _, tt := range []struct {
 		add    string
@@ -108,30 +111,30 @@ func TestRFC7519(t *testing.T) {
 		{`,"iat":1300819300`, ErrInvalidToken, "another audience"},
 		{`,"aud":"joe"`, ErrInvalidToken, "no subject"},
 		{`,"sub":"alice"`, ErrInvalidToken, "no id"},
-		{`,"jti":"id1"`, ErrWrongTokenType, "the type that it says"},
+		{`,"jti":"id1"`, ErrWrongTokenType, "the type of the token"},
 	} {
 		body += tt.add
-		if err := second(v.verify(signRFC(secret, head, body+"}"), accessToken)); !refusedFor(err, tt.want, tt.reason) {
+		if err := second(v.verify(t, signRFC(secret, head, body+"}"), accessToken)); !refusedFor(err, tt.want, tt.reason) {
 			t.Errorf("with %s: %v; want: %s", body, err, tt.reason)
 		}
 	}
 	if text := signRFC(secret, head, rfcClaims); text != rfcA1 {
 		t.Errorf("what the rows are made with gives %s for the RFC's own token", text)
 	}
-	if _, err := v.verify(signRFC(secret, strings.Replace(head, "JWT", "at+jwt", 1), body+"}"), accessToken); err != nil {
+	if _, err := v.verify(t, signRFC(secret, strings.Replace(head, "JWT", "at+jwt", 1), body+"}"), accessToken); err != nil {
 		t.Errorf("with all of it: %v", err)
 	}
 }
 
 func signRFC(secret []byte, head, body string) string {
-	signed := base64url.EncodeToString([]byte(head)) + "." + base64url.EncodeToString([]byte(body))
+	signed := jose.Base64URL.EncodeToString([]byte(head)) + "." + jose.Base64URL.EncodeToString([]byte(body))
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(signed))
-	return signed + "." + base64url.EncodeToString(mac.Sum(nil))
+	return signed + "." + jose.Base64URL.EncodeToString(mac.Sum(nil))
 }
 
 // refusedFor reports whether err is the sentinel with the reason.
 func refusedFor(err error, sentinel *Error, reason string) bool {
-	var r *refusal
+	var r *reasonedError
 	return errors.As(err, &r) && r.sentinel == sentinel && r.reason == reason
 }

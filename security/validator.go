@@ -2,14 +2,13 @@ package security
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
 // Defaults of a validator.
@@ -20,63 +19,27 @@ const (
 	DefaultRevocationTimeout = 5 * time.Second
 )
 
-// Validator decides over requests: it verifies their tokens, asks the blacklist and applies the rules of operations. It
-// also revokes. It is safe for concurrent use.
+// Validator decides over tokens: it knows the verifiers, asks the blacklist, runs the hooks and
+// revokes. It knows nothing of HTTP; package guard decides over requests with it. It is safe for
+// concurrent use.
 type Validator struct {
-	// verifier is the application's own.
+	// verifier is that of the application itself.
 	verifier  *Verifier
 	verifiers map[string]*Verifier
 	blacklist blacklist.Blacklist
-	// inProcess says that look-ups need no deadline.
+	// inProcess is set where look-ups need no deadline.
 	inProcess         bool
 	lookupTimeout     time.Duration
 	revocationTimeout time.Duration
 	clockSkew         time.Duration
-	// realm is a quoted-string of RFC 9110, section 5.6.4.
-	realm string
-	// noBasicChallenge keeps browsers from asking for a password.
-	noBasicChallenge bool
-	// differentSubjects lets two tokens of one request speak for different subjects.
-	differentSubjects    bool
-	forwardedCertificate func(context.Context, func(name string) []string) (*x509.Certificate, error)
-	errorHandler         ErrorHandler
-	requests             RequestValidator
-	hooks                map[string]hook
-	crossOrigin          *http.CrossOriginProtection
-	csrfHeader           string
-	csrfField            string
-	logger               *slog.Logger
+	hooks             map[string]hook
 }
 
 // ValidatorOption changes a validator.
 type ValidatorOption func(*Validator) error
 
-// WithRealm sets the realm of challenges (RFC 9110, section 11.5), "api" by default: printable ASCII.
-func WithRealm(realm string) ValidatorOption {
-	return func(v *Validator) error {
-		for _, c := range []byte(realm) {
-			if c < 0x20 || c > 0x7e {
-				return errors.New("security: a realm is printable ASCII")
-			}
-		}
-		v.realm = quoted(realm)
-		return nil
-	}
-}
-
-// WithoutBasicChallenge leaves the challenge of http basic schemes out of answers, so that browsers do not ask for a password on their own.
-func WithoutBasicChallenge() ValidatorOption {
-	return func(v *Validator) error { v.noBasicChallenge = true; return nil }
-}
-
-// WithDifferentSubjects lets operations that ask for two tokens at once take those of different subjects, such as a service's own beside
-// that of the user it serves. They are refused by default: 403.
-func WithDifferentSubjects() ValidatorOption {
-	return func(v *Validator) error { v.differentSubjects = true; return nil }
-}
-
-// WithLookupTimeout bounds one look-up in the blacklist, 500 ms by default. A look-up that takes longer is answered 503.
-// It has no effect on a blacklist in memory.
+// WithLookupTimeout bounds one look-up in the blacklist, 500 ms by default. A look-up that takes
+// longer is answered 503. It has no effect on a blacklist in memory.
 func WithLookupTimeout(d time.Duration) ValidatorOption {
 	return func(v *Validator) error {
 		v.lookupTimeout = d
@@ -92,9 +55,9 @@ func WithRevocationTimeout(d time.Duration) ValidatorOption {
 	}
 }
 
-// WithClockSkew sets how far the clocks of the machines that issue tokens may differ, 0 by default, for one machine.
-// [Validator.RevokeSubject] and [Validator.RevokeAll] cut this much later, so that no session begun on a machine whose
-// clock is ahead escapes.
+// WithClockSkew sets how far the clocks of the machines that issue tokens may differ: 0 by default,
+// for one machine, and at most 5 minutes. [Validator.RevokeSubject] and [Validator.RevokeAll] cut
+// this much later, so that they cover a session that began on a machine whose clock is ahead.
 func WithClockSkew(d time.Duration) ValidatorOption {
 	return func(v *Validator) error {
 		if d < 0 || d > maxLeeway {
@@ -105,8 +68,8 @@ func WithClockSkew(d time.Duration) ValidatorOption {
 	}
 }
 
-// WithVerifier adds a verifier of tokens that others issue, such as an identity provider, beside the application's own. Its name
-// is what the document calls it, and what the blacklist knows its tokens by.
+// WithVerifier adds a verifier for tokens that others issue, such as an identity provider. The
+// document names it, and its name is a part of the identity of its tokens on the blacklist.
 func WithVerifier(verifier *Verifier) ValidatorOption {
 	return func(v *Validator) error {
 		if verifier == nil || verifier.keys == nil {
@@ -125,30 +88,6 @@ func WithVerifier(verifier *Verifier) ValidatorOption {
 	}
 }
 
-// WithErrorHandler sets a function that may replace the answer to a refused request.
-func WithErrorHandler(handler ErrorHandler) ValidatorOption {
-	return func(v *Validator) error {
-		if handler == nil {
-			return errors.New("security: WithErrorHandler needs a handler")
-		}
-		v.errorHandler = handler
-		return nil
-	}
-}
-
-// WithLogger sets where the validator logs: revocations, the reuse of refresh tokens, denied requests, and answers of status 500 and
-// above.
-// Records hold hashed ids and fixed texts, no token material and no inner error. The default is to log nothing.
-func WithLogger(logger *slog.Logger) ValidatorOption {
-	return func(v *Validator) error {
-		if logger == nil {
-			return errors.New("security: WithLogger needs a logger")
-		}
-		v.logger = logger
-		return nil
-	}
-}
-
 func positive(what string, d time.Duration) error {
 	if d <= 0 {
 		return fmt.Errorf("security: the %s is positive", what)
@@ -156,24 +95,23 @@ func positive(what string, d time.Duration) error {
 	return nil
 }
 
-// NewValidator makes a validator for the tokens of the verifier. The blacklist is mandatory; an application that revokes
-// nothing says so with blacklist.None.
+// NewValidator makes a validator for the tokens of the verifier. The blacklist is mandatory. An
+// application that revokes nothing passes blacklist.None.
 func NewValidator(verifier *Verifier, list blacklist.Blacklist, options ...ValidatorOption) (*Validator, error) {
 	if verifier == nil || verifier.keys == nil {
 		return nil, errors.New("security: a validator needs a verifier; make one with NewVerifier")
 	}
 	if isNil(list) {
-		return nil, errors.New("security: a validator needs a blacklist; say blacklist.None{} for an application that revokes nothing")
+		return nil, errors.New("security: a validator needs a blacklist; pass blacklist.None{} if the application revokes nothing")
 	}
 	v := &Validator{
-		verifier: verifier, verifiers: map[string]*Verifier{verifier.name: verifier}, blacklist: list, realm: `"api"`, logger: slog.New(slog.DiscardHandler),
-		hooks: map[string]hook{}, crossOrigin: http.NewCrossOriginProtection(), csrfHeader: http.CanonicalHeaderKey(DefaultCSRFHeader), csrfField: DefaultCSRFField,
+		verifier: verifier, verifiers: map[string]*Verifier{verifier.name: verifier}, blacklist: list, hooks: map[string]hook{},
 		lookupTimeout: DefaultLookupTimeout, revocationTimeout: DefaultRevocationTimeout,
 	}
 	_, v.inProcess = list.(blacklist.InProcess)
 	for _, option := range options {
 		if option == nil {
-			return nil, errors.New("security: a nil option")
+			return nil, errNilOption
 		}
 		if err := option(v); err != nil {
 			return nil, err
@@ -182,22 +120,50 @@ func NewValidator(verifier *Verifier, list blacklist.Blacklist, options ...Valid
 	return v, nil
 }
 
-// checkRevoked asks the blacklist. No answer is neither yes nor no.
-func (v *Validator) checkRevoked(ctx context.Context, token *verified) error {
-	revoked, err := v.lookUp(ctx, token.identity())
+// Verifier returns the verifier of the name, or nil. The name "" is for that of the application.
+func (v *Validator) Verifier(name string) *Verifier {
+	if name == "" {
+		return v.verifier
+	}
+	return v.verifiers[name]
+}
+
+// CheckRevoked asks the blacklist for a verified token. The error is [ErrTokenRevoked] for a token
+// that is revoked and wraps [ErrUnavailable] where the blacklist did not answer.
+//
+// A refresh token is used once. A revoked one was stolen, or its holder has the copy of a stolen
+// one, and nobody can tell which of the two. So CheckRevoked also revokes its session (RFC 9700,
+// section 4.14.2).
+func (v *Validator) CheckRevoked(ctx context.Context, token AnyToken) error {
+	t, err := v.knownToken(token)
+	if err != nil {
+		return err
+	}
+	revoked, err := v.lookUp(ctx, t.identity)
 	switch {
 	case err != nil:
 		return err
 	case !revoked:
 		return nil
-	case token.typ == refreshType:
-		// A refresh token is used once. Whoever presents one that is revoked may have stolen it, or holds a copy of
-		// one that was stolen; which of the two, nobody can tell, so the session ends (RFC 9700, section 4.14.2).
-		if err := v.endReusedSession(ctx, token); err != nil {
+	case t.typ == refreshType:
+		if err := v.endReusedSession(ctx, t); err != nil {
 			return err
 		}
 	}
 	return ErrTokenRevoked
+}
+
+// knownToken returns the contents of a token. It refuses the zero token, and a token that another
+// validator verified, because nobody would look up its revocation.
+func (v *Validator) knownToken(token AnyToken) (*verifiedToken, error) {
+	t, err := verifiedOf(token)
+	if err != nil {
+		return nil, err
+	}
+	if t.verifier != v.verifier && v.verifiers[t.verifier.name] != t.verifier {
+		return nil, errors.New("security: the token belongs to a verifier of another validator")
+	}
+	return t, nil
 }
 
 func (v *Validator) lookUp(ctx context.Context, id blacklist.Identity) (bool, error) {
@@ -213,14 +179,18 @@ func (v *Validator) lookUp(ctx context.Context, id blacklist.Identity) (bool, er
 	return revoked, nil
 }
 
-// Ready returns an error that wraps [ErrUnavailable] while requests that carry a token would be answered 503. It is for a
-// readiness probe.
+// Ready returns an error that wraps [ErrUnavailable] while requests with a token would be answered
+// 503. It is for a readiness probe.
 func (v *Validator) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, v.revocationTimeout)
 	defer cancel()
 	for _, verifier := range v.verifiers {
-		if _, err := verifier.keys.current(); err != nil {
-			return unavailable("the keys of a verifier are not there", err)
+		source, ok := verifier.keys.(keys.CurrentSet)
+		if !ok {
+			continue
+		}
+		if _, err := source.Current(ctx); err != nil {
+			return keysError(err)
 		}
 	}
 	if err := blacklist.Ping(ctx, v.blacklist); err != nil {
@@ -229,10 +199,11 @@ func (v *Validator) Ready(ctx context.Context) error {
 	return nil
 }
 
-// endReusedSession revokes the session of a refresh token that was presented after it was revoked. A session that is over
-// already costs a look-up and no write, so that presenting the token again and again writes nothing.
-func (v *Validator) endReusedSession(ctx context.Context, token *verified) error {
-	id := token.identity()
+// endReusedSession revokes the session of a refresh token that was presented after it was revoked.
+// If the session is over already it writes nothing, so that the same token presented again and
+// again costs one look-up each time.
+func (v *Validator) endReusedSession(ctx context.Context, token *verifiedToken) error {
+	id := token.identity
 	if id.Session == "" {
 		return nil
 	}

@@ -1,13 +1,21 @@
 package security
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/oapi-guard/oapi-guard/internal/jose"
+	"github.com/oapi-guard/oapi-guard/internal/payload"
+	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
-// OwnVerifier is the name of the application's own verifier: the one whose issuer is the application itself.
+// OwnVerifier is the name of the verifier whose issuer is the application itself.
 const OwnVerifier = "own"
 
 // Defaults of a verifier.
@@ -22,42 +30,48 @@ const (
 	maxLeeway = 5 * time.Minute
 )
 
-// Verifier says whose tokens are accepted: an issuer, its audiences and its keys. A key verifies only tokens of its
-// verifier's issuer. It is immutable, but for the verified tokens that it keeps (see [WithTokenCache]), and safe for concurrent use.
+// Verifier accepts the tokens of one issuer: it knows the issuer's name, its audiences and its
+// keys. A key verifies only tokens of that issuer. A Verifier is immutable, except for its cache of
+// verified tokens (see [WithTokenCache]), and safe for concurrent use.
 type Verifier struct {
 	name        string
 	issuer      string
 	audience    []string
-	keys        KeySource
+	keys        keys.Source
 	leeway      time.Duration
 	maxLifetime time.Duration
 	maxSize     int
 	now         func() time.Time
-	// neverExpiring says that tokens without exp are accepted.
+	logger      *slog.Logger
+	// neverExpiring accepts tokens without exp.
 	neverExpiring bool
-	layout        layout
-	// ownAudience says that the audience was set.
-	ownAudience bool
+	layout        payload.Layout
+	optional      payload.Optional
+	names         payload.Names
+	// audienceSet is set where the application has set the audience.
+	audienceSet bool
 	cache       *tokenCache
+	headers     headerMemo
 }
 
 // VerifierOption changes a verifier.
 type VerifierOption func(*Verifier) error
 
-// WithAudience sets the audiences that the application answers to. A token names at least one of them (RFC 9068, section
-// 4). The default is the issuer itself, as for an application that issues tokens for its own use only. An [Issuer]
-// writes all of them.
+// WithAudience sets the audiences of the application. A token must name at least one of them (RFC
+// 9068, section 4). An [Issuer] writes all of them. The default is the name of the issuer, for an
+// application that issues tokens only for itself.
 func WithAudience(audience ...string) VerifierOption {
 	return func(v *Verifier) error {
 		if len(audience) == 0 || slices.Contains(audience, "") {
 			return errors.New("security: WithAudience needs audiences, none of them empty")
 		}
-		v.audience, v.ownAudience = slices.Clone(audience), true
+		v.audience, v.audienceSet = slices.Clone(audience), true
 		return nil
 	}
 }
 
-// WithLeeway sets how far clocks may differ, for exp, nbf and iat: 0 to 5 minutes, 30 seconds by default.
+// WithLeeway sets how far clocks may differ, for exp, nbf and iat: 0 to 5 minutes, 30 seconds by
+// default.
 func WithLeeway(d time.Duration) VerifierOption {
 	return func(v *Verifier) error {
 		if d < 0 || d > maxLeeway {
@@ -68,8 +82,8 @@ func WithLeeway(d time.Duration) VerifierOption {
 	}
 }
 
-// WithMaxLifetime sets the longest accepted time between iat and exp, 30 days by default. Revocations of sessions are
-// kept as long as this, so that no token outlives its revocation.
+// WithMaxLifetime sets the longest accepted time between iat and exp, 30 days by default. The
+// blacklist stores the revocation of a session for that long, so that no token outlives it.
 func WithMaxLifetime(d time.Duration) VerifierOption {
 	return func(v *Verifier) error {
 		if d < time.Millisecond {
@@ -80,14 +94,15 @@ func WithMaxLifetime(d time.Duration) VerifierOption {
 	}
 }
 
-// WithNeverExpiring accepts tokens without exp, which an [Issuer] issues when asked to with [WithoutExpiry]. Revocations are then kept
-// for ever, and a stolen token that nobody knows to be stolen is good for ever too.
+// WithNeverExpiring accepts tokens without exp. An [Issuer] issues them with [WithoutExpiry]. The
+// blacklist then stores revocations for ever. A stolen token that nobody knows to be stolen is
+// valid for ever too.
 func WithNeverExpiring() VerifierOption {
 	return func(v *Verifier) error { v.neverExpiring = true; return nil }
 }
 
-// WithMaxTokenSize sets the longest accepted token text in bytes, 8 KiB by default. A longer one is refused before
-// anything of it is decoded.
+// WithMaxTokenSize sets the longest accepted token text in bytes, 8 KiB by default. A longer one is
+// refused before any of it is decoded.
 func WithMaxTokenSize(bytes int) VerifierOption {
 	return func(v *Verifier) error {
 		if bytes < 64 {
@@ -98,7 +113,8 @@ func WithMaxTokenSize(bytes int) VerifierOption {
 	}
 }
 
-// WithClock sets the clock, time.Now by default, of the verifier and of the issuer and validator over it. For tests.
+// WithClock sets the clock, time.Now by default, of the verifier and of the issuer and validator
+// that use it. It is for tests.
 func WithClock(now func() time.Time) VerifierOption {
 	return func(v *Verifier) error {
 		if now == nil {
@@ -109,39 +125,21 @@ func WithClock(now func() time.Time) VerifierOption {
 	}
 }
 
-// NewVerifier makes the application's own verifier. The issuer is the exact value of the claim iss, by convention an
-// https URL (RFC 9068, section 2.2).
-func NewVerifier(issuer string, keys KeySource, options ...VerifierOption) (*Verifier, error) {
-	if issuer == "" {
-		return nil, errors.New("security: a verifier needs the name of its issuer")
-	}
-	if hasNoKeys(keys) {
-		return nil, errors.New("security: a verifier needs a key set; make one with NewKeySet")
-	}
-	v := &Verifier{
-		name: OwnVerifier, issuer: issuer, audience: []string{issuer}, keys: keys,
-		leeway: DefaultLeeway, maxLifetime: DefaultMaxLifetime, maxSize: DefaultMaxTokenSize, now: time.Now,
-		layout: layout{Profile: rfc9068}, cache: newTokenCache(DefaultCachedTokens, DefaultCacheBytes),
-	}
-	for _, option := range options {
-		if option == nil {
-			return nil, errors.New("security: a nil option")
+// WithLogger sets where the issuer and the validator that use the verifier log: sessions that begin
+// or continue, revocations, and the reuse of refresh tokens. Records contain hashed ids and fixed
+// texts, no token and no text of an error. The default is to log nothing.
+func WithLogger(logger *slog.Logger) VerifierOption {
+	return func(v *Verifier) error {
+		if logger == nil {
+			return errors.New("security: WithLogger needs a logger")
 		}
-		if err := option(v); err != nil {
-			return nil, err
-		}
+		v.logger = logger
+		return nil
 	}
-	if slices.ContainsFunc(slices.Concat(v.layout.roles, []string{v.layout.typeClaim}), v.layout.inNamespace) {
-		return nil, errors.New("security: the claim of the roles or of the type is in the namespace of public claims, which could then stand in for it")
-	}
-	if v.layout.typeIn == typeNowhere && !v.ownAudience {
-		return nil, errors.New("security: a profile that cannot tell types of token apart needs WithAudience")
-	}
-	return v, nil
 }
 
-// WithName sets the verifier's name, [OwnVerifier] by default. It is part of the identity of its tokens on the blacklist: keep it
-// when anything else changes.
+// WithName sets the verifier's name, [OwnVerifier] by default. It is a part of the identity of its
+// tokens on the blacklist: do not change it later.
 func WithName(name string) VerifierOption {
 	return func(v *Verifier) error {
 		if name == "" {
@@ -152,139 +150,282 @@ func WithName(name string) VerifierOption {
 	}
 }
 
-// Name returns the verifier's name, which is part of every token's identity on the blacklist.
-func (v *Verifier) Name() string { return v.name }
+// WithPublicNamespace sets the namespace of public claims (RFC 7519, section 4.2), a URL that ends
+// with a slash. A public claim is written flat, under the namespace and its path, and read back as
+// a tree; see [WithPublicClaims].
+func WithPublicNamespace(namespace string) VerifierOption {
+	return func(v *Verifier) error {
+		if u, err := url.Parse(namespace); err != nil || u.Host == "" || !strings.HasSuffix(namespace, "/") {
+			return errors.New("security: the namespace of public claims is like https://claims.example.com/")
+		}
+		v.names.Namespace = namespace
+		return nil
+	}
+}
 
-// verifyToken decides whether the text is a token of this verifier and of the wanted type, and makes the token. The order is that of the
-// package doc. A token that is kept from an earlier request is decided anew in what depends on the time.
-func (v *Verifier) verifyToken(text string, want TokenType) (credential, error) {
-	now := instantOf(v.now())
-	keys, keysErr := v.keys.current()
-	var place cachePlace
-	if keysErr == nil && len(text) <= v.maxSize {
-		v.cache.locate(keys, text, now, &place)
-		if known := place.find(want, now); known != nil {
-			if err := v.checkTimes(known.claims, now); err != nil {
-				return nil, err
-			}
-			if known.token != nil {
-				return known.token, nil
-			}
-			return v.newToken(known.claims, want, now)
+// WithPrivatePrefix sets the prefix of private claims: with "app", the claim name is written
+// app_name. Claims without it are not read.
+func WithPrivatePrefix(prefix string) VerifierOption {
+	return func(v *Verifier) error {
+		if prefix == "" || payload.IsReserved(prefix) {
+			return errors.New("security: the prefix of private claims is a word that is not a reserved claim")
+		}
+		v.names.Prefix = prefix + "_"
+		return nil
+	}
+}
+
+// NewVerifier makes a verifier. The issuer is the exact value of the claim iss, by convention an
+// https URL (RFC 9068, section 2.2).
+func NewVerifier(issuer string, source keys.Source, options ...VerifierOption) (*Verifier, error) {
+	if issuer == "" {
+		return nil, errors.New("security: a verifier needs the name of its issuer")
+	}
+	if isNil(source) {
+		return nil, errNoKeys
+	}
+	if set, ok := source.(*keys.Set); ok && set.Len() == 0 {
+		return nil, errNoKeys
+	}
+	v := &Verifier{
+		name: OwnVerifier, issuer: issuer, audience: []string{issuer}, keys: source,
+		leeway: DefaultLeeway, maxLifetime: DefaultMaxLifetime, maxSize: DefaultMaxTokenSize, now: time.Now,
+		logger: slog.New(slog.DiscardHandler), layout: payload.RFC9068{}, cache: newTokenCache(DefaultCachedTokens, DefaultCacheBytes),
+	}
+	for _, option := range options {
+		if option == nil {
+			return nil, errNilOption
+		}
+		if err := option(v); err != nil {
+			return nil, err
 		}
 	}
-	c, err := cutCompact(text, v.maxSize)
+	v.optional = v.layout.Optional()
+	if slices.ContainsFunc(v.layout.ClaimNames(), v.names.InNamespace) {
+		return nil, errors.New("security: the claim of the roles or of the type is in the namespace of public claims, which could then replace it")
+	}
+	if v.optional.Type && !v.audienceSet {
+		return nil, errors.New("security: a layout that does not tell token types apart needs WithAudience")
+	}
+	return v, nil
+}
+
+var (
+	errNoKeys    = errors.New("security: a verifier needs a key set; make one with keys.NewSet")
+	errNilOption = errors.New("security: a nil option")
+)
+
+// Name returns the verifier's name, which is a part of the identity of its tokens on the blacklist.
+func (v *Verifier) Name() string { return v.name }
+
+// IsRecent reports whether an instant is at most maxAge ago. An instant that is ahead of the clock
+// by more than the leeway is not recent, and neither is the zero time.
+func (v *Verifier) IsRecent(at time.Time, maxAge time.Duration) bool {
+	if at.IsZero() {
+		return false
+	}
+	then, now := payload.InstantOf(at), payload.InstantOf(v.now())
+	return then <= now.Add(v.leeway) && then.Add(maxAge) >= now
+}
+
+// Verify decides whether the text is a token of this verifier and of the wanted type: form, header,
+// signature, times, issuer, audience, type, in this order. Nothing of the payload is decoded before
+// the signature is verified. A cached token is decided again in everything that depends on the
+// time. Verify does not ask the blacklist: see [Validator.CheckRevoked].
+func (v *Verifier) Verify(ctx context.Context, want TokenType, text string) (AnyToken, error) {
+	now := payload.InstantOf(v.now())
+	var place cachePlace
+	if len(text) <= v.maxSize {
+		v.cache.locate(text, now, &place)
+	}
+	known := place.find(want, now)
+	if known != nil {
+		set, err := v.keys.VerificationKeys(ctx, known.header)
+		if err != nil {
+			return nil, keysError(err)
+		}
+		if set == known.keys {
+			return v.again(known, want, now)
+		}
+	}
+	p, err := v.verifyText(ctx, text, want, now)
 	if err != nil {
-		return nil, err // whatever is the matter with the keys
+		if known != nil {
+			place.forget() // the key is not trusted any more
+		}
+		return nil, err
 	}
-	if keysErr != nil {
-		return nil, keysErr
-	}
-	claims, err := v.verifyAnew(c, keys, want, now)
+	token, err := v.newToken(p.claims, want, now)
 	if err != nil {
 		return nil, err
 	}
-	token, err := v.newToken(claims, want, now)
-	if err != nil {
-		return nil, err
-	}
-	place.keep(claims, want, token, now)
+	place.store(p, want, token, now)
 	return token, nil
 }
 
-// newToken makes the token that says the claims.
-func (v *Verifier) newToken(c *claims, want TokenType, now instant) (credential, error) {
-	if c.freshUntil != none {
-		// Fresh or not at the time of this request, and of no other.
-		own := *c
-		own.fresh = own.fresh || now <= own.freshUntil
-		c = &own
-	}
-	return want.newToken(verified{claims: c, verifier: v})
-}
-
-// verifyAnew checks everything of a token. Nothing of the payload is decoded before the signature holds.
-func (v *Verifier) verifyAnew(c compact, keys *KeySet, want TokenType, now instant) (*claims, error) {
-	payload, signed, err := v.payload(c, keys)
-	if err != nil {
+// again decides over a token from the cache.
+func (v *Verifier) again(known *cachedToken, want TokenType, now payload.Instant) (AnyToken, error) {
+	if err := v.checkTimes(known.claims, now); err != nil {
 		return nil, err
 	}
-	claims, err := decodeClaims(payload, &v.layout, want.hasClaims())
-	if err != nil {
-		return nil, err
+	if known.token != nil {
+		return known.token, nil
 	}
-	if err := v.checkTimes(claims, now); err != nil {
-		return nil, err
-	}
-	if claims.issuer != v.issuer && !(v.layout.anyone && claims.issuer == "") {
-		return nil, because(ErrInvalidToken, "another issuer")
-	}
-	if !(v.layout.anyone && claims.audience == nil) && !slices.ContainsFunc(claims.audience, func(a string) bool { return slices.Contains(v.audience, a) }) {
-		return nil, because(ErrInvalidToken, "another audience")
-	}
-	switch {
-	case claims.subject == "":
-		return nil, because(ErrInvalidToken, "no subject")
-	case claims.id == "" && !v.layout.noID:
-		return nil, because(ErrInvalidToken, "no id")
-	case !v.layout.accepts(signed, claims, want):
-		return nil, because(ErrWrongTokenType, "the type that it says")
-	}
-	return claims, nil
+	return v.newToken(known.claims, want, now)
 }
 
-// payload returns the payload of a token that one of the keys has signed, and what its header says. What the payload says is not looked
-// at.
-func (v *Verifier) payload(c compact, keys *KeySet) (text []byte, signed signedAs, err error) {
-	signed, err = keys.readHeader(c.header)
-	if err != nil {
-		if m, ok := v.keys.(interface{ missed() }); ok && errors.Is(err, errUnknownKeyID) {
-			m.missed() // a key that is new, perhaps; this request does not wait for it
-		}
-		return nil, signedAs{}, err
+// newToken makes the token with the claims.
+func (v *Verifier) newToken(c *payload.Claims, want TokenType, now payload.Instant) (AnyToken, error) {
+	if c.FreshUntil != payload.None {
+		// Whether the token is fresh depends on the time of this request.
+		atNow := *c
+		atNow.Fresh = atNow.Fresh || now <= atNow.FreshUntil
+		c = &atNow
 	}
-	signature, err := base64url.DecodeString(c.signature)
-	if err != nil {
-		return nil, signedAs{}, because(ErrInvalidToken, "the signature's encoding")
-	}
-	if err := signed.key.check(c.signed, signature); err != nil {
-		return nil, signedAs{}, because(ErrInvalidToken, "the signature")
-	}
-	if text, err = base64url.DecodeString(c.payload); err != nil {
-		return nil, signedAs{}, because(ErrInvalidToken, "the payload's encoding")
-	}
-	return text, signed, nil
+	return want.newToken(v, c)
 }
 
-// checkTimes checks iat, nbf and exp with the leeway (RFC 7519, sections 4.1.4 to 4.1.6), and the lifetime.
-func (v *Verifier) checkTimes(c *claims, now instant) error {
-	latest := now.add(v.leeway)
-	switch {
-	case c.expires == none && !v.neverExpiring:
-		return because(ErrInvalidToken, "no exp")
-	case c.issued == none:
-		return because(ErrInvalidToken, "no iat")
-	case c.expires == none: // for ever
-	case c.expires <= c.issued:
-		return because(ErrInvalidToken, "exp not after iat")
-	case c.expires > c.issued.add(v.maxLifetime):
-		return because(ErrInvalidToken, "a longer lifetime than accepted")
-	case c.expires.add(v.leeway) <= now:
-		return ErrTokenExpired
+// openedToken is a token whose signature was verified.
+type openedToken struct {
+	header  jose.Header
+	content []byte
+	// ofKey and keys are for the cache: the set that verified a token with this header.
+	ofKey keys.Header
+	keys  *keys.Set
+}
+
+// verifiedPayload is a payload that was verified, with what the cache needs of it.
+type verifiedPayload struct {
+	claims *payload.Claims
+	header keys.Header
+	keys   *keys.Set
+}
+
+// verifyText verifies a token without the cache.
+func (v *Verifier) verifyText(ctx context.Context, text string, want TokenType, now payload.Instant) (verifiedPayload, error) {
+	opened, err := v.open(ctx, text)
+	if err != nil {
+		return verifiedPayload{}, err
 	}
+	claims, err := v.layout.Decode(opened.content, v.names, want.hasClaims())
+	if err != nil {
+		return verifiedPayload{}, malformed(err)
+	}
+	if err := v.checkClaims(claims, opened.header, want, now); err != nil {
+		return verifiedPayload{}, err
+	}
+	return verifiedPayload{claims, opened.ofKey, opened.keys}, nil
+}
+
+// open checks form, header and signature, and then decodes the payload from base64url.
+func (v *Verifier) open(ctx context.Context, text string) (openedToken, error) {
+	c, err := jose.Cut(text, v.maxSize)
+	if err != nil {
+		return openedToken{}, malformed(err)
+	}
+	header, err := v.headers.decode(c.Header)
+	if err != nil {
+		return openedToken{}, malformed(err)
+	}
+	ofKey := keys.Header{Algorithm: keys.Algorithm(header.Algorithm), KeyID: header.KeyID, HasKeyID: header.HasKeyID, Type: header.Type}
+	set, err := v.checkSignature(ctx, c, ofKey)
+	if err != nil {
+		return openedToken{}, err
+	}
+	v.headers.store(c.Header, header)
+	content, err := jose.Base64URL.DecodeString(c.Payload)
+	if err != nil {
+		return openedToken{}, withReason(ErrInvalidToken, "the encoding of the payload")
+	}
+	return openedToken{header, content, ofKey, set}, nil
+}
+
+// checkSignature checks the signature with the key that the header names, and returns the set that
+// has the key.
+func (v *Verifier) checkSignature(ctx context.Context, c jose.Compact, header keys.Header) (*keys.Set, error) {
+	set, err := v.keys.VerificationKeys(ctx, header)
+	if err != nil {
+		return nil, keysError(err)
+	}
+	key, err := set.Find(header)
+	if err != nil {
+		return nil, keysError(err)
+	}
+	signature, err := jose.Base64URL.DecodeString(c.Signature)
+	if err != nil {
+		return nil, withReason(ErrInvalidToken, "the encoding of the signature")
+	}
+	if key.Verify(c.Signed, signature) != nil {
+		return nil, withReason(ErrInvalidToken, "the signature")
+	}
+	return set, nil
+}
+
+// malformed returns ErrInvalidToken with the reason of package jose.
+func malformed(err error) error {
+	var reason jose.Malformed
+	if errors.As(err, &reason) {
+		return withReason(ErrInvalidToken, string(reason))
+	}
+	return withReason(ErrInvalidToken, "the form of the token")
+}
+
+// keysError returns what an error of a key source means for a request.
+func keysError(err error) error {
 	switch {
-	case c.issued > latest:
-		return because(ErrTokenNotYetValid, "iat in the future")
-	case c.notBefore > latest:
-		return ErrTokenNotYetValid
+	case errors.Is(err, keys.ErrUnknownKey):
+		return ErrInvalidToken.Because("no key has the key id of the token", err)
+	case errors.Is(err, keys.ErrWrongAlgorithm):
+		return ErrInvalidToken.Because("no key for the key id and the algorithm of the token", err)
+	case errors.Is(err, keys.ErrAmbiguous):
+		return ErrInvalidToken.Because("no key id and more than one key for the algorithm", err)
+	}
+	return unavailable("the keys of a verifier are unavailable", err)
+}
+
+// checkClaims checks times, issuer, audience, ids and type.
+func (v *Verifier) checkClaims(c *payload.Claims, header jose.Header, want TokenType, now payload.Instant) error {
+	if err := v.checkTimes(c, now); err != nil {
+		return err
+	}
+	inAudience := func(a string) bool { return slices.Contains(v.audience, a) }
+	switch {
+	case c.Issuer != v.issuer && !(v.optional.Issuer && c.Issuer == ""):
+		return withReason(ErrInvalidToken, "another issuer")
+	case !slices.ContainsFunc(c.Audience, inAudience) && !(v.optional.Audience && c.Audience == nil):
+		return withReason(ErrInvalidToken, "another audience")
+	case c.Subject == "":
+		return withReason(ErrInvalidToken, "no subject")
+	case c.ID == "" && !v.optional.ID:
+		return withReason(ErrInvalidToken, "no id")
+	case !v.layout.Accepts(header, c, payload.TypeOf(want.Name())):
+		return withReason(ErrWrongTokenType, "the type of the token")
 	}
 	return nil
 }
 
-// sessionStart is when the token's session began: auth_time, or iat where there is none.
-func (c *claims) sessionStart() instant {
-	if c.authTime != none {
-		return c.authTime
+// checkTimes checks iat, nbf and exp with the leeway (RFC 7519, sections 4.1.4 to 4.1.6), and the
+// lifetime.
+func (v *Verifier) checkTimes(c *payload.Claims, now payload.Instant) error {
+	latest := now.Add(v.leeway)
+	switch {
+	case c.Expires == payload.None && !v.neverExpiring:
+		return withReason(ErrInvalidToken, "no exp")
+	case c.Issued == payload.None:
+		return withReason(ErrInvalidToken, "no iat")
+	case c.Expires == payload.None: // never expires
+	case c.Expires <= c.Issued:
+		return withReason(ErrInvalidToken, "exp not after iat")
+	case c.Expires > c.Issued.Add(v.maxLifetime):
+		return withReason(ErrInvalidToken, "a longer lifetime than accepted")
+	case c.Expires.Add(v.leeway) <= now:
+		return ErrTokenExpired
 	}
-	return c.issued
+	switch {
+	case c.Issued > latest:
+		return withReason(ErrTokenNotYetValid, "iat in the future")
+	case c.NotBefore > latest:
+		return ErrTokenNotYetValid
+	}
+	return nil
 }

@@ -5,18 +5,21 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"github.com/oapi-guard/oapi-guard/internal/sectest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
 // TestHostileTokens has the inputs that a verifier must survive. Every one is refused with the right sentinel.
 func TestHostileTokens(t *testing.T) {
 	f := newFixture(t)
 	good := compactHS256(goodHeader, payloadWith())
-	if _, err := f.verifier.verify(good, accessToken); err != nil {
+	if _, err := f.verifier.verify(t, good, accessToken); err != nil {
 		t.Fatalf("the token that the cases are made from: %v", err)
 	}
 	segments := strings.Split(good, ".")
@@ -171,7 +174,7 @@ func TestGoodTokens(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if subject := token.token().Subject(); subject != "alice" {
+			if subject := token.Subject(); subject != "alice" {
 				t.Errorf("subject %q", subject)
 			}
 		})
@@ -181,7 +184,7 @@ func TestGoodTokens(t *testing.T) {
 // TestAgainstGolangJWT checks our tokens with the library whose cryptography they use, and its tokens with ours.
 func TestAgainstGolangJWT(t *testing.T) {
 	f := newFixture(t)
-	issued := must(f.issuer.Access(t.Context(), "alice", userClaims{Name: "Alice"}))(t)
+	issued := must(f.issuer.IssueAccessToken(t.Context(), "alice", userClaims{Name: "Alice"}))(t)
 	parsed, err := jwt.Parse(issued.Text(), func(*jwt.Token) (any, error) { return testSecret, nil },
 		jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(testIssuer), jwt.WithAudience(testIssuer),
 		jwt.WithExpirationRequired(), jwt.WithTimeFunc(f.clock.Now))
@@ -197,7 +200,7 @@ func TestAgainstGolangJWT(t *testing.T) {
 	})
 	theirs.Header["typ"] = "at+jwt"
 	text := must(theirs.SignedString(testSecret))(t)
-	if claims, err := f.verifier.verify(text, accessToken); err != nil || claims.subject != "bob" {
+	if claims, err := f.verifier.verify(t, text, accessToken); err != nil || claims.Subject != "bob" {
 		t.Errorf("claims %+v, error %v", claims, err)
 	}
 }
@@ -205,20 +208,21 @@ func TestAgainstGolangJWT(t *testing.T) {
 func TestEd25519(t *testing.T) {
 	public, private := must2(ed25519.GenerateKey(nil))(t)
 	clock := newClock()
-	signing := must(NewKeySet(must(NewEd25519Key(private))(t)))(t)
-	verifying := must(NewKeySet(must(NewEd25519PublicKey(public))(t)))(t)
+	signingKey := must(keys.NewEd25519(private))(t)
+	signing := must(keys.NewSet(signingKey))(t)
+	verifying := must(keys.NewSet(must(keys.NewEd25519Public(public))(t)))(t)
 	issuer := must(NewIssuer(must(NewVerifier(testIssuer, signing, WithClock(clock.Now)))(t)))(t)
 	verifier := must(NewVerifier(testIssuer, verifying, WithClock(clock.Now)))(t)
-	text := must(issuer.Access(t.Context(), "alice", nil))(t).Text()
-	if _, err := verifier.verify(text, accessToken); err != nil {
+	text := must(issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
+	if _, err := verifier.verify(t, text, accessToken); err != nil {
 		t.Errorf("with the public key: %v", err)
 	}
 	if _, err := NewIssuer(verifier); err == nil {
 		t.Error("an issuer without a key that signs")
 	}
-	other := must(NewKeySet(must(NewHMACKey(HS256, public, WithKeyID(signing.keys[0].ID())))(t)))(t)
+	other := must(keys.NewSet(must(keys.NewHMAC(keys.HS256, public, keys.WithID(signingKey.ID())))(t)))(t)
 	confused := must(NewVerifier(testIssuer, other, WithClock(clock.Now)))(t)
-	if _, err := confused.verify(text, accessToken); !errors.Is(err, ErrInvalidToken) {
+	if _, err := confused.verify(t, text, accessToken); !errors.Is(err, ErrInvalidToken) {
 		t.Errorf("with the public key as an HMAC secret: %v", err)
 	}
 }
@@ -234,10 +238,10 @@ func must2[A, B any](a A, b B, err error) func(testing.TB) (A, B) {
 }
 
 func TestKeySelection(t *testing.T) {
-	one := must(NewHMACKey(HS256, testSecret, WithKeyID("one")))(t)
-	two := must(NewHMACKey(HS256, []byte(strings.Repeat("2", 32)), WithKeyID("two")))(t)
+	one := must(keys.NewHMAC(keys.HS256, testSecret, keys.WithID("one")))(t)
+	two := must(keys.NewHMAC(keys.HS256, []byte(strings.Repeat("2", 32)), keys.WithID("two")))(t)
 	clock := newClock()
-	verifier := must(NewVerifier(testIssuer, must(NewKeySet(two, one))(t), WithClock(clock.Now)))(t)
+	verifier := must(NewVerifier(testIssuer, must(keys.NewSet(two, one))(t), WithClock(clock.Now)))(t)
 	for _, tt := range []struct {
 		name, header string
 		want         error
@@ -246,7 +250,7 @@ func TestKeySelection(t *testing.T) {
 		{"another key's id", `{"alg":"HS256","kid":"two","typ":"at+jwt"}`, ErrInvalidToken},
 		{"no id and two keys that could match", `{"alg":"HS256","typ":"at+jwt"}`, ErrInvalidToken},
 	} {
-		_, err := verifier.verify(compactHS256(tt.header, payloadWith()), accessToken)
+		_, err := verifier.verify(t, compactHS256(tt.header, payloadWith()), accessToken)
 		if !errors.Is(err, tt.want) || (tt.want == nil) != (err == nil) {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
 		}
@@ -254,45 +258,41 @@ func TestKeySelection(t *testing.T) {
 }
 
 func TestConstructorsRefuse(t *testing.T) {
-	key := must(NewHMACKey(HS256, testSecret))(t)
-	keys := must(NewKeySet(key))(t)
-	verifier := must(NewVerifier(testIssuer, keys))(t)
+	key := must(keys.NewHMAC(keys.HS256, testSecret))(t)
+	set := must(keys.NewSet(key))(t)
+	verifier := must(NewVerifier(testIssuer, set))(t)
 	for name, err := range map[string]error{
-		"13 an empty HMAC key":           second(NewHMACKey(HS256, nil)),
-		"14 an HMAC key below the hash":  second(NewHMACKey(HS256, testSecret[:31])),
-		"HS512 with 32 bytes":            second(NewHMACKey(HS512, testSecret)),
-		"EdDSA as HMAC":                  second(NewHMACKey(EdDSA, testSecret)),
-		"a short Ed25519 key":            second(NewEd25519Key(make(ed25519.PrivateKey, 10))),
-		"a short Ed25519 public key":     second(NewEd25519PublicKey(make(ed25519.PublicKey, 10))),
-		"an empty key id":                second(NewHMACKey(HS256, testSecret, WithKeyID(""))),
-		"an empty key set":               second(NewKeySet()),
-		"a nil key":                      second(NewKeySet(nil)),
-		"a zero key":                     second(NewKeySet(&Key{})),
-		"two keys of one id":             second(NewKeySet(key, key)),
-		"no issuer":                      second(NewVerifier("", keys)),
+		"13 an empty HMAC key":           second(keys.NewHMAC(keys.HS256, nil)),
+		"14 an HMAC key below the hash":  second(keys.NewHMAC(keys.HS256, testSecret[:31])),
+		"HS512 with 32 bytes":            second(keys.NewHMAC(keys.HS512, testSecret)),
+		"EdDSA as HMAC":                  second(keys.NewHMAC(keys.EdDSA, testSecret)),
+		"a short Ed25519 key":            second(keys.NewEd25519(make(ed25519.PrivateKey, 10))),
+		"a short Ed25519 public key":     second(keys.NewEd25519Public(make(ed25519.PublicKey, 10))),
+		"an empty key id":                second(keys.NewHMAC(keys.HS256, testSecret, keys.WithID(""))),
+		"an empty key set":               second(keys.NewSet()),
+		"a nil key":                      second(keys.NewSet(nil)),
+		"a zero key":                     second(keys.NewSet(&keys.Key{})),
+		"two keys of one id":             second(keys.NewSet(key, key)),
+		"no issuer":                      second(NewVerifier("", set)),
 		"no keys":                        second(NewVerifier(testIssuer, nil)),
-		"a leeway of an hour":            second(NewVerifier(testIssuer, keys, WithLeeway(time.Hour))),
-		"a negative leeway":              second(NewVerifier(testIssuer, keys, WithLeeway(-1))),
-		"an empty audience":              second(NewVerifier(testIssuer, keys, WithAudience(""))),
-		"no audience":                    second(NewVerifier(testIssuer, keys, WithAudience())),
-		"no lifetime":                    second(NewVerifier(testIssuer, keys, WithMaxLifetime(0))),
-		"tiny tokens":                    second(NewVerifier(testIssuer, keys, WithMaxTokenSize(3))),
-		"no clock":                       second(NewVerifier(testIssuer, keys, WithClock(nil))),
-		"a nil verifier option":          second(NewVerifier(testIssuer, keys, nil)),
+		"a leeway of an hour":            second(NewVerifier(testIssuer, set, WithLeeway(time.Hour))),
+		"a negative leeway":              second(NewVerifier(testIssuer, set, WithLeeway(-1))),
+		"an empty audience":              second(NewVerifier(testIssuer, set, WithAudience(""))),
+		"no audience":                    second(NewVerifier(testIssuer, set, WithAudience())),
+		"no lifetime":                    second(NewVerifier(testIssuer, set, WithMaxLifetime(0))),
+		"tiny tokens":                    second(NewVerifier(testIssuer, set, WithMaxTokenSize(3))),
+		"no logger":                      second(NewVerifier(testIssuer, set, WithLogger(nil))),
+		"no clock":                       second(NewVerifier(testIssuer, set, WithClock(nil))),
+		"a nil verifier option":          second(NewVerifier(testIssuer, set, nil)),
 		"no verifier":                    second(NewIssuer(nil)),
 		"a lifetime beyond the longest":  second(NewIssuer(verifier, WithAccessLifetime(31*24*time.Hour))),
-		"no issuance logger":             second(NewIssuer(verifier, WithIssuanceLogger(nil))),
 		"a session beyond the longest":   second(NewIssuer(verifier, WithSessionLifetime(31*24*time.Hour))),
 		"a negative lifetime":            second(NewIssuer(verifier, WithAccessLifetime(-1))),
-		"a validator without a verifier": second(NewValidator(nil, &faultyList{})),
+		"a validator without a verifier": second(NewValidator(nil, &sectest.FaultyList{})),
 		"a validator without blacklist":  second(NewValidator(verifier, nil)),
-		"a realm with a line break":      second(NewValidator(verifier, &faultyList{}, WithRealm("a\r\nb"))),
-		"a negative time-out":            second(NewValidator(verifier, &faultyList{}, WithLookupTimeout(-1))),
-		"no time-out to revoke":          second(NewValidator(verifier, &faultyList{}, WithRevocationTimeout(0))),
-		"a skew of an hour":              second(NewValidator(verifier, &faultyList{}, WithClockSkew(time.Hour))),
-		"no error handler":               second(NewValidator(verifier, &faultyList{}, WithErrorHandler(nil))),
-		"no logger":                      second(NewValidator(verifier, &faultyList{}, WithLogger(nil))),
-		"guards without a validator":     second(NewGuards(nil, nil)),
+		"a negative time-out":            second(NewValidator(verifier, &sectest.FaultyList{}, WithLookupTimeout(-1))),
+		"no time-out to revoke":          second(NewValidator(verifier, &sectest.FaultyList{}, WithRevocationTimeout(0))),
+		"a skew of an hour":              second(NewValidator(verifier, &sectest.FaultyList{}, WithClockSkew(time.Hour))),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)
@@ -304,9 +304,9 @@ func second[T any](_ T, err error) error { return err }
 
 // TestKeysPrintRedacted looks for key material in whatever prints a key.
 func TestKeysPrintRedacted(t *testing.T) {
-	key := must(NewHMACKey(HS256, testSecret, WithKeyID("k1")))(t)
-	encoded, err := json.Marshal(struct{ Key *Key }{key})
-	for _, text := range printed(struct{ Key *Key }{key}, key, *key, struct{ Key Key }{*key}, must(NewKeySet(key))(t), must(NewVerifier(testIssuer, must(NewKeySet(key))(t)))(t)) {
+	key := must(keys.NewHMAC(keys.HS256, testSecret, keys.WithID("k1")))(t)
+	encoded, err := json.Marshal(struct{ K *keys.Key }{key})
+	for _, text := range printed(struct{ K *keys.Key }{key}, key, *key, struct{ K keys.Key }{*key}, must(keys.NewSet(key))(t), must(NewVerifier(testIssuer, must(keys.NewSet(key))(t)))(t)) {
 		if strings.Contains(text, "0123456789abcdef") || strings.Contains(text, "48 49 50") || strings.Contains(text, "30313233") {
 			t.Errorf("printed key material: %s", text)
 		}

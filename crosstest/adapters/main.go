@@ -46,7 +46,7 @@ import (
 	"context"
 
 	"github.com/oapi-guard/oapi-guard/crosstest/service"
-	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // Server is a GuardedServer over a service.Server.

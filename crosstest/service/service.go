@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // Seen is what the handler of an operation saw. It is the answer to every request that reaches one.
@@ -19,7 +20,7 @@ type Seen struct {
 	Subject string `json:"subject,omitempty"`
 	// Credentials are those of an argument that is no token.
 	Credentials string `json:"credentials,omitempty"`
-	// Context is the subject that security.FromContext finds on the handler's context.
+	// Context is the subject that guard.FromContext finds on the handler's context.
 	Context string `json:"context,omitempty"`
 	// Request is the request object.
 	Request json.RawMessage `json:"request"`
@@ -56,7 +57,7 @@ func (s Server) Handle(ctx context.Context, operation string, credential, reques
 	default:
 		seen.Credentials = describe(value)
 	}
-	if onContext, ok := security.FromContext(ctx); ok {
+	if onContext, ok := guard.FromContext(ctx); ok {
 		seen.Context = onContext.Subject()
 	}
 	text, err := json.Marshal(request)
@@ -71,7 +72,7 @@ func describe(value reflect.Value) string {
 	switch own := value.Interface().(type) {
 	case security.AnyToken:
 		return own.Type() + ":" + own.Subject()
-	case security.Authenticated[security.Principal]:
+	case guard.Caller[guard.Principal]:
 		return own.Scheme() + ":" + own.Principal.Subject
 	}
 	var fields []string

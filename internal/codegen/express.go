@@ -9,9 +9,9 @@ import (
 
 // kinds are the kinds of credentials that are not JWTs, as package security and the methods of an Authenticator name them.
 var kinds = map[kind]struct{ constant, resolve, parameter string }{
-	kindBasic:       {"security.KindBasic", "security.AuthenticateBasic", "credentials security.BasicCredentials"},
-	kindKey:         {"security.KindKey", "security.AuthenticateKey", "key string"},
-	kindCertificate: {"security.KindCertificate", "security.AuthenticateCertificate", "certificate *x509.Certificate"},
+	kindBasic:       {"guard.KindBasic", "guard.AuthenticateBasic", "credentials guard.BasicCredentials"},
+	kindKey:         {"guard.KindKey", "guard.AuthenticateKey", "key string"},
+	kindCertificate: {"guard.KindCertificate", "guard.AuthenticateCertificate", "certificate *x509.Certificate"},
 }
 
 func requirementExpression(r *requirement) string {
@@ -26,7 +26,7 @@ func requirementExpression(r *requirement) string {
 		}
 		alternatives = append(alternatives, "{"+strings.Join(schemes, ", ")+"}")
 	}
-	return "security.Requirement{" + strings.Join(alternatives, ", ") + "}"
+	return "guard.Requirement{" + strings.Join(alternatives, ", ") + "}"
 }
 
 // listCall returns a call of a method with strings, "" where there are none.
@@ -50,8 +50,8 @@ func schemeFields(s *scheme) string {
 	} else {
 		field("Kind", kinds[s.kind].constant)
 	}
-	field("In", map[string]string{"query": "security.InQuery", "cookie": "security.InCookie"}[s.in])
-	for _, f := range [][2]string{{"Parameter", s.parameter}, {"Prefix", s.prefix}, {"Verifier", s.verifier}} {
+	field("In", map[string]string{"query": "guard.InQuery", "cookie": "guard.InCookie"}[s.in])
+	for _, f := range [][2]string{{"Parameter", s.parameter}, {"Prefix", s.prefix}} {
 		if f[1] != "" {
 			field(f[0], strconv.Quote(f[1]))
 		}
@@ -81,7 +81,7 @@ func rulesExpression(r rules) string {
 	if fields == nil {
 		return ""
 	}
-	return "security.Rules{" + strings.Join(fields, ", ") + "}"
+	return "guard.Rules{" + strings.Join(fields, ", ") + "}"
 }
 
 func durationExpression(d time.Duration) string {

@@ -19,7 +19,7 @@ import (
 // TestReservedClaims checks that the generator reserves the claims that the runtime does. It reads the list of package
 // security, which it may not import.
 func TestReservedClaims(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../../security/claims.go", nil, parser.SkipObjectResolution)
+	file, err := parser.ParseFile(token.NewFileSet(), "../payload/claims.go", nil, parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -120,7 +120,7 @@ func newImports(paths []string) *imports {
 	for _, path := range paths {
 		i.taken[importName(path)] = true
 	}
-	for _, name := range []string{"context", "security", "time", "x509", "ctx", "request", "server", "s", "token", "principal", "credential", "validator", "authenticator"} {
+	for _, name := range []string{"context", "security", "guard", "time", "x509", "ctx", "request", "server", "s", "token", "caller", "credential", "validator", "policy", "authenticator"} {
 		i.taken[name] = true
 	}
 	return i

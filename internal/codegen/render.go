@@ -53,6 +53,8 @@ type tokenView struct {
 	// Text is the name in a sentence, with its article.
 	Text    string
 	Schemes string
+	// Verifier is the name of the verifier that the tokens belong to, "" for that of the application.
+	Verifier string
 	// Claims is the Go type of the private claims, "" where there are none.
 	Claims string
 }
@@ -101,7 +103,7 @@ func (f fieldView) Type() string {
 	if f.Token != nil {
 		return f.Token.Go
 	}
-	return "security.Authenticated[" + f.Principal + "]"
+	return "guard.Caller[" + f.Principal + "]"
 }
 
 type operationView struct {
@@ -128,7 +130,7 @@ func (o operationView) Argument() string {
 	case o.Token != nil:
 		return "token " + star + o.Token.Go
 	case o.Principal != "":
-		return "principal " + star + "security.Authenticated[" + o.Principal + "]"
+		return "caller " + star + "guard.Caller[" + o.Principal + "]"
 	case o.Credential != "":
 		return "credential " + star + o.Credential
 	}
@@ -175,7 +177,7 @@ func (v *view) addTokens(types []*tokenType) map[string]*tokenView {
 		for _, name := range t.schemes {
 			schemes = append(schemes, word(name))
 		}
-		token := tokenView{Name: t.name, Go: t.goName, Text: article(t.name), Schemes: strings.Join(schemes, ", "), Claims: t.goClaims}
+		token := tokenView{Name: t.name, Go: t.goName, Text: article(t.name), Schemes: strings.Join(schemes, ", "), Claims: t.goClaims, Verifier: t.verifier}
 		v.Tokens = append(v.Tokens, token)
 		tokens[t.name] = &token
 		if !t.issuedHere {

@@ -118,7 +118,7 @@ func listed(schemes map[string]*scheme) string {
 }
 
 func readScheme(name string, ref *openapi3.SecuritySchemeRef, schemas openapi3.Schemas, at place, fromConfig entries, p *problems) *scheme {
-	s := &scheme{name: name, at: at, description: ref.Value.Description, principal: goType{text: "security.Principal"}}
+	s := &scheme{name: name, at: at, description: ref.Value.Description, principal: goType{text: "guard.Principal"}}
 	value, present := ref.Value.Extensions[guardKey]
 	guard := fromConfig.over(readEntries(value, present, at.at(guardKey), schemeKeys, p))
 
@@ -365,8 +365,10 @@ type tokenType struct {
 	// claims is the component schema of the private claims, or "".
 	claims   string
 	claimsAt place
-	// issuedHere says that the application itself issues these tokens.
+	// issuedHere says that the application itself issues these tokens. Otherwise verifier is the name of
+	// their verifier.
 	issuedHere bool
+	verifier   string
 	// goClaims is the Go type of the claims. It is set after api.gen.go is generated.
 	goClaims string
 }
@@ -383,7 +385,7 @@ func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) [
 		}
 		t := types[s.token]
 		if t == nil {
-			t = &tokenType{name: s.token, goName: goTokenName(s.token), issuedHere: s.verifier == ""}
+			t = &tokenType{name: s.token, goName: goTokenName(s.token), issuedHere: s.verifier == "", verifier: s.verifier}
 			types[s.token], verifiers[s.token] = t, s
 		}
 		if first := verifiers[s.token]; first.verifier != s.verifier {

@@ -108,8 +108,8 @@ func serve(t *testing.T, served []servedAPI) {
 		if s.has("Authenticator") {
 			authenticator = ", " + pkg + "Authenticator{}"
 		}
-		fmt.Fprintf(&apis, "\t{%q, %s.GuardedOperations(), func(v *security.Validator, fail func(http.ResponseWriter, *http.Request, error)) (http.Handler, error) {\n"+
-			"\t\treturn %s.GuardedHandlerWithOptions(%s.NewGuardedStrictHandler(%sServer{}, v, nil, %s.StrictHTTPServerOptions{RequestErrorHandlerFunc: passed, ResponseErrorHandlerFunc: fail}), v%s, %s.StdHTTPServerOptions{ErrorHandlerFunc: passed})\n\t}},\n",
+		fmt.Fprintf(&apis, "\t{%q, %s.GuardedOperations(), func(p *guard.Policy, fail func(http.ResponseWriter, *http.Request, error)) (http.Handler, error) {\n"+
+			"\t\treturn %s.GuardedHandlerWithOptions(%s.NewGuardedStrictHandler(%sServer{}, p, nil, %s.StrictHTTPServerOptions{RequestErrorHandlerFunc: passed, ResponseErrorHandlerFunc: fail}), p%s, %s.StdHTTPServerOptions{ErrorHandlerFunc: passed})\n\t}},\n",
 			api.name, pkg, pkg, pkg, pkg, pkg, authenticator, pkg)
 	}
 	files["testdata/zz_serve/main.go"] = strings.NewReplacer("//IMPORTS", imports.String(), "//SERVERS", servers.String(), "//APIS", apis.String()).Replace(string(program))
@@ -190,8 +190,8 @@ func (s *stub) text(e ast.Expr) string {
 		return s.text(e.X) + "[" + s.text(e.Index) + "]"
 	case *ast.SelectorExpr:
 		name := e.X.(*ast.Ident).Name
-		if name == "security" {
-			return "security." + e.Sel.Name
+		if name == "security" || name == "guard" {
+			return name + "." + e.Sel.Name
 		}
 		s.used[name] = true
 		return s.pkg + name + "." + e.Sel.Name

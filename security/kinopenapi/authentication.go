@@ -13,6 +13,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // AuthenticationOption changes an authentication function.
@@ -29,8 +30,8 @@ func BesideGuards() AuthenticationOption {
 //
 // With the first scheme that it is asked for, the function runs the guard of the whole operation, once for a request. It returns nil for the
 // schemes of the alternative that the guard accepted and an error for others, so a request passes if and only if the guard accepts it. The
-// credential is then on the context of that very http.Request: see [security.FromContext]. The error of a request that was refused is a
-// [security.RefusedError]; answer it with [WriteError].
+// credential is then on the context of that very http.Request: see [guard.FromContext]. The error of a request that was refused is a
+// [guard.RefusedError]; answer it with [WriteError].
 //
 // It is an error if the document does not have an operation, or gives it another security. It is one, too, if
 //   - an operation is optional: kin-openapi lets a request with a bad token pass as an anonymous one, without a word of the function;
@@ -39,18 +40,18 @@ func BesideGuards() AuthenticationOption {
 // Guard the routes of such operations, and say so with [BesideGuards].
 //
 // kin-openapi reads the whole body before it asks the function, so limit it before, as with http.MaxBytesHandler.
-func AuthenticationFunc(document *openapi3.T, validator *security.Validator, authenticators security.Authenticators, operations []security.Operation, options ...AuthenticationOption) (openapi3filter.AuthenticationFunc, error) {
+func AuthenticationFunc(document *openapi3.T, policy *guard.Policy, authenticators guard.Authenticators, operations []guard.Operation, options ...AuthenticationOption) (openapi3filter.AuthenticationFunc, error) {
 	if document == nil {
 		return nil, errors.New("kinopenapi: an authentication function needs the document")
 	}
-	a := &authentication{operations: make(map[route]*security.Operation, len(operations))}
+	a := &authentication{operations: make(map[route]*guard.Operation, len(operations))}
 	for _, option := range options {
 		if option == nil {
 			return nil, errors.New("kinopenapi: a nil option")
 		}
 		option(a)
 	}
-	var all []*security.Operation
+	var all []*guard.Operation
 	for i := range operations {
 		if err := a.check(document, &operations[i]); err != nil {
 			return nil, fmt.Errorf("kinopenapi: %s %s: %w", operations[i].Method, operations[i].Path, err)
@@ -60,7 +61,7 @@ func AuthenticationFunc(document *openapi3.T, validator *security.Validator, aut
 		all = append(all, &o)
 	}
 	var err error
-	if a.guards, err = security.NewGuards(validator, authenticators, all...); err != nil {
+	if a.guards, err = guard.NewGuards(policy, authenticators, all...); err != nil {
 		return nil, err
 	}
 	return a.authenticate, nil
@@ -68,13 +69,13 @@ func AuthenticationFunc(document *openapi3.T, validator *security.Validator, aut
 
 // authentication answers kin-openapi with what guards decide.
 type authentication struct {
-	guards       *security.Guards
-	operations   map[route]*security.Operation
+	guards       *guard.Guards
+	operations   map[route]*guard.Operation
 	besideGuards bool
 }
 
 // check compares an operation with the document and refuses what the function could not keep.
-func (a *authentication) check(document *openapi3.T, o *security.Operation) error {
+func (a *authentication) check(document *openapi3.T, o *guard.Operation) error {
 	item := document.Paths.Value(o.Path)
 	if item == nil || item.GetOperation(o.Method) == nil {
 		return errors.New("the document does not have the operation")
@@ -97,7 +98,7 @@ func (a *authentication) check(document *openapi3.T, o *security.Operation) erro
 			if scheme == nil {
 				return errors.New("a nil scheme")
 			}
-			if scheme.In == security.InQuery && !a.besideGuards {
+			if scheme.In == guard.InQuery && !a.besideGuards {
 				return fmt.Errorf("the credential of scheme %s stands in the query; guard the route", scheme.Name)
 			}
 			names = append(names, scheme.Name)
@@ -163,7 +164,7 @@ func (a *authentication) ask(input *openapi3filter.RequestValidationInput) *aske
 	if err != nil {
 		said.err = err
 		ctx = r.Context()
-	} else if credentials, err := security.RequestCredentials(ctx, operation); err != nil {
+	} else if credentials, err := guard.RequestCredentials(ctx, operation); err != nil {
 		said.err = err
 	} else {
 		said.schemes = credentials.Schemes()
@@ -174,15 +175,15 @@ func (a *authentication) ask(input *openapi3filter.RequestValidationInput) *aske
 }
 
 // WriteError answers a request that openapi3filter.ValidateRequest refused, or the router before it: one that an [AuthenticationFunc] refused
-// as its guard does, one that differs from the document as a guarded handler with a [RequestValidator] does, one without a route 404 or 405,
+// as its guard does, one that differs from the document as a guarded handler with a [SchemaValidator] does, one without a route 404 or 405,
 // and any other 500. No text of err reaches the client.
-func WriteError(w http.ResponseWriter, r *http.Request, validator *security.Validator, err error) {
-	var refused *security.RefusedError
+func WriteError(w http.ResponseWriter, r *http.Request, policy *guard.Policy, err error) {
+	var refused *guard.RefusedError
 	if errors.As(err, &refused) {
 		refused.Write(w)
 		return
 	}
-	validator.WriteResponseError(w, r, told(err))
+	policy.WriteResponseError(w, r, told(err))
 }
 
 // told returns the error that answers one of kin-openapi.
@@ -190,9 +191,9 @@ func told(err error) error {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.Is(err, routers.ErrPathNotFound):
-		return &security.InvalidRequestError{Status: http.StatusNotFound}
+		return &guard.InvalidRequestError{Status: http.StatusNotFound}
 	case errors.Is(err, routers.ErrMethodNotAllowed):
-		return &security.InvalidRequestError{Status: http.StatusMethodNotAllowed}
+		return &guard.InvalidRequestError{Status: http.StatusMethodNotAllowed}
 	case errors.As(err, &tooLarge):
 		return tooLarge
 	}

@@ -18,34 +18,36 @@ import (
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
+	"github.com/oapi-guard/oapi-guard/security/keys"
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
 var (
-	access  = &security.Scheme{Name: "access", Token: security.NewTokenType[security.NoClaims]("access")}
-	refresh = &security.Scheme{Name: "refresh", Token: security.NewTokenType[security.NoClaims]("refresh")}
-	oauth   = &security.Scheme{Name: "oauth", Token: access.Token}
-	key     = &security.Scheme{Name: "key", Kind: security.KindKey, Parameter: "X-Key"}
+	access  = &guard.Scheme{Name: "access", Token: security.NewTokenType[security.NoClaims]("access")}
+	refresh = &guard.Scheme{Name: "refresh", Token: security.NewTokenType[security.NoClaims]("refresh")}
+	oauth   = &guard.Scheme{Name: "oauth", Token: access.Token}
+	key     = &guard.Scheme{Name: "key", Kind: guard.KindKey, Parameter: "X-Key"}
 )
 
 // operations are those of testdata/security.yaml.
-func operations() []security.Operation {
-	return []security.Operation{
-		{ID: "own", Method: "GET", Path: "/own", Requirement: security.Requirement{{access}}},
-		{ID: "own", Method: "GET", Path: "/alias", Requirement: security.Requirement{{access}}},
-		{ID: "either", Method: "GET", Path: "/either", Requirement: security.Requirement{{access}, {key}}},
-		{ID: "both", Method: "GET", Path: "/both", Requirement: security.Requirement{{access, key}, {refresh}}},
-		{ID: "scoped", Method: "GET", Path: "/scoped", Requirement: security.Requirement{{oauth.With("write")}}},
+func operations() []guard.Operation {
+	return []guard.Operation{
+		{ID: "own", Method: "GET", Path: "/own", Requirement: guard.Requirement{{access}}},
+		{ID: "own", Method: "GET", Path: "/alias", Requirement: guard.Requirement{{access}}},
+		{ID: "either", Method: "GET", Path: "/either", Requirement: guard.Requirement{{access}, {key}}},
+		{ID: "both", Method: "GET", Path: "/both", Requirement: guard.Requirement{{access, key}, {refresh}}},
+		{ID: "scoped", Method: "GET", Path: "/scoped", Requirement: guard.Requirement{{oauth.With("write")}}},
 		{ID: "public", Method: "GET", Path: "/public"},
-		{ID: "addItem", Method: "POST", Path: "/items/{id}", Requirement: security.Requirement{{access}}},
+		{ID: "addItem", Method: "POST", Path: "/items/{id}", Requirement: guard.Requirement{{access}}},
 	}
 }
 
 // authenticators take the key "good", and say of "down" that they could not know.
-var authenticators = security.Authenticators{"key": security.AuthenticateKey(func(_ context.Context, text string) (*security.Authenticated[security.Principal], error) {
+var authenticators = guard.Authenticators{"key": guard.AuthenticateKey(func(_ context.Context, text string) (*guard.Caller[guard.Principal], error) {
 	switch text {
 	case "good":
-		return &security.Authenticated[security.Principal]{Principal: security.Principal{Subject: "machine"}}, nil
+		return &guard.Caller[guard.Principal]{Principal: guard.Principal{Subject: "machine"}}, nil
 	case "down":
 		return nil, errors.New("dial tcp: secret.internal.example")
 	}
@@ -78,7 +80,7 @@ func (a *application) validated(t testing.TB, document *openapi3.T, authenticate
 		openapi3filter.ValidationOptions(openapi3filter.Options{AuthenticationFunc: authenticate, MultiError: multi}),
 		openapi3filter.OnLog(func(context.Context, string, error) {}),
 		openapi3filter.OnErr(func(ctx context.Context, w http.ResponseWriter, _ int, _ openapi3filter.ErrCode, err error) {
-			kinopenapi.WriteError(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil), a.validator, err)
+			kinopenapi.WriteError(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil), a.policy, err)
 		})).Middleware(next)
 }
 
@@ -87,17 +89,17 @@ func (a *application) validated(t testing.TB, document *openapi3.T, authenticate
 func TestAuthenticationFunc(t *testing.T) {
 	a := newApplication(t)
 	token, scoped := "Authorization: Bearer "+a.token(t), "Authorization: Bearer "+a.token(t, security.WithScopes("write"))
-	refreshToken := "Authorization: Bearer " + must(a.issuer.Refresh(t.Context(), "alice", nil))(t).Text()
+	refreshToken := "Authorization: Bearer " + must(a.issuer.IssueRefreshToken(t.Context(), "alice", nil))(t).Text()
 	for _, multi := range []bool{false, true} {
 		document := load(t, "testdata/security.yaml")
-		authenticate := must(kinopenapi.AuthenticationFunc(document, a.validator, authenticators, operations()))(t)
+		authenticate := must(kinopenapi.AuthenticationFunc(document, a.policy, authenticators, operations()))(t)
 		who := make(chan string, 1)
 		server := httptest.NewServer(a.validated(t, document, authenticate, multi, func(w http.ResponseWriter, r *http.Request) {
 			found := []string{}
-			if token, ok := security.FromContext(r.Context()); ok {
+			if token, ok := guard.FromContext(r.Context()); ok {
 				found = append(found, token.Type()+" "+token.Subject())
 			}
-			if principal, ok := security.PrincipalFromContext[security.Principal](r.Context()); ok {
+			if principal, ok := guard.CallerFromContext[guard.Principal](r.Context()); ok {
 				found = append(found, principal.Scheme()+" "+principal.Principal.Subject)
 			}
 			if r.Method == http.MethodPost {
@@ -178,12 +180,13 @@ func (l *countingList) IsRevoked(ctx context.Context, id blacklist.Identity) (bo
 
 // TestOneDecision checks that a guard decides once over a request that kin-openapi checks, and anew when it checks the request again.
 func TestOneDecision(t *testing.T) {
-	signing := must(security.NewHMACKey(security.HS256, []byte("0123456789abcdef0123456789abcdef")))(t)
-	verifier := must(security.NewVerifier("https://issuer.example", must(security.NewKeySet(signing))(t)))(t)
+	signing := must(keys.NewHMAC(keys.HS256, []byte("0123456789abcdef0123456789abcdef")))(t)
+	verifier := must(security.NewVerifier("https://issuer.example", must(keys.NewSet(signing))(t)))(t)
 	list := &countingList{}
-	a := &application{must(security.NewIssuer(verifier))(t), must(security.NewValidator(verifier, list))(t)}
+	validator := must(security.NewValidator(verifier, list))(t)
+	a := &application{must(security.NewIssuer(verifier))(t), validator, must(guard.New(validator))(t)}
 	document := load(t, "testdata/security.yaml")
-	authenticate := must(kinopenapi.AuthenticationFunc(document, a.validator, authenticators, operations()))(t)
+	authenticate := must(kinopenapi.AuthenticationFunc(document, a.policy, authenticators, operations()))(t)
 	item := document.Paths.Value("/both")
 	input := func(r *http.Request) *openapi3filter.RequestValidationInput {
 		return &openapi3filter.RequestValidationInput{Request: r, Route: &routers.Route{Spec: document, Path: "/both", PathItem: item, Method: "GET", Operation: item.Get},
@@ -223,19 +226,19 @@ func TestOptional(t *testing.T) {
 	for _, order := range []string{"[{access: []}, {}]", "[{}, {access: []}]"} {
 		document := parse(t, "paths:\n  /x:\n    get: {security: "+order+", responses: {'204': {description: done}}}\n"+
 			"components: {securitySchemes: {access: {type: http, scheme: bearer}}}\n")
-		o := security.Operation{ID: "x", Method: "GET", Path: "/x", Requirement: security.Requirement{{}, {access}}}
-		if _, err := kinopenapi.AuthenticationFunc(document, a.validator, nil, []security.Operation{o}); err == nil || !strings.Contains(err.Error(), "GET /x") {
+		o := guard.Operation{ID: "x", Method: "GET", Path: "/x", Requirement: guard.Requirement{{}, {access}}}
+		if _, err := kinopenapi.AuthenticationFunc(document, a.policy, nil, []guard.Operation{o}); err == nil || !strings.Contains(err.Error(), "GET /x") {
 			t.Fatalf("%v", err)
 		}
-		authenticate := must(kinopenapi.AuthenticationFunc(document, a.validator, nil, []security.Operation{o}, kinopenapi.BesideGuards()))(t)
+		authenticate := must(kinopenapi.AuthenticationFunc(document, a.policy, nil, []guard.Operation{o}, kinopenapi.BesideGuards()))(t)
 		ran := 0
 		handler := func(w http.ResponseWriter, r *http.Request) {
 			ran++
-			if token, ok := security.FromContext(r.Context()); ok {
+			if token, ok := guard.FromContext(r.Context()); ok {
 				w.Header().Set("X-Subject", token.Subject())
 			}
 		}
-		guarded := must(security.NewGuards(a.validator, nil, &o))(t).HandlerFunc(&o, handler)
+		guarded := must(guard.NewGuards(a.policy, nil, &o))(t).HandlerFunc(&o, handler)
 		for _, tt := range []struct {
 			next          http.HandlerFunc
 			authorization string
@@ -265,47 +268,47 @@ func TestOptional(t *testing.T) {
 func TestNewAuthenticationFunc(t *testing.T) {
 	a := newApplication(t)
 	document := load(t, "testdata/security.yaml")
-	change := func(f func(o *security.Operation)) []security.Operation {
+	change := func(f func(o *guard.Operation)) []guard.Operation {
 		list := operations()
 		f(&list[0])
 		return list
 	}
 	for _, tt := range []struct {
 		name       string
-		operations []security.Operation
+		operations []guard.Operation
 		options    []kinopenapi.AuthenticationOption
 		want       string
 	}{
 		{"right", operations(), nil, ""},
 		{"a nil option", operations(), []kinopenapi.AuthenticationOption{nil}, "nil option"},
-		{"another path", change(func(o *security.Operation) { o.Path = "/other" }), nil, "GET /other: the document does not have the operation"},
-		{"another method", change(func(o *security.Operation) { o.Method = "PUT" }), nil, "PUT /own: the document does not have the operation"},
-		{"public", change(func(o *security.Operation) { o.Requirement = nil }), nil, "another security"},
-		{"another scheme", change(func(o *security.Operation) { o.Requirement = security.Requirement{{refresh}} }), nil, "another security"},
-		{"a scheme more", change(func(o *security.Operation) { o.Requirement = security.Requirement{{access, key}} }), nil, "another security"},
-		{"an alternative more", change(func(o *security.Operation) { o.Requirement = security.Requirement{{access}, {key}} }), nil, "another security"},
-		{"an optional one", change(func(o *security.Operation) { o.Requirement = security.Requirement{{access}, {}} }), nil, "another security"},
-		{"secured where the document is public", []security.Operation{{Method: "GET", Path: "/public", Requirement: security.Requirement{{access}}}}, nil, "another security"},
-		{"a nil scheme", change(func(o *security.Operation) { o.Requirement = security.Requirement{{nil}} }), nil, "nil scheme"},
-		{"in the query", change(func(o *security.Operation) {
-			o.Requirement = security.Requirement{{&security.Scheme{Name: "access", Token: access.Token, In: security.InQuery, Parameter: "t"}}}
+		{"another path", change(func(o *guard.Operation) { o.Path = "/other" }), nil, "GET /other: the document does not have the operation"},
+		{"another method", change(func(o *guard.Operation) { o.Method = "PUT" }), nil, "PUT /own: the document does not have the operation"},
+		{"public", change(func(o *guard.Operation) { o.Requirement = nil }), nil, "another security"},
+		{"another scheme", change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{refresh}} }), nil, "another security"},
+		{"a scheme more", change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{access, key}} }), nil, "another security"},
+		{"an alternative more", change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{access}, {key}} }), nil, "another security"},
+		{"an optional one", change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{access}, {}} }), nil, "another security"},
+		{"secured where the document is public", []guard.Operation{{Method: "GET", Path: "/public", Requirement: guard.Requirement{{access}}}}, nil, "another security"},
+		{"a nil scheme", change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{nil}} }), nil, "nil scheme"},
+		{"in the query", change(func(o *guard.Operation) {
+			o.Requirement = guard.Requirement{{&guard.Scheme{Name: "access", Token: access.Token, In: guard.InQuery, Parameter: "t"}}}
 		}), nil, "stands in the query"},
-		{"in the query, beside guards", change(func(o *security.Operation) {
-			o.Requirement = security.Requirement{{&security.Scheme{Name: "access", Token: access.Token, In: security.InQuery, Parameter: "t"}}}
+		{"in the query, beside guards", change(func(o *guard.Operation) {
+			o.Requirement = guard.Requirement{{&guard.Scheme{Name: "access", Token: access.Token, In: guard.InQuery, Parameter: "t"}}}
 		}), []kinopenapi.AuthenticationOption{kinopenapi.BesideGuards()}, ""},
 	} {
-		_, err := kinopenapi.AuthenticationFunc(document, a.validator, authenticators, tt.operations, tt.options...)
+		_, err := kinopenapi.AuthenticationFunc(document, a.policy, authenticators, tt.operations, tt.options...)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
 	}
-	if _, err := kinopenapi.AuthenticationFunc(nil, a.validator, authenticators, operations()); err == nil {
+	if _, err := kinopenapi.AuthenticationFunc(nil, a.policy, authenticators, operations()); err == nil {
 		t.Error("without a document")
 	}
 	if _, err := kinopenapi.AuthenticationFunc(document, nil, authenticators, operations()); err == nil {
-		t.Error("without a validator")
+		t.Error("without a policy")
 	}
-	if _, err := kinopenapi.AuthenticationFunc(document, a.validator, nil, operations()); err == nil {
+	if _, err := kinopenapi.AuthenticationFunc(document, a.policy, nil, operations()); err == nil {
 		t.Error("without an authenticator")
 	}
 }
@@ -313,10 +316,10 @@ func TestNewAuthenticationFunc(t *testing.T) {
 // TestUnknownOperation checks that an operation of the document which the function was not made with is refused, and so is a question that
 // makes no sense.
 func TestUnknownOperation(t *testing.T) {
-	var failure security.Failure
-	a := newApplication(t, security.WithErrorHandler(func(_ context.Context, f security.Failure) security.Answer { failure = f; return f.Answer }))
+	var failure guard.Failure
+	a := newApplication(t, guard.WithErrorHandler(func(_ context.Context, f guard.Failure) guard.Response { failure = f; return f.Response }))
 	document := load(t, "testdata/security.yaml")
-	authenticate := must(kinopenapi.AuthenticationFunc(document, a.validator, nil, operations()[:1]))(t)
+	authenticate := must(kinopenapi.AuthenticationFunc(document, a.policy, nil, operations()[:1]))(t)
 	handler := a.validated(t, document, authenticate, false, func(http.ResponseWriter, *http.Request) { t.Error("the handler ran") })
 	r := httptest.NewRequest(http.MethodGet, "/scoped", nil)
 	r.Header.Set("Authorization", "Bearer "+a.token(t, security.WithScopes("write")))
@@ -335,13 +338,13 @@ func TestUnknownOperation(t *testing.T) {
 
 // TestWriteError checks the answers to errors of kin-openapi that its middleware does not make by itself.
 func TestWriteError(t *testing.T) {
-	var failures []security.Failure
-	a := newApplication(t, security.WithErrorHandler(func(_ context.Context, f security.Failure) security.Answer {
+	var failures []guard.Failure
+	a := newApplication(t, guard.WithErrorHandler(func(_ context.Context, f guard.Failure) guard.Response {
 		failures = append(failures, f)
-		return f.Answer
+		return f.Response
 	}))
-	o := security.Operation{ID: "o", Requirement: security.Requirement{{access}}}
-	_, refused := must(security.NewGuards(a.validator, nil, &o))(t).Of(&o).Authenticate(httptest.NewRequest(http.MethodGet, "/", nil))
+	o := guard.Operation{ID: "o", Requirement: guard.Requirement{{access}}}
+	_, refused := must(guard.NewGuards(a.policy, nil, &o))(t).Of(&o).Authenticate(httptest.NewRequest(http.MethodGet, "/", nil))
 	if len(failures) != 1 || failures[0].Operation == nil {
 		t.Fatalf("the guard told of %d failures", len(failures))
 	}
@@ -364,7 +367,7 @@ func TestWriteError(t *testing.T) {
 		{"a router's, wrapped", fmt.Errorf("secret: %w", routers.ErrPathNotFound), 404},
 	} {
 		w := httptest.NewRecorder()
-		kinopenapi.WriteError(w, httptest.NewRequest(http.MethodGet, "/", nil), a.validator, tt.err)
+		kinopenapi.WriteError(w, httptest.NewRequest(http.MethodGet, "/", nil), a.policy, tt.err)
 		if w.Code != tt.status || strings.Contains(w.Body.String(), "secret") {
 			t.Errorf("%s: %d %s", tt.name, w.Code, w.Body)
 		}
@@ -382,9 +385,9 @@ func TestWriteError(t *testing.T) {
 func TestAuthenticateConcurrently(t *testing.T) {
 	a := newApplication(t)
 	document := load(t, "testdata/security.yaml")
-	authenticate := must(kinopenapi.AuthenticationFunc(document, a.validator, authenticators, operations()))(t)
+	authenticate := must(kinopenapi.AuthenticationFunc(document, a.policy, authenticators, operations()))(t)
 	server := httptest.NewServer(a.validated(t, document, authenticate, false, func(w http.ResponseWriter, r *http.Request) {
-		token, _ := security.FromContext(r.Context())
+		token, _ := guard.FromContext(r.Context())
 		if token == nil || token.Subject() != r.Header.Get("X-Want") {
 			t.Error("the handler finds the token of another request")
 		}
@@ -394,7 +397,7 @@ func TestAuthenticateConcurrently(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 8 {
 		subject := fmt.Sprint("user", i)
-		token := must(a.issuer.Access(t.Context(), subject, nil))(t).Text()
+		token := must(a.issuer.IssueAccessToken(t.Context(), subject, nil))(t).Text()
 		wg.Go(func() {
 			for range 10 {
 				response, _ := send(t, http.MethodGet, server.URL+"/own", "", "Authorization: Bearer "+token, "X-Want: "+subject)

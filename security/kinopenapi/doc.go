@@ -1,6 +1,6 @@
 // Package kinopenapi checks requests against the OpenAPI document with kin-openapi, which package security itself does not need.
 //
-// [NewRequestValidator] is for [security.WithRequestValidator]: the guarded handler then checks the parameters and the body of each request
+// [NewSchemaValidator] is for [guard.WithSchemaValidator]: the guarded handler then checks the parameters and the body of each request
 // after its guard has let it pass, against the very operation that the router chose, and answers what differs with a problem (RFC 9457) that
 // names places and rules but no value of the request.
 //

@@ -13,6 +13,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/gen"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
+	"github.com/oapi-guard/oapi-guard/security/keys"
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
@@ -22,15 +24,15 @@ func newHandler(server gen.GuardedServer, authenticator gen.Authenticator, verif
 	if err != nil {
 		return nil, err
 	}
-	requests, err := kinopenapi.NewRequestValidator(document)
+	requests, err := kinopenapi.NewSchemaValidator(document)
 	if err != nil {
 		return nil, err
 	}
-	validator, err := security.NewValidator(verifier, list, security.WithRequestValidator(requests))
+	validator, err := security.NewValidator(verifier, list)
 	if err != nil {
 		return nil, err
 	}
-	return gen.GuardedHandler(server, validator, authenticator)
+	return gen.GuardedHandler(server, validator, authenticator, guard.WithSchemaValidator(requests))
 }
 
 // accounts implements of the reference API what the example calls.
@@ -43,16 +45,16 @@ func (accounts) Login(context.Context, gen.LoginRequestObject) (gen.LoginRespons
 	return gen.Login204Response{}, nil
 }
 
-func ExampleNewRequestValidator() {
-	key, err := security.NewHMACKey(security.HS256, []byte("an example only: 32 bytes or more"))
+func ExampleNewSchemaValidator() {
+	key, err := keys.NewHMAC(keys.HS256, []byte("an example only: 32 bytes or more"))
 	if err != nil {
 		log.Fatal(err)
 	}
-	keys, err := security.NewKeySet(key)
+	set, err := keys.NewSet(key)
 	if err != nil {
 		log.Fatal(err)
 	}
-	verifier, err := security.NewVerifier("https://issuer.example", keys)
+	verifier, err := security.NewVerifier("https://issuer.example", set)
 	if err != nil {
 		log.Fatal(err)
 	}

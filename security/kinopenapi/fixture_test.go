@@ -15,6 +15,8 @@ import (
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
+	"github.com/oapi-guard/oapi-guard/security/keys"
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
@@ -46,25 +48,27 @@ func parse(t testing.TB, text string) *openapi3.T {
 type application struct {
 	issuer    *security.Issuer
 	validator *security.Validator
+	policy    *guard.Policy
 }
 
-func newApplication(t testing.TB, options ...security.ValidatorOption) *application {
+func newApplication(t testing.TB, options ...guard.Option) *application {
 	t.Helper()
-	key := must(security.NewHMACKey(security.HS256, []byte("0123456789abcdef0123456789abcdef")))(t)
-	verifier := must(security.NewVerifier("https://issuer.example", must(security.NewKeySet(key))(t)))(t)
-	return &application{must(security.NewIssuer(verifier))(t), must(security.NewValidator(verifier, blacklist.None{}, options...))(t)}
+	key := must(keys.NewHMAC(keys.HS256, []byte("0123456789abcdef0123456789abcdef")))(t)
+	set := must(keys.NewSet(key))(t)
+	authority := must(security.New("https://issuer.example", set, blacklist.None{}))(t)
+	return &application{authority.Issuer, authority.Validator, must(guard.New(authority.Validator, options...))(t)}
 }
 
 // token returns the text of an access token.
 func (a *application) token(t testing.TB, options ...security.TokenOption) string {
 	t.Helper()
-	return must(a.issuer.Access(t.Context(), "alice", nil, options...))(t).Text()
+	return must(a.issuer.IssueAccessToken(t.Context(), "alice", nil, options...))(t).Text()
 }
 
 // checked makes an application whose requests are checked against the document.
 func checked(t testing.TB, document *openapi3.T, options ...kinopenapi.Option) *application {
 	t.Helper()
-	return newApplication(t, security.WithRequestValidator(must(kinopenapi.NewRequestValidator(document, options...))(t)))
+	return newApplication(t, guard.WithSchemaValidator(must(kinopenapi.NewSchemaValidator(document, options...))(t)))
 }
 
 // seen is what a handler saw of a request.
@@ -79,16 +83,16 @@ type seen struct {
 func (a *application) serve(t testing.TB, document *openapi3.T) (string, <-chan seen) {
 	t.Helper()
 	saw := make(chan seen, 100)
-	var operations []*security.Operation
-	patterns := map[*security.Operation]string{}
+	var operations []*guard.Operation
+	patterns := map[*guard.Operation]string{}
 	for path, item := range document.Paths.Map() {
 		for method, source := range item.Operations() {
-			o := &security.Operation{ID: source.OperationID, Method: method, Path: path}
+			o := &guard.Operation{ID: source.OperationID, Method: method, Path: path}
 			operations = append(operations, o)
 			patterns[o] = method + " " + strings.ReplaceAll(path, "{item-id}", "{item_id}")
 		}
 	}
-	guards := must(security.NewGuards(a.validator, nil, operations...))(t)
+	guards := must(guard.NewGuards(a.policy, nil, operations...))(t)
 	mux := http.NewServeMux()
 	for o, pattern := range patterns {
 		mux.HandleFunc(pattern, guards.HandlerFunc(o, func(w http.ResponseWriter, r *http.Request) {
@@ -118,7 +122,7 @@ type problem struct {
 	Title      string
 	Status     int
 	Detail     string
-	Violations []security.Violation
+	Violations []guard.Violation
 }
 
 // send sends a request and returns its answer. header has lines of the form "Name: value".

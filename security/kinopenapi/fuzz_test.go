@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
@@ -18,16 +18,16 @@ import (
 // valid one, so nothing is ever the service's fault. The handler reads what was sent.
 func FuzzValidateRequest(f *testing.F) {
 	type subject struct {
-		v *kinopenapi.RequestValidator
-		o *security.Operation
+		v *kinopenapi.SchemaValidator
+		o *guard.Operation
 	}
 	var subjects []subject
 	for _, file := range []string{"testdata/api.yaml", "testdata/api31.yaml"} {
 		document := load(f, file)
-		v := must(kinopenapi.NewRequestValidator(document, kinopenapi.WithJSONSchema2020(4096)))(f)
+		v := must(kinopenapi.NewSchemaValidator(document, kinopenapi.WithJSONSchema2020(4096)))(f)
 		for path, item := range document.Paths.Map() {
 			for method := range item.Operations() {
-				subjects = append(subjects, subject{v, &security.Operation{ID: file + path, Method: method, Path: path}})
+				subjects = append(subjects, subject{v, &guard.Operation{ID: file + path, Method: method, Path: path}})
 			}
 		}
 	}
@@ -53,7 +53,7 @@ func FuzzValidateRequest(f *testing.F) {
 			}
 			return
 		}
-		var invalid *security.InvalidRequestError
+		var invalid *guard.InvalidRequestError
 		if !errors.As(err, &invalid) || len(invalid.Violations) == 0 || len(invalid.Violations) > 20 || !slices.Contains([]int{0, 415}, invalid.Status) {
 			t.Fatalf("%v %+v", err, invalid)
 		}

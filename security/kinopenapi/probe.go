@@ -14,7 +14,7 @@ import (
 
 // probe says which part of an operation kin-openapi cannot check: every request would be refused for what is no fault of its own, or some would
 // take hours.
-func (v *RequestValidator) probe(o *operation) (err error) {
+func (v *SchemaValidator) probe(o *operation) (err error) {
 	defer recovered(&err)
 	for _, p := range o.parameters {
 		if err := v.probeParameter(p); err != nil {
@@ -36,7 +36,7 @@ func (v *RequestValidator) probe(o *operation) (err error) {
 }
 
 // probeParameter checks a parameter in a request without it and in one where it is "1".
-func (v *RequestValidator) probeParameter(p *openapi3.Parameter) error {
+func (v *SchemaValidator) probeParameter(p *openapi3.Parameter) error {
 	options := v.options
 	options.SkipSettingDefaults = true
 	optional := *p
@@ -83,7 +83,7 @@ func (v *RequestValidator) probeParameter(p *openapi3.Parameter) error {
 }
 
 // probeContent looks at the schema of a media type and for its decoder, which is tried on an empty form. exact is that of an operation.
-func (v *RequestValidator) probeContent(kind string, content *openapi3.MediaType) (exact bool, err error) {
+func (v *SchemaValidator) probeContent(kind string, content *openapi3.MediaType) (exact bool, err error) {
 	kind, _, _ = strings.Cut(kind, ";")
 	kind = strings.TrimSpace(kind)
 	if content == nil || content.Schema == nil {

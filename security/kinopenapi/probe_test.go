@@ -11,7 +11,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
@@ -20,9 +20,9 @@ func operation(text string) string {
 	return "paths:\n  /x:\n    post:\n      operationId: x\n      responses: {'204': {description: done}}\n" + text
 }
 
-// TestNewRequestValidator checks what cannot be checked at all: it is an error when the service starts, not with every request, and it names
+// TestNewSchemaValidator checks what cannot be checked at all: it is an error when the service starts, not with every request, and it names
 // what to do.
-func TestNewRequestValidator(t *testing.T) {
+func TestNewSchemaValidator(t *testing.T) {
 	parameter := func(text string) string { return operation("      parameters: [" + text + "]\n") }
 	body := func(text string) string { return operation("      requestBody: {content: {" + text + "}}\n") }
 	for _, tt := range []struct {
@@ -66,16 +66,16 @@ func TestNewRequestValidator(t *testing.T) {
 		{"no operation", operation(""), []kinopenapi.Option{kinopenapi.WithUncheckedBodies("")}, `[""]`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			v, err := kinopenapi.NewRequestValidator(parse(t, tt.document), tt.options...)
+			v, err := kinopenapi.NewSchemaValidator(parse(t, tt.document), tt.options...)
 			switch {
-			case tt.want == "" && (err != nil || !v.Knows(&security.Operation{Method: http.MethodPost, Path: "/x"})):
+			case tt.want == "" && (err != nil || !v.Knows(&guard.Operation{Method: http.MethodPost, Path: "/x"})):
 				t.Error(err)
 			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
 				t.Errorf("%v, want %s", err, tt.want)
 			}
 		})
 	}
-	if _, err := kinopenapi.NewRequestValidator(nil); err == nil {
+	if _, err := kinopenapi.NewSchemaValidator(nil); err == nil {
 		t.Error("a validator without a document")
 	}
 }
@@ -92,15 +92,15 @@ func TestFormats(t *testing.T) {
 	for name, tt := range map[string]struct {
 		document *openapi3.T
 		options  []kinopenapi.Option
-		want     []security.Violation
+		want     []guard.Violation
 	}{
 		"nowhere":      {parse(t, operation(text)), nil, nil},
 		"the document": {of, nil, at("query p format")},
 		"an option":    {parse(t, operation(text)), []kinopenapi.Option{kinopenapi.WithSchemaOptions(openapi3.WithStringFormatValidator("own", own))}, at("query p format")},
 	} {
-		v := must(kinopenapi.NewRequestValidator(tt.document, tt.options...))(t)
-		err := v.ValidateRequest(httptest.NewRequest(http.MethodPost, "/x?p=secret", nil), &security.Operation{Method: http.MethodPost, Path: "/x"}, nil)
-		var invalid *security.InvalidRequestError
+		v := must(kinopenapi.NewSchemaValidator(tt.document, tt.options...))(t)
+		err := v.ValidateRequest(httptest.NewRequest(http.MethodPost, "/x?p=secret", nil), &guard.Operation{Method: http.MethodPost, Path: "/x"}, nil)
+		var invalid *guard.InvalidRequestError
 		if (err == nil) != (tt.want == nil) || errors.As(err, &invalid) && !slices.Equal(invalid.Violations, tt.want) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -109,22 +109,22 @@ func TestFormats(t *testing.T) {
 
 // TestOtherDocument checks that operations of another document are an error when the guards are made, and refused where they get by.
 func TestOtherDocument(t *testing.T) {
-	v := must(kinopenapi.NewRequestValidator(load(t, "testdata/api.yaml")))(t)
-	a := newApplication(t, security.WithRequestValidator(v))
-	for _, o := range []*security.Operation{{Method: http.MethodDelete, Path: "/items"}, {Method: http.MethodPost, Path: "/item"}, {Method: "post", Path: "/items"}, nil} {
+	v := must(kinopenapi.NewSchemaValidator(load(t, "testdata/api.yaml")))(t)
+	a := newApplication(t, guard.WithSchemaValidator(v))
+	for _, o := range []*guard.Operation{{Method: http.MethodDelete, Path: "/items"}, {Method: http.MethodPost, Path: "/item"}, {Method: "post", Path: "/items"}, nil} {
 		if v.Knows(o) {
 			t.Errorf("%v is known", o)
 		}
-		if _, err := security.NewGuards(a.validator, nil, o); err == nil {
+		if _, err := guard.NewGuards(a.policy, nil, o); err == nil {
 			t.Errorf("a guard for %v", o)
 		}
-		var invalid *security.InvalidRequestError
+		var invalid *guard.InvalidRequestError
 		if err := v.ValidateRequest(httptest.NewRequest(http.MethodPost, "/items", nil), o, nil); err == nil || errors.As(err, &invalid) {
 			t.Errorf("%v: %v", o, err)
 		}
 	}
 	for _, path := range []string{"/items", "/v1/items"} {
-		if !v.Knows(&security.Operation{Method: http.MethodPost, Path: path}) {
+		if !v.Knows(&guard.Operation{Method: http.MethodPost, Path: path}) {
 			t.Errorf("%s is unknown", path)
 		}
 	}

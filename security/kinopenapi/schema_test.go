@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
@@ -57,7 +57,7 @@ func TestSchemas(t *testing.T) {
 			document := parse(t, operation("      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/A'}}}}\n"+
 				"components:\n  schemas:\n    A: "+tt.a+"\n    B: "+tt.b+"\n"))
 			document.OpenAPI = tt.version
-			_, err := kinopenapi.NewRequestValidator(document, tt.options...)
+			_, err := kinopenapi.NewSchemaValidator(document, tt.options...)
 			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%v, want %q", err, tt.want)
 			}
@@ -69,7 +69,7 @@ func TestSchemas(t *testing.T) {
 	} {
 		document := parse(t, operation("      parameters: ["+text+"]\ncomponents: {schemas: {A: {oneOf: [{type: array, items: {$ref: '#/components/schemas/A'}}]}}}\n"))
 		document.OpenAPI = "3.1.0"
-		if _, err := kinopenapi.NewRequestValidator(document, twenty); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := kinopenapi.NewSchemaValidator(document, twenty); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("in a parameter: %v, want %q", err, name)
 		}
 	}
@@ -95,7 +95,7 @@ func TestJSONSchema2020Limit(t *testing.T) {
 // TestCost checks that a body in which much is wrong, deep down or side by side, costs no more than its length suggests: the whole of it would
 // be gigabytes.
 func TestCost(t *testing.T) {
-	v := must(kinopenapi.NewRequestValidator(load(t, "testdata/api.yaml")))(t)
+	v := must(kinopenapi.NewSchemaValidator(load(t, "testdata/api.yaml")))(t)
 	var members strings.Builder
 	for i := range 50_000 {
 		fmt.Fprintf(&members, `"%d":1,`, i)
@@ -108,9 +108,9 @@ func TestCost(t *testing.T) {
 		r.Header.Set("Content-Type", "application/json")
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		err := v.ValidateRequest(r, &security.Operation{Method: http.MethodPost, Path: "/items"}, nil)
+		err := v.ValidateRequest(r, &guard.Operation{Method: http.MethodPost, Path: "/items"}, nil)
 		runtime.ReadMemStats(&after)
-		if invalid, ok := err.(*security.InvalidRequestError); !ok || len(invalid.Violations) != 1 {
+		if invalid, ok := err.(*guard.InvalidRequestError); !ok || len(invalid.Violations) != 1 {
 			t.Errorf("%s: %v", name, err)
 		}
 		if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 {
@@ -120,7 +120,7 @@ func TestCost(t *testing.T) {
 	// Short ones are told all of it.
 	r := httptest.NewRequest(http.MethodPost, "/items", strings.NewReader(`{"name":"","kind":"","count":0.5}`))
 	r.Header.Set("Content-Type", "application/json")
-	invalid, ok := v.ValidateRequest(r, &security.Operation{Method: http.MethodPost, Path: "/items"}, nil).(*security.InvalidRequestError)
+	invalid, ok := v.ValidateRequest(r, &guard.Operation{Method: http.MethodPost, Path: "/items"}, nil).(*guard.InvalidRequestError)
 	if !ok || !slices.Equal(invalid.Violations, at("body /count type", "body /kind enum", "body /name minLength")) {
 		t.Errorf("%+v", invalid)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/oapi-guard/oapi-guard/gen"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
@@ -61,8 +62,8 @@ func (p params) Param(name string) string { return p[name] }
 
 // TestParameterNames checks that a router may know a parameter by its name in the document or by that of net/http's patterns.
 func TestParameterNames(t *testing.T) {
-	v := must(kinopenapi.NewRequestValidator(load(t, "testdata/api.yaml")))(t)
-	o := &security.Operation{Method: http.MethodGet, Path: "/items/{item-id}"}
+	v := must(kinopenapi.NewSchemaValidator(load(t, "testdata/api.yaml")))(t)
+	o := &guard.Operation{Method: http.MethodGet, Path: "/items/{item-id}"}
 	for _, tt := range []struct {
 		params params
 		ok     bool
@@ -75,12 +76,12 @@ func TestParameterNames(t *testing.T) {
 		{nil, false},
 	} {
 		err := v.ValidateRequest(httptest.NewRequest(http.MethodGet, "/", nil), o, tt.params)
-		var invalid *security.InvalidRequestError
+		var invalid *guard.InvalidRequestError
 		if (err == nil) != tt.ok || err != nil && !errors.As(err, &invalid) {
 			t.Errorf("%v: %v", tt.params, err)
 		}
 	}
-	var invalid *security.InvalidRequestError
+	var invalid *guard.InvalidRequestError
 	if err := v.ValidateRequest(httptest.NewRequest(http.MethodGet, "/", nil), o, nil); !errors.As(err, &invalid) || !slices.Equal(invalid.Violations, at("path item-id required")) {
 		t.Errorf("without parameters: %v", err)
 	}
@@ -99,11 +100,11 @@ func TestBodyOnce(t *testing.T) {
 
 // TestStaleGetBody checks that the body that is checked is the one that the handler gets, whatever another validator left.
 func TestStaleGetBody(t *testing.T) {
-	v := must(kinopenapi.NewRequestValidator(load(t, "testdata/api.yaml")))(t)
+	v := must(kinopenapi.NewSchemaValidator(load(t, "testdata/api.yaml")))(t)
 	r := httptest.NewRequest(http.MethodPost, "/items", strings.NewReader(`{"name":"checked"}`))
 	r.Header.Set("Content-Type", "application/json")
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(`{"name":"never checked"}`)), nil }
-	if err := v.ValidateRequest(r, &security.Operation{Method: http.MethodPost, Path: "/items"}, nil); err != nil {
+	if err := v.ValidateRequest(r, &guard.Operation{Method: http.MethodPost, Path: "/items"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if text := must(io.ReadAll(r.Body))(t); string(text) != `{"name":"checked"}` {
@@ -147,8 +148,8 @@ func TestLongBodies(t *testing.T) {
 	}
 
 	a := checked(t, document)
-	o := &security.Operation{ID: "addItem", Method: http.MethodPost, Path: "/items"}
-	guarded := must(security.NewGuards(a.validator, nil, o))(t).HandlerFunc(o, func(http.ResponseWriter, *http.Request) { t.Error("the handler ran") })
+	o := &guard.Operation{ID: "addItem", Method: http.MethodPost, Path: "/items"}
+	guarded := must(guard.NewGuards(a.policy, nil, o))(t).HandlerFunc(o, func(http.ResponseWriter, *http.Request) { t.Error("the handler ran") })
 	server := httptest.NewServer(http.MaxBytesHandler(guarded, 50))
 	defer server.Close()
 	if response, _ := send(t, http.MethodPost, server.URL, long, asJSON); response.StatusCode != 413 {
@@ -170,9 +171,9 @@ func TestLongBodies(t *testing.T) {
 // TestBrokenBodies checks that a body which cannot be read is not said to differ from the document.
 func TestBrokenBodies(t *testing.T) {
 	document := load(t, "testdata/api.yaml")
-	var failure security.Failure
-	a := newApplication(t, security.WithRequestValidator(must(kinopenapi.NewRequestValidator(document))(t)),
-		security.WithErrorHandler(func(_ context.Context, f security.Failure) security.Answer { failure = f; return f.Answer }))
+	var failure guard.Failure
+	a := newApplication(t, guard.WithSchemaValidator(must(kinopenapi.NewSchemaValidator(document))(t)),
+		guard.WithErrorHandler(func(_ context.Context, f guard.Failure) guard.Response { failure = f; return f.Response }))
 	url, _ := a.serve(t, document)
 	for _, body := range []string{
 		"Transfer-Encoding: chunked\r\n\r\nzz\r\n", // no length of a chunk
@@ -190,7 +191,7 @@ func TestBrokenBodies(t *testing.T) {
 		if !strings.HasPrefix(text, "HTTP/1.1 400 ") || strings.Contains(text, "violations") || !strings.Contains(text, "could not be read") {
 			t.Errorf("%q: %s", body, text)
 		}
-		if !errors.Is(failure.Err, security.ErrUnreadable) {
+		if !errors.Is(failure.Err, guard.ErrUnreadable) {
 			t.Errorf("%q: %v", body, failure.Err)
 		}
 	}
@@ -209,9 +210,9 @@ func TestManyViolations(t *testing.T) {
 	for i := range 25 {
 		parameters += fmt.Sprintf("        - {name: p%d, in: query, required: true, schema: {type: string}}\n", i)
 	}
-	v := must(kinopenapi.NewRequestValidator(parse(t, operation("      parameters:\n"+parameters))))(t)
-	err := v.ValidateRequest(httptest.NewRequest(http.MethodPost, "/x", nil), &security.Operation{Method: http.MethodPost, Path: "/x"}, nil)
-	if invalid, ok := err.(*security.InvalidRequestError); !ok || len(invalid.Violations) != 20 {
+	v := must(kinopenapi.NewSchemaValidator(parse(t, operation("      parameters:\n"+parameters))))(t)
+	err := v.ValidateRequest(httptest.NewRequest(http.MethodPost, "/x", nil), &guard.Operation{Method: http.MethodPost, Path: "/x"}, nil)
+	if invalid, ok := err.(*guard.InvalidRequestError); !ok || len(invalid.Violations) != 20 {
 		t.Errorf("%+v", invalid)
 	}
 	// A name of the request's own stays out where it is long.
@@ -225,12 +226,12 @@ func TestManyViolations(t *testing.T) {
 func TestAfterGuard(t *testing.T) {
 	document := load(t, "testdata/api.yaml")
 	a := checked(t, document)
-	access := &security.Scheme{Name: "access", Token: security.NewTokenType[security.NoClaims]("access")}
-	o := &security.Operation{ID: "addItem", Method: http.MethodPost, Path: "/items", Requirement: security.Requirement{{access}}}
+	access := &guard.Scheme{Name: "access", Token: security.NewTokenType[security.NoClaims]("access")}
+	o := &guard.Operation{ID: "addItem", Method: http.MethodPost, Path: "/items", Requirement: guard.Requirement{{access}}}
 	ran := 0
-	guarded := must(security.NewGuards(a.validator, nil, o))(t).HandlerFunc(o, func(_ http.ResponseWriter, r *http.Request) {
+	guarded := must(guard.NewGuards(a.policy, nil, o))(t).HandlerFunc(o, func(_ http.ResponseWriter, r *http.Request) {
 		ran++
-		if _, err := security.RequestToken[security.NoClaims](r.Context(), o); err != nil {
+		if _, err := guard.RequestToken[security.NoClaims](r.Context(), o); err != nil {
 			t.Errorf("the handler does not get the token: %v", err)
 		}
 	})
@@ -282,14 +283,14 @@ func TestReferenceAPI(t *testing.T) {
 	a := checked(t, load(t, "../../api.yaml"))
 	login := make(chan gen.Credentials, 1)
 	own := server{login: login}
-	handler := must(gen.GuardedHandler(own, a.validator, own))(t)
+	handler := must(gen.GuardedHandlerWithOptions(gen.NewGuardedStrictHandler(own, a.policy, nil, gen.StrictHTTPServerOptions{}), a.policy, own, gen.StdHTTPServerOptions{}))(t)
 	ts := httptest.NewServer(handler)
 	defer ts.Close()
 	for _, tt := range []struct {
 		route, body string
 		header      []string
 		status      int
-		want        []security.Violation
+		want        []guard.Violation
 	}{
 		{"POST /login", `{"username":"alice","password":"secret"}`, nil, 204, nil},
 		// encoding/json alone would bind the last of these, which nobody has checked.
@@ -319,7 +320,7 @@ func TestConcurrently(t *testing.T) {
 	for _, file := range []string{"testdata/api.yaml", "testdata/api31.yaml"} {
 		document := load(t, file)
 		before := must(document.MarshalJSON())(t)
-		v := must(kinopenapi.NewRequestValidator(document, kinopenapi.WithDefaults(), kinopenapi.WithJSONSchema2020(4096)))(t)
+		v := must(kinopenapi.NewSchemaValidator(document, kinopenapi.WithDefaults(), kinopenapi.WithJSONSchema2020(4096)))(t)
 		var wg sync.WaitGroup
 		for i := range 8 {
 			wg.Go(func() {
@@ -329,8 +330,8 @@ func TestConcurrently(t *testing.T) {
 							r := httptest.NewRequest(method, "/?limit=1&q=a&f[a][b]=1&ids=1&json={}", strings.NewReader(body))
 							r.Header.Set("Content-Type", "application/json")
 							r.Header.Set("X-Trace", fmt.Sprint(i))
-							var invalid *security.InvalidRequestError
-							err := v.ValidateRequest(r, &security.Operation{Method: method, Path: path}, params{"item-id": "a", "name": "a"})
+							var invalid *guard.InvalidRequestError
+							err := v.ValidateRequest(r, &guard.Operation{Method: method, Path: path}, params{"item-id": "a", "name": "a"})
 							if err != nil && !errors.As(err, &invalid) {
 								t.Errorf("%s %s: %v", method, path, err)
 							}
@@ -359,10 +360,10 @@ func (broken) Validate(value string) error {
 // TestPanics checks that kin-openapi and what is plugged into it cannot take the service down, nor put the blame on the request.
 func TestPanics(t *testing.T) {
 	document := load(t, "testdata/api.yaml")
-	v := must(kinopenapi.NewRequestValidator(document, kinopenapi.WithSchemaOptions(openapi3.WithStringFormatValidator("date", broken{}))))(t)
-	var failure security.Failure
-	a := newApplication(t, security.WithRequestValidator(v),
-		security.WithErrorHandler(func(_ context.Context, f security.Failure) security.Answer { failure = f; return f.Answer }))
+	v := must(kinopenapi.NewSchemaValidator(document, kinopenapi.WithSchemaOptions(openapi3.WithStringFormatValidator("date", broken{}))))(t)
+	var failure guard.Failure
+	a := newApplication(t, guard.WithSchemaValidator(v),
+		guard.WithErrorHandler(func(_ context.Context, f guard.Failure) guard.Response { failure = f; return f.Response }))
 	url, saw := a.serve(t, document)
 	response, said := send(t, http.MethodGet, url+"/items/a?since=secret", "")
 	if response.StatusCode != 500 || said.Violations != nil || len(saw) > 0 {

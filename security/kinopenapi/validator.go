@@ -16,7 +16,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 
-	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // DefaultMaxBody is how long a checked body may be, in bytes: it is held in memory, and once more decoded.
@@ -26,8 +26,8 @@ const DefaultMaxBody = 10 << 20
 // kin-openapi makes an error for each with the path to it, which would cost gigabytes.
 const maxThorough = 16 << 10
 
-// RequestValidator checks requests against a document. It is safe for concurrent use and does not change the document.
-type RequestValidator struct {
+// SchemaValidator checks requests against a document. It is safe for concurrent use and does not change the document.
+type SchemaValidator struct {
 	operations map[route]*operation
 	maxBody    int64
 	// maxExactBody is maxBody for those that exact is for; zero where it is not to be used.
@@ -43,7 +43,7 @@ type RequestValidator struct {
 	uncheckedParameters map[string]bool
 }
 
-var _ security.RequestValidator = (*RequestValidator)(nil)
+var _ guard.SchemaValidator = (*SchemaValidator)(nil)
 
 // route is what the document knows an operation by.
 type route struct{ method, path string }
@@ -60,13 +60,13 @@ type operation struct {
 // plain makes kin-openapi use its validator for OpenAPI 3.0, which knows the types of 3.1 too.
 var plain = &routers.Route{Spec: &openapi3.T{OpenAPI: "3.0.3"}}
 
-// NewRequestValidator makes a validator of requests for a document with its references resolved, as openapi3.Loader leaves it, which must
+// NewSchemaValidator makes a validator of requests for a document with its references resolved, as openapi3.Loader leaves it, which must
 // not be changed any more. An error says what is wrong with the document, or which part of it kin-openapi could not check.
-func NewRequestValidator(document *openapi3.T, options ...Option) (*RequestValidator, error) {
+func NewSchemaValidator(document *openapi3.T, options ...Option) (*SchemaValidator, error) {
 	if document == nil {
 		return nil, errors.New("kinopenapi: a validator of requests needs a document")
 	}
-	v := &RequestValidator{
+	v := &SchemaValidator{
 		exact:               &routers.Route{Spec: document},
 		operations:          map[route]*operation{},
 		maxBody:             DefaultMaxBody,
@@ -136,7 +136,7 @@ func withoutAliases(document *openapi3.T) *openapi3.T {
 }
 
 // parametersOf returns the parameters of an operation that are checked. Its own replace those of its path.
-func (v *RequestValidator) parametersOf(item *openapi3.PathItem, source *openapi3.Operation) []*openapi3.Parameter {
+func (v *SchemaValidator) parametersOf(item *openapi3.PathItem, source *openapi3.Operation) []*openapi3.Parameter {
 	var parameters []*openapi3.Parameter
 	add := func(p *openapi3.Parameter) {
 		name := p.In + " " + p.Name
@@ -162,20 +162,20 @@ func (v *RequestValidator) parametersOf(item *openapi3.PathItem, source *openapi
 }
 
 // find returns what is checked for an operation, or nil for an unknown one.
-func (v *RequestValidator) find(o *security.Operation) *operation {
+func (v *SchemaValidator) find(o *guard.Operation) *operation {
 	if o == nil {
 		return nil
 	}
 	return v.operations[route{o.Method, o.Path}]
 }
 
-// Knows implements [security.RequestValidator].
-func (v *RequestValidator) Knows(o *security.Operation) bool { return v.find(o) != nil }
+// Knows implements [guard.SchemaValidator].
+func (v *SchemaValidator) Knows(o *guard.Operation) bool { return v.find(o) != nil }
 
-// ValidateRequest implements [security.RequestValidator]. Its error is a [security.InvalidRequestError] for a request that differs from the
-// document, an http.MaxBytesError for a body that is too long, [security.ErrUnreadable] for one that cannot be read, and another one where
+// ValidateRequest implements [guard.SchemaValidator]. Its error is a [guard.InvalidRequestError] for a request that differs from the
+// document, an http.MaxBytesError for a body that is too long, [guard.ErrUnreadable] for one that cannot be read, and another one where
 // kin-openapi failed.
-func (v *RequestValidator) ValidateRequest(r *http.Request, o *security.Operation, params security.PathParams) (err error) {
+func (v *SchemaValidator) ValidateRequest(r *http.Request, o *guard.Operation, params guard.PathParams) (err error) {
 	own := v.find(o)
 	if own == nil {
 		return errors.New("kinopenapi: an operation that the document does not have")
@@ -216,7 +216,7 @@ func recovered(err *error) {
 }
 
 // validateBody checks the body and puts it back.
-func (v *RequestValidator) validateBody(input *openapi3filter.RequestValidationInput, o *operation, found *violations) error {
+func (v *SchemaValidator) validateBody(input *openapi3filter.RequestValidationInput, o *operation, found *violations) error {
 	r, longest := input.Request, v.maxBody
 	if o.exact {
 		input.Route, longest = v.exact, min(v.maxExactBody, v.maxBody)
@@ -228,7 +228,7 @@ func (v *RequestValidator) validateBody(input *openapi3filter.RequestValidationI
 		case errors.As(err, &tooLarge):
 			return tooLarge
 		case err != nil:
-			return fmt.Errorf("%w: %w", security.ErrUnreadable, err)
+			return fmt.Errorf("%w: %w", guard.ErrUnreadable, err)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(data))
 		// kin-openapi puts back what GetBody returns, if it is set: that of another validator before this one, which may be stale.
@@ -252,7 +252,7 @@ func (v *RequestValidator) validateBody(input *openapi3filter.RequestValidationI
 }
 
 // pathParams returns the parameters of the path by their names in the document. kin-openapi takes them without percent-encoding.
-func (o *operation) pathParams(params security.PathParams) map[string]string {
+func (o *operation) pathParams(params guard.PathParams) map[string]string {
 	var values map[string]string
 	for _, p := range o.parameters {
 		if p.In != openapi3.ParameterInPath || params == nil {

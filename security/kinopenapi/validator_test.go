@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
@@ -16,11 +16,11 @@ const (
 )
 
 // at makes a list of violations of fields of three words: place, name, rule. The name "-" is that of the whole body.
-func at(fields ...string) []security.Violation {
-	var list []security.Violation
+func at(fields ...string) []guard.Violation {
+	var list []guard.Violation
 	for _, field := range fields {
 		words := strings.Fields(field)
-		list = append(list, security.Violation{In: words[0], Name: strings.TrimPrefix(words[1], "-"), Rule: words[2]})
+		list = append(list, guard.Violation{In: words[0], Name: strings.TrimPrefix(words[1], "-"), Rule: words[2]})
 	}
 	return list
 }
@@ -33,7 +33,7 @@ func TestParameters(t *testing.T) {
 	for _, tt := range []struct {
 		name, target string
 		header       []string
-		want         []security.Violation
+		want         []guard.Violation
 	}{
 		{"nothing", "/items/x", nil, nil},
 		{"everything", "/items/x?limit=100&ratio=1e3&exact=true&since=2024-02-29&q=a+b&ids=1&ids=2&tags=new,old&colors=a|b&f[a][b]=1&f[c]=2" +
@@ -111,7 +111,7 @@ func TestBodies(t *testing.T) {
 	for _, tt := range []struct {
 		name, route, contentType, body string
 		status                         int
-		want                           []security.Violation
+		want                           []guard.Violation
 	}{
 		{"a body", "POST /items", asJSON, `{"name":"secret"}`, 204, nil},
 		{"with a charset", "POST /items", asJSON + "; charset=utf-8", `{"name":"secret"}`, 204, nil},
@@ -204,7 +204,7 @@ func TestJSONSchema2020(t *testing.T) {
 	url, saw := checked(t, document, kinopenapi.WithJSONSchema2020(4096)).serve(t, document)
 	for _, tt := range []struct {
 		name, target, body string
-		want               []security.Violation
+		want               []guard.Violation
 	}{
 		{"a thing", "/things?ratio=0.5&kind=good", `{"name":null,"size":1,"fixed":"x","pair":[1,"secret"],"either":1,"both":{"l":1,"r":1},"not":"secret","card":{},"made":"2024-01-01"}`, nil},
 		{"parameters", "/things?ratio=0&kind=secret", `{"name":"secret","size":1}`, at("query kind enum", "query ratio exclusiveMinimum")},
@@ -239,7 +239,7 @@ func TestJSONSchema2020(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			response, said := send(t, http.MethodPost, url+tt.target, tt.body, asJSON)
-			slices.SortFunc(said.Violations, func(a, b security.Violation) int { return strings.Compare(a.Name, b.Name) })
+			slices.SortFunc(said.Violations, func(a, b guard.Violation) int { return strings.Compare(a.Name, b.Name) })
 			status := http.StatusNoContent
 			if tt.want != nil {
 				status = http.StatusBadRequest

@@ -10,7 +10,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 
-	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 const (
@@ -33,13 +33,13 @@ const placeBody = "body"
 
 // violations collects in what a request differs from the document. It never takes a text of kin-openapi, which quotes the request.
 type violations struct {
-	list []security.Violation
+	list []guard.Violation
 	// status is that of the answer; 400 where it is zero.
 	status int
 }
 
 func (v *violations) add(in, name, rule string) {
-	one := security.Violation{In: in, Name: name, Rule: rule}
+	one := guard.Violation{In: in, Name: name, Rule: rule}
 	if len(v.list) < maxViolations && !slices.Contains(v.list, one) {
 		v.list = append(v.list, one)
 	}
@@ -50,7 +50,7 @@ func (v *violations) err() error {
 	if len(v.list) == 0 {
 		return nil
 	}
-	return &security.InvalidRequestError{Status: v.status, Violations: v.list}
+	return &guard.InvalidRequestError{Status: v.status, Violations: v.list}
 }
 
 // inParameter adds what ValidateParameter says, or returns an error that is not the request's fault.

@@ -17,6 +17,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/benchmarks/api"
 	"github.com/oapi-guard/oapi-guard/benchmarks/internal/stack"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
 const (
@@ -39,7 +40,7 @@ type Issuer struct {
 
 	algorithm string
 	verifyKey any
-	signKey   *security.Key
+	signKey   *keys.Key
 }
 
 // NewIssuer makes a key for the algorithm, and the issuer of its tokens.
@@ -51,24 +52,24 @@ func NewIssuer(algorithm string) (*Issuer, error) {
 		secret := make([]byte, 32)
 		_, _ = rand.Read(secret) // never fails
 		i.verifyKey = secret
-		i.signKey, err = security.NewHMACKey(security.HS256, secret)
+		i.signKey, err = keys.NewHMAC(keys.HS256, secret)
 	case "RS256":
 		var private *rsa.PrivateKey
 		if private, err = rsa.GenerateKey(rand.Reader, 2048); err == nil {
 			i.verifyKey = private.Public()
-			i.signKey, err = security.NewRSAKey(security.RS256, private)
+			i.signKey, err = keys.NewRSA(keys.RS256, private)
 		}
 	case "ES256":
 		var private *ecdsa.PrivateKey
 		if private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err == nil {
 			i.verifyKey = private.Public()
-			i.signKey, err = security.NewECDSAKey(private)
+			i.signKey, err = keys.NewECDSA(private)
 		}
 	case "EdDSA":
 		var private ed25519.PrivateKey
 		if _, private, err = ed25519.GenerateKey(rand.Reader); err == nil {
 			i.verifyKey = private.Public()
-			i.signKey, err = security.NewEd25519Key(private)
+			i.signKey, err = keys.NewEd25519(private)
 		}
 	default:
 		err = fmt.Errorf("no algorithm %s", algorithm)
@@ -95,7 +96,7 @@ func (i *Issuer) Issue(ctx context.Context, n int, at time.Time) ([]security.Iss
 	for w := range workers {
 		wg.Go(func() {
 			for t := w; t < n && errs[w] == nil; t += workers {
-				issued[t], errs[w] = typed.AccessToken(ctx, Subject(t), api.UserClaims{Name: Name})
+				issued[t], errs[w] = typed.IssueAccessToken(ctx, Subject(t), api.UserClaims{Name: Name})
 			}
 		})
 	}
@@ -114,11 +115,11 @@ func (i *Issuer) IssueRefresh(ctx context.Context, at time.Time) (security.Issue
 	if err != nil {
 		return security.IssuedToken{}, err
 	}
-	return issuer.Refresh(ctx, Subject(0), api.UserClaims{Name: Name})
+	return issuer.IssueRefreshToken(ctx, Subject(0), api.UserClaims{Name: Name})
 }
 
 func (i *Issuer) issuerAt(at time.Time) (*security.Issuer, error) {
-	keys, err := security.NewKeySet(i.signKey)
+	keys, err := keys.NewSet(i.signKey)
 	if err != nil {
 		return nil, err
 	}

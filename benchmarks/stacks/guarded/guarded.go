@@ -12,6 +12,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/benchmarks/api"
 	"github.com/oapi-guard/oapi-guard/benchmarks/internal/stack"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
 // New returns the handler.
@@ -36,7 +37,7 @@ func NewValidator(c stack.Config, options ...security.VerifierOption) (*security
 	if err != nil {
 		return nil, err
 	}
-	keys, err := security.NewKeySet(key)
+	keys, err := keys.NewSet(key)
 	if err != nil {
 		return nil, err
 	}
@@ -47,17 +48,17 @@ func NewValidator(c stack.Config, options ...security.VerifierOption) (*security
 	return security.NewValidator(verifier, c.Blacklist)
 }
 
-func newKey(c stack.Config) (*security.Key, error) {
-	algorithm := security.Algorithm(c.Algorithm)
+func newKey(c stack.Config) (*keys.Key, error) {
+	algorithm := keys.Algorithm(c.Algorithm)
 	switch key := c.Key.(type) {
 	case []byte:
-		return security.NewHMACKey(algorithm, key)
+		return keys.NewHMAC(algorithm, key)
 	case *rsa.PublicKey:
-		return security.NewRSAPublicKey(algorithm, key)
+		return keys.NewRSAPublic(algorithm, key)
 	case *ecdsa.PublicKey:
-		return security.NewECDSAPublicKey(key)
+		return keys.NewECDSAPublic(key)
 	case ed25519.PublicKey:
-		return security.NewEd25519PublicKey(key)
+		return keys.NewEd25519Public(key)
 	}
 	return nil, fmt.Errorf("no key of type %T", c.Key)
 }

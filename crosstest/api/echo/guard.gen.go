@@ -11,10 +11,11 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // If this does not compile: the doc of the constant says what to update.
-const _ = security.GeneratedCodeVersion1
+const _ = guard.GeneratedCodeVersion2
 
 // AccessToken is a verified access token. Schemes: access, accessCookie, accessQuery, formCookie, oauth.
 type AccessToken struct {
@@ -31,71 +32,71 @@ type RefreshToken struct {
 // "could not know", which is answered 503.
 type Authenticator interface {
 	// Basic resolves credentials of the scheme basic: http basic.
-	Basic(ctx context.Context, credentials security.BasicCredentials) (*security.Authenticated[security.Principal], error)
+	Basic(ctx context.Context, credentials guard.BasicCredentials) (*guard.Caller[guard.Principal], error)
 
 	// Digest resolves credentials of the scheme digest: http digest.
-	Digest(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	Digest(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 
 	// Key resolves credentials of the scheme key: apiKey in header.
-	Key(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	Key(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 
 	// KeyQuery resolves credentials of the scheme keyQuery: apiKey in query.
-	KeyQuery(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	KeyQuery(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 
 	// Mtls resolves credentials of the scheme mtls: mutualTLS.
-	Mtls(ctx context.Context, certificate *x509.Certificate) (*security.Authenticated[security.Principal], error)
+	Mtls(ctx context.Context, certificate *x509.Certificate) (*guard.Caller[guard.Principal], error)
 
 	// Opaque resolves credentials of the scheme opaque: http bearer.
-	Opaque(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	Opaque(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 
 	// Session resolves credentials of the scheme session: apiKey in cookie.
-	Session(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	Session(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 }
 
 // AccessAndKeyCredential holds the credentials of a request: Access and Key.
 type AccessAndKeyCredential struct {
 	Access AccessToken
-	Key    security.Authenticated[security.Principal]
+	Key    guard.Caller[guard.Principal]
 }
 
-func heldAccessAndKeyCredential(credentials security.Credentials) (AccessAndKeyCredential, error) {
-	var own AccessAndKeyCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = AccessToken{token}
+func acceptedAccessAndKeyCredential(credentials guard.Credentials) (AccessAndKeyCredential, error) {
+	var c AccessAndKeyCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = AccessToken{token}
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "key"); ok {
-		own.Key = principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "key"); ok {
+		c.Key = caller
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // AccessAndKeyOrBasicCredential holds the credentials of the alternative that a request satisfied: Access and Key, or
 // Basic. The fields of the others are nil.
 type AccessAndKeyOrBasicCredential struct {
 	Access *AccessToken
-	Basic  *security.Authenticated[security.Principal]
-	Key    *security.Authenticated[security.Principal]
+	Basic  *guard.Caller[guard.Principal]
+	Key    *guard.Caller[guard.Principal]
 }
 
-func heldAccessAndKeyOrBasicCredential(credentials security.Credentials) (AccessAndKeyOrBasicCredential, error) {
-	var own AccessAndKeyOrBasicCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = &AccessToken{token}
+func acceptedAccessAndKeyOrBasicCredential(credentials guard.Credentials) (AccessAndKeyOrBasicCredential, error) {
+	var c AccessAndKeyOrBasicCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = &AccessToken{token}
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "basic"); ok {
-		own.Basic = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "basic"); ok {
+		c.Basic = &caller
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "key"); ok {
-		own.Key = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "key"); ok {
+		c.Key = &caller
 	}
-	if own == (AccessAndKeyOrBasicCredential{}) {
-		return own, security.ErrUnguarded
+	if c == (AccessAndKeyOrBasicCredential{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // AccessAndRefreshCredential holds the credentials of a request: Access and Refresh.
@@ -104,61 +105,61 @@ type AccessAndRefreshCredential struct {
 	Refresh RefreshToken
 }
 
-func heldAccessAndRefreshCredential(credentials security.Credentials) (AccessAndRefreshCredential, error) {
-	var own AccessAndRefreshCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = AccessToken{token}
+func acceptedAccessAndRefreshCredential(credentials guard.Credentials) (AccessAndRefreshCredential, error) {
+	var c AccessAndRefreshCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = AccessToken{token}
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.RefreshToken); ok {
-		own.Refresh = RefreshToken{token}
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.RefreshToken); ok {
+		c.Refresh = RefreshToken{token}
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // AccessOrBasicCredential holds the credentials of the alternative that a request satisfied: Access, or Basic. The
 // fields of the others are nil.
 type AccessOrBasicCredential struct {
 	Access *AccessToken
-	Basic  *security.Authenticated[security.Principal]
+	Basic  *guard.Caller[guard.Principal]
 }
 
-func heldAccessOrBasicCredential(credentials security.Credentials) (AccessOrBasicCredential, error) {
-	var own AccessOrBasicCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = &AccessToken{token}
+func acceptedAccessOrBasicCredential(credentials guard.Credentials) (AccessOrBasicCredential, error) {
+	var c AccessOrBasicCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = &AccessToken{token}
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "basic"); ok {
-		own.Basic = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "basic"); ok {
+		c.Basic = &caller
 	}
-	if own == (AccessOrBasicCredential{}) {
-		return own, security.ErrUnguarded
+	if c == (AccessOrBasicCredential{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // AccessOrKeyCredential holds the credentials of the alternative that a request satisfied: Access, or Key. The fields
 // of the others are nil.
 type AccessOrKeyCredential struct {
 	Access *AccessToken
-	Key    *security.Authenticated[security.Principal]
+	Key    *guard.Caller[guard.Principal]
 }
 
-func heldAccessOrKeyCredential(credentials security.Credentials) (AccessOrKeyCredential, error) {
-	var own AccessOrKeyCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = &AccessToken{token}
+func acceptedAccessOrKeyCredential(credentials guard.Credentials) (AccessOrKeyCredential, error) {
+	var c AccessOrKeyCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = &AccessToken{token}
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "key"); ok {
-		own.Key = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "key"); ok {
+		c.Key = &caller
 	}
-	if own == (AccessOrKeyCredential{}) {
-		return own, security.ErrUnguarded
+	if c == (AccessOrKeyCredential{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // AccessOrRefreshCredential holds the credentials of the alternative that a request satisfied: Access, or Refresh. The
@@ -168,18 +169,18 @@ type AccessOrRefreshCredential struct {
 	Refresh *RefreshToken
 }
 
-func heldAccessOrRefreshCredential(credentials security.Credentials) (AccessOrRefreshCredential, error) {
-	var own AccessOrRefreshCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = &AccessToken{token}
+func acceptedAccessOrRefreshCredential(credentials guard.Credentials) (AccessOrRefreshCredential, error) {
+	var c AccessOrRefreshCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = &AccessToken{token}
 	}
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.RefreshToken); ok {
-		own.Refresh = &RefreshToken{token}
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.RefreshToken); ok {
+		c.Refresh = &RefreshToken{token}
 	}
-	if own == (AccessOrRefreshCredential{}) {
-		return own, security.ErrUnguarded
+	if c == (AccessOrRefreshCredential{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 var guardedTokenTypes = struct{ AccessToken, RefreshToken security.TokenType }{
@@ -187,21 +188,21 @@ var guardedTokenTypes = struct{ AccessToken, RefreshToken security.TokenType }{
 	RefreshToken: security.NewTokenType[security.NoClaims]("refresh"),
 }
 
-var guardedSchemes = struct{ Access, AccessCookie, AccessQuery, FormCookie, Oauth, Refresh, RefreshX, Basic, Digest, Key, KeyQuery, Mtls, Opaque, Session *security.Scheme }{
-	Access:       &security.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
-	AccessCookie: &security.Scheme{Name: "accessCookie", Token: guardedTokenTypes.AccessToken, In: security.InCookie, Parameter: "access_token"},
-	AccessQuery:  &security.Scheme{Name: "accessQuery", Token: guardedTokenTypes.AccessToken, In: security.InQuery, Parameter: "access_token"},
-	FormCookie:   &security.Scheme{Name: "formCookie", Token: guardedTokenTypes.AccessToken, In: security.InCookie, Parameter: "form_token", CSRFForm: true},
-	Oauth:        &security.Scheme{Name: "oauth", Token: guardedTokenTypes.AccessToken},
-	Refresh:      &security.Scheme{Name: "refresh", Token: guardedTokenTypes.RefreshToken},
-	RefreshX:     &security.Scheme{Name: "refreshX", Token: guardedTokenTypes.RefreshToken, Parameter: "X-Refresh-Token"},
-	Basic:        &security.Scheme{Name: "basic", Kind: security.KindBasic},
-	Digest:       &security.Scheme{Name: "digest", Kind: security.KindKey, Prefix: "digest"},
-	Key:          &security.Scheme{Name: "key", Kind: security.KindKey, Parameter: "X-API-Key"},
-	KeyQuery:     &security.Scheme{Name: "keyQuery", Kind: security.KindKey, In: security.InQuery, Parameter: "key"},
-	Mtls:         &security.Scheme{Name: "mtls", Kind: security.KindCertificate},
-	Opaque:       &security.Scheme{Name: "opaque", Kind: security.KindKey},
-	Session:      &security.Scheme{Name: "session", Kind: security.KindKey, In: security.InCookie, Parameter: "session"},
+var guardedSchemes = struct{ Access, AccessCookie, AccessQuery, FormCookie, Oauth, Refresh, RefreshX, Basic, Digest, Key, KeyQuery, Mtls, Opaque, Session *guard.Scheme }{
+	Access:       &guard.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
+	AccessCookie: &guard.Scheme{Name: "accessCookie", Token: guardedTokenTypes.AccessToken, In: guard.InCookie, Parameter: "access_token"},
+	AccessQuery:  &guard.Scheme{Name: "accessQuery", Token: guardedTokenTypes.AccessToken, In: guard.InQuery, Parameter: "access_token"},
+	FormCookie:   &guard.Scheme{Name: "formCookie", Token: guardedTokenTypes.AccessToken, In: guard.InCookie, Parameter: "form_token", CSRFForm: true},
+	Oauth:        &guard.Scheme{Name: "oauth", Token: guardedTokenTypes.AccessToken},
+	Refresh:      &guard.Scheme{Name: "refresh", Token: guardedTokenTypes.RefreshToken},
+	RefreshX:     &guard.Scheme{Name: "refreshX", Token: guardedTokenTypes.RefreshToken, Parameter: "X-Refresh-Token"},
+	Basic:        &guard.Scheme{Name: "basic", Kind: guard.KindBasic},
+	Digest:       &guard.Scheme{Name: "digest", Kind: guard.KindKey, Prefix: "digest"},
+	Key:          &guard.Scheme{Name: "key", Kind: guard.KindKey, Parameter: "X-API-Key"},
+	KeyQuery:     &guard.Scheme{Name: "keyQuery", Kind: guard.KindKey, In: guard.InQuery, Parameter: "key"},
+	Mtls:         &guard.Scheme{Name: "mtls", Kind: guard.KindCertificate},
+	Opaque:       &guard.Scheme{Name: "opaque", Kind: guard.KindKey},
+	Session:      &guard.Scheme{Name: "session", Kind: guard.KindKey, In: guard.InCookie, Parameter: "session"},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
@@ -209,167 +210,167 @@ var guardedOperations = struct {
 	GetPublic, GetMe, GetResource, HeadResource, GetOptional, PostTokens, GetMyItems, DeleteItem, GetItem, PutItem,
 	GetName, PatchEmail, GetRecent, GetReport, OptionsSettings, GetAnywhere, PostAnywhere, PostForm, PostUpload, GetBasic,
 	PostBasic, GetDigest, GetOpaque, GetKey, PostKeyQuery, GetSession, PostSession, GetCertificate, GetEither, PostEither,
-	PutEither, GetBoth, PostBoth, PutBoth, GetTwoTokens, PostTwoTokens, GetPage, GetPageUsers, GetDocUsers, GetDoc *security.Operation
+	PutEither, GetBoth, PostBoth, PutBoth, GetTwoTokens, PostTwoTokens, GetPage, GetPageUsers, GetDocUsers, GetDoc *guard.Operation
 }{
-	GetPublic: &security.Operation{
+	GetPublic: &guard.Operation{
 		ID: "getPublic", Method: "GET", Path: "/public",
 	},
-	GetMe: &security.Operation{
+	GetMe: &guard.Operation{
 		ID: "getMe", Method: "GET", Path: "/me",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	},
-	GetResource: &security.Operation{
+	GetResource: &guard.Operation{
 		ID: "getResource", Method: "GET", Path: "/resource",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	},
-	HeadResource: &security.Operation{
+	HeadResource: &guard.Operation{
 		ID: "headResource", Method: "HEAD", Path: "/resource",
-		Requirement: security.Requirement{{guardedSchemes.Refresh}},
+		Requirement: guard.Requirement{{guardedSchemes.Refresh}},
 	},
-	GetOptional: &security.Operation{
+	GetOptional: &guard.Operation{
 		ID: "getOptional", Method: "GET", Path: "/optional",
-		Requirement: security.Requirement{{}, {guardedSchemes.Access}},
+		Requirement: guard.Requirement{{}, {guardedSchemes.Access}},
 	},
-	PostTokens: &security.Operation{
+	PostTokens: &guard.Operation{
 		ID: "postTokens", Method: "POST", Path: "/tokens",
-		Requirement: security.Requirement{{guardedSchemes.Refresh}},
+		Requirement: guard.Requirement{{guardedSchemes.Refresh}},
 	},
-	GetMyItems: &security.Operation{
+	GetMyItems: &guard.Operation{
 		ID: "getMyItems", Method: "GET", Path: "/items/mine",
-		Requirement: security.Requirement{{guardedSchemes.Refresh}},
+		Requirement: guard.Requirement{{guardedSchemes.Refresh}},
 	},
-	DeleteItem: &security.Operation{
+	DeleteItem: &guard.Operation{
 		ID: "deleteItem", Method: "DELETE", Path: "/items/{id}",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
-		Rules:       security.Rules{AllowRoles: []string{"ADMIN"}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
+		Rules:       guard.Rules{AllowRoles: []string{"ADMIN"}},
 	},
-	GetItem: &security.Operation{
+	GetItem: &guard.Operation{
 		ID: "getItem", Method: "GET", Path: "/items/{id}",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	},
-	PutItem: &security.Operation{
+	PutItem: &guard.Operation{
 		ID: "putItem", Method: "PUT", Path: "/items/{id}",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	},
-	GetName: &security.Operation{
+	GetName: &guard.Operation{
 		ID: "getName", Method: "GET", Path: "/names/{name}",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	},
-	PatchEmail: &security.Operation{
+	PatchEmail: &guard.Operation{
 		ID: "patchEmail", Method: "PATCH", Path: "/email",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
-		Rules:       security.Rules{Fresh: true},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
+		Rules:       guard.Rules{Fresh: true},
 	},
-	GetRecent: &security.Operation{
+	GetRecent: &guard.Operation{
 		ID: "getRecent", Method: "GET", Path: "/recent",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
-		Rules:       security.Rules{MaxAge: 15 * time.Minute},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
+		Rules:       guard.Rules{MaxAge: 15 * time.Minute},
 	},
-	GetReport: &security.Operation{
+	GetReport: &guard.Operation{
 		ID: "getReport", Method: "GET", Path: "/report",
-		Requirement: security.Requirement{{guardedSchemes.Oauth.With("read", "report")}, {guardedSchemes.Oauth.With("admin")}},
+		Requirement: guard.Requirement{{guardedSchemes.Oauth.With("read", "report")}, {guardedSchemes.Oauth.With("admin")}},
 	},
-	OptionsSettings: &security.Operation{
+	OptionsSettings: &guard.Operation{
 		ID: "optionsSettings", Method: "OPTIONS", Path: "/settings",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	},
-	GetAnywhere: &security.Operation{
+	GetAnywhere: &guard.Operation{
 		ID: "getAnywhere", Method: "GET", Path: "/anywhere",
-		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}, {guardedSchemes.AccessQuery}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}, {guardedSchemes.AccessQuery}},
 	},
-	PostAnywhere: &security.Operation{
+	PostAnywhere: &guard.Operation{
 		ID: "postAnywhere", Method: "POST", Path: "/anywhere",
-		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
 	},
-	PostForm: &security.Operation{
+	PostForm: &guard.Operation{
 		ID: "postForm", Method: "POST", Path: "/form",
-		Requirement: security.Requirement{{guardedSchemes.FormCookie}},
+		Requirement: guard.Requirement{{guardedSchemes.FormCookie}},
 	},
-	PostUpload: &security.Operation{
+	PostUpload: &guard.Operation{
 		ID: "postUpload", Method: "POST", Path: "/upload",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	},
-	GetBasic: &security.Operation{
+	GetBasic: &guard.Operation{
 		ID: "getBasic", Method: "GET", Path: "/basic",
-		Requirement: security.Requirement{{guardedSchemes.Basic}},
+		Requirement: guard.Requirement{{guardedSchemes.Basic}},
 	},
-	PostBasic: &security.Operation{
+	PostBasic: &guard.Operation{
 		ID: "postBasic", Method: "POST", Path: "/basic",
-		Requirement: security.Requirement{{guardedSchemes.Basic}},
+		Requirement: guard.Requirement{{guardedSchemes.Basic}},
 	},
-	GetDigest: &security.Operation{
+	GetDigest: &guard.Operation{
 		ID: "getDigest", Method: "GET", Path: "/digest",
-		Requirement: security.Requirement{{guardedSchemes.Digest}},
+		Requirement: guard.Requirement{{guardedSchemes.Digest}},
 	},
-	GetOpaque: &security.Operation{
+	GetOpaque: &guard.Operation{
 		ID: "getOpaque", Method: "GET", Path: "/opaque",
-		Requirement: security.Requirement{{guardedSchemes.Opaque}},
+		Requirement: guard.Requirement{{guardedSchemes.Opaque}},
 	},
-	GetKey: &security.Operation{
+	GetKey: &guard.Operation{
 		ID: "getKey", Method: "GET", Path: "/key",
-		Requirement: security.Requirement{{guardedSchemes.Key}},
+		Requirement: guard.Requirement{{guardedSchemes.Key}},
 	},
-	PostKeyQuery: &security.Operation{
+	PostKeyQuery: &guard.Operation{
 		ID: "postKeyQuery", Method: "POST", Path: "/key",
-		Requirement: security.Requirement{{guardedSchemes.KeyQuery}},
+		Requirement: guard.Requirement{{guardedSchemes.KeyQuery}},
 	},
-	GetSession: &security.Operation{
+	GetSession: &guard.Operation{
 		ID: "getSession", Method: "GET", Path: "/session",
-		Requirement: security.Requirement{{guardedSchemes.Session}, {}},
+		Requirement: guard.Requirement{{guardedSchemes.Session}, {}},
 	},
-	PostSession: &security.Operation{
+	PostSession: &guard.Operation{
 		ID: "postSession", Method: "POST", Path: "/session",
-		Requirement: security.Requirement{{guardedSchemes.Session}},
+		Requirement: guard.Requirement{{guardedSchemes.Session}},
 	},
-	GetCertificate: &security.Operation{
+	GetCertificate: &guard.Operation{
 		ID: "getCertificate", Method: "GET", Path: "/certificate",
-		Requirement: security.Requirement{{guardedSchemes.Mtls}},
+		Requirement: guard.Requirement{{guardedSchemes.Mtls}},
 	},
-	GetEither: &security.Operation{
+	GetEither: &guard.Operation{
 		ID: "getEither", Method: "GET", Path: "/either",
-		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.Key}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.Key}},
 	},
-	PostEither: &security.Operation{
+	PostEither: &guard.Operation{
 		ID: "postEither", Method: "POST", Path: "/either",
-		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.Basic}},
-		Rules:       security.Rules{MaxAge: 15 * time.Minute, AllowRoles: []string{"ADMIN"}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.Basic}},
+		Rules:       guard.Rules{MaxAge: 15 * time.Minute, AllowRoles: []string{"ADMIN"}},
 	},
-	PutEither: &security.Operation{
+	PutEither: &guard.Operation{
 		ID: "putEither", Method: "PUT", Path: "/either",
-		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.Key}, {}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.Key}, {}},
 	},
-	GetBoth: &security.Operation{
+	GetBoth: &guard.Operation{
 		ID: "getBoth", Method: "GET", Path: "/both",
-		Requirement: security.Requirement{{guardedSchemes.Access, guardedSchemes.Key}},
+		Requirement: guard.Requirement{{guardedSchemes.Access, guardedSchemes.Key}},
 	},
-	PostBoth: &security.Operation{
+	PostBoth: &guard.Operation{
 		ID: "postBoth", Method: "POST", Path: "/both",
-		Requirement: security.Requirement{{guardedSchemes.Access, guardedSchemes.Key}, {guardedSchemes.Basic}},
+		Requirement: guard.Requirement{{guardedSchemes.Access, guardedSchemes.Key}, {guardedSchemes.Basic}},
 	},
-	PutBoth: &security.Operation{
+	PutBoth: &guard.Operation{
 		ID: "putBoth", Method: "PUT", Path: "/both",
-		Requirement: security.Requirement{{guardedSchemes.Access, guardedSchemes.Key}, {}},
+		Requirement: guard.Requirement{{guardedSchemes.Access, guardedSchemes.Key}, {}},
 	},
-	GetTwoTokens: &security.Operation{
+	GetTwoTokens: &guard.Operation{
 		ID: "getTwoTokens", Method: "GET", Path: "/two-tokens",
-		Requirement: security.Requirement{{guardedSchemes.Access, guardedSchemes.RefreshX}},
+		Requirement: guard.Requirement{{guardedSchemes.Access, guardedSchemes.RefreshX}},
 	},
-	PostTwoTokens: &security.Operation{
+	PostTwoTokens: &guard.Operation{
 		ID: "postTwoTokens", Method: "POST", Path: "/two-tokens",
-		Requirement: security.Requirement{{guardedSchemes.RefreshX}, {guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.RefreshX}, {guardedSchemes.Access}},
 	},
-	GetPage: &security.Operation{
+	GetPage: &guard.Operation{
 		ID: "getPage", Method: "GET", Path: "/pages/{slug}",
 	},
-	GetPageUsers: &security.Operation{
+	GetPageUsers: &guard.Operation{
 		ID: "getPageUsers", Method: "GET", Path: "/pages/admin/users",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	},
-	GetDocUsers: &security.Operation{
+	GetDocUsers: &guard.Operation{
 		ID: "getDocUsers", Method: "GET", Path: "/docs/admin/users",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	},
-	GetDoc: &security.Operation{
+	GetDoc: &guard.Operation{
 		ID: "getDoc", Method: "GET", Path: "/docs/{slug}",
 	},
 }
@@ -377,8 +378,8 @@ var guardedOperations = struct {
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
 // tests of coverage. An operation that several paths share stands there once for each of them. Webhooks and callbacks
 // are not among them, because this API sends those requests.
-func GuardedOperations() []security.Operation {
-	return []security.Operation{
+func GuardedOperations() []guard.Operation {
+	return []guard.Operation{
 		guardedOperations.GetPublic.Clone(),
 		guardedOperations.GetMe.Clone(),
 		guardedOperations.GetResource.Clone(),
@@ -424,7 +425,7 @@ func GuardedOperations() []security.Operation {
 }
 
 // guardedAlias is the operation at another of its paths.
-func guardedAlias(operation *security.Operation, path string) security.Operation {
+func guardedAlias(operation *guard.Operation, path string) guard.Operation {
 	alias := operation.Clone()
 	alias.Path = path
 	return alias
@@ -491,31 +492,31 @@ type GuardedServer interface {
 	PostUpload(ctx context.Context, token AccessToken, request PostUploadRequestObject) (PostUploadResponseObject, error)
 
 	// (GET /basic) basic
-	GetBasic(ctx context.Context, principal security.Authenticated[security.Principal], request GetBasicRequestObject) (GetBasicResponseObject, error)
+	GetBasic(ctx context.Context, caller guard.Caller[guard.Principal], request GetBasicRequestObject) (GetBasicResponseObject, error)
 
 	// (POST /basic) basic
-	PostBasic(ctx context.Context, principal security.Authenticated[security.Principal], request PostBasicRequestObject) (PostBasicResponseObject, error)
+	PostBasic(ctx context.Context, caller guard.Caller[guard.Principal], request PostBasicRequestObject) (PostBasicResponseObject, error)
 
 	// (GET /digest) digest
-	GetDigest(ctx context.Context, principal security.Authenticated[security.Principal], request GetDigestRequestObject) (GetDigestResponseObject, error)
+	GetDigest(ctx context.Context, caller guard.Caller[guard.Principal], request GetDigestRequestObject) (GetDigestResponseObject, error)
 
 	// (GET /opaque) opaque
-	GetOpaque(ctx context.Context, principal security.Authenticated[security.Principal], request GetOpaqueRequestObject) (GetOpaqueResponseObject, error)
+	GetOpaque(ctx context.Context, caller guard.Caller[guard.Principal], request GetOpaqueRequestObject) (GetOpaqueResponseObject, error)
 
 	// (GET /key) key
-	GetKey(ctx context.Context, principal security.Authenticated[security.Principal], request GetKeyRequestObject) (GetKeyResponseObject, error)
+	GetKey(ctx context.Context, caller guard.Caller[guard.Principal], request GetKeyRequestObject) (GetKeyResponseObject, error)
 
 	// (POST /key) keyQuery
-	PostKeyQuery(ctx context.Context, principal security.Authenticated[security.Principal], request PostKeyQueryRequestObject) (PostKeyQueryResponseObject, error)
+	PostKeyQuery(ctx context.Context, caller guard.Caller[guard.Principal], request PostKeyQueryRequestObject) (PostKeyQueryResponseObject, error)
 
 	// (GET /session) session or anonymous
-	GetSession(ctx context.Context, principal *security.Authenticated[security.Principal], request GetSessionRequestObject) (GetSessionResponseObject, error)
+	GetSession(ctx context.Context, caller *guard.Caller[guard.Principal], request GetSessionRequestObject) (GetSessionResponseObject, error)
 
 	// (POST /session) session
-	PostSession(ctx context.Context, principal security.Authenticated[security.Principal], request PostSessionRequestObject) (PostSessionResponseObject, error)
+	PostSession(ctx context.Context, caller guard.Caller[guard.Principal], request PostSessionRequestObject) (PostSessionResponseObject, error)
 
 	// (GET /certificate) mtls
-	GetCertificate(ctx context.Context, principal security.Authenticated[security.Principal], request GetCertificateRequestObject) (GetCertificateResponseObject, error)
+	GetCertificate(ctx context.Context, caller guard.Caller[guard.Principal], request GetCertificateRequestObject) (GetCertificateResponseObject, error)
 
 	// (GET /either) access or key
 	GetEither(ctx context.Context, credential AccessOrKeyCredential, request GetEitherRequestObject) (GetEitherResponseObject, error)
@@ -563,7 +564,7 @@ func (s guardedStrictServer) GetPublic(ctx context.Context, request GetPublicReq
 }
 
 func (s guardedStrictServer) GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.GetMe)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.GetMe)
 	if err != nil {
 		return nil, err
 	}
@@ -571,7 +572,7 @@ func (s guardedStrictServer) GetMe(ctx context.Context, request GetMeRequestObje
 }
 
 func (s guardedStrictServer) GetResource(ctx context.Context, request GetResourceRequestObject) (GetResourceResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.GetResource)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.GetResource)
 	if err != nil {
 		return nil, err
 	}
@@ -579,7 +580,7 @@ func (s guardedStrictServer) GetResource(ctx context.Context, request GetResourc
 }
 
 func (s guardedStrictServer) HeadResource(ctx context.Context, request HeadResourceRequestObject) (HeadResourceResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.HeadResource)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.HeadResource)
 	if err != nil {
 		return nil, err
 	}
@@ -587,7 +588,7 @@ func (s guardedStrictServer) HeadResource(ctx context.Context, request HeadResou
 }
 
 func (s guardedStrictServer) GetOptional(ctx context.Context, request GetOptionalRequestObject) (GetOptionalResponseObject, error) {
-	token, ok, err := security.OptionalToken[security.NoClaims](ctx, guardedOperations.GetOptional)
+	token, ok, err := guard.OptionalToken[security.NoClaims](ctx, guardedOperations.GetOptional)
 	if err != nil {
 		return nil, err
 	}
@@ -598,7 +599,7 @@ func (s guardedStrictServer) GetOptional(ctx context.Context, request GetOptiona
 }
 
 func (s guardedStrictServer) PostTokens(ctx context.Context, request PostTokensRequestObject) (PostTokensResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.PostTokens)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.PostTokens)
 	if err != nil {
 		return nil, err
 	}
@@ -606,7 +607,7 @@ func (s guardedStrictServer) PostTokens(ctx context.Context, request PostTokensR
 }
 
 func (s guardedStrictServer) GetMyItems(ctx context.Context, request GetMyItemsRequestObject) (GetMyItemsResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.GetMyItems)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.GetMyItems)
 	if err != nil {
 		return nil, err
 	}
@@ -614,7 +615,7 @@ func (s guardedStrictServer) GetMyItems(ctx context.Context, request GetMyItemsR
 }
 
 func (s guardedStrictServer) DeleteItem(ctx context.Context, request DeleteItemRequestObject) (DeleteItemResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.DeleteItem)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.DeleteItem)
 	if err != nil {
 		return nil, err
 	}
@@ -622,7 +623,7 @@ func (s guardedStrictServer) DeleteItem(ctx context.Context, request DeleteItemR
 }
 
 func (s guardedStrictServer) GetItem(ctx context.Context, request GetItemRequestObject) (GetItemResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.GetItem)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.GetItem)
 	if err != nil {
 		return nil, err
 	}
@@ -630,7 +631,7 @@ func (s guardedStrictServer) GetItem(ctx context.Context, request GetItemRequest
 }
 
 func (s guardedStrictServer) PutItem(ctx context.Context, request PutItemRequestObject) (PutItemResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.PutItem)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.PutItem)
 	if err != nil {
 		return nil, err
 	}
@@ -638,7 +639,7 @@ func (s guardedStrictServer) PutItem(ctx context.Context, request PutItemRequest
 }
 
 func (s guardedStrictServer) GetName(ctx context.Context, request GetNameRequestObject) (GetNameResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.GetName)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.GetName)
 	if err != nil {
 		return nil, err
 	}
@@ -646,7 +647,7 @@ func (s guardedStrictServer) GetName(ctx context.Context, request GetNameRequest
 }
 
 func (s guardedStrictServer) PatchEmail(ctx context.Context, request PatchEmailRequestObject) (PatchEmailResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.PatchEmail)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.PatchEmail)
 	if err != nil {
 		return nil, err
 	}
@@ -654,7 +655,7 @@ func (s guardedStrictServer) PatchEmail(ctx context.Context, request PatchEmailR
 }
 
 func (s guardedStrictServer) GetRecent(ctx context.Context, request GetRecentRequestObject) (GetRecentResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.GetRecent)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.GetRecent)
 	if err != nil {
 		return nil, err
 	}
@@ -662,7 +663,7 @@ func (s guardedStrictServer) GetRecent(ctx context.Context, request GetRecentReq
 }
 
 func (s guardedStrictServer) GetReport(ctx context.Context, request GetReportRequestObject) (GetReportResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.GetReport)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.GetReport)
 	if err != nil {
 		return nil, err
 	}
@@ -670,7 +671,7 @@ func (s guardedStrictServer) GetReport(ctx context.Context, request GetReportReq
 }
 
 func (s guardedStrictServer) OptionsSettings(ctx context.Context, request OptionsSettingsRequestObject) (OptionsSettingsResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.OptionsSettings)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.OptionsSettings)
 	if err != nil {
 		return nil, err
 	}
@@ -678,7 +679,7 @@ func (s guardedStrictServer) OptionsSettings(ctx context.Context, request Option
 }
 
 func (s guardedStrictServer) GetAnywhere(ctx context.Context, request GetAnywhereRequestObject) (GetAnywhereResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.GetAnywhere)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.GetAnywhere)
 	if err != nil {
 		return nil, err
 	}
@@ -686,7 +687,7 @@ func (s guardedStrictServer) GetAnywhere(ctx context.Context, request GetAnywher
 }
 
 func (s guardedStrictServer) PostAnywhere(ctx context.Context, request PostAnywhereRequestObject) (PostAnywhereResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.PostAnywhere)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.PostAnywhere)
 	if err != nil {
 		return nil, err
 	}
@@ -694,7 +695,7 @@ func (s guardedStrictServer) PostAnywhere(ctx context.Context, request PostAnywh
 }
 
 func (s guardedStrictServer) PostForm(ctx context.Context, request PostFormRequestObject) (PostFormResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.PostForm)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.PostForm)
 	if err != nil {
 		return nil, err
 	}
@@ -702,7 +703,7 @@ func (s guardedStrictServer) PostForm(ctx context.Context, request PostFormReque
 }
 
 func (s guardedStrictServer) PostUpload(ctx context.Context, request PostUploadRequestObject) (PostUploadResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.PostUpload)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.PostUpload)
 	if err != nil {
 		return nil, err
 	}
@@ -710,86 +711,86 @@ func (s guardedStrictServer) PostUpload(ctx context.Context, request PostUploadR
 }
 
 func (s guardedStrictServer) GetBasic(ctx context.Context, request GetBasicRequestObject) (GetBasicResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.GetBasic)
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperations.GetBasic)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.GetBasic(ctx, principal, request)
+	return s.server.GetBasic(ctx, caller, request)
 }
 
 func (s guardedStrictServer) PostBasic(ctx context.Context, request PostBasicRequestObject) (PostBasicResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.PostBasic)
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperations.PostBasic)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.PostBasic(ctx, principal, request)
+	return s.server.PostBasic(ctx, caller, request)
 }
 
 func (s guardedStrictServer) GetDigest(ctx context.Context, request GetDigestRequestObject) (GetDigestResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.GetDigest)
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperations.GetDigest)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.GetDigest(ctx, principal, request)
+	return s.server.GetDigest(ctx, caller, request)
 }
 
 func (s guardedStrictServer) GetOpaque(ctx context.Context, request GetOpaqueRequestObject) (GetOpaqueResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.GetOpaque)
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperations.GetOpaque)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.GetOpaque(ctx, principal, request)
+	return s.server.GetOpaque(ctx, caller, request)
 }
 
 func (s guardedStrictServer) GetKey(ctx context.Context, request GetKeyRequestObject) (GetKeyResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.GetKey)
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperations.GetKey)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.GetKey(ctx, principal, request)
+	return s.server.GetKey(ctx, caller, request)
 }
 
 func (s guardedStrictServer) PostKeyQuery(ctx context.Context, request PostKeyQueryRequestObject) (PostKeyQueryResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.PostKeyQuery)
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperations.PostKeyQuery)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.PostKeyQuery(ctx, principal, request)
+	return s.server.PostKeyQuery(ctx, caller, request)
 }
 
 func (s guardedStrictServer) GetSession(ctx context.Context, request GetSessionRequestObject) (GetSessionResponseObject, error) {
-	principal, ok, err := security.OptionalPrincipal[security.Principal](ctx, guardedOperations.GetSession)
+	caller, ok, err := guard.OptionalCaller[guard.Principal](ctx, guardedOperations.GetSession)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
 		return s.server.GetSession(ctx, nil, request)
 	}
-	return s.server.GetSession(ctx, &principal, request)
+	return s.server.GetSession(ctx, &caller, request)
 }
 
 func (s guardedStrictServer) PostSession(ctx context.Context, request PostSessionRequestObject) (PostSessionResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.PostSession)
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperations.PostSession)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.PostSession(ctx, principal, request)
+	return s.server.PostSession(ctx, caller, request)
 }
 
 func (s guardedStrictServer) GetCertificate(ctx context.Context, request GetCertificateRequestObject) (GetCertificateResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.GetCertificate)
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperations.GetCertificate)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.GetCertificate(ctx, principal, request)
+	return s.server.GetCertificate(ctx, caller, request)
 }
 
 func (s guardedStrictServer) GetEither(ctx context.Context, request GetEitherRequestObject) (GetEitherResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.GetEither)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.GetEither)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessOrKeyCredential(credentials)
+	credential, err := acceptedAccessOrKeyCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -797,11 +798,11 @@ func (s guardedStrictServer) GetEither(ctx context.Context, request GetEitherReq
 }
 
 func (s guardedStrictServer) PostEither(ctx context.Context, request PostEitherRequestObject) (PostEitherResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.PostEither)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.PostEither)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessOrBasicCredential(credentials)
+	credential, err := acceptedAccessOrBasicCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -809,14 +810,14 @@ func (s guardedStrictServer) PostEither(ctx context.Context, request PostEitherR
 }
 
 func (s guardedStrictServer) PutEither(ctx context.Context, request PutEitherRequestObject) (PutEitherResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.PutEither)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.PutEither)
 	if err != nil {
 		return nil, err
 	}
 	if credentials.Anonymous() {
 		return s.server.PutEither(ctx, nil, request)
 	}
-	credential, err := heldAccessOrKeyCredential(credentials)
+	credential, err := acceptedAccessOrKeyCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -824,11 +825,11 @@ func (s guardedStrictServer) PutEither(ctx context.Context, request PutEitherReq
 }
 
 func (s guardedStrictServer) GetBoth(ctx context.Context, request GetBothRequestObject) (GetBothResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.GetBoth)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.GetBoth)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessAndKeyCredential(credentials)
+	credential, err := acceptedAccessAndKeyCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -836,11 +837,11 @@ func (s guardedStrictServer) GetBoth(ctx context.Context, request GetBothRequest
 }
 
 func (s guardedStrictServer) PostBoth(ctx context.Context, request PostBothRequestObject) (PostBothResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.PostBoth)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.PostBoth)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessAndKeyOrBasicCredential(credentials)
+	credential, err := acceptedAccessAndKeyOrBasicCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -848,14 +849,14 @@ func (s guardedStrictServer) PostBoth(ctx context.Context, request PostBothReque
 }
 
 func (s guardedStrictServer) PutBoth(ctx context.Context, request PutBothRequestObject) (PutBothResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.PutBoth)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.PutBoth)
 	if err != nil {
 		return nil, err
 	}
 	if credentials.Anonymous() {
 		return s.server.PutBoth(ctx, nil, request)
 	}
-	credential, err := heldAccessAndKeyCredential(credentials)
+	credential, err := acceptedAccessAndKeyCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -863,11 +864,11 @@ func (s guardedStrictServer) PutBoth(ctx context.Context, request PutBothRequest
 }
 
 func (s guardedStrictServer) GetTwoTokens(ctx context.Context, request GetTwoTokensRequestObject) (GetTwoTokensResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.GetTwoTokens)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.GetTwoTokens)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessAndRefreshCredential(credentials)
+	credential, err := acceptedAccessAndRefreshCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -875,11 +876,11 @@ func (s guardedStrictServer) GetTwoTokens(ctx context.Context, request GetTwoTok
 }
 
 func (s guardedStrictServer) PostTwoTokens(ctx context.Context, request PostTwoTokensRequestObject) (PostTwoTokensResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.PostTwoTokens)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.PostTwoTokens)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessOrRefreshCredential(credentials)
+	credential, err := acceptedAccessOrRefreshCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -891,7 +892,7 @@ func (s guardedStrictServer) GetPage(ctx context.Context, request GetPageRequest
 }
 
 func (s guardedStrictServer) GetPageUsers(ctx context.Context, request GetPageUsersRequestObject) (GetPageUsersResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.GetPageUsers)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.GetPageUsers)
 	if err != nil {
 		return nil, err
 	}
@@ -899,7 +900,7 @@ func (s guardedStrictServer) GetPageUsers(ctx context.Context, request GetPageUs
 }
 
 func (s guardedStrictServer) GetDocUsers(ctx context.Context, request GetDocUsersRequestObject) (GetDocUsersResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.GetDocUsers)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.GetDocUsers)
 	if err != nil {
 		return nil, err
 	}
@@ -911,24 +912,24 @@ func (s guardedStrictServer) GetDoc(ctx context.Context, request GetDocRequestOb
 }
 
 // GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
-func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
-	return security.Authenticators{
-		"basic":    security.AuthenticateBasic(authenticator.Basic),
-		"digest":   security.AuthenticateKey(authenticator.Digest),
-		"key":      security.AuthenticateKey(authenticator.Key),
-		"keyQuery": security.AuthenticateKey(authenticator.KeyQuery),
-		"mtls":     security.AuthenticateCertificate(authenticator.Mtls),
-		"opaque":   security.AuthenticateKey(authenticator.Opaque),
-		"session":  security.AuthenticateKey(authenticator.Session),
+func GuardedAuthenticators(authenticator Authenticator) guard.Authenticators {
+	return guard.Authenticators{
+		"basic":    guard.AuthenticateBasic(authenticator.Basic),
+		"digest":   guard.AuthenticateKey(authenticator.Digest),
+		"key":      guard.AuthenticateKey(authenticator.Key),
+		"keyQuery": guard.AuthenticateKey(authenticator.KeyQuery),
+		"mtls":     guard.AuthenticateCertificate(authenticator.Mtls),
+		"opaque":   guard.AuthenticateKey(authenticator.Opaque),
+		"session":  guard.AuthenticateKey(authenticator.Session),
 	}
 }
 
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
+func newGuards(policy *guard.Policy, authenticator Authenticator) (*guard.Guards, error) {
 	if authenticator == nil {
-		return nil, security.ErrNoAuthenticator
+		return nil, guard.ErrNoAuthenticator
 	}
-	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
+	return guard.NewGuards(policy, GuardedAuthenticators(authenticator),
 		guardedOperations.GetPublic,
 		guardedOperations.GetMe,
 		guardedOperations.GetResource,
@@ -978,19 +979,19 @@ type GuardedIssuer struct{ issuer *security.Issuer }
 // NewGuardedIssuer returns the typed issuer over an issuer.
 func NewGuardedIssuer(issuer *security.Issuer) GuardedIssuer { return GuardedIssuer{issuer} }
 
-// AccessToken issues an access token.
-func (i GuardedIssuer) AccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueAccessToken issues an access token.
+func (i GuardedIssuer) IssueAccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.AccessToken, subject, nil, options...)
 }
 
-// RefreshToken issues a refresh token.
-func (i GuardedIssuer) RefreshToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueRefreshToken issues a refresh token.
+func (i GuardedIssuer) IssueRefreshToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.RefreshToken, subject, nil, options...)
 }
 
-// Pair issues an access token and the refresh token of the same session.
-func (i GuardedIssuer) Pair(ctx context.Context, subject string, options ...security.TokenOption) (security.TokenPair, error) {
-	return i.issuer.Pair(ctx, subject, nil, nil, options...)
+// IssueTokenPair issues an access token and the refresh token of the same session.
+func (i GuardedIssuer) IssueTokenPair(ctx context.Context, subject string, options ...security.TokenOption) (security.TokenPair, error) {
+	return i.issuer.IssueTokenPair(ctx, subject, nil, nil, options...)
 }
 
 // NewGuardedStrictHandler is NewStrictHandler for a GuardedServer. Mount it with RegisterGuardedHandlersWithOptions: without guards
@@ -1000,20 +1001,24 @@ func NewGuardedStrictHandler(server GuardedServer, middlewares []StrictMiddlewar
 }
 
 // RegisterGuardedHandlers is RegisterHandlers for a GuardedServer: every operation is behind its guard.
-func RegisterGuardedHandlers(router EchoRouter, server GuardedServer, validator *security.Validator, authenticator Authenticator) error {
-	return RegisterGuardedHandlersWithOptions(router, NewGuardedStrictHandler(server, nil), validator, authenticator, RegisterHandlersOptions{})
+func RegisterGuardedHandlers(router EchoRouter, server GuardedServer, validator *security.Validator, authenticator Authenticator, options ...guard.Option) error {
+	policy, err := guard.New(validator, options...)
+	if err != nil {
+		return err
+	}
+	return RegisterGuardedHandlersWithOptions(router, NewGuardedStrictHandler(server, nil), policy, authenticator, RegisterHandlersOptions{})
 }
 
 // RegisterGuardedHandlersWithOptions is RegisterHandlersWithOptions with every route behind the guard of its operation. The guard runs
 // before parameters are bound and before the operation's middlewares, which see the credential. Errors of package security that a
 // handler or one of those returns are answered as the guard answers them; all others go to the application's error handler.
-func RegisterGuardedHandlersWithOptions(router EchoRouter, si ServerInterface, validator *security.Validator, authenticator Authenticator, options RegisterHandlersOptions) error {
-	guards, err := newGuards(validator, authenticator)
+func RegisterGuardedHandlersWithOptions(router EchoRouter, si ServerInterface, policy *guard.Policy, authenticator Authenticator, options RegisterHandlersOptions) error {
+	guards, err := newGuards(policy, authenticator)
 	if err != nil {
 		return err
 	}
-	guarded := func(operation *security.Operation, middlewares []echo.MiddlewareFunc) []echo.MiddlewareFunc {
-		return append([]echo.MiddlewareFunc{guardedRoute(guards.Of(operation), validator)}, middlewares...)
+	guarded := func(operation *guard.Operation, middlewares []echo.MiddlewareFunc) []echo.MiddlewareFunc {
+		return append([]echo.MiddlewareFunc{guardedRoute(guards.Of(operation), policy)}, middlewares...)
 	}
 	wrapper := ServerInterfaceWrapper{Handler: si}
 	router.GET(options.BaseURL+"/public", wrapper.GetPublic, guarded(guardedOperations.GetPublic, options.OperationMiddlewares["getPublic"])...)
@@ -1061,10 +1066,10 @@ func RegisterGuardedHandlersWithOptions(router EchoRouter, si ServerInterface, v
 }
 
 // guardedRoute makes a middleware of a guard.
-func guardedRoute(guard *security.Guard, validator *security.Validator) echo.MiddlewareFunc {
+func guardedRoute(g *guard.Guard, policy *guard.Policy) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			r, ok := guard.HTTP(c.Response(), c.Request(), guardedParams{c})
+			r, ok := g.HTTP(c.Response(), c.Request(), guardedParams{c})
 			if !ok {
 				return nil
 			}
@@ -1072,7 +1077,7 @@ func guardedRoute(guard *security.Guard, validator *security.Validator) echo.Mid
 			err := next(c)
 			var refused *security.Error
 			if errors.As(err, &refused) {
-				validator.WriteResponseError(c.Response(), r, err)
+				policy.WriteResponseError(c.Response(), r, err)
 				return nil
 			}
 			return err

@@ -6,7 +6,7 @@ import (
 	"context"
 
 	"github.com/oapi-guard/oapi-guard/crosstest/service"
-	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // Server is a GuardedServer over a service.Server.
@@ -112,47 +112,47 @@ func (s Server) PostUpload(ctx context.Context, credential AccessToken, request 
 	return PostUpload200JSONResponse{SeenJSONResponse(seen)}, err
 }
 
-func (s Server) GetBasic(ctx context.Context, credential security.Authenticated[security.Principal], request GetBasicRequestObject) (GetBasicResponseObject, error) {
+func (s Server) GetBasic(ctx context.Context, credential guard.Caller[guard.Principal], request GetBasicRequestObject) (GetBasicResponseObject, error) {
 	seen, err := s.Handle(ctx, "GetBasic", credential, request)
 	return GetBasic200JSONResponse{SeenJSONResponse(seen)}, err
 }
 
-func (s Server) PostBasic(ctx context.Context, credential security.Authenticated[security.Principal], request PostBasicRequestObject) (PostBasicResponseObject, error) {
+func (s Server) PostBasic(ctx context.Context, credential guard.Caller[guard.Principal], request PostBasicRequestObject) (PostBasicResponseObject, error) {
 	seen, err := s.Handle(ctx, "PostBasic", credential, request)
 	return PostBasic200JSONResponse{SeenJSONResponse(seen)}, err
 }
 
-func (s Server) GetDigest(ctx context.Context, credential security.Authenticated[security.Principal], request GetDigestRequestObject) (GetDigestResponseObject, error) {
+func (s Server) GetDigest(ctx context.Context, credential guard.Caller[guard.Principal], request GetDigestRequestObject) (GetDigestResponseObject, error) {
 	seen, err := s.Handle(ctx, "GetDigest", credential, request)
 	return GetDigest200JSONResponse{SeenJSONResponse(seen)}, err
 }
 
-func (s Server) GetOpaque(ctx context.Context, credential security.Authenticated[security.Principal], request GetOpaqueRequestObject) (GetOpaqueResponseObject, error) {
+func (s Server) GetOpaque(ctx context.Context, credential guard.Caller[guard.Principal], request GetOpaqueRequestObject) (GetOpaqueResponseObject, error) {
 	seen, err := s.Handle(ctx, "GetOpaque", credential, request)
 	return GetOpaque200JSONResponse{SeenJSONResponse(seen)}, err
 }
 
-func (s Server) GetKey(ctx context.Context, credential security.Authenticated[security.Principal], request GetKeyRequestObject) (GetKeyResponseObject, error) {
+func (s Server) GetKey(ctx context.Context, credential guard.Caller[guard.Principal], request GetKeyRequestObject) (GetKeyResponseObject, error) {
 	seen, err := s.Handle(ctx, "GetKey", credential, request)
 	return GetKey200JSONResponse{SeenJSONResponse(seen)}, err
 }
 
-func (s Server) PostKeyQuery(ctx context.Context, credential security.Authenticated[security.Principal], request PostKeyQueryRequestObject) (PostKeyQueryResponseObject, error) {
+func (s Server) PostKeyQuery(ctx context.Context, credential guard.Caller[guard.Principal], request PostKeyQueryRequestObject) (PostKeyQueryResponseObject, error) {
 	seen, err := s.Handle(ctx, "PostKeyQuery", credential, request)
 	return PostKeyQuery200JSONResponse{SeenJSONResponse(seen)}, err
 }
 
-func (s Server) GetSession(ctx context.Context, credential *security.Authenticated[security.Principal], request GetSessionRequestObject) (GetSessionResponseObject, error) {
+func (s Server) GetSession(ctx context.Context, credential *guard.Caller[guard.Principal], request GetSessionRequestObject) (GetSessionResponseObject, error) {
 	seen, err := s.Handle(ctx, "GetSession", credential, request)
 	return GetSession200JSONResponse{SeenJSONResponse(seen)}, err
 }
 
-func (s Server) PostSession(ctx context.Context, credential security.Authenticated[security.Principal], request PostSessionRequestObject) (PostSessionResponseObject, error) {
+func (s Server) PostSession(ctx context.Context, credential guard.Caller[guard.Principal], request PostSessionRequestObject) (PostSessionResponseObject, error) {
 	seen, err := s.Handle(ctx, "PostSession", credential, request)
 	return PostSession200JSONResponse{SeenJSONResponse(seen)}, err
 }
 
-func (s Server) GetCertificate(ctx context.Context, credential security.Authenticated[security.Principal], request GetCertificateRequestObject) (GetCertificateResponseObject, error) {
+func (s Server) GetCertificate(ctx context.Context, credential guard.Caller[guard.Principal], request GetCertificateRequestObject) (GetCertificateResponseObject, error) {
 	seen, err := s.Handle(ctx, "GetCertificate", credential, request)
 	return GetCertificate200JSONResponse{SeenJSONResponse(seen)}, err
 }

@@ -7,10 +7,11 @@ import (
 	"net/http"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // If this does not compile: the doc of the constant says what to update.
-const _ = security.GeneratedCodeVersion1
+const _ = guard.GeneratedCodeVersion2
 
 // AccessToken is a verified access token. Schemes: new, old.
 type AccessToken struct{ security.Token[Profile] }
@@ -19,29 +20,29 @@ var guardedTokenTypes = struct{ AccessToken security.TokenType }{
 	AccessToken: security.NewTokenType[Profile]("access"),
 }
 
-var guardedSchemes = struct{ New, Old *security.Scheme }{
-	New: &security.Scheme{Name: "new", Token: guardedTokenTypes.AccessToken},
-	Old: &security.Scheme{Name: "old", Token: guardedTokenTypes.AccessToken},
+var guardedSchemes = struct{ New, Old *guard.Scheme }{
+	New: &guard.Scheme{Name: "new", Token: guardedTokenTypes.AccessToken},
+	Old: &guard.Scheme{Name: "old", Token: guardedTokenTypes.AccessToken},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
-	Either, Anyone *security.Operation
+	Either, Anyone *guard.Operation
 }{
-	Either: &security.Operation{
+	Either: &guard.Operation{
 		ID: "either", Method: "GET", Path: "/either",
-		Requirement: security.Requirement{{guardedSchemes.Old}, {guardedSchemes.New}},
+		Requirement: guard.Requirement{{guardedSchemes.Old}, {guardedSchemes.New}},
 	},
-	Anyone: &security.Operation{
+	Anyone: &guard.Operation{
 		ID: "anyone", Method: "GET", Path: "/any",
-		Requirement: security.Requirement{{guardedSchemes.New}, {}, {guardedSchemes.Old}},
+		Requirement: guard.Requirement{{guardedSchemes.New}, {}, {guardedSchemes.Old}},
 	},
 }
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
 // tests of coverage. Webhooks and callbacks are not among them, because this API sends those requests.
-func GuardedOperations() []security.Operation {
-	return []security.Operation{
+func GuardedOperations() []guard.Operation {
+	return []guard.Operation{
 		guardedOperations.Either.Clone(),
 		guardedOperations.Anyone.Clone(),
 	}
@@ -62,7 +63,7 @@ type GuardedServer interface {
 type guardedStrictServer struct{ server GuardedServer }
 
 func (s guardedStrictServer) Either(ctx context.Context, request EitherRequestObject) (EitherResponseObject, error) {
-	token, err := security.RequestToken[Profile](ctx, guardedOperations.Either)
+	token, err := guard.RequestToken[Profile](ctx, guardedOperations.Either)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +71,7 @@ func (s guardedStrictServer) Either(ctx context.Context, request EitherRequestOb
 }
 
 func (s guardedStrictServer) Anyone(ctx context.Context, request AnyoneRequestObject) (AnyoneResponseObject, error) {
-	token, ok, err := security.OptionalToken[Profile](ctx, guardedOperations.Anyone)
+	token, ok, err := guard.OptionalToken[Profile](ctx, guardedOperations.Anyone)
 	if err != nil {
 		return nil, err
 	}
@@ -81,8 +82,8 @@ func (s guardedStrictServer) Anyone(ctx context.Context, request AnyoneRequestOb
 }
 
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator) (*security.Guards, error) {
-	return security.NewGuards(validator, nil,
+func newGuards(policy *guard.Policy) (*guard.Guards, error) {
+	return guard.NewGuards(policy, nil,
 		guardedOperations.Either,
 		guardedOperations.Anyone,
 	)
@@ -94,33 +95,37 @@ type GuardedIssuer struct{ issuer *security.Issuer }
 // NewGuardedIssuer returns the typed issuer over an issuer.
 func NewGuardedIssuer(issuer *security.Issuer) GuardedIssuer { return GuardedIssuer{issuer} }
 
-// AccessToken issues an access token.
-func (i GuardedIssuer) AccessToken(ctx context.Context, subject string, claims Profile, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueAccessToken issues an access token.
+func (i GuardedIssuer) IssueAccessToken(ctx context.Context, subject string, claims Profile, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.AccessToken, subject, claims, options...)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
-// answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
+// answer with fixed texts, through the error handler of the policy. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
-func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
+func NewGuardedStrictHandler(server GuardedServer, policy *guard.Policy, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
 	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = validator.WriteRequestError
+		options.RequestErrorHandlerFunc = policy.WriteRequestError
 	}
 	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = validator.WriteResponseError
+		options.ResponseErrorHandlerFunc = policy.WriteResponseError
 	}
 	return NewStrictHandlerWithOptions(guardedStrictServer{server}, middlewares, options)
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, validator *security.Validator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, validator *security.Validator, options ...guard.Option) (http.Handler, error) {
+	policy, err := guard.New(validator, options...)
+	if err != nil {
+		return nil, err
+	}
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, policy, nil, StrictHTTPServerOptions{}), policy, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := newGuards(validator)
+func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, options StdHTTPServerOptions) (http.Handler, error) {
+	guards, err := newGuards(policy)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +134,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		m = http.NewServeMux()
 	}
 	if options.ErrorHandlerFunc == nil {
-		options.ErrorHandlerFunc = validator.WriteRequestError
+		options.ErrorHandlerFunc = policy.WriteRequestError
 	}
 	wrapper := ServerInterfaceWrapper{
 		Handler:            si,

@@ -11,147 +11,148 @@ import (
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // If this does not compile: the doc of the constant says what to update.
-const _ = security.GeneratedCodeVersion1
+const _ = guard.GeneratedCodeVersion2
 
 // Authenticator resolves the credentials that are not JWTs, a method for each security scheme. It returns whom the credential speaks for;
 // or security.ErrInvalidCredentials where it is not accepted, security.ErrAccessDenied where it is not allowed, and any other error for
 // "could not know", which is answered 503.
 type Authenticator interface {
 	// Basic resolves credentials of the scheme basic: http basic.
-	Basic(ctx context.Context, credentials security.BasicCredentials) (*security.Authenticated[security.Principal], error)
+	Basic(ctx context.Context, credentials guard.BasicCredentials) (*guard.Caller[guard.Principal], error)
 
 	// Cookie resolves credentials of the scheme cookie: apiKey in cookie.
-	Cookie(ctx context.Context, key string) (*security.Authenticated[*url.URL], error)
+	Cookie(ctx context.Context, key string) (*guard.Caller[*url.URL], error)
 
 	// Digest resolves credentials of the scheme digest: http digest.
-	Digest(ctx context.Context, key string) (*security.Authenticated[string], error)
+	Digest(ctx context.Context, key string) (*guard.Caller[string], error)
 
 	// Header resolves credentials of the scheme header: apiKey in header.
-	Header(ctx context.Context, key string) (*security.Authenticated[http2.Header], error)
+	Header(ctx context.Context, key string) (*guard.Caller[http2.Header], error)
 
 	// Introspected resolves credentials of the scheme introspected: oauth2.
-	Introspected(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	Introspected(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 
 	// Mtls resolves credentials of the scheme mtls: mutualTLS.
-	Mtls(ctx context.Context, certificate *x509.Certificate) (*security.Authenticated[security.Principal], error)
+	Mtls(ctx context.Context, certificate *x509.Certificate) (*guard.Caller[guard.Principal], error)
 
 	// Opaque resolves credentials of the scheme opaque: http bearer.
-	Opaque(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	Opaque(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 
 	// Prefixed resolves credentials of the scheme prefixed: apiKey in header.
-	Prefixed(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	Prefixed(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 
 	// Query resolves credentials of the scheme query: apiKey in query.
-	Query(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	Query(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 
 	// Reference resolves credentials of the scheme reference: http bearer.
-	Reference(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	Reference(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 }
 
 // BasicOrHeaderOrOpaqueCredential holds the credentials of the alternative that a request satisfied: Basic, or Header,
 // or Opaque. The fields of the others are nil.
 type BasicOrHeaderOrOpaqueCredential struct {
-	Basic  *security.Authenticated[security.Principal]
-	Header *security.Authenticated[http2.Header]
-	Opaque *security.Authenticated[security.Principal]
+	Basic  *guard.Caller[guard.Principal]
+	Header *guard.Caller[http2.Header]
+	Opaque *guard.Caller[guard.Principal]
 }
 
-func heldBasicOrHeaderOrOpaqueCredential(credentials security.Credentials) (BasicOrHeaderOrOpaqueCredential, error) {
-	var own BasicOrHeaderOrOpaqueCredential
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "basic"); ok {
-		own.Basic = &principal
+func acceptedBasicOrHeaderOrOpaqueCredential(credentials guard.Credentials) (BasicOrHeaderOrOpaqueCredential, error) {
+	var c BasicOrHeaderOrOpaqueCredential
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "basic"); ok {
+		c.Basic = &caller
 	}
-	if principal, ok := security.PrincipalOf[http2.Header](credentials, "header"); ok {
-		own.Header = &principal
+	if caller, ok := guard.CallerOf[http2.Header](credentials, "header"); ok {
+		c.Header = &caller
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "opaque"); ok {
-		own.Opaque = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "opaque"); ok {
+		c.Opaque = &caller
 	}
-	if own == (BasicOrHeaderOrOpaqueCredential{}) {
-		return own, security.ErrUnguarded
+	if c == (BasicOrHeaderOrOpaqueCredential{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
-var guardedSchemes = struct{ Basic, Cookie, Digest, Header, Introspected, Mtls, Opaque, Prefixed, Query, Reference *security.Scheme }{
-	Basic:        &security.Scheme{Name: "basic", Kind: security.KindBasic},
-	Cookie:       &security.Scheme{Name: "cookie", Kind: security.KindKey, In: security.InCookie, Parameter: "session"},
-	Digest:       &security.Scheme{Name: "digest", Kind: security.KindKey, Prefix: "digest"},
-	Header:       &security.Scheme{Name: "header", Kind: security.KindKey, Parameter: "x-api-key"},
-	Introspected: &security.Scheme{Name: "introspected", Kind: security.KindKey},
-	Mtls:         &security.Scheme{Name: "mtls", Kind: security.KindCertificate},
-	Opaque:       &security.Scheme{Name: "opaque", Kind: security.KindKey},
-	Prefixed:     &security.Scheme{Name: "prefixed", Kind: security.KindKey, Parameter: "Authorization", Prefix: "Key"},
-	Query:        &security.Scheme{Name: "query", Kind: security.KindKey, In: security.InQuery, Parameter: "api key"},
-	Reference:    &security.Scheme{Name: "reference", Kind: security.KindKey},
+var guardedSchemes = struct{ Basic, Cookie, Digest, Header, Introspected, Mtls, Opaque, Prefixed, Query, Reference *guard.Scheme }{
+	Basic:        &guard.Scheme{Name: "basic", Kind: guard.KindBasic},
+	Cookie:       &guard.Scheme{Name: "cookie", Kind: guard.KindKey, In: guard.InCookie, Parameter: "session"},
+	Digest:       &guard.Scheme{Name: "digest", Kind: guard.KindKey, Prefix: "digest"},
+	Header:       &guard.Scheme{Name: "header", Kind: guard.KindKey, Parameter: "x-api-key"},
+	Introspected: &guard.Scheme{Name: "introspected", Kind: guard.KindKey},
+	Mtls:         &guard.Scheme{Name: "mtls", Kind: guard.KindCertificate},
+	Opaque:       &guard.Scheme{Name: "opaque", Kind: guard.KindKey},
+	Prefixed:     &guard.Scheme{Name: "prefixed", Kind: guard.KindKey, Parameter: "Authorization", Prefix: "Key"},
+	Query:        &guard.Scheme{Name: "query", Kind: guard.KindKey, In: guard.InQuery, Parameter: "api key"},
+	Reference:    &guard.Scheme{Name: "reference", Kind: guard.KindKey},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
 	Basic, BasicOptional, Digest, Header, Prefixed, Query, Cookie, Opaque, Reference, Introspected, Certificate, Either,
-	Public *security.Operation
+	Public *guard.Operation
 }{
-	Basic: &security.Operation{
+	Basic: &guard.Operation{
 		ID: "basic", Method: "GET", Path: "/basic",
-		Requirement: security.Requirement{{guardedSchemes.Basic}},
+		Requirement: guard.Requirement{{guardedSchemes.Basic}},
 	},
-	BasicOptional: &security.Operation{
+	BasicOptional: &guard.Operation{
 		ID: "basicOptional", Method: "POST", Path: "/basic",
-		Requirement: security.Requirement{{guardedSchemes.Basic}, {}},
+		Requirement: guard.Requirement{{guardedSchemes.Basic}, {}},
 	},
-	Digest: &security.Operation{
+	Digest: &guard.Operation{
 		ID: "digest", Method: "GET", Path: "/digest",
-		Requirement: security.Requirement{{guardedSchemes.Digest}},
+		Requirement: guard.Requirement{{guardedSchemes.Digest}},
 	},
-	Header: &security.Operation{
+	Header: &guard.Operation{
 		ID: "header", Method: "GET", Path: "/header",
-		Requirement: security.Requirement{{guardedSchemes.Header}},
+		Requirement: guard.Requirement{{guardedSchemes.Header}},
 	},
-	Prefixed: &security.Operation{
+	Prefixed: &guard.Operation{
 		ID: "prefixed", Method: "GET", Path: "/prefixed",
-		Requirement: security.Requirement{{guardedSchemes.Prefixed}},
+		Requirement: guard.Requirement{{guardedSchemes.Prefixed}},
 	},
-	Query: &security.Operation{
+	Query: &guard.Operation{
 		ID: "query", Method: "GET", Path: "/query",
-		Requirement: security.Requirement{{guardedSchemes.Query}},
+		Requirement: guard.Requirement{{guardedSchemes.Query}},
 	},
-	Cookie: &security.Operation{
+	Cookie: &guard.Operation{
 		ID: "cookie", Method: "POST", Path: "/cookie",
-		Requirement: security.Requirement{{guardedSchemes.Cookie}},
+		Requirement: guard.Requirement{{guardedSchemes.Cookie}},
 	},
-	Opaque: &security.Operation{
+	Opaque: &guard.Operation{
 		ID: "opaque", Method: "GET", Path: "/opaque",
-		Requirement: security.Requirement{{guardedSchemes.Opaque}},
+		Requirement: guard.Requirement{{guardedSchemes.Opaque}},
 	},
-	Reference: &security.Operation{
+	Reference: &guard.Operation{
 		ID: "reference", Method: "GET", Path: "/reference",
-		Requirement: security.Requirement{{guardedSchemes.Reference}},
+		Requirement: guard.Requirement{{guardedSchemes.Reference}},
 	},
-	Introspected: &security.Operation{
+	Introspected: &guard.Operation{
 		ID: "introspected", Method: "GET", Path: "/introspected",
-		Requirement: security.Requirement{{guardedSchemes.Introspected.With("read")}},
+		Requirement: guard.Requirement{{guardedSchemes.Introspected.With("read")}},
 	},
-	Certificate: &security.Operation{
+	Certificate: &guard.Operation{
 		ID: "certificate", Method: "GET", Path: "/certificate",
-		Requirement: security.Requirement{{guardedSchemes.Mtls}},
+		Requirement: guard.Requirement{{guardedSchemes.Mtls}},
 	},
-	Either: &security.Operation{
+	Either: &guard.Operation{
 		ID: "either", Method: "GET", Path: "/either",
-		Requirement: security.Requirement{{guardedSchemes.Basic}, {guardedSchemes.Header}, {guardedSchemes.Opaque}},
-		Rules:       security.Rules{MaxAge: 15 * time.Minute, AllowRoles: []string{"admin"}},
+		Requirement: guard.Requirement{{guardedSchemes.Basic}, {guardedSchemes.Header}, {guardedSchemes.Opaque}},
+		Rules:       guard.Rules{MaxAge: 15 * time.Minute, AllowRoles: []string{"admin"}},
 	},
-	Public: &security.Operation{
+	Public: &guard.Operation{
 		ID: "public", Method: "GET", Path: "/public",
 	},
 }
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
 // tests of coverage. Webhooks and callbacks are not among them, because this API sends those requests.
-func GuardedOperations() []security.Operation {
-	return []security.Operation{
+func GuardedOperations() []guard.Operation {
+	return []guard.Operation{
 		guardedOperations.Basic.Clone(),
 		guardedOperations.BasicOptional.Clone(),
 		guardedOperations.Digest.Clone(),
@@ -172,37 +173,37 @@ func GuardedOperations() []security.Operation {
 // callers are welcome the argument is a pointer, nil for them.
 type GuardedServer interface {
 	// (GET /basic) basic
-	Basic(ctx context.Context, principal security.Authenticated[security.Principal], request BasicRequestObject) (BasicResponseObject, error)
+	Basic(ctx context.Context, caller guard.Caller[guard.Principal], request BasicRequestObject) (BasicResponseObject, error)
 
 	// (POST /basic) basic or anonymous
-	BasicOptional(ctx context.Context, principal *security.Authenticated[security.Principal], request BasicOptionalRequestObject) (BasicOptionalResponseObject, error)
+	BasicOptional(ctx context.Context, caller *guard.Caller[guard.Principal], request BasicOptionalRequestObject) (BasicOptionalResponseObject, error)
 
 	// (GET /digest) digest
-	Digest(ctx context.Context, principal security.Authenticated[string], request DigestRequestObject) (DigestResponseObject, error)
+	Digest(ctx context.Context, caller guard.Caller[string], request DigestRequestObject) (DigestResponseObject, error)
 
 	// (GET /header) header
-	Header(ctx context.Context, principal security.Authenticated[http2.Header], request HeaderRequestObject) (HeaderResponseObject, error)
+	Header(ctx context.Context, caller guard.Caller[http2.Header], request HeaderRequestObject) (HeaderResponseObject, error)
 
 	// (GET /prefixed) prefixed
-	Prefixed(ctx context.Context, principal security.Authenticated[security.Principal], request PrefixedRequestObject) (PrefixedResponseObject, error)
+	Prefixed(ctx context.Context, caller guard.Caller[guard.Principal], request PrefixedRequestObject) (PrefixedResponseObject, error)
 
 	// (GET /query) query
-	Query(ctx context.Context, principal security.Authenticated[security.Principal], request QueryRequestObject) (QueryResponseObject, error)
+	Query(ctx context.Context, caller guard.Caller[guard.Principal], request QueryRequestObject) (QueryResponseObject, error)
 
 	// (POST /cookie) cookie
-	Cookie(ctx context.Context, principal security.Authenticated[*url.URL], request CookieRequestObject) (CookieResponseObject, error)
+	Cookie(ctx context.Context, caller guard.Caller[*url.URL], request CookieRequestObject) (CookieResponseObject, error)
 
 	// (GET /opaque) opaque
-	Opaque(ctx context.Context, principal security.Authenticated[security.Principal], request OpaqueRequestObject) (OpaqueResponseObject, error)
+	Opaque(ctx context.Context, caller guard.Caller[guard.Principal], request OpaqueRequestObject) (OpaqueResponseObject, error)
 
 	// (GET /reference) reference
-	Reference(ctx context.Context, principal security.Authenticated[security.Principal], request ReferenceRequestObject) (ReferenceResponseObject, error)
+	Reference(ctx context.Context, caller guard.Caller[guard.Principal], request ReferenceRequestObject) (ReferenceResponseObject, error)
 
 	// (GET /introspected) introspected (read)
-	Introspected(ctx context.Context, principal security.Authenticated[security.Principal], request IntrospectedRequestObject) (IntrospectedResponseObject, error)
+	Introspected(ctx context.Context, caller guard.Caller[guard.Principal], request IntrospectedRequestObject) (IntrospectedResponseObject, error)
 
 	// (GET /certificate) mtls
-	Certificate(ctx context.Context, principal security.Authenticated[security.Principal], request CertificateRequestObject) (CertificateResponseObject, error)
+	Certificate(ctx context.Context, caller guard.Caller[guard.Principal], request CertificateRequestObject) (CertificateResponseObject, error)
 
 	// (GET /either) basic or header or opaque; authenticated at most 15m0s ago; roles allow admin
 	Either(ctx context.Context, credential BasicOrHeaderOrOpaqueCredential, request EitherRequestObject) (EitherResponseObject, error)
@@ -216,102 +217,102 @@ type GuardedServer interface {
 type guardedStrictServer struct{ server GuardedServer }
 
 func (s guardedStrictServer) Basic(ctx context.Context, request BasicRequestObject) (BasicResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.Basic)
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperations.Basic)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.Basic(ctx, principal, request)
+	return s.server.Basic(ctx, caller, request)
 }
 
 func (s guardedStrictServer) BasicOptional(ctx context.Context, request BasicOptionalRequestObject) (BasicOptionalResponseObject, error) {
-	principal, ok, err := security.OptionalPrincipal[security.Principal](ctx, guardedOperations.BasicOptional)
+	caller, ok, err := guard.OptionalCaller[guard.Principal](ctx, guardedOperations.BasicOptional)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
 		return s.server.BasicOptional(ctx, nil, request)
 	}
-	return s.server.BasicOptional(ctx, &principal, request)
+	return s.server.BasicOptional(ctx, &caller, request)
 }
 
 func (s guardedStrictServer) Digest(ctx context.Context, request DigestRequestObject) (DigestResponseObject, error) {
-	principal, err := security.RequestPrincipal[string](ctx, guardedOperations.Digest)
+	caller, err := guard.RequestCaller[string](ctx, guardedOperations.Digest)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.Digest(ctx, principal, request)
+	return s.server.Digest(ctx, caller, request)
 }
 
 func (s guardedStrictServer) Header(ctx context.Context, request HeaderRequestObject) (HeaderResponseObject, error) {
-	principal, err := security.RequestPrincipal[http2.Header](ctx, guardedOperations.Header)
+	caller, err := guard.RequestCaller[http2.Header](ctx, guardedOperations.Header)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.Header(ctx, principal, request)
+	return s.server.Header(ctx, caller, request)
 }
 
 func (s guardedStrictServer) Prefixed(ctx context.Context, request PrefixedRequestObject) (PrefixedResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.Prefixed)
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperations.Prefixed)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.Prefixed(ctx, principal, request)
+	return s.server.Prefixed(ctx, caller, request)
 }
 
 func (s guardedStrictServer) Query(ctx context.Context, request QueryRequestObject) (QueryResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.Query)
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperations.Query)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.Query(ctx, principal, request)
+	return s.server.Query(ctx, caller, request)
 }
 
 func (s guardedStrictServer) Cookie(ctx context.Context, request CookieRequestObject) (CookieResponseObject, error) {
-	principal, err := security.RequestPrincipal[*url.URL](ctx, guardedOperations.Cookie)
+	caller, err := guard.RequestCaller[*url.URL](ctx, guardedOperations.Cookie)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.Cookie(ctx, principal, request)
+	return s.server.Cookie(ctx, caller, request)
 }
 
 func (s guardedStrictServer) Opaque(ctx context.Context, request OpaqueRequestObject) (OpaqueResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.Opaque)
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperations.Opaque)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.Opaque(ctx, principal, request)
+	return s.server.Opaque(ctx, caller, request)
 }
 
 func (s guardedStrictServer) Reference(ctx context.Context, request ReferenceRequestObject) (ReferenceResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.Reference)
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperations.Reference)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.Reference(ctx, principal, request)
+	return s.server.Reference(ctx, caller, request)
 }
 
 func (s guardedStrictServer) Introspected(ctx context.Context, request IntrospectedRequestObject) (IntrospectedResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.Introspected)
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperations.Introspected)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.Introspected(ctx, principal, request)
+	return s.server.Introspected(ctx, caller, request)
 }
 
 func (s guardedStrictServer) Certificate(ctx context.Context, request CertificateRequestObject) (CertificateResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.Certificate)
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperations.Certificate)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.Certificate(ctx, principal, request)
+	return s.server.Certificate(ctx, caller, request)
 }
 
 func (s guardedStrictServer) Either(ctx context.Context, request EitherRequestObject) (EitherResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Either)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Either)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldBasicOrHeaderOrOpaqueCredential(credentials)
+	credential, err := acceptedBasicOrHeaderOrOpaqueCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -323,27 +324,27 @@ func (s guardedStrictServer) Public(ctx context.Context, request PublicRequestOb
 }
 
 // GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
-func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
-	return security.Authenticators{
-		"basic":        security.AuthenticateBasic(authenticator.Basic),
-		"cookie":       security.AuthenticateKey(authenticator.Cookie),
-		"digest":       security.AuthenticateKey(authenticator.Digest),
-		"header":       security.AuthenticateKey(authenticator.Header),
-		"introspected": security.AuthenticateKey(authenticator.Introspected),
-		"mtls":         security.AuthenticateCertificate(authenticator.Mtls),
-		"opaque":       security.AuthenticateKey(authenticator.Opaque),
-		"prefixed":     security.AuthenticateKey(authenticator.Prefixed),
-		"query":        security.AuthenticateKey(authenticator.Query),
-		"reference":    security.AuthenticateKey(authenticator.Reference),
+func GuardedAuthenticators(authenticator Authenticator) guard.Authenticators {
+	return guard.Authenticators{
+		"basic":        guard.AuthenticateBasic(authenticator.Basic),
+		"cookie":       guard.AuthenticateKey(authenticator.Cookie),
+		"digest":       guard.AuthenticateKey(authenticator.Digest),
+		"header":       guard.AuthenticateKey(authenticator.Header),
+		"introspected": guard.AuthenticateKey(authenticator.Introspected),
+		"mtls":         guard.AuthenticateCertificate(authenticator.Mtls),
+		"opaque":       guard.AuthenticateKey(authenticator.Opaque),
+		"prefixed":     guard.AuthenticateKey(authenticator.Prefixed),
+		"query":        guard.AuthenticateKey(authenticator.Query),
+		"reference":    guard.AuthenticateKey(authenticator.Reference),
 	}
 }
 
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
+func newGuards(policy *guard.Policy, authenticator Authenticator) (*guard.Guards, error) {
 	if authenticator == nil {
-		return nil, security.ErrNoAuthenticator
+		return nil, guard.ErrNoAuthenticator
 	}
-	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
+	return guard.NewGuards(policy, GuardedAuthenticators(authenticator),
 		guardedOperations.Basic,
 		guardedOperations.BasicOptional,
 		guardedOperations.Digest,
@@ -361,27 +362,31 @@ func newGuards(validator *security.Validator, authenticator Authenticator) (*sec
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
-// answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
+// answer with fixed texts, through the error handler of the policy. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
-func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
+func NewGuardedStrictHandler(server GuardedServer, policy *guard.Policy, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
 	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = validator.WriteRequestError
+		options.RequestErrorHandlerFunc = policy.WriteRequestError
 	}
 	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = validator.WriteResponseError
+		options.ResponseErrorHandlerFunc = policy.WriteResponseError
 	}
 	return NewStrictHandlerWithOptions(guardedStrictServer{server}, middlewares, options)
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, authenticator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator, options ...guard.Option) (http.Handler, error) {
+	policy, err := guard.New(validator, options...)
+	if err != nil {
+		return nil, err
+	}
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, policy, nil, StrictHTTPServerOptions{}), policy, authenticator, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := newGuards(validator, authenticator)
+func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
+	guards, err := newGuards(policy, authenticator)
 	if err != nil {
 		return nil, err
 	}
@@ -390,7 +395,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		m = http.NewServeMux()
 	}
 	if options.ErrorHandlerFunc == nil {
-		options.ErrorHandlerFunc = validator.WriteRequestError
+		options.ErrorHandlerFunc = policy.WriteRequestError
 	}
 	wrapper := ServerInterfaceWrapper{
 		Handler:            si,

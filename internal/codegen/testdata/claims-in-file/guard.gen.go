@@ -7,10 +7,11 @@ import (
 	"net/http"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // If this does not compile: the doc of the constant says what to update.
-const _ = security.GeneratedCodeVersion1
+const _ = guard.GeneratedCodeVersion2
 
 // AccessToken is a verified access token. Schemes: access.
 type AccessToken struct{ security.Token[UserClaims] }
@@ -23,29 +24,29 @@ var guardedTokenTypes = struct{ AccessToken, RefreshToken security.TokenType }{
 	RefreshToken: security.NewTokenType[SessionClaims]("refresh"),
 }
 
-var guardedSchemes = struct{ Access, Refresh *security.Scheme }{
-	Access:  &security.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
-	Refresh: &security.Scheme{Name: "refresh", Token: guardedTokenTypes.RefreshToken},
+var guardedSchemes = struct{ Access, Refresh *guard.Scheme }{
+	Access:  &guard.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
+	Refresh: &guard.Scheme{Name: "refresh", Token: guardedTokenTypes.RefreshToken},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
-	GetMe, Refresh *security.Operation
+	GetMe, Refresh *guard.Operation
 }{
-	GetMe: &security.Operation{
+	GetMe: &guard.Operation{
 		ID: "getMe", Method: "GET", Path: "/me",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	},
-	Refresh: &security.Operation{
+	Refresh: &guard.Operation{
 		ID: "refresh", Method: "POST", Path: "/refresh",
-		Requirement: security.Requirement{{guardedSchemes.Refresh}},
+		Requirement: guard.Requirement{{guardedSchemes.Refresh}},
 	},
 }
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
 // tests of coverage. Webhooks and callbacks are not among them, because this API sends those requests.
-func GuardedOperations() []security.Operation {
-	return []security.Operation{
+func GuardedOperations() []guard.Operation {
+	return []guard.Operation{
 		guardedOperations.GetMe.Clone(),
 		guardedOperations.Refresh.Clone(),
 	}
@@ -66,7 +67,7 @@ type GuardedServer interface {
 type guardedStrictServer struct{ server GuardedServer }
 
 func (s guardedStrictServer) GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error) {
-	token, err := security.RequestToken[UserClaims](ctx, guardedOperations.GetMe)
+	token, err := guard.RequestToken[UserClaims](ctx, guardedOperations.GetMe)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ func (s guardedStrictServer) GetMe(ctx context.Context, request GetMeRequestObje
 }
 
 func (s guardedStrictServer) Refresh(ctx context.Context, request RefreshRequestObject) (RefreshResponseObject, error) {
-	token, err := security.RequestToken[SessionClaims](ctx, guardedOperations.Refresh)
+	token, err := guard.RequestToken[SessionClaims](ctx, guardedOperations.Refresh)
 	if err != nil {
 		return nil, err
 	}
@@ -82,8 +83,8 @@ func (s guardedStrictServer) Refresh(ctx context.Context, request RefreshRequest
 }
 
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator) (*security.Guards, error) {
-	return security.NewGuards(validator, nil,
+func newGuards(policy *guard.Policy) (*guard.Guards, error) {
+	return guard.NewGuards(policy, nil,
 		guardedOperations.GetMe,
 		guardedOperations.Refresh,
 	)
@@ -95,43 +96,47 @@ type GuardedIssuer struct{ issuer *security.Issuer }
 // NewGuardedIssuer returns the typed issuer over an issuer.
 func NewGuardedIssuer(issuer *security.Issuer) GuardedIssuer { return GuardedIssuer{issuer} }
 
-// AccessToken issues an access token.
-func (i GuardedIssuer) AccessToken(ctx context.Context, subject string, claims UserClaims, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueAccessToken issues an access token.
+func (i GuardedIssuer) IssueAccessToken(ctx context.Context, subject string, claims UserClaims, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.AccessToken, subject, claims, options...)
 }
 
-// RefreshToken issues a refresh token.
-func (i GuardedIssuer) RefreshToken(ctx context.Context, subject string, claims SessionClaims, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueRefreshToken issues a refresh token.
+func (i GuardedIssuer) IssueRefreshToken(ctx context.Context, subject string, claims SessionClaims, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.RefreshToken, subject, claims, options...)
 }
 
-// Pair issues an access token and the refresh token of the same session.
-func (i GuardedIssuer) Pair(ctx context.Context, subject string, accessClaims UserClaims, refreshClaims SessionClaims, options ...security.TokenOption) (security.TokenPair, error) {
-	return i.issuer.Pair(ctx, subject, accessClaims, refreshClaims, options...)
+// IssueTokenPair issues an access token and the refresh token of the same session.
+func (i GuardedIssuer) IssueTokenPair(ctx context.Context, subject string, accessClaims UserClaims, refreshClaims SessionClaims, options ...security.TokenOption) (security.TokenPair, error) {
+	return i.issuer.IssueTokenPair(ctx, subject, accessClaims, refreshClaims, options...)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
-// answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
+// answer with fixed texts, through the error handler of the policy. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
-func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
+func NewGuardedStrictHandler(server GuardedServer, policy *guard.Policy, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
 	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = validator.WriteRequestError
+		options.RequestErrorHandlerFunc = policy.WriteRequestError
 	}
 	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = validator.WriteResponseError
+		options.ResponseErrorHandlerFunc = policy.WriteResponseError
 	}
 	return NewStrictHandlerWithOptions(guardedStrictServer{server}, middlewares, options)
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, validator *security.Validator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, validator *security.Validator, options ...guard.Option) (http.Handler, error) {
+	policy, err := guard.New(validator, options...)
+	if err != nil {
+		return nil, err
+	}
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, policy, nil, StrictHTTPServerOptions{}), policy, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := newGuards(validator)
+func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, options StdHTTPServerOptions) (http.Handler, error) {
+	guards, err := newGuards(policy)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +145,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		m = http.NewServeMux()
 	}
 	if options.ErrorHandlerFunc == nil {
-		options.ErrorHandlerFunc = validator.WriteRequestError
+		options.ErrorHandlerFunc = policy.WriteRequestError
 	}
 	wrapper := ServerInterfaceWrapper{
 		Handler:            si,

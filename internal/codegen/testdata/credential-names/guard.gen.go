@@ -7,10 +7,11 @@ import (
 	"net/http"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // If this does not compile: the doc of the constant says what to update.
-const _ = security.GeneratedCodeVersion1
+const _ = guard.GeneratedCodeVersion2
 
 // AccessToken is a verified access token. Schemes: access.
 type AccessToken struct {
@@ -22,128 +23,128 @@ type AccessToken struct {
 // "could not know", which is answered 503.
 type Authenticator interface {
 	// Key resolves credentials of the scheme key: apiKey in header.
-	Key(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	Key(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 }
 
 // AccessAndKeyCredential holds the credentials of a request: Access and Key.
 type AccessAndKeyCredential struct {
 	Access AccessToken
-	Key    security.Authenticated[security.Principal]
+	Key    guard.Caller[guard.Principal]
 }
 
-func heldAccessAndKeyCredential(credentials security.Credentials) (AccessAndKeyCredential, error) {
-	var own AccessAndKeyCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = AccessToken{token}
+func acceptedAccessAndKeyCredential(credentials guard.Credentials) (AccessAndKeyCredential, error) {
+	var c AccessAndKeyCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = AccessToken{token}
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "key"); ok {
-		own.Key = principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "key"); ok {
+		c.Key = caller
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // Both holds the credentials of a request: Access and Key.
 type Both struct {
 	Access AccessToken
-	Key    security.Authenticated[security.Principal]
+	Key    guard.Caller[guard.Principal]
 }
 
-func heldBoth(credentials security.Credentials) (Both, error) {
-	var own Both
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = AccessToken{token}
+func acceptedBoth(credentials guard.Credentials) (Both, error) {
+	var c Both
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = AccessToken{token}
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "key"); ok {
-		own.Key = principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "key"); ok {
+		c.Key = caller
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // Caller holds the credentials of the alternative that a request satisfied: Access, or Key. The fields of the others
 // are nil.
 type Caller struct {
 	Access *AccessToken
-	Key    *security.Authenticated[security.Principal]
+	Key    *guard.Caller[guard.Principal]
 }
 
-func heldCaller(credentials security.Credentials) (Caller, error) {
-	var own Caller
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = &AccessToken{token}
+func acceptedCaller(credentials guard.Credentials) (Caller, error) {
+	var c Caller
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = &AccessToken{token}
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "key"); ok {
-		own.Key = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "key"); ok {
+		c.Key = &caller
 	}
-	if own == (Caller{}) {
-		return own, security.ErrUnguarded
+	if c == (Caller{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // Poster holds the credentials of the alternative that a request satisfied: Access, or Key. The fields of the others
 // are nil.
 type Poster struct {
 	Access *AccessToken
-	Key    *security.Authenticated[security.Principal]
+	Key    *guard.Caller[guard.Principal]
 }
 
-func heldPoster(credentials security.Credentials) (Poster, error) {
-	var own Poster
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = &AccessToken{token}
+func acceptedPoster(credentials guard.Credentials) (Poster, error) {
+	var c Poster
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = &AccessToken{token}
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "key"); ok {
-		own.Key = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "key"); ok {
+		c.Key = &caller
 	}
-	if own == (Poster{}) {
-		return own, security.ErrUnguarded
+	if c == (Poster{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 var guardedTokenTypes = struct{ AccessToken security.TokenType }{
 	AccessToken: security.NewTokenType[security.NoClaims]("access"),
 }
 
-var guardedSchemes = struct{ Access, Key *security.Scheme }{
-	Access: &security.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
-	Key:    &security.Scheme{Name: "key", Kind: security.KindKey, Parameter: "X-API-Key"},
+var guardedSchemes = struct{ Access, Key *guard.Scheme }{
+	Access: &guard.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
+	Key:    &guard.Scheme{Name: "key", Kind: guard.KindKey, Parameter: "X-API-Key"},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
-	Inherited, Own, Other, Named *security.Operation
+	Inherited, Own, Other, Named *guard.Operation
 }{
-	Inherited: &security.Operation{
+	Inherited: &guard.Operation{
 		ID: "inherited", Method: "GET", Path: "/inherited",
-		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.Key}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.Key}},
 	},
-	Own: &security.Operation{
+	Own: &guard.Operation{
 		ID: "own", Method: "POST", Path: "/inherited",
-		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.Key}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.Key}},
 	},
-	Other: &security.Operation{
+	Other: &guard.Operation{
 		ID: "other", Method: "GET", Path: "/other",
-		Requirement: security.Requirement{{guardedSchemes.Access, guardedSchemes.Key}},
+		Requirement: guard.Requirement{{guardedSchemes.Access, guardedSchemes.Key}},
 	},
-	Named: &security.Operation{
+	Named: &guard.Operation{
 		ID: "named", Method: "POST", Path: "/other",
-		Requirement: security.Requirement{{guardedSchemes.Access, guardedSchemes.Key}},
+		Requirement: guard.Requirement{{guardedSchemes.Access, guardedSchemes.Key}},
 	},
 }
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
 // tests of coverage. Webhooks and callbacks are not among them, because this API sends those requests.
-func GuardedOperations() []security.Operation {
-	return []security.Operation{
+func GuardedOperations() []guard.Operation {
+	return []guard.Operation{
 		guardedOperations.Inherited.Clone(),
 		guardedOperations.Own.Clone(),
 		guardedOperations.Other.Clone(),
@@ -172,11 +173,11 @@ type GuardedServer interface {
 type guardedStrictServer struct{ server GuardedServer }
 
 func (s guardedStrictServer) Inherited(ctx context.Context, request InheritedRequestObject) (InheritedResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Inherited)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Inherited)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldCaller(credentials)
+	credential, err := acceptedCaller(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -184,11 +185,11 @@ func (s guardedStrictServer) Inherited(ctx context.Context, request InheritedReq
 }
 
 func (s guardedStrictServer) Own(ctx context.Context, request OwnRequestObject) (OwnResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Own)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Own)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldPoster(credentials)
+	credential, err := acceptedPoster(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -196,11 +197,11 @@ func (s guardedStrictServer) Own(ctx context.Context, request OwnRequestObject) 
 }
 
 func (s guardedStrictServer) Other(ctx context.Context, request OtherRequestObject) (OtherResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Other)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Other)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessAndKeyCredential(credentials)
+	credential, err := acceptedAccessAndKeyCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -208,11 +209,11 @@ func (s guardedStrictServer) Other(ctx context.Context, request OtherRequestObje
 }
 
 func (s guardedStrictServer) Named(ctx context.Context, request NamedRequestObject) (NamedResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Named)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Named)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldBoth(credentials)
+	credential, err := acceptedBoth(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -220,18 +221,18 @@ func (s guardedStrictServer) Named(ctx context.Context, request NamedRequestObje
 }
 
 // GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
-func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
-	return security.Authenticators{
-		"key": security.AuthenticateKey(authenticator.Key),
+func GuardedAuthenticators(authenticator Authenticator) guard.Authenticators {
+	return guard.Authenticators{
+		"key": guard.AuthenticateKey(authenticator.Key),
 	}
 }
 
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
+func newGuards(policy *guard.Policy, authenticator Authenticator) (*guard.Guards, error) {
 	if authenticator == nil {
-		return nil, security.ErrNoAuthenticator
+		return nil, guard.ErrNoAuthenticator
 	}
-	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
+	return guard.NewGuards(policy, GuardedAuthenticators(authenticator),
 		guardedOperations.Inherited,
 		guardedOperations.Own,
 		guardedOperations.Other,
@@ -245,33 +246,37 @@ type GuardedIssuer struct{ issuer *security.Issuer }
 // NewGuardedIssuer returns the typed issuer over an issuer.
 func NewGuardedIssuer(issuer *security.Issuer) GuardedIssuer { return GuardedIssuer{issuer} }
 
-// AccessToken issues an access token.
-func (i GuardedIssuer) AccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueAccessToken issues an access token.
+func (i GuardedIssuer) IssueAccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.AccessToken, subject, nil, options...)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
-// answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
+// answer with fixed texts, through the error handler of the policy. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
-func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
+func NewGuardedStrictHandler(server GuardedServer, policy *guard.Policy, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
 	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = validator.WriteRequestError
+		options.RequestErrorHandlerFunc = policy.WriteRequestError
 	}
 	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = validator.WriteResponseError
+		options.ResponseErrorHandlerFunc = policy.WriteResponseError
 	}
 	return NewStrictHandlerWithOptions(guardedStrictServer{server}, middlewares, options)
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, authenticator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator, options ...guard.Option) (http.Handler, error) {
+	policy, err := guard.New(validator, options...)
+	if err != nil {
+		return nil, err
+	}
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, policy, nil, StrictHTTPServerOptions{}), policy, authenticator, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := newGuards(validator, authenticator)
+func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
+	guards, err := newGuards(policy, authenticator)
 	if err != nil {
 		return nil, err
 	}
@@ -280,7 +285,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		m = http.NewServeMux()
 	}
 	if options.ErrorHandlerFunc == nil {
-		options.ErrorHandlerFunc = validator.WriteRequestError
+		options.ErrorHandlerFunc = policy.WriteRequestError
 	}
 	wrapper := ServerInterfaceWrapper{
 		Handler:            si,

@@ -6,15 +6,16 @@ import (
 	"net/http"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // If this does not compile: the doc of the constant says what to update.
-const _ = security.GeneratedCodeVersion1
+const _ = guard.GeneratedCodeVersion2
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
 // tests of coverage. Webhooks and callbacks are not among them, because this API sends those requests.
-func GuardedOperations() []security.Operation {
-	return []security.Operation{}
+func GuardedOperations() []guard.Operation {
+	return []guard.Operation{}
 }
 
 // GuardedServer is StrictServerInterface with the verified credential as an argument of every secured operation. Where anonymous
@@ -27,32 +28,36 @@ type GuardedServer interface {
 type guardedStrictServer struct{ server GuardedServer }
 
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator) (*security.Guards, error) {
-	return security.NewGuards(validator, nil)
+func newGuards(policy *guard.Policy) (*guard.Guards, error) {
+	return guard.NewGuards(policy, nil)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
-// answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
+// answer with fixed texts, through the error handler of the policy. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
-func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
+func NewGuardedStrictHandler(server GuardedServer, policy *guard.Policy, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
 	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = validator.WriteRequestError
+		options.RequestErrorHandlerFunc = policy.WriteRequestError
 	}
 	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = validator.WriteResponseError
+		options.ResponseErrorHandlerFunc = policy.WriteResponseError
 	}
 	return NewStrictHandlerWithOptions(guardedStrictServer{server}, middlewares, options)
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, validator *security.Validator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, validator *security.Validator, options ...guard.Option) (http.Handler, error) {
+	policy, err := guard.New(validator, options...)
+	if err != nil {
+		return nil, err
+	}
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, policy, nil, StrictHTTPServerOptions{}), policy, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, options StdHTTPServerOptions) (http.Handler, error) {
-	_, err := newGuards(validator)
+func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, options StdHTTPServerOptions) (http.Handler, error) {
+	_, err := newGuards(policy)
 	if err != nil {
 		return nil, err
 	}

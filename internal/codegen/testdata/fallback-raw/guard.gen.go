@@ -7,10 +7,11 @@ import (
 	"net/http"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // If this does not compile: the doc of the constant says what to update.
-const _ = security.GeneratedCodeVersion1
+const _ = guard.GeneratedCodeVersion2
 
 // AccessToken is a verified access token. Schemes: access.
 type AccessToken struct {
@@ -22,65 +23,65 @@ type AccessToken struct {
 // "could not know", which is answered 503.
 type Authenticator interface {
 	// Key resolves credentials of the scheme key: apiKey in header.
-	Key(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	Key(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 }
 
 // AccessOrKeyCredential holds the credentials of the alternative that a request satisfied: Access, or Key. The fields
 // of the others are nil.
 type AccessOrKeyCredential struct {
 	Access *AccessToken
-	Key    *security.Authenticated[security.Principal]
+	Key    *guard.Caller[guard.Principal]
 }
 
-func heldAccessOrKeyCredential(credentials security.Credentials) (AccessOrKeyCredential, error) {
-	var own AccessOrKeyCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = &AccessToken{token}
+func acceptedAccessOrKeyCredential(credentials guard.Credentials) (AccessOrKeyCredential, error) {
+	var c AccessOrKeyCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = &AccessToken{token}
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "key"); ok {
-		own.Key = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "key"); ok {
+		c.Key = &caller
 	}
-	if own == (AccessOrKeyCredential{}) {
-		return own, security.ErrUnguarded
+	if c == (AccessOrKeyCredential{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 var guardedTokenTypes = struct{ AccessToken security.TokenType }{
 	AccessToken: security.NewTokenType[security.NoClaims]("access"),
 }
 
-var guardedSchemes = struct{ Access, Key *security.Scheme }{
-	Access: &security.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
-	Key:    &security.Scheme{Name: "key", Kind: security.KindKey, Parameter: "X-Key"},
+var guardedSchemes = struct{ Access, Key *guard.Scheme }{
+	Access: &guard.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
+	Key:    &guard.Scheme{Name: "key", Kind: guard.KindKey, Parameter: "X-Key"},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
-	GetBoth, PostBoth, GetStorage, PutStorage *security.Operation
+	GetBoth, PostBoth, GetStorage, PutStorage *guard.Operation
 }{
-	GetBoth: &security.Operation{
+	GetBoth: &guard.Operation{
 		ID: "getBoth", Method: "GET", Path: "/both",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	},
-	PostBoth: &security.Operation{
+	PostBoth: &guard.Operation{
 		ID: "postBoth", Method: "POST", Path: "/both",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	},
-	GetStorage: &security.Operation{
+	GetStorage: &guard.Operation{
 		ID: "getStorage", Method: "GET", Path: "/storage",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	},
-	PutStorage: &security.Operation{
+	PutStorage: &guard.Operation{
 		ID: "putStorage", Method: "PUT", Path: "/storage",
-		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.Key}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.Key}},
 	},
 }
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
 // tests of coverage. Webhooks and callbacks are not among them, because this API sends those requests.
-func GuardedOperations() []security.Operation {
-	return []security.Operation{
+func GuardedOperations() []guard.Operation {
+	return []guard.Operation{
 		guardedOperations.GetBoth.Clone(),
 		guardedOperations.PostBoth.Clone(),
 		guardedOperations.GetStorage.Clone(),
@@ -109,7 +110,7 @@ type GuardedServer interface {
 type guardedStrictServer struct{ server GuardedServer }
 
 func (s guardedStrictServer) GetBoth(ctx context.Context, request GetBothRequestObject) (GetBothResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.GetBoth)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.GetBoth)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +118,7 @@ func (s guardedStrictServer) GetBoth(ctx context.Context, request GetBothRequest
 }
 
 func (s guardedStrictServer) PostBoth(ctx context.Context, request PostBothRequestObject) (PostBothResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.PostBoth)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.PostBoth)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +126,7 @@ func (s guardedStrictServer) PostBoth(ctx context.Context, request PostBothReque
 }
 
 func (s guardedStrictServer) GetStorage(ctx context.Context, request GetStorageRequestObject) (GetStorageResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.GetStorage)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.GetStorage)
 	if err != nil {
 		return nil, err
 	}
@@ -133,11 +134,11 @@ func (s guardedStrictServer) GetStorage(ctx context.Context, request GetStorageR
 }
 
 func (s guardedStrictServer) PutStorage(ctx context.Context, request PutStorageRequestObject) (PutStorageResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.PutStorage)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.PutStorage)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessOrKeyCredential(credentials)
+	credential, err := acceptedAccessOrKeyCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -145,18 +146,18 @@ func (s guardedStrictServer) PutStorage(ctx context.Context, request PutStorageR
 }
 
 // GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
-func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
-	return security.Authenticators{
-		"key": security.AuthenticateKey(authenticator.Key),
+func GuardedAuthenticators(authenticator Authenticator) guard.Authenticators {
+	return guard.Authenticators{
+		"key": guard.AuthenticateKey(authenticator.Key),
 	}
 }
 
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
+func newGuards(policy *guard.Policy, authenticator Authenticator) (*guard.Guards, error) {
 	if authenticator == nil {
-		return nil, security.ErrNoAuthenticator
+		return nil, guard.ErrNoAuthenticator
 	}
-	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
+	return guard.NewGuards(policy, GuardedAuthenticators(authenticator),
 		guardedOperations.GetBoth,
 		guardedOperations.PostBoth,
 		guardedOperations.GetStorage,
@@ -170,33 +171,37 @@ type GuardedIssuer struct{ issuer *security.Issuer }
 // NewGuardedIssuer returns the typed issuer over an issuer.
 func NewGuardedIssuer(issuer *security.Issuer) GuardedIssuer { return GuardedIssuer{issuer} }
 
-// AccessToken issues an access token.
-func (i GuardedIssuer) AccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueAccessToken issues an access token.
+func (i GuardedIssuer) IssueAccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.AccessToken, subject, nil, options...)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
-// answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
+// answer with fixed texts, through the error handler of the policy. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
-func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
+func NewGuardedStrictHandler(server GuardedServer, policy *guard.Policy, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
 	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = validator.WriteRequestError
+		options.RequestErrorHandlerFunc = policy.WriteRequestError
 	}
 	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = validator.WriteResponseError
+		options.ResponseErrorHandlerFunc = policy.WriteResponseError
 	}
 	return NewStrictHandlerWithOptions(guardedStrictServer{server}, middlewares, options)
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, authenticator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator, options ...guard.Option) (http.Handler, error) {
+	policy, err := guard.New(validator, options...)
+	if err != nil {
+		return nil, err
+	}
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, policy, nil, StrictHTTPServerOptions{}), policy, authenticator, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := newGuards(validator, authenticator)
+func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
+	guards, err := newGuards(policy, authenticator)
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +210,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		m = http.NewServeMux()
 	}
 	if options.ErrorHandlerFunc == nil {
-		options.ErrorHandlerFunc = validator.WriteRequestError
+		options.ErrorHandlerFunc = policy.WriteRequestError
 	}
 	wrapper := ServerInterfaceWrapper{
 		Handler:            si,

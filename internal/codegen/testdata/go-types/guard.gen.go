@@ -7,10 +7,11 @@ import (
 	"net/http"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // If this does not compile: the doc of the constant says what to update.
-const _ = security.GeneratedCodeVersion1
+const _ = guard.GeneratedCodeVersion2
 
 // UserToken is a verified access token. Schemes: b.
 type UserToken struct {
@@ -22,57 +23,57 @@ type UserToken struct {
 // "could not know", which is answered 503.
 type Authenticator interface {
 	// Key resolves credentials of the scheme key: apiKey in header.
-	Key(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	Key(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 }
 
 // KeyOrUserCredential holds the credentials of the alternative that a request satisfied: Key, or User. The fields of
 // the others are nil.
 type KeyOrUserCredential struct {
 	User *UserToken
-	Key  *security.Authenticated[security.Principal]
+	Key  *guard.Caller[guard.Principal]
 }
 
-func heldKeyOrUserCredential(credentials security.Credentials) (KeyOrUserCredential, error) {
-	var own KeyOrUserCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.UserToken); ok {
-		own.User = &UserToken{token}
+func acceptedKeyOrUserCredential(credentials guard.Credentials) (KeyOrUserCredential, error) {
+	var c KeyOrUserCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.UserToken); ok {
+		c.User = &UserToken{token}
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "key"); ok {
-		own.Key = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "key"); ok {
+		c.Key = &caller
 	}
-	if own == (KeyOrUserCredential{}) {
-		return own, security.ErrUnguarded
+	if c == (KeyOrUserCredential{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 var guardedTokenTypes = struct{ UserToken security.TokenType }{
 	UserToken: security.NewTokenType[security.NoClaims]("access"),
 }
 
-var guardedSchemes = struct{ B, Key *security.Scheme }{
-	B:   &security.Scheme{Name: "b", Token: guardedTokenTypes.UserToken},
-	Key: &security.Scheme{Name: "key", Kind: security.KindKey, Parameter: "X-Key"},
+var guardedSchemes = struct{ B, Key *guard.Scheme }{
+	B:   &guard.Scheme{Name: "b", Token: guardedTokenTypes.UserToken},
+	Key: &guard.Scheme{Name: "key", Kind: guard.KindKey, Parameter: "X-Key"},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
-	A, B *security.Operation
+	A, B *guard.Operation
 }{
-	A: &security.Operation{
+	A: &guard.Operation{
 		ID: "a", Method: "GET", Path: "/a",
-		Requirement: security.Requirement{{guardedSchemes.B}},
+		Requirement: guard.Requirement{{guardedSchemes.B}},
 	},
-	B: &security.Operation{
+	B: &guard.Operation{
 		ID: "b", Method: "PUT", Path: "/a",
-		Requirement: security.Requirement{{guardedSchemes.B}, {guardedSchemes.Key}},
+		Requirement: guard.Requirement{{guardedSchemes.B}, {guardedSchemes.Key}},
 	},
 }
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
 // tests of coverage. Webhooks and callbacks are not among them, because this API sends those requests.
-func GuardedOperations() []security.Operation {
-	return []security.Operation{
+func GuardedOperations() []guard.Operation {
+	return []guard.Operation{
 		guardedOperations.A.Clone(),
 		guardedOperations.B.Clone(),
 	}
@@ -93,7 +94,7 @@ type GuardedServer interface {
 type guardedStrictServer struct{ server GuardedServer }
 
 func (s guardedStrictServer) A(ctx context.Context, request ARequestObject) (AResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.A)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.A)
 	if err != nil {
 		return nil, err
 	}
@@ -101,11 +102,11 @@ func (s guardedStrictServer) A(ctx context.Context, request ARequestObject) (ARe
 }
 
 func (s guardedStrictServer) B(ctx context.Context, request BRequestObject) (BResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.B)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.B)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldKeyOrUserCredential(credentials)
+	credential, err := acceptedKeyOrUserCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -113,18 +114,18 @@ func (s guardedStrictServer) B(ctx context.Context, request BRequestObject) (BRe
 }
 
 // GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
-func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
-	return security.Authenticators{
-		"key": security.AuthenticateKey(authenticator.Key),
+func GuardedAuthenticators(authenticator Authenticator) guard.Authenticators {
+	return guard.Authenticators{
+		"key": guard.AuthenticateKey(authenticator.Key),
 	}
 }
 
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
+func newGuards(policy *guard.Policy, authenticator Authenticator) (*guard.Guards, error) {
 	if authenticator == nil {
-		return nil, security.ErrNoAuthenticator
+		return nil, guard.ErrNoAuthenticator
 	}
-	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
+	return guard.NewGuards(policy, GuardedAuthenticators(authenticator),
 		guardedOperations.A,
 		guardedOperations.B,
 	)
@@ -136,33 +137,37 @@ type GuardedIssuer struct{ issuer *security.Issuer }
 // NewGuardedIssuer returns the typed issuer over an issuer.
 func NewGuardedIssuer(issuer *security.Issuer) GuardedIssuer { return GuardedIssuer{issuer} }
 
-// UserToken issues an access token.
-func (i GuardedIssuer) UserToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueUserToken issues an access token.
+func (i GuardedIssuer) IssueUserToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.UserToken, subject, nil, options...)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
-// answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
+// answer with fixed texts, through the error handler of the policy. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
-func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
+func NewGuardedStrictHandler(server GuardedServer, policy *guard.Policy, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
 	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = validator.WriteRequestError
+		options.RequestErrorHandlerFunc = policy.WriteRequestError
 	}
 	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = validator.WriteResponseError
+		options.ResponseErrorHandlerFunc = policy.WriteResponseError
 	}
 	return NewStrictHandlerWithOptions(guardedStrictServer{server}, middlewares, options)
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, authenticator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator, options ...guard.Option) (http.Handler, error) {
+	policy, err := guard.New(validator, options...)
+	if err != nil {
+		return nil, err
+	}
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, policy, nil, StrictHTTPServerOptions{}), policy, authenticator, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := newGuards(validator, authenticator)
+func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
+	guards, err := newGuards(policy, authenticator)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +176,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		m = http.NewServeMux()
 	}
 	if options.ErrorHandlerFunc == nil {
-		options.ErrorHandlerFunc = validator.WriteRequestError
+		options.ErrorHandlerFunc = policy.WriteRequestError
 	}
 	wrapper := ServerInterfaceWrapper{
 		Handler:            si,

@@ -7,10 +7,11 @@ import (
 	"net/http"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // If this does not compile: the doc of the constant says what to update.
-const _ = security.GeneratedCodeVersion1
+const _ = guard.GeneratedCodeVersion2
 
 // AccessToken is a verified access token. Schemes: bearer, ignored, roles.
 type AccessToken struct {
@@ -27,49 +28,49 @@ type OrganizationToken struct {
 // "could not know", which is answered 503.
 type Authenticator interface {
 	// Key resolves credentials of the scheme key: apiKey in header.
-	Key(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	Key(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 }
 
 // AccessOrKeyCredential holds the credentials of the alternative that a request satisfied: Access, or Key. The fields
 // of the others are nil.
 type AccessOrKeyCredential struct {
 	Access *AccessToken
-	Key    *security.Authenticated[security.Principal]
+	Key    *guard.Caller[guard.Principal]
 }
 
-func heldAccessOrKeyCredential(credentials security.Credentials) (AccessOrKeyCredential, error) {
-	var own AccessOrKeyCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = &AccessToken{token}
+func acceptedAccessOrKeyCredential(credentials guard.Credentials) (AccessOrKeyCredential, error) {
+	var c AccessOrKeyCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = &AccessToken{token}
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "key"); ok {
-		own.Key = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "key"); ok {
+		c.Key = &caller
 	}
-	if own == (AccessOrKeyCredential{}) {
-		return own, security.ErrUnguarded
+	if c == (AccessOrKeyCredential{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // KeyOrOrganizationCredential holds the credentials of the alternative that a request satisfied: Key, or Organization.
 // The fields of the others are nil.
 type KeyOrOrganizationCredential struct {
 	Organization *OrganizationToken
-	Key          *security.Authenticated[security.Principal]
+	Key          *guard.Caller[guard.Principal]
 }
 
-func heldKeyOrOrganizationCredential(credentials security.Credentials) (KeyOrOrganizationCredential, error) {
-	var own KeyOrOrganizationCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.OrganizationToken); ok {
-		own.Organization = &OrganizationToken{token}
+func acceptedKeyOrOrganizationCredential(credentials guard.Credentials) (KeyOrOrganizationCredential, error) {
+	var c KeyOrOrganizationCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.OrganizationToken); ok {
+		c.Organization = &OrganizationToken{token}
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "key"); ok {
-		own.Key = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "key"); ok {
+		c.Key = &caller
 	}
-	if own == (KeyOrOrganizationCredential{}) {
-		return own, security.ErrUnguarded
+	if c == (KeyOrOrganizationCredential{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 var guardedTokenTypes = struct{ AccessToken, OrganizationToken security.TokenType }{
@@ -77,48 +78,48 @@ var guardedTokenTypes = struct{ AccessToken, OrganizationToken security.TokenTyp
 	OrganizationToken: security.NewTokenType[security.NoClaims]("organization"),
 }
 
-var guardedSchemes = struct{ Bearer, Ignored, Roles, AnyBearer, Key *security.Scheme }{
-	Bearer:    &security.Scheme{Name: "bearer", Token: guardedTokenTypes.AccessToken},
-	Ignored:   &security.Scheme{Name: "ignored", Token: guardedTokenTypes.AccessToken},
-	Roles:     &security.Scheme{Name: "roles", Token: guardedTokenTypes.AccessToken},
-	AnyBearer: &security.Scheme{Name: "anyBearer", Token: guardedTokenTypes.OrganizationToken},
-	Key:       &security.Scheme{Name: "key", Kind: security.KindKey, Parameter: "X-API-Key"},
+var guardedSchemes = struct{ Bearer, Ignored, Roles, AnyBearer, Key *guard.Scheme }{
+	Bearer:    &guard.Scheme{Name: "bearer", Token: guardedTokenTypes.AccessToken},
+	Ignored:   &guard.Scheme{Name: "ignored", Token: guardedTokenTypes.AccessToken},
+	Roles:     &guard.Scheme{Name: "roles", Token: guardedTokenTypes.AccessToken},
+	AnyBearer: &guard.Scheme{Name: "anyBearer", Token: guardedTokenTypes.OrganizationToken},
+	Key:       &guard.Scheme{Name: "key", Kind: guard.KindKey, Parameter: "X-API-Key"},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
-	Scopes, BothScopes, AnyScope, AnyOr, Ignored, Roles *security.Operation
+	Scopes, BothScopes, AnyScope, AnyOr, Ignored, Roles *guard.Operation
 }{
-	Scopes: &security.Operation{
+	Scopes: &guard.Operation{
 		ID: "scopes", Method: "GET", Path: "/scopes",
-		Requirement: security.Requirement{{guardedSchemes.Bearer.With("account:read")}},
+		Requirement: guard.Requirement{{guardedSchemes.Bearer.With("account:read")}},
 	},
-	BothScopes: &security.Operation{
+	BothScopes: &guard.Operation{
 		ID: "bothScopes", Method: "PUT", Path: "/scopes",
-		Requirement: security.Requirement{{guardedSchemes.Bearer.With("org:admin", "org:read")}},
+		Requirement: guard.Requirement{{guardedSchemes.Bearer.With("org:admin", "org:read")}},
 	},
-	AnyScope: &security.Operation{
+	AnyScope: &guard.Operation{
 		ID: "anyScope", Method: "GET", Path: "/any",
-		Requirement: security.Requirement{{guardedSchemes.AnyBearer.With("org:admin")}, {guardedSchemes.AnyBearer.With("org:read")}},
+		Requirement: guard.Requirement{{guardedSchemes.AnyBearer.With("org:admin")}, {guardedSchemes.AnyBearer.With("org:read")}},
 	},
-	AnyOr: &security.Operation{
+	AnyOr: &guard.Operation{
 		ID: "anyOr", Method: "POST", Path: "/any",
-		Requirement: security.Requirement{{guardedSchemes.AnyBearer.With("org:admin")}, {guardedSchemes.AnyBearer.With("org:read")}, {guardedSchemes.Key.WithRoles("robot")}},
+		Requirement: guard.Requirement{{guardedSchemes.AnyBearer.With("org:admin")}, {guardedSchemes.AnyBearer.With("org:read")}, {guardedSchemes.Key.WithRoles("robot")}},
 	},
-	Ignored: &security.Operation{
+	Ignored: &guard.Operation{
 		ID: "ignored", Method: "GET", Path: "/ignored",
-		Requirement: security.Requirement{{guardedSchemes.Ignored}},
+		Requirement: guard.Requirement{{guardedSchemes.Ignored}},
 	},
-	Roles: &security.Operation{
+	Roles: &guard.Operation{
 		ID: "roles", Method: "GET", Path: "/roles",
-		Requirement: security.Requirement{{guardedSchemes.Roles.WithRoles("the boss")}, {guardedSchemes.Key.WithRoles("robot")}},
+		Requirement: guard.Requirement{{guardedSchemes.Roles.WithRoles("the boss")}, {guardedSchemes.Key.WithRoles("robot")}},
 	},
 }
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
 // tests of coverage. Webhooks and callbacks are not among them, because this API sends those requests.
-func GuardedOperations() []security.Operation {
-	return []security.Operation{
+func GuardedOperations() []guard.Operation {
+	return []guard.Operation{
 		guardedOperations.Scopes.Clone(),
 		guardedOperations.BothScopes.Clone(),
 		guardedOperations.AnyScope.Clone(),
@@ -155,7 +156,7 @@ type GuardedServer interface {
 type guardedStrictServer struct{ server GuardedServer }
 
 func (s guardedStrictServer) Scopes(ctx context.Context, request ScopesRequestObject) (ScopesResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.Scopes)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.Scopes)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +164,7 @@ func (s guardedStrictServer) Scopes(ctx context.Context, request ScopesRequestOb
 }
 
 func (s guardedStrictServer) BothScopes(ctx context.Context, request BothScopesRequestObject) (BothScopesResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.BothScopes)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.BothScopes)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +172,7 @@ func (s guardedStrictServer) BothScopes(ctx context.Context, request BothScopesR
 }
 
 func (s guardedStrictServer) AnyScope(ctx context.Context, request AnyScopeRequestObject) (AnyScopeResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.AnyScope)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.AnyScope)
 	if err != nil {
 		return nil, err
 	}
@@ -179,11 +180,11 @@ func (s guardedStrictServer) AnyScope(ctx context.Context, request AnyScopeReque
 }
 
 func (s guardedStrictServer) AnyOr(ctx context.Context, request AnyOrRequestObject) (AnyOrResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.AnyOr)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.AnyOr)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldKeyOrOrganizationCredential(credentials)
+	credential, err := acceptedKeyOrOrganizationCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +192,7 @@ func (s guardedStrictServer) AnyOr(ctx context.Context, request AnyOrRequestObje
 }
 
 func (s guardedStrictServer) Ignored(ctx context.Context, request IgnoredRequestObject) (IgnoredResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.Ignored)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.Ignored)
 	if err != nil {
 		return nil, err
 	}
@@ -199,11 +200,11 @@ func (s guardedStrictServer) Ignored(ctx context.Context, request IgnoredRequest
 }
 
 func (s guardedStrictServer) Roles(ctx context.Context, request RolesRequestObject) (RolesResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Roles)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Roles)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessOrKeyCredential(credentials)
+	credential, err := acceptedAccessOrKeyCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -211,18 +212,18 @@ func (s guardedStrictServer) Roles(ctx context.Context, request RolesRequestObje
 }
 
 // GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
-func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
-	return security.Authenticators{
-		"key": security.AuthenticateKey(authenticator.Key),
+func GuardedAuthenticators(authenticator Authenticator) guard.Authenticators {
+	return guard.Authenticators{
+		"key": guard.AuthenticateKey(authenticator.Key),
 	}
 }
 
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
+func newGuards(policy *guard.Policy, authenticator Authenticator) (*guard.Guards, error) {
 	if authenticator == nil {
-		return nil, security.ErrNoAuthenticator
+		return nil, guard.ErrNoAuthenticator
 	}
-	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
+	return guard.NewGuards(policy, GuardedAuthenticators(authenticator),
 		guardedOperations.Scopes,
 		guardedOperations.BothScopes,
 		guardedOperations.AnyScope,
@@ -238,38 +239,42 @@ type GuardedIssuer struct{ issuer *security.Issuer }
 // NewGuardedIssuer returns the typed issuer over an issuer.
 func NewGuardedIssuer(issuer *security.Issuer) GuardedIssuer { return GuardedIssuer{issuer} }
 
-// AccessToken issues an access token.
-func (i GuardedIssuer) AccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueAccessToken issues an access token.
+func (i GuardedIssuer) IssueAccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.AccessToken, subject, nil, options...)
 }
 
-// OrganizationToken issues an organization token.
-func (i GuardedIssuer) OrganizationToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueOrganizationToken issues an organization token.
+func (i GuardedIssuer) IssueOrganizationToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.OrganizationToken, subject, nil, options...)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
-// answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
+// answer with fixed texts, through the error handler of the policy. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
-func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
+func NewGuardedStrictHandler(server GuardedServer, policy *guard.Policy, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
 	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = validator.WriteRequestError
+		options.RequestErrorHandlerFunc = policy.WriteRequestError
 	}
 	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = validator.WriteResponseError
+		options.ResponseErrorHandlerFunc = policy.WriteResponseError
 	}
 	return NewStrictHandlerWithOptions(guardedStrictServer{server}, middlewares, options)
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, authenticator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator, options ...guard.Option) (http.Handler, error) {
+	policy, err := guard.New(validator, options...)
+	if err != nil {
+		return nil, err
+	}
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, policy, nil, StrictHTTPServerOptions{}), policy, authenticator, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := newGuards(validator, authenticator)
+func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
+	guards, err := newGuards(policy, authenticator)
 	if err != nil {
 		return nil, err
 	}
@@ -278,7 +283,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		m = http.NewServeMux()
 	}
 	if options.ErrorHandlerFunc == nil {
-		options.ErrorHandlerFunc = validator.WriteRequestError
+		options.ErrorHandlerFunc = policy.WriteRequestError
 	}
 	wrapper := ServerInterfaceWrapper{
 		Handler:            si,

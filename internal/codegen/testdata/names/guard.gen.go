@@ -7,10 +7,11 @@ import (
 	"net/http"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // If this does not compile: the doc of the constant says what to update.
-const _ = security.GeneratedCodeVersion1
+const _ = guard.GeneratedCodeVersion2
 
 // AccessToken is a verified access token. Schemes: 2-legged.oauth, _.
 type AccessToken struct {
@@ -21,54 +22,54 @@ var guardedTokenTypes = struct{ AccessToken security.TokenType }{
 	AccessToken: security.NewTokenType[security.NoClaims]("access"),
 }
 
-var guardedSchemes = struct{ X2LeggedOauth, X *security.Scheme }{
-	X2LeggedOauth: &security.Scheme{Name: "2-legged.oauth", Token: guardedTokenTypes.AccessToken},
-	X:             &security.Scheme{Name: "_", Token: guardedTokenTypes.AccessToken},
+var guardedSchemes = struct{ X2LeggedOauth, X *guard.Scheme }{
+	X2LeggedOauth: &guard.Scheme{Name: "2-legged.oauth", Token: guardedTokenTypes.AccessToken},
+	X:             &guard.Scheme{Name: "_", Token: guardedTokenTypes.AccessToken},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
-	DeleteThing, GetABSomeId, PutThing, Type, HeadType, OptionsType, PatchType, TraceType *security.Operation
+	DeleteThing, GetABSomeId, PutThing, Type, HeadType, OptionsType, PatchType, TraceType *guard.Operation
 }{
-	DeleteThing: &security.Operation{
+	DeleteThing: &guard.Operation{
 		ID: "delete.thing", Method: "DELETE", Path: "/a-b/{some-id}/",
-		Requirement: security.Requirement{{guardedSchemes.X}},
+		Requirement: guard.Requirement{{guardedSchemes.X}},
 	},
-	GetABSomeId: &security.Operation{
+	GetABSomeId: &guard.Operation{
 		ID: "GET /a-b/{some-id}/", Method: "GET", Path: "/a-b/{some-id}/",
-		Requirement: security.Requirement{{guardedSchemes.X2LeggedOauth}},
+		Requirement: guard.Requirement{{guardedSchemes.X2LeggedOauth}},
 	},
-	PutThing: &security.Operation{
+	PutThing: &guard.Operation{
 		ID: "put_thing", Method: "PUT", Path: "/a-b/{some-id}/",
-		Requirement: security.Requirement{{guardedSchemes.X2LeggedOauth}},
+		Requirement: guard.Requirement{{guardedSchemes.X2LeggedOauth}},
 	},
-	Type: &security.Operation{
+	Type: &guard.Operation{
 		ID: "type", Method: "GET", Path: "/type",
-		Requirement: security.Requirement{{guardedSchemes.X2LeggedOauth}},
+		Requirement: guard.Requirement{{guardedSchemes.X2LeggedOauth}},
 	},
-	HeadType: &security.Operation{
+	HeadType: &guard.Operation{
 		ID: "headType", Method: "HEAD", Path: "/type",
-		Requirement: security.Requirement{{guardedSchemes.X2LeggedOauth}},
+		Requirement: guard.Requirement{{guardedSchemes.X2LeggedOauth}},
 	},
-	OptionsType: &security.Operation{
+	OptionsType: &guard.Operation{
 		ID: "optionsType", Method: "OPTIONS", Path: "/type",
-		Requirement: security.Requirement{{guardedSchemes.X2LeggedOauth}},
+		Requirement: guard.Requirement{{guardedSchemes.X2LeggedOauth}},
 	},
-	PatchType: &security.Operation{
+	PatchType: &guard.Operation{
 		ID: "patchType", Method: "PATCH", Path: "/type",
-		Requirement: security.Requirement{{guardedSchemes.X2LeggedOauth}},
-		Rules:       security.Rules{AllowRoles: []string{"*/", "a\nb"}},
+		Requirement: guard.Requirement{{guardedSchemes.X2LeggedOauth}},
+		Rules:       guard.Rules{AllowRoles: []string{"*/", "a\nb"}},
 	},
-	TraceType: &security.Operation{
+	TraceType: &guard.Operation{
 		ID: "traceType", Method: "TRACE", Path: "/type",
-		Requirement: security.Requirement{{guardedSchemes.X2LeggedOauth}},
+		Requirement: guard.Requirement{{guardedSchemes.X2LeggedOauth}},
 	},
 }
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
 // tests of coverage. Webhooks and callbacks are not among them, because this API sends those requests.
-func GuardedOperations() []security.Operation {
-	return []security.Operation{
+func GuardedOperations() []guard.Operation {
+	return []guard.Operation{
 		guardedOperations.DeleteThing.Clone(),
 		guardedOperations.GetABSomeId.Clone(),
 		guardedOperations.PutThing.Clone(),
@@ -115,7 +116,7 @@ type GuardedServer interface {
 type guardedStrictServer struct{ server GuardedServer }
 
 func (s guardedStrictServer) DeleteThing(ctx context.Context, request DeleteThingRequestObject) (DeleteThingResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.DeleteThing)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.DeleteThing)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +124,7 @@ func (s guardedStrictServer) DeleteThing(ctx context.Context, request DeleteThin
 }
 
 func (s guardedStrictServer) GetABSomeId(ctx context.Context, request GetABSomeIdRequestObject) (GetABSomeIdResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.GetABSomeId)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.GetABSomeId)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +132,7 @@ func (s guardedStrictServer) GetABSomeId(ctx context.Context, request GetABSomeI
 }
 
 func (s guardedStrictServer) PutThing(ctx context.Context, request PutThingRequestObject) (PutThingResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.PutThing)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.PutThing)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +140,7 @@ func (s guardedStrictServer) PutThing(ctx context.Context, request PutThingReque
 }
 
 func (s guardedStrictServer) Type(ctx context.Context, request TypeRequestObject) (TypeResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.Type)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.Type)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +148,7 @@ func (s guardedStrictServer) Type(ctx context.Context, request TypeRequestObject
 }
 
 func (s guardedStrictServer) HeadType(ctx context.Context, request HeadTypeRequestObject) (HeadTypeResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.HeadType)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.HeadType)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +156,7 @@ func (s guardedStrictServer) HeadType(ctx context.Context, request HeadTypeReque
 }
 
 func (s guardedStrictServer) OptionsType(ctx context.Context, request OptionsTypeRequestObject) (OptionsTypeResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.OptionsType)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.OptionsType)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +164,7 @@ func (s guardedStrictServer) OptionsType(ctx context.Context, request OptionsTyp
 }
 
 func (s guardedStrictServer) PatchType(ctx context.Context, request PatchTypeRequestObject) (PatchTypeResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.PatchType)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.PatchType)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +172,7 @@ func (s guardedStrictServer) PatchType(ctx context.Context, request PatchTypeReq
 }
 
 func (s guardedStrictServer) TraceType(ctx context.Context, request TraceTypeRequestObject) (TraceTypeResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.TraceType)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.TraceType)
 	if err != nil {
 		return nil, err
 	}
@@ -179,8 +180,8 @@ func (s guardedStrictServer) TraceType(ctx context.Context, request TraceTypeReq
 }
 
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator) (*security.Guards, error) {
-	return security.NewGuards(validator, nil,
+func newGuards(policy *guard.Policy) (*guard.Guards, error) {
+	return guard.NewGuards(policy, nil,
 		guardedOperations.DeleteThing,
 		guardedOperations.GetABSomeId,
 		guardedOperations.PutThing,
@@ -198,33 +199,37 @@ type GuardedIssuer struct{ issuer *security.Issuer }
 // NewGuardedIssuer returns the typed issuer over an issuer.
 func NewGuardedIssuer(issuer *security.Issuer) GuardedIssuer { return GuardedIssuer{issuer} }
 
-// AccessToken issues an access token.
-func (i GuardedIssuer) AccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueAccessToken issues an access token.
+func (i GuardedIssuer) IssueAccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.AccessToken, subject, nil, options...)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
-// answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
+// answer with fixed texts, through the error handler of the policy. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
-func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
+func NewGuardedStrictHandler(server GuardedServer, policy *guard.Policy, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
 	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = validator.WriteRequestError
+		options.RequestErrorHandlerFunc = policy.WriteRequestError
 	}
 	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = validator.WriteResponseError
+		options.ResponseErrorHandlerFunc = policy.WriteResponseError
 	}
 	return NewStrictHandlerWithOptions(guardedStrictServer{server}, middlewares, options)
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, validator *security.Validator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, validator *security.Validator, options ...guard.Option) (http.Handler, error) {
+	policy, err := guard.New(validator, options...)
+	if err != nil {
+		return nil, err
+	}
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, policy, nil, StrictHTTPServerOptions{}), policy, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := newGuards(validator)
+func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, options StdHTTPServerOptions) (http.Handler, error) {
+	guards, err := newGuards(policy)
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +238,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		m = http.NewServeMux()
 	}
 	if options.ErrorHandlerFunc == nil {
-		options.ErrorHandlerFunc = validator.WriteRequestError
+		options.ErrorHandlerFunc = policy.WriteRequestError
 	}
 	wrapper := ServerInterfaceWrapper{
 		Handler:            si,

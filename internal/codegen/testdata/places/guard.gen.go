@@ -7,10 +7,11 @@ import (
 	"net/http"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // If this does not compile: the doc of the constant says what to update.
-const _ = security.GeneratedCodeVersion1
+const _ = guard.GeneratedCodeVersion2
 
 // AccessToken is a verified access token. Schemes: access, accessCookie, accessQuery, own, worded.
 type AccessToken struct {
@@ -27,54 +28,54 @@ var guardedTokenTypes = struct{ AccessToken, RefreshToken security.TokenType }{
 	RefreshToken: security.NewTokenType[security.NoClaims]("refresh"),
 }
 
-var guardedSchemes = struct{ Access, AccessCookie, AccessQuery, Own, Worded, RefreshCookie *security.Scheme }{
-	Access:        &security.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
-	AccessCookie:  &security.Scheme{Name: "accessCookie", Token: guardedTokenTypes.AccessToken, In: security.InCookie, Parameter: "__Host-access"},
-	AccessQuery:   &security.Scheme{Name: "accessQuery", Token: guardedTokenTypes.AccessToken, In: security.InQuery, Parameter: "jwt"},
-	Own:           &security.Scheme{Name: "own", Token: guardedTokenTypes.AccessToken, Parameter: "X-Access-Token"},
-	Worded:        &security.Scheme{Name: "worded", Token: guardedTokenTypes.AccessToken, Parameter: "Authorization", Prefix: "Token"},
-	RefreshCookie: &security.Scheme{Name: "refreshCookie", Token: guardedTokenTypes.RefreshToken, In: security.InCookie, Parameter: "refresh", CSRFForm: true},
+var guardedSchemes = struct{ Access, AccessCookie, AccessQuery, Own, Worded, RefreshCookie *guard.Scheme }{
+	Access:        &guard.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
+	AccessCookie:  &guard.Scheme{Name: "accessCookie", Token: guardedTokenTypes.AccessToken, In: guard.InCookie, Parameter: "__Host-access"},
+	AccessQuery:   &guard.Scheme{Name: "accessQuery", Token: guardedTokenTypes.AccessToken, In: guard.InQuery, Parameter: "jwt"},
+	Own:           &guard.Scheme{Name: "own", Token: guardedTokenTypes.AccessToken, Parameter: "X-Access-Token"},
+	Worded:        &guard.Scheme{Name: "worded", Token: guardedTokenTypes.AccessToken, Parameter: "Authorization", Prefix: "Token"},
+	RefreshCookie: &guard.Scheme{Name: "refreshCookie", Token: guardedTokenTypes.RefreshToken, In: guard.InCookie, Parameter: "refresh", CSRFForm: true},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
-	Bearer, ByCookie, Either, ByQuery, ByHeader, ByWord, Refresh *security.Operation
+	Bearer, ByCookie, Either, ByQuery, ByHeader, ByWord, Refresh *guard.Operation
 }{
-	Bearer: &security.Operation{
+	Bearer: &guard.Operation{
 		ID: "bearer", Method: "GET", Path: "/bearer",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	},
-	ByCookie: &security.Operation{
+	ByCookie: &guard.Operation{
 		ID: "byCookie", Method: "POST", Path: "/cookie",
-		Requirement: security.Requirement{{guardedSchemes.AccessCookie}},
+		Requirement: guard.Requirement{{guardedSchemes.AccessCookie}},
 	},
-	Either: &security.Operation{
+	Either: &guard.Operation{
 		ID: "either", Method: "PUT", Path: "/either",
-		Requirement: security.Requirement{{}, {guardedSchemes.Access}, {guardedSchemes.AccessCookie}, {guardedSchemes.AccessQuery}},
-		Rules:       security.Rules{Fresh: true},
+		Requirement: guard.Requirement{{}, {guardedSchemes.Access}, {guardedSchemes.AccessCookie}, {guardedSchemes.AccessQuery}},
+		Rules:       guard.Rules{Fresh: true},
 	},
-	ByQuery: &security.Operation{
+	ByQuery: &guard.Operation{
 		ID: "byQuery", Method: "GET", Path: "/query",
-		Requirement: security.Requirement{{guardedSchemes.AccessQuery}},
+		Requirement: guard.Requirement{{guardedSchemes.AccessQuery}},
 	},
-	ByHeader: &security.Operation{
+	ByHeader: &guard.Operation{
 		ID: "byHeader", Method: "GET", Path: "/header",
-		Requirement: security.Requirement{{guardedSchemes.Own}},
+		Requirement: guard.Requirement{{guardedSchemes.Own}},
 	},
-	ByWord: &security.Operation{
+	ByWord: &guard.Operation{
 		ID: "byWord", Method: "DELETE", Path: "/word",
-		Requirement: security.Requirement{{guardedSchemes.Worded}},
+		Requirement: guard.Requirement{{guardedSchemes.Worded}},
 	},
-	Refresh: &security.Operation{
+	Refresh: &guard.Operation{
 		ID: "refresh", Method: "POST", Path: "/refresh",
-		Requirement: security.Requirement{{guardedSchemes.RefreshCookie}},
+		Requirement: guard.Requirement{{guardedSchemes.RefreshCookie}},
 	},
 }
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
 // tests of coverage. Webhooks and callbacks are not among them, because this API sends those requests.
-func GuardedOperations() []security.Operation {
-	return []security.Operation{
+func GuardedOperations() []guard.Operation {
+	return []guard.Operation{
 		guardedOperations.Bearer.Clone(),
 		guardedOperations.ByCookie.Clone(),
 		guardedOperations.Either.Clone(),
@@ -115,7 +116,7 @@ type GuardedServer interface {
 type guardedStrictServer struct{ server GuardedServer }
 
 func (s guardedStrictServer) Bearer(ctx context.Context, request BearerRequestObject) (BearerResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.Bearer)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.Bearer)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +124,7 @@ func (s guardedStrictServer) Bearer(ctx context.Context, request BearerRequestOb
 }
 
 func (s guardedStrictServer) ByCookie(ctx context.Context, request ByCookieRequestObject) (ByCookieResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.ByCookie)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.ByCookie)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +132,7 @@ func (s guardedStrictServer) ByCookie(ctx context.Context, request ByCookieReque
 }
 
 func (s guardedStrictServer) Either(ctx context.Context, request EitherRequestObject) (EitherResponseObject, error) {
-	token, ok, err := security.OptionalToken[security.NoClaims](ctx, guardedOperations.Either)
+	token, ok, err := guard.OptionalToken[security.NoClaims](ctx, guardedOperations.Either)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +143,7 @@ func (s guardedStrictServer) Either(ctx context.Context, request EitherRequestOb
 }
 
 func (s guardedStrictServer) ByQuery(ctx context.Context, request ByQueryRequestObject) (ByQueryResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.ByQuery)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.ByQuery)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +151,7 @@ func (s guardedStrictServer) ByQuery(ctx context.Context, request ByQueryRequest
 }
 
 func (s guardedStrictServer) ByHeader(ctx context.Context, request ByHeaderRequestObject) (ByHeaderResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.ByHeader)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.ByHeader)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +159,7 @@ func (s guardedStrictServer) ByHeader(ctx context.Context, request ByHeaderReque
 }
 
 func (s guardedStrictServer) ByWord(ctx context.Context, request ByWordRequestObject) (ByWordResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.ByWord)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.ByWord)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +167,7 @@ func (s guardedStrictServer) ByWord(ctx context.Context, request ByWordRequestOb
 }
 
 func (s guardedStrictServer) Refresh(ctx context.Context, request RefreshRequestObject) (RefreshResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.Refresh)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.Refresh)
 	if err != nil {
 		return nil, err
 	}
@@ -174,8 +175,8 @@ func (s guardedStrictServer) Refresh(ctx context.Context, request RefreshRequest
 }
 
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator) (*security.Guards, error) {
-	return security.NewGuards(validator, nil,
+func newGuards(policy *guard.Policy) (*guard.Guards, error) {
+	return guard.NewGuards(policy, nil,
 		guardedOperations.Bearer,
 		guardedOperations.ByCookie,
 		guardedOperations.Either,
@@ -192,43 +193,47 @@ type GuardedIssuer struct{ issuer *security.Issuer }
 // NewGuardedIssuer returns the typed issuer over an issuer.
 func NewGuardedIssuer(issuer *security.Issuer) GuardedIssuer { return GuardedIssuer{issuer} }
 
-// AccessToken issues an access token.
-func (i GuardedIssuer) AccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueAccessToken issues an access token.
+func (i GuardedIssuer) IssueAccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.AccessToken, subject, nil, options...)
 }
 
-// RefreshToken issues a refresh token.
-func (i GuardedIssuer) RefreshToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueRefreshToken issues a refresh token.
+func (i GuardedIssuer) IssueRefreshToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.RefreshToken, subject, nil, options...)
 }
 
-// Pair issues an access token and the refresh token of the same session.
-func (i GuardedIssuer) Pair(ctx context.Context, subject string, options ...security.TokenOption) (security.TokenPair, error) {
-	return i.issuer.Pair(ctx, subject, nil, nil, options...)
+// IssueTokenPair issues an access token and the refresh token of the same session.
+func (i GuardedIssuer) IssueTokenPair(ctx context.Context, subject string, options ...security.TokenOption) (security.TokenPair, error) {
+	return i.issuer.IssueTokenPair(ctx, subject, nil, nil, options...)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
-// answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
+// answer with fixed texts, through the error handler of the policy. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
-func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
+func NewGuardedStrictHandler(server GuardedServer, policy *guard.Policy, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
 	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = validator.WriteRequestError
+		options.RequestErrorHandlerFunc = policy.WriteRequestError
 	}
 	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = validator.WriteResponseError
+		options.ResponseErrorHandlerFunc = policy.WriteResponseError
 	}
 	return NewStrictHandlerWithOptions(guardedStrictServer{server}, middlewares, options)
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, validator *security.Validator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, validator *security.Validator, options ...guard.Option) (http.Handler, error) {
+	policy, err := guard.New(validator, options...)
+	if err != nil {
+		return nil, err
+	}
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, policy, nil, StrictHTTPServerOptions{}), policy, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := newGuards(validator)
+func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, options StdHTTPServerOptions) (http.Handler, error) {
+	guards, err := newGuards(policy)
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +242,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		m = http.NewServeMux()
 	}
 	if options.ErrorHandlerFunc == nil {
-		options.ErrorHandlerFunc = validator.WriteRequestError
+		options.ErrorHandlerFunc = policy.WriteRequestError
 	}
 	wrapper := ServerInterfaceWrapper{
 		Handler:            si,

@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // If this does not compile: the doc of the constant says what to update.
-const _ = security.GeneratedCodeVersion1
+const _ = guard.GeneratedCodeVersion2
 
 // AccessToken is a verified access token. Schemes: access.
 type AccessToken struct {
@@ -22,63 +23,63 @@ var guardedTokenTypes = struct{ AccessToken security.TokenType }{
 	AccessToken: security.NewTokenType[security.NoClaims]("access"),
 }
 
-var guardedSchemes = struct{ Access *security.Scheme }{
-	Access: &security.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
+var guardedSchemes = struct{ Access *guard.Scheme }{
+	Access: &guard.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
-	Public, DocumentRule, Fresh, Age, Seconds, Hours, Replaced, FromConfig, GetByRouteId *security.Operation
+	Public, DocumentRule, Fresh, Age, Seconds, Hours, Replaced, FromConfig, GetByRouteId *guard.Operation
 }{
-	Public: &security.Operation{
+	Public: &guard.Operation{
 		ID: "public", Method: "GET", Path: "/public",
 	},
-	DocumentRule: &security.Operation{
+	DocumentRule: &guard.Operation{
 		ID: "documentRule", Method: "GET", Path: "/document",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
-		Rules:       security.Rules{DenyRoles: []string{"SUSPENDED"}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
+		Rules:       guard.Rules{DenyRoles: []string{"SUSPENDED"}},
 	},
-	Fresh: &security.Operation{
+	Fresh: &guard.Operation{
 		ID: "fresh", Method: "GET", Path: "/fresh",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
-		Rules:       security.Rules{Fresh: true, DenyRoles: []string{"SUSPENDED"}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
+		Rules:       guard.Rules{Fresh: true, DenyRoles: []string{"SUSPENDED"}},
 	},
-	Age: &security.Operation{
+	Age: &guard.Operation{
 		ID: "age", Method: "GET", Path: "/age",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
-		Rules:       security.Rules{MaxAge: 15 * time.Minute, DenyRoles: []string{"SUSPENDED"}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
+		Rules:       guard.Rules{MaxAge: 15 * time.Minute, DenyRoles: []string{"SUSPENDED"}},
 	},
-	Seconds: &security.Operation{
+	Seconds: &guard.Operation{
 		ID: "seconds", Method: "GET", Path: "/seconds",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
-		Rules:       security.Rules{MaxAge: 90 * time.Second, AllowRoles: []string{"A", "b c", "quo\"te"}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
+		Rules:       guard.Rules{MaxAge: 90 * time.Second, AllowRoles: []string{"A", "b c", "quo\"te"}},
 	},
-	Hours: &security.Operation{
+	Hours: &guard.Operation{
 		ID: "hours", Method: "GET", Path: "/hours",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
-		Rules:       security.Rules{MaxAge: 720 * time.Hour, DenyRoles: []string{"SUSPENDED"}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
+		Rules:       guard.Rules{MaxAge: 720 * time.Hour, DenyRoles: []string{"SUSPENDED"}},
 	},
-	Replaced: &security.Operation{
+	Replaced: &guard.Operation{
 		ID: "replaced", Method: "GET", Path: "/replaced",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
-		Rules:       security.Rules{AllowRoles: []string{"ADMIN"}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
+		Rules:       guard.Rules{AllowRoles: []string{"ADMIN"}},
 	},
-	FromConfig: &security.Operation{
+	FromConfig: &guard.Operation{
 		ID: "fromConfig", Method: "GET", Path: "/from-config",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
-		Rules:       security.Rules{Fresh: true, DenyRoles: []string{"GUEST"}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
+		Rules:       guard.Rules{Fresh: true, DenyRoles: []string{"GUEST"}},
 	},
-	GetByRouteId: &security.Operation{
+	GetByRouteId: &guard.Operation{
 		ID: "GET /by-route/{id}", Method: "GET", Path: "/by-route/{id}",
-		Requirement: security.Requirement{{guardedSchemes.Access}},
-		Rules:       security.Rules{MaxAge: 45 * time.Second, DenyRoles: []string{"SUSPENDED"}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}},
+		Rules:       guard.Rules{MaxAge: 45 * time.Second, DenyRoles: []string{"SUSPENDED"}},
 	},
 }
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
 // tests of coverage. Webhooks and callbacks are not among them, because this API sends those requests.
-func GuardedOperations() []security.Operation {
-	return []security.Operation{
+func GuardedOperations() []guard.Operation {
+	return []guard.Operation{
 		guardedOperations.Public.Clone(),
 		guardedOperations.DocumentRule.Clone(),
 		guardedOperations.Fresh.Clone(),
@@ -131,7 +132,7 @@ func (s guardedStrictServer) Public(ctx context.Context, request PublicRequestOb
 }
 
 func (s guardedStrictServer) DocumentRule(ctx context.Context, request DocumentRuleRequestObject) (DocumentRuleResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.DocumentRule)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.DocumentRule)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +140,7 @@ func (s guardedStrictServer) DocumentRule(ctx context.Context, request DocumentR
 }
 
 func (s guardedStrictServer) Fresh(ctx context.Context, request FreshRequestObject) (FreshResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.Fresh)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.Fresh)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +148,7 @@ func (s guardedStrictServer) Fresh(ctx context.Context, request FreshRequestObje
 }
 
 func (s guardedStrictServer) Age(ctx context.Context, request AgeRequestObject) (AgeResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.Age)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.Age)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +156,7 @@ func (s guardedStrictServer) Age(ctx context.Context, request AgeRequestObject) 
 }
 
 func (s guardedStrictServer) Seconds(ctx context.Context, request SecondsRequestObject) (SecondsResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.Seconds)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.Seconds)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +164,7 @@ func (s guardedStrictServer) Seconds(ctx context.Context, request SecondsRequest
 }
 
 func (s guardedStrictServer) Hours(ctx context.Context, request HoursRequestObject) (HoursResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.Hours)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.Hours)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +172,7 @@ func (s guardedStrictServer) Hours(ctx context.Context, request HoursRequestObje
 }
 
 func (s guardedStrictServer) Replaced(ctx context.Context, request ReplacedRequestObject) (ReplacedResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.Replaced)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.Replaced)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +180,7 @@ func (s guardedStrictServer) Replaced(ctx context.Context, request ReplacedReque
 }
 
 func (s guardedStrictServer) FromConfig(ctx context.Context, request FromConfigRequestObject) (FromConfigResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.FromConfig)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.FromConfig)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +188,7 @@ func (s guardedStrictServer) FromConfig(ctx context.Context, request FromConfigR
 }
 
 func (s guardedStrictServer) GetByRouteId(ctx context.Context, request GetByRouteIdRequestObject) (GetByRouteIdResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.GetByRouteId)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.GetByRouteId)
 	if err != nil {
 		return nil, err
 	}
@@ -195,8 +196,8 @@ func (s guardedStrictServer) GetByRouteId(ctx context.Context, request GetByRout
 }
 
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator) (*security.Guards, error) {
-	return security.NewGuards(validator, nil,
+func newGuards(policy *guard.Policy) (*guard.Guards, error) {
+	return guard.NewGuards(policy, nil,
 		guardedOperations.Public,
 		guardedOperations.DocumentRule,
 		guardedOperations.Fresh,
@@ -215,33 +216,37 @@ type GuardedIssuer struct{ issuer *security.Issuer }
 // NewGuardedIssuer returns the typed issuer over an issuer.
 func NewGuardedIssuer(issuer *security.Issuer) GuardedIssuer { return GuardedIssuer{issuer} }
 
-// AccessToken issues an access token.
-func (i GuardedIssuer) AccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueAccessToken issues an access token.
+func (i GuardedIssuer) IssueAccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.AccessToken, subject, nil, options...)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
-// answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
+// answer with fixed texts, through the error handler of the policy. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
-func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
+func NewGuardedStrictHandler(server GuardedServer, policy *guard.Policy, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
 	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = validator.WriteRequestError
+		options.RequestErrorHandlerFunc = policy.WriteRequestError
 	}
 	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = validator.WriteResponseError
+		options.ResponseErrorHandlerFunc = policy.WriteResponseError
 	}
 	return NewStrictHandlerWithOptions(guardedStrictServer{server}, middlewares, options)
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, validator *security.Validator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, validator *security.Validator, options ...guard.Option) (http.Handler, error) {
+	policy, err := guard.New(validator, options...)
+	if err != nil {
+		return nil, err
+	}
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, policy, nil, StrictHTTPServerOptions{}), policy, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := newGuards(validator)
+func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, options StdHTTPServerOptions) (http.Handler, error) {
+	guards, err := newGuards(policy)
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +255,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		m = http.NewServeMux()
 	}
 	if options.ErrorHandlerFunc == nil {
-		options.ErrorHandlerFunc = validator.WriteRequestError
+		options.ErrorHandlerFunc = policy.WriteRequestError
 	}
 	wrapper := ServerInterfaceWrapper{
 		Handler:            si,

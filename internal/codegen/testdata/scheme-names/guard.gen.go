@@ -7,45 +7,46 @@ import (
 	"net/http"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // If this does not compile: the doc of the constant says what to update.
-const _ = security.GeneratedCodeVersion1
+const _ = guard.GeneratedCodeVersion2
 
 // Authenticator resolves the credentials that are not JWTs, a method for each security scheme. It returns whom the credential speaks for;
 // or security.ErrInvalidCredentials where it is not accepted, security.ErrAccessDenied where it is not allowed, and any other error for
 // "could not know", which is answered 503.
 type Authenticator interface {
 	// NewKey resolves credentials of the scheme api-key: apiKey in header.
-	NewKey(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	NewKey(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 
 	// ApiKey resolves credentials of the scheme apiKey: apiKey in header.
-	ApiKey(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	ApiKey(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 }
 
-var guardedSchemes = struct{ NewKey, ApiKey *security.Scheme }{
-	NewKey: &security.Scheme{Name: "api-key", Kind: security.KindKey, Parameter: "X-New"},
-	ApiKey: &security.Scheme{Name: "apiKey", Kind: security.KindKey, Parameter: "X-Old"},
+var guardedSchemes = struct{ NewKey, ApiKey *guard.Scheme }{
+	NewKey: &guard.Scheme{Name: "api-key", Kind: guard.KindKey, Parameter: "X-New"},
+	ApiKey: &guard.Scheme{Name: "apiKey", Kind: guard.KindKey, Parameter: "X-Old"},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
-	A, B *security.Operation
+	A, B *guard.Operation
 }{
-	A: &security.Operation{
+	A: &guard.Operation{
 		ID: "a", Method: "GET", Path: "/a",
-		Requirement: security.Requirement{{guardedSchemes.ApiKey}},
+		Requirement: guard.Requirement{{guardedSchemes.ApiKey}},
 	},
-	B: &security.Operation{
+	B: &guard.Operation{
 		ID: "b", Method: "GET", Path: "/b",
-		Requirement: security.Requirement{{guardedSchemes.NewKey}},
+		Requirement: guard.Requirement{{guardedSchemes.NewKey}},
 	},
 }
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
 // tests of coverage. Webhooks and callbacks are not among them, because this API sends those requests.
-func GuardedOperations() []security.Operation {
-	return []security.Operation{
+func GuardedOperations() []guard.Operation {
+	return []guard.Operation{
 		guardedOperations.A.Clone(),
 		guardedOperations.B.Clone(),
 	}
@@ -55,10 +56,10 @@ func GuardedOperations() []security.Operation {
 // callers are welcome the argument is a pointer, nil for them.
 type GuardedServer interface {
 	// (GET /a) apiKey
-	A(ctx context.Context, principal security.Authenticated[security.Principal], request ARequestObject) (AResponseObject, error)
+	A(ctx context.Context, caller guard.Caller[guard.Principal], request ARequestObject) (AResponseObject, error)
 
 	// (GET /b) api-key
-	B(ctx context.Context, principal security.Authenticated[security.Principal], request BRequestObject) (BResponseObject, error)
+	B(ctx context.Context, caller guard.Caller[guard.Principal], request BRequestObject) (BResponseObject, error)
 }
 
 // guardedStrictServer hands each secured operation the credential that its guard accepted; without one the operation fails with
@@ -66,62 +67,66 @@ type GuardedServer interface {
 type guardedStrictServer struct{ server GuardedServer }
 
 func (s guardedStrictServer) A(ctx context.Context, request ARequestObject) (AResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.A)
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperations.A)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.A(ctx, principal, request)
+	return s.server.A(ctx, caller, request)
 }
 
 func (s guardedStrictServer) B(ctx context.Context, request BRequestObject) (BResponseObject, error) {
-	principal, err := security.RequestPrincipal[security.Principal](ctx, guardedOperations.B)
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperations.B)
 	if err != nil {
 		return nil, err
 	}
-	return s.server.B(ctx, principal, request)
+	return s.server.B(ctx, caller, request)
 }
 
 // GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
-func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
-	return security.Authenticators{
-		"api-key": security.AuthenticateKey(authenticator.NewKey),
-		"apiKey":  security.AuthenticateKey(authenticator.ApiKey),
+func GuardedAuthenticators(authenticator Authenticator) guard.Authenticators {
+	return guard.Authenticators{
+		"api-key": guard.AuthenticateKey(authenticator.NewKey),
+		"apiKey":  guard.AuthenticateKey(authenticator.ApiKey),
 	}
 }
 
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
+func newGuards(policy *guard.Policy, authenticator Authenticator) (*guard.Guards, error) {
 	if authenticator == nil {
-		return nil, security.ErrNoAuthenticator
+		return nil, guard.ErrNoAuthenticator
 	}
-	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
+	return guard.NewGuards(policy, GuardedAuthenticators(authenticator),
 		guardedOperations.A,
 		guardedOperations.B,
 	)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
-// answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
+// answer with fixed texts, through the error handler of the policy. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
-func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
+func NewGuardedStrictHandler(server GuardedServer, policy *guard.Policy, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
 	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = validator.WriteRequestError
+		options.RequestErrorHandlerFunc = policy.WriteRequestError
 	}
 	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = validator.WriteResponseError
+		options.ResponseErrorHandlerFunc = policy.WriteResponseError
 	}
 	return NewStrictHandlerWithOptions(guardedStrictServer{server}, middlewares, options)
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, authenticator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator, options ...guard.Option) (http.Handler, error) {
+	policy, err := guard.New(validator, options...)
+	if err != nil {
+		return nil, err
+	}
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, policy, nil, StrictHTTPServerOptions{}), policy, authenticator, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := newGuards(validator, authenticator)
+func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
+	guards, err := newGuards(policy, authenticator)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +135,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		m = http.NewServeMux()
 	}
 	if options.ErrorHandlerFunc == nil {
-		options.ErrorHandlerFunc = validator.WriteRequestError
+		options.ErrorHandlerFunc = policy.WriteRequestError
 	}
 	wrapper := ServerInterfaceWrapper{
 		Handler:            si,

@@ -7,10 +7,11 @@ import (
 	"net/http"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // If this does not compile: the doc of the constant says what to update.
-const _ = security.GeneratedCodeVersion1
+const _ = guard.GeneratedCodeVersion2
 
 // AccessToken is a verified access token. Schemes: oauth.
 type AccessToken struct {
@@ -29,51 +30,51 @@ type PartnerToken struct {
 
 var guardedTokenTypes = struct{ AccessToken, IdentityToken, PartnerToken security.TokenType }{
 	AccessToken:   security.NewTokenType[security.NoClaims]("access"),
-	IdentityToken: security.NewTokenType[security.NoClaims]("identity"),
-	PartnerToken:  security.NewTokenType[security.NoClaims]("partner"),
+	IdentityToken: security.NewTokenType[security.NoClaims]("identity").OfVerifier("oidc"),
+	PartnerToken:  security.NewTokenType[security.NoClaims]("partner").OfVerifier("partner"),
 }
 
-var guardedSchemes = struct{ Oauth, Oidc, Partner *security.Scheme }{
-	Oauth:   &security.Scheme{Name: "oauth", Token: guardedTokenTypes.AccessToken},
-	Oidc:    &security.Scheme{Name: "oidc", Token: guardedTokenTypes.IdentityToken, Verifier: "oidc"},
-	Partner: &security.Scheme{Name: "partner", Token: guardedTokenTypes.PartnerToken, Verifier: "partner"},
+var guardedSchemes = struct{ Oauth, Oidc, Partner *guard.Scheme }{
+	Oauth:   &guard.Scheme{Name: "oauth", Token: guardedTokenTypes.AccessToken},
+	Oidc:    &guard.Scheme{Name: "oidc", Token: guardedTokenTypes.IdentityToken},
+	Partner: &guard.Scheme{Name: "partner", Token: guardedTokenTypes.PartnerToken},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
-	Inherited, Both, EitherScope, NoScope, Theirs, Partner *security.Operation
+	Inherited, Both, EitherScope, NoScope, Theirs, Partner *guard.Operation
 }{
-	Inherited: &security.Operation{
+	Inherited: &guard.Operation{
 		ID: "inherited", Method: "GET", Path: "/inherited",
-		Requirement: security.Requirement{{guardedSchemes.Oauth.With("read")}},
+		Requirement: guard.Requirement{{guardedSchemes.Oauth.With("read")}},
 	},
-	Both: &security.Operation{
+	Both: &guard.Operation{
 		ID: "both", Method: "GET", Path: "/both",
-		Requirement: security.Requirement{{guardedSchemes.Oauth.With("read", "write:all")}},
+		Requirement: guard.Requirement{{guardedSchemes.Oauth.With("read", "write:all")}},
 	},
-	EitherScope: &security.Operation{
+	EitherScope: &guard.Operation{
 		ID: "eitherScope", Method: "GET", Path: "/alternatives",
-		Requirement: security.Requirement{{guardedSchemes.Oauth.With("write")}, {guardedSchemes.Oauth.With("admin")}},
+		Requirement: guard.Requirement{{guardedSchemes.Oauth.With("write")}, {guardedSchemes.Oauth.With("admin")}},
 	},
-	NoScope: &security.Operation{
+	NoScope: &guard.Operation{
 		ID: "noScope", Method: "GET", Path: "/none",
-		Requirement: security.Requirement{{guardedSchemes.Oauth}},
-		Rules:       security.Rules{AllowRoles: []string{"ADMIN"}},
+		Requirement: guard.Requirement{{guardedSchemes.Oauth}},
+		Rules:       guard.Rules{AllowRoles: []string{"ADMIN"}},
 	},
-	Theirs: &security.Operation{
+	Theirs: &guard.Operation{
 		ID: "theirs", Method: "GET", Path: "/theirs",
-		Requirement: security.Requirement{{}, {guardedSchemes.Oidc.With("email")}},
+		Requirement: guard.Requirement{{}, {guardedSchemes.Oidc.With("email")}},
 	},
-	Partner: &security.Operation{
+	Partner: &guard.Operation{
 		ID: "partner", Method: "GET", Path: "/partner",
-		Requirement: security.Requirement{{guardedSchemes.Partner}},
+		Requirement: guard.Requirement{{guardedSchemes.Partner}},
 	},
 }
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
 // tests of coverage. Webhooks and callbacks are not among them, because this API sends those requests.
-func GuardedOperations() []security.Operation {
-	return []security.Operation{
+func GuardedOperations() []guard.Operation {
+	return []guard.Operation{
 		guardedOperations.Inherited.Clone(),
 		guardedOperations.Both.Clone(),
 		guardedOperations.EitherScope.Clone(),
@@ -110,7 +111,7 @@ type GuardedServer interface {
 type guardedStrictServer struct{ server GuardedServer }
 
 func (s guardedStrictServer) Inherited(ctx context.Context, request InheritedRequestObject) (InheritedResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.Inherited)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.Inherited)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +119,7 @@ func (s guardedStrictServer) Inherited(ctx context.Context, request InheritedReq
 }
 
 func (s guardedStrictServer) Both(ctx context.Context, request BothRequestObject) (BothResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.Both)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.Both)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +127,7 @@ func (s guardedStrictServer) Both(ctx context.Context, request BothRequestObject
 }
 
 func (s guardedStrictServer) EitherScope(ctx context.Context, request EitherScopeRequestObject) (EitherScopeResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.EitherScope)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.EitherScope)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +135,7 @@ func (s guardedStrictServer) EitherScope(ctx context.Context, request EitherScop
 }
 
 func (s guardedStrictServer) NoScope(ctx context.Context, request NoScopeRequestObject) (NoScopeResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.NoScope)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.NoScope)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +143,7 @@ func (s guardedStrictServer) NoScope(ctx context.Context, request NoScopeRequest
 }
 
 func (s guardedStrictServer) Theirs(ctx context.Context, request TheirsRequestObject) (TheirsResponseObject, error) {
-	token, ok, err := security.OptionalToken[security.NoClaims](ctx, guardedOperations.Theirs)
+	token, ok, err := guard.OptionalToken[security.NoClaims](ctx, guardedOperations.Theirs)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +154,7 @@ func (s guardedStrictServer) Theirs(ctx context.Context, request TheirsRequestOb
 }
 
 func (s guardedStrictServer) Partner(ctx context.Context, request PartnerRequestObject) (PartnerResponseObject, error) {
-	token, err := security.RequestToken[security.NoClaims](ctx, guardedOperations.Partner)
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperations.Partner)
 	if err != nil {
 		return nil, err
 	}
@@ -161,8 +162,8 @@ func (s guardedStrictServer) Partner(ctx context.Context, request PartnerRequest
 }
 
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator) (*security.Guards, error) {
-	return security.NewGuards(validator, nil,
+func newGuards(policy *guard.Policy) (*guard.Guards, error) {
+	return guard.NewGuards(policy, nil,
 		guardedOperations.Inherited,
 		guardedOperations.Both,
 		guardedOperations.EitherScope,
@@ -178,33 +179,37 @@ type GuardedIssuer struct{ issuer *security.Issuer }
 // NewGuardedIssuer returns the typed issuer over an issuer.
 func NewGuardedIssuer(issuer *security.Issuer) GuardedIssuer { return GuardedIssuer{issuer} }
 
-// AccessToken issues an access token.
-func (i GuardedIssuer) AccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueAccessToken issues an access token.
+func (i GuardedIssuer) IssueAccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.AccessToken, subject, nil, options...)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
-// answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
+// answer with fixed texts, through the error handler of the policy. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
-func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
+func NewGuardedStrictHandler(server GuardedServer, policy *guard.Policy, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
 	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = validator.WriteRequestError
+		options.RequestErrorHandlerFunc = policy.WriteRequestError
 	}
 	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = validator.WriteResponseError
+		options.ResponseErrorHandlerFunc = policy.WriteResponseError
 	}
 	return NewStrictHandlerWithOptions(guardedStrictServer{server}, middlewares, options)
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, validator *security.Validator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, validator *security.Validator, options ...guard.Option) (http.Handler, error) {
+	policy, err := guard.New(validator, options...)
+	if err != nil {
+		return nil, err
+	}
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, policy, nil, StrictHTTPServerOptions{}), policy, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := newGuards(validator)
+func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, options StdHTTPServerOptions) (http.Handler, error) {
+	guards, err := newGuards(policy)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +218,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		m = http.NewServeMux()
 	}
 	if options.ErrorHandlerFunc == nil {
-		options.ErrorHandlerFunc = validator.WriteRequestError
+		options.ErrorHandlerFunc = policy.WriteRequestError
 	}
 	wrapper := ServerInterfaceWrapper{
 		Handler:            si,

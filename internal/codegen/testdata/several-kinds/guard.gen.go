@@ -9,10 +9,11 @@ import (
 	time2 "time"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // If this does not compile: the doc of the constant says what to update.
-const _ = security.GeneratedCodeVersion1
+const _ = guard.GeneratedCodeVersion2
 
 // AccessToken is a verified access token. Schemes: access, accessQuery, format.
 type AccessToken struct {
@@ -29,56 +30,56 @@ type RefreshToken struct {
 // "could not know", which is answered 503.
 type Authenticator interface {
 	// Key resolves credentials of the scheme key: apiKey in header.
-	Key(ctx context.Context, key string) (*security.Authenticated[time2.Time], error)
+	Key(ctx context.Context, key string) (*guard.Caller[time2.Time], error)
 
 	// Mtls resolves credentials of the scheme mtls: mutualTLS.
-	Mtls(ctx context.Context, certificate *x509.Certificate) (*security.Authenticated[security.Principal], error)
+	Mtls(ctx context.Context, certificate *x509.Certificate) (*guard.Caller[guard.Principal], error)
 }
 
 // AccessOrKeyCredential holds the credentials of the alternative that a request satisfied: Access, or Key. The fields
 // of the others are nil.
 type AccessOrKeyCredential struct {
 	Access *AccessToken
-	Key    *security.Authenticated[time2.Time]
+	Key    *guard.Caller[time2.Time]
 }
 
-func heldAccessOrKeyCredential(credentials security.Credentials) (AccessOrKeyCredential, error) {
-	var own AccessOrKeyCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = &AccessToken{token}
+func acceptedAccessOrKeyCredential(credentials guard.Credentials) (AccessOrKeyCredential, error) {
+	var c AccessOrKeyCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = &AccessToken{token}
 	}
-	if principal, ok := security.PrincipalOf[time2.Time](credentials, "key"); ok {
-		own.Key = &principal
+	if caller, ok := guard.CallerOf[time2.Time](credentials, "key"); ok {
+		c.Key = &caller
 	}
-	if own == (AccessOrKeyCredential{}) {
-		return own, security.ErrUnguarded
+	if c == (AccessOrKeyCredential{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // AccessOrKeyOrMtlsCredential holds the credentials of the alternative that a request satisfied: Access, or Key, or
 // Mtls. The fields of the others are nil.
 type AccessOrKeyOrMtlsCredential struct {
 	Access *AccessToken
-	Key    *security.Authenticated[time2.Time]
-	Mtls   *security.Authenticated[security.Principal]
+	Key    *guard.Caller[time2.Time]
+	Mtls   *guard.Caller[guard.Principal]
 }
 
-func heldAccessOrKeyOrMtlsCredential(credentials security.Credentials) (AccessOrKeyOrMtlsCredential, error) {
-	var own AccessOrKeyOrMtlsCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = &AccessToken{token}
+func acceptedAccessOrKeyOrMtlsCredential(credentials guard.Credentials) (AccessOrKeyOrMtlsCredential, error) {
+	var c AccessOrKeyOrMtlsCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = &AccessToken{token}
 	}
-	if principal, ok := security.PrincipalOf[time2.Time](credentials, "key"); ok {
-		own.Key = &principal
+	if caller, ok := guard.CallerOf[time2.Time](credentials, "key"); ok {
+		c.Key = &caller
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "mtls"); ok {
-		own.Mtls = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "mtls"); ok {
+		c.Mtls = &caller
 	}
-	if own == (AccessOrKeyOrMtlsCredential{}) {
-		return own, security.ErrUnguarded
+	if c == (AccessOrKeyOrMtlsCredential{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // AccessOrRefreshCredential holds the credentials of the alternative that a request satisfied: Access, or Refresh. The
@@ -88,39 +89,39 @@ type AccessOrRefreshCredential struct {
 	Refresh *RefreshToken
 }
 
-func heldAccessOrRefreshCredential(credentials security.Credentials) (AccessOrRefreshCredential, error) {
-	var own AccessOrRefreshCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = &AccessToken{token}
+func acceptedAccessOrRefreshCredential(credentials guard.Credentials) (AccessOrRefreshCredential, error) {
+	var c AccessOrRefreshCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = &AccessToken{token}
 	}
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.RefreshToken); ok {
-		own.Refresh = &RefreshToken{token}
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.RefreshToken); ok {
+		c.Refresh = &RefreshToken{token}
 	}
-	if own == (AccessOrRefreshCredential{}) {
-		return own, security.ErrUnguarded
+	if c == (AccessOrRefreshCredential{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // KeyOrMtlsCredential holds the credentials of the alternative that a request satisfied: Key, or Mtls. The fields of
 // the others are nil.
 type KeyOrMtlsCredential struct {
-	Key  *security.Authenticated[time2.Time]
-	Mtls *security.Authenticated[security.Principal]
+	Key  *guard.Caller[time2.Time]
+	Mtls *guard.Caller[guard.Principal]
 }
 
-func heldKeyOrMtlsCredential(credentials security.Credentials) (KeyOrMtlsCredential, error) {
-	var own KeyOrMtlsCredential
-	if principal, ok := security.PrincipalOf[time2.Time](credentials, "key"); ok {
-		own.Key = &principal
+func acceptedKeyOrMtlsCredential(credentials guard.Credentials) (KeyOrMtlsCredential, error) {
+	var c KeyOrMtlsCredential
+	if caller, ok := guard.CallerOf[time2.Time](credentials, "key"); ok {
+		c.Key = &caller
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "mtls"); ok {
-		own.Mtls = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "mtls"); ok {
+		c.Mtls = &caller
 	}
-	if own == (KeyOrMtlsCredential{}) {
-		return own, security.ErrUnguarded
+	if c == (KeyOrMtlsCredential{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 var guardedTokenTypes = struct{ AccessToken, RefreshToken security.TokenType }{
@@ -128,58 +129,58 @@ var guardedTokenTypes = struct{ AccessToken, RefreshToken security.TokenType }{
 	RefreshToken: security.NewTokenType[security.NoClaims]("refresh"),
 }
 
-var guardedSchemes = struct{ Access, AccessQuery, Format, RefreshCookie, Key, Mtls *security.Scheme }{
-	Access:        &security.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
-	AccessQuery:   &security.Scheme{Name: "accessQuery", Token: guardedTokenTypes.AccessToken, In: security.InQuery, Parameter: "token"},
-	Format:        &security.Scheme{Name: "format", Token: guardedTokenTypes.AccessToken},
-	RefreshCookie: &security.Scheme{Name: "refreshCookie", Token: guardedTokenTypes.RefreshToken, In: security.InCookie, Parameter: "refresh"},
-	Key:           &security.Scheme{Name: "key", Kind: security.KindKey, Parameter: "X-API-Key"},
-	Mtls:          &security.Scheme{Name: "mtls", Kind: security.KindCertificate},
+var guardedSchemes = struct{ Access, AccessQuery, Format, RefreshCookie, Key, Mtls *guard.Scheme }{
+	Access:        &guard.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
+	AccessQuery:   &guard.Scheme{Name: "accessQuery", Token: guardedTokenTypes.AccessToken, In: guard.InQuery, Parameter: "token"},
+	Format:        &guard.Scheme{Name: "format", Token: guardedTokenTypes.AccessToken},
+	RefreshCookie: &guard.Scheme{Name: "refreshCookie", Token: guardedTokenTypes.RefreshToken, In: guard.InCookie, Parameter: "refresh"},
+	Key:           &guard.Scheme{Name: "key", Kind: guard.KindKey, Parameter: "X-API-Key"},
+	Mtls:          &guard.Scheme{Name: "mtls", Kind: guard.KindCertificate},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
-	Inherited, Reversed, Tokens, Optional, Ways, Role, Principals, Format *security.Operation
+	Inherited, Reversed, Tokens, Optional, Ways, Role, Principals, Format *guard.Operation
 }{
-	Inherited: &security.Operation{
+	Inherited: &guard.Operation{
 		ID: "inherited", Method: "GET", Path: "/inherited",
-		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.Key}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.Key}},
 	},
-	Reversed: &security.Operation{
+	Reversed: &guard.Operation{
 		ID: "reversed", Method: "POST", Path: "/inherited",
-		Requirement: security.Requirement{{guardedSchemes.Key}, {guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.Key}, {guardedSchemes.Access}},
 	},
-	Tokens: &security.Operation{
+	Tokens: &guard.Operation{
 		ID: "tokens", Method: "GET", Path: "/tokens",
-		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.RefreshCookie}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.RefreshCookie}},
 	},
-	Optional: &security.Operation{
+	Optional: &guard.Operation{
 		ID: "optional", Method: "GET", Path: "/optional",
-		Requirement: security.Requirement{{guardedSchemes.Access}, {}, {guardedSchemes.Key}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {}, {guardedSchemes.Key}},
 	},
-	Ways: &security.Operation{
+	Ways: &guard.Operation{
 		ID: "ways", Method: "GET", Path: "/ways",
-		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessQuery}, {guardedSchemes.Key}, {guardedSchemes.Mtls}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessQuery}, {guardedSchemes.Key}, {guardedSchemes.Mtls}},
 	},
-	Role: &security.Operation{
+	Role: &guard.Operation{
 		ID: "role", Method: "GET", Path: "/role",
-		Requirement: security.Requirement{{guardedSchemes.Access}, {guardedSchemes.Key}},
-		Rules:       security.Rules{AllowRoles: []string{"admin"}},
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.Key}},
+		Rules:       guard.Rules{AllowRoles: []string{"admin"}},
 	},
-	Principals: &security.Operation{
+	Principals: &guard.Operation{
 		ID: "principals", Method: "GET", Path: "/principals",
-		Requirement: security.Requirement{{guardedSchemes.Key}, {guardedSchemes.Mtls}},
+		Requirement: guard.Requirement{{guardedSchemes.Key}, {guardedSchemes.Mtls}},
 	},
-	Format: &security.Operation{
+	Format: &guard.Operation{
 		ID: "format", Method: "POST", Path: "/principals",
-		Requirement: security.Requirement{{guardedSchemes.Format}, {guardedSchemes.Key}},
+		Requirement: guard.Requirement{{guardedSchemes.Format}, {guardedSchemes.Key}},
 	},
 }
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
 // tests of coverage. Webhooks and callbacks are not among them, because this API sends those requests.
-func GuardedOperations() []security.Operation {
-	return []security.Operation{
+func GuardedOperations() []guard.Operation {
+	return []guard.Operation{
 		guardedOperations.Inherited.Clone(),
 		guardedOperations.Reversed.Clone(),
 		guardedOperations.Tokens.Clone(),
@@ -224,11 +225,11 @@ type GuardedServer interface {
 type guardedStrictServer struct{ server GuardedServer }
 
 func (s guardedStrictServer) Inherited(ctx context.Context, request InheritedRequestObject) (InheritedResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Inherited)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Inherited)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessOrKeyCredential(credentials)
+	credential, err := acceptedAccessOrKeyCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -236,11 +237,11 @@ func (s guardedStrictServer) Inherited(ctx context.Context, request InheritedReq
 }
 
 func (s guardedStrictServer) Reversed(ctx context.Context, request ReversedRequestObject) (ReversedResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Reversed)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Reversed)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessOrKeyCredential(credentials)
+	credential, err := acceptedAccessOrKeyCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -248,11 +249,11 @@ func (s guardedStrictServer) Reversed(ctx context.Context, request ReversedReque
 }
 
 func (s guardedStrictServer) Tokens(ctx context.Context, request TokensRequestObject) (TokensResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Tokens)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Tokens)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessOrRefreshCredential(credentials)
+	credential, err := acceptedAccessOrRefreshCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -260,14 +261,14 @@ func (s guardedStrictServer) Tokens(ctx context.Context, request TokensRequestOb
 }
 
 func (s guardedStrictServer) Optional(ctx context.Context, request OptionalRequestObject) (OptionalResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Optional)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Optional)
 	if err != nil {
 		return nil, err
 	}
 	if credentials.Anonymous() {
 		return s.server.Optional(ctx, nil, request)
 	}
-	credential, err := heldAccessOrKeyCredential(credentials)
+	credential, err := acceptedAccessOrKeyCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -275,11 +276,11 @@ func (s guardedStrictServer) Optional(ctx context.Context, request OptionalReque
 }
 
 func (s guardedStrictServer) Ways(ctx context.Context, request WaysRequestObject) (WaysResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Ways)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Ways)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessOrKeyOrMtlsCredential(credentials)
+	credential, err := acceptedAccessOrKeyOrMtlsCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -287,11 +288,11 @@ func (s guardedStrictServer) Ways(ctx context.Context, request WaysRequestObject
 }
 
 func (s guardedStrictServer) Role(ctx context.Context, request RoleRequestObject) (RoleResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Role)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Role)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessOrKeyCredential(credentials)
+	credential, err := acceptedAccessOrKeyCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -299,11 +300,11 @@ func (s guardedStrictServer) Role(ctx context.Context, request RoleRequestObject
 }
 
 func (s guardedStrictServer) Principals(ctx context.Context, request PrincipalsRequestObject) (PrincipalsResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Principals)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Principals)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldKeyOrMtlsCredential(credentials)
+	credential, err := acceptedKeyOrMtlsCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -311,11 +312,11 @@ func (s guardedStrictServer) Principals(ctx context.Context, request PrincipalsR
 }
 
 func (s guardedStrictServer) Format(ctx context.Context, request FormatRequestObject) (FormatResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Format)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Format)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessOrKeyCredential(credentials)
+	credential, err := acceptedAccessOrKeyCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -323,19 +324,19 @@ func (s guardedStrictServer) Format(ctx context.Context, request FormatRequestOb
 }
 
 // GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
-func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
-	return security.Authenticators{
-		"key":  security.AuthenticateKey(authenticator.Key),
-		"mtls": security.AuthenticateCertificate(authenticator.Mtls),
+func GuardedAuthenticators(authenticator Authenticator) guard.Authenticators {
+	return guard.Authenticators{
+		"key":  guard.AuthenticateKey(authenticator.Key),
+		"mtls": guard.AuthenticateCertificate(authenticator.Mtls),
 	}
 }
 
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
+func newGuards(policy *guard.Policy, authenticator Authenticator) (*guard.Guards, error) {
 	if authenticator == nil {
-		return nil, security.ErrNoAuthenticator
+		return nil, guard.ErrNoAuthenticator
 	}
-	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
+	return guard.NewGuards(policy, GuardedAuthenticators(authenticator),
 		guardedOperations.Inherited,
 		guardedOperations.Reversed,
 		guardedOperations.Tokens,
@@ -353,43 +354,47 @@ type GuardedIssuer struct{ issuer *security.Issuer }
 // NewGuardedIssuer returns the typed issuer over an issuer.
 func NewGuardedIssuer(issuer *security.Issuer) GuardedIssuer { return GuardedIssuer{issuer} }
 
-// AccessToken issues an access token.
-func (i GuardedIssuer) AccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueAccessToken issues an access token.
+func (i GuardedIssuer) IssueAccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.AccessToken, subject, nil, options...)
 }
 
-// RefreshToken issues a refresh token.
-func (i GuardedIssuer) RefreshToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueRefreshToken issues a refresh token.
+func (i GuardedIssuer) IssueRefreshToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.RefreshToken, subject, nil, options...)
 }
 
-// Pair issues an access token and the refresh token of the same session.
-func (i GuardedIssuer) Pair(ctx context.Context, subject string, options ...security.TokenOption) (security.TokenPair, error) {
-	return i.issuer.Pair(ctx, subject, nil, nil, options...)
+// IssueTokenPair issues an access token and the refresh token of the same session.
+func (i GuardedIssuer) IssueTokenPair(ctx context.Context, subject string, options ...security.TokenOption) (security.TokenPair, error) {
+	return i.issuer.IssueTokenPair(ctx, subject, nil, nil, options...)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
-// answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
+// answer with fixed texts, through the error handler of the policy. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
-func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
+func NewGuardedStrictHandler(server GuardedServer, policy *guard.Policy, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
 	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = validator.WriteRequestError
+		options.RequestErrorHandlerFunc = policy.WriteRequestError
 	}
 	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = validator.WriteResponseError
+		options.ResponseErrorHandlerFunc = policy.WriteResponseError
 	}
 	return NewStrictHandlerWithOptions(guardedStrictServer{server}, middlewares, options)
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, authenticator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator, options ...guard.Option) (http.Handler, error) {
+	policy, err := guard.New(validator, options...)
+	if err != nil {
+		return nil, err
+	}
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, policy, nil, StrictHTTPServerOptions{}), policy, authenticator, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := newGuards(validator, authenticator)
+func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
+	guards, err := newGuards(policy, authenticator)
 	if err != nil {
 		return nil, err
 	}
@@ -398,7 +403,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		m = http.NewServeMux()
 	}
 	if options.ErrorHandlerFunc == nil {
-		options.ErrorHandlerFunc = validator.WriteRequestError
+		options.ErrorHandlerFunc = policy.WriteRequestError
 	}
 	wrapper := ServerInterfaceWrapper{
 		Handler:            si,

@@ -7,10 +7,11 @@ import (
 	"net/http"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
 // If this does not compile: the doc of the constant says what to update.
-const _ = security.GeneratedCodeVersion1
+const _ = guard.GeneratedCodeVersion2
 
 // AccessToken is a verified access token. Schemes: access, accessHeader, oauth.
 type AccessToken struct {
@@ -27,13 +28,13 @@ type RefreshToken struct {
 // "could not know", which is answered 503.
 type Authenticator interface {
 	// Basic resolves credentials of the scheme basic: http basic.
-	Basic(ctx context.Context, credentials security.BasicCredentials) (*security.Authenticated[security.Principal], error)
+	Basic(ctx context.Context, credentials guard.BasicCredentials) (*guard.Caller[guard.Principal], error)
 
 	// Key resolves credentials of the scheme key: apiKey in header.
-	Key(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	Key(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 
 	// KeyQuery resolves credentials of the scheme keyQuery: apiKey in query.
-	KeyQuery(ctx context.Context, key string) (*security.Authenticated[security.Principal], error)
+	KeyQuery(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 }
 
 // AccessAndAccessHeaderCredential holds the credentials of a request: Access and AccessHeader.
@@ -42,86 +43,86 @@ type AccessAndAccessHeaderCredential struct {
 	AccessHeader AccessToken
 }
 
-func heldAccessAndAccessHeaderCredential(credentials security.Credentials) (AccessAndAccessHeaderCredential, error) {
-	var own AccessAndAccessHeaderCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken, "access"); ok {
-		own.Access = AccessToken{token}
+func acceptedAccessAndAccessHeaderCredential(credentials guard.Credentials) (AccessAndAccessHeaderCredential, error) {
+	var c AccessAndAccessHeaderCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken, "access"); ok {
+		c.Access = AccessToken{token}
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken, "accessHeader"); ok {
-		own.AccessHeader = AccessToken{token}
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken, "accessHeader"); ok {
+		c.AccessHeader = AccessToken{token}
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // AccessAndKeyCredential holds the credentials of a request: Access and Key.
 type AccessAndKeyCredential struct {
 	Access AccessToken
-	Key    security.Authenticated[security.Principal]
+	Key    guard.Caller[guard.Principal]
 }
 
-func heldAccessAndKeyCredential(credentials security.Credentials) (AccessAndKeyCredential, error) {
-	var own AccessAndKeyCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = AccessToken{token}
+func acceptedAccessAndKeyCredential(credentials guard.Credentials) (AccessAndKeyCredential, error) {
+	var c AccessAndKeyCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = AccessToken{token}
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "key"); ok {
-		own.Key = principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "key"); ok {
+		c.Key = caller
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // AccessAndKeyOrBasicCredential holds the credentials of the alternative that a request satisfied: Access and Key, or
 // Basic. The fields of the others are nil.
 type AccessAndKeyOrBasicCredential struct {
 	Access *AccessToken
-	Basic  *security.Authenticated[security.Principal]
-	Key    *security.Authenticated[security.Principal]
+	Basic  *guard.Caller[guard.Principal]
+	Key    *guard.Caller[guard.Principal]
 }
 
-func heldAccessAndKeyOrBasicCredential(credentials security.Credentials) (AccessAndKeyOrBasicCredential, error) {
-	var own AccessAndKeyOrBasicCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = &AccessToken{token}
+func acceptedAccessAndKeyOrBasicCredential(credentials guard.Credentials) (AccessAndKeyOrBasicCredential, error) {
+	var c AccessAndKeyOrBasicCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = &AccessToken{token}
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "basic"); ok {
-		own.Basic = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "basic"); ok {
+		c.Basic = &caller
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "key"); ok {
-		own.Key = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "key"); ok {
+		c.Key = &caller
 	}
-	if own == (AccessAndKeyOrBasicCredential{}) {
-		return own, security.ErrUnguarded
+	if c == (AccessAndKeyOrBasicCredential{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // AccessAndKeyQueryCredential holds the credentials of a request: Access and KeyQuery.
 type AccessAndKeyQueryCredential struct {
 	Access   AccessToken
-	KeyQuery security.Authenticated[security.Principal]
+	KeyQuery guard.Caller[guard.Principal]
 }
 
-func heldAccessAndKeyQueryCredential(credentials security.Credentials) (AccessAndKeyQueryCredential, error) {
-	var own AccessAndKeyQueryCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = AccessToken{token}
+func acceptedAccessAndKeyQueryCredential(credentials guard.Credentials) (AccessAndKeyQueryCredential, error) {
+	var c AccessAndKeyQueryCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = AccessToken{token}
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "keyQuery"); ok {
-		own.KeyQuery = principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "keyQuery"); ok {
+		c.KeyQuery = caller
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // AccessAndOauthCredential holds the credentials of a request: Access and Oauth.
@@ -130,19 +131,19 @@ type AccessAndOauthCredential struct {
 	Oauth  AccessToken
 }
 
-func heldAccessAndOauthCredential(credentials security.Credentials) (AccessAndOauthCredential, error) {
-	var own AccessAndOauthCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken, "access"); ok {
-		own.Access = AccessToken{token}
+func acceptedAccessAndOauthCredential(credentials guard.Credentials) (AccessAndOauthCredential, error) {
+	var c AccessAndOauthCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken, "access"); ok {
+		c.Access = AccessToken{token}
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken, "oauth"); ok {
-		own.Oauth = AccessToken{token}
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken, "oauth"); ok {
+		c.Oauth = AccessToken{token}
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // AccessAndRefreshCredential holds the credentials of a request: Access and Refresh.
@@ -151,40 +152,40 @@ type AccessAndRefreshCredential struct {
 	Refresh RefreshToken
 }
 
-func heldAccessAndRefreshCredential(credentials security.Credentials) (AccessAndRefreshCredential, error) {
-	var own AccessAndRefreshCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = AccessToken{token}
+func acceptedAccessAndRefreshCredential(credentials guard.Credentials) (AccessAndRefreshCredential, error) {
+	var c AccessAndRefreshCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = AccessToken{token}
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.RefreshToken); ok {
-		own.Refresh = RefreshToken{token}
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.RefreshToken); ok {
+		c.Refresh = RefreshToken{token}
 	} else {
-		return own, security.ErrUnguarded
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 // AccessOrAccessAndKeyCredential holds the credentials of the alternative that a request satisfied: Access, or Access
 // and Key. The fields of the others are nil.
 type AccessOrAccessAndKeyCredential struct {
 	Access *AccessToken
-	Key    *security.Authenticated[security.Principal]
+	Key    *guard.Caller[guard.Principal]
 }
 
-func heldAccessOrAccessAndKeyCredential(credentials security.Credentials) (AccessOrAccessAndKeyCredential, error) {
-	var own AccessOrAccessAndKeyCredential
-	if token, ok := security.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
-		own.Access = &AccessToken{token}
+func acceptedAccessOrAccessAndKeyCredential(credentials guard.Credentials) (AccessOrAccessAndKeyCredential, error) {
+	var c AccessOrAccessAndKeyCredential
+	if token, ok := guard.TokenOf[security.NoClaims](credentials, guardedTokenTypes.AccessToken); ok {
+		c.Access = &AccessToken{token}
 	}
-	if principal, ok := security.PrincipalOf[security.Principal](credentials, "key"); ok {
-		own.Key = &principal
+	if caller, ok := guard.CallerOf[guard.Principal](credentials, "key"); ok {
+		c.Key = &caller
 	}
-	if own == (AccessOrAccessAndKeyCredential{}) {
-		return own, security.ErrUnguarded
+	if c == (AccessOrAccessAndKeyCredential{}) {
+		return c, security.ErrUnguarded
 	}
-	return own, nil
+	return c, nil
 }
 
 var guardedTokenTypes = struct{ AccessToken, RefreshToken security.TokenType }{
@@ -192,58 +193,58 @@ var guardedTokenTypes = struct{ AccessToken, RefreshToken security.TokenType }{
 	RefreshToken: security.NewTokenType[security.NoClaims]("refresh"),
 }
 
-var guardedSchemes = struct{ Access, AccessHeader, Oauth, RefreshCookie, Basic, Key, KeyQuery *security.Scheme }{
-	Access:        &security.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
-	AccessHeader:  &security.Scheme{Name: "accessHeader", Token: guardedTokenTypes.AccessToken, Parameter: "X-Second-Token"},
-	Oauth:         &security.Scheme{Name: "oauth", Token: guardedTokenTypes.AccessToken},
-	RefreshCookie: &security.Scheme{Name: "refreshCookie", Token: guardedTokenTypes.RefreshToken, In: security.InCookie, Parameter: "refresh"},
-	Basic:         &security.Scheme{Name: "basic", Kind: security.KindBasic},
-	Key:           &security.Scheme{Name: "key", Kind: security.KindKey, Parameter: "X-API-Key"},
-	KeyQuery:      &security.Scheme{Name: "keyQuery", Kind: security.KindKey, In: security.InQuery, Parameter: "key"},
+var guardedSchemes = struct{ Access, AccessHeader, Oauth, RefreshCookie, Basic, Key, KeyQuery *guard.Scheme }{
+	Access:        &guard.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
+	AccessHeader:  &guard.Scheme{Name: "accessHeader", Token: guardedTokenTypes.AccessToken, Parameter: "X-Second-Token"},
+	Oauth:         &guard.Scheme{Name: "oauth", Token: guardedTokenTypes.AccessToken},
+	RefreshCookie: &guard.Scheme{Name: "refreshCookie", Token: guardedTokenTypes.RefreshToken, In: guard.InCookie, Parameter: "refresh"},
+	Basic:         &guard.Scheme{Name: "basic", Kind: guard.KindBasic},
+	Key:           &guard.Scheme{Name: "key", Kind: guard.KindKey, Parameter: "X-API-Key"},
+	KeyQuery:      &guard.Scheme{Name: "keyQuery", Kind: guard.KindKey, In: guard.InQuery, Parameter: "key"},
 }
 
 // The operations in document order, for the guards of this API and to bind a credential to its operation.
 var guardedOperations = struct {
-	Both, BothOptional, TwoTokens, OneTypeTwice, OneTokenForTwo, Or, Less, Query *security.Operation
+	Both, BothOptional, TwoTokens, OneTypeTwice, OneTokenForTwo, Or, Less, Query *guard.Operation
 }{
-	Both: &security.Operation{
+	Both: &guard.Operation{
 		ID: "both", Method: "GET", Path: "/both",
-		Requirement: security.Requirement{{guardedSchemes.Access, guardedSchemes.Key}},
+		Requirement: guard.Requirement{{guardedSchemes.Access, guardedSchemes.Key}},
 	},
-	BothOptional: &security.Operation{
+	BothOptional: &guard.Operation{
 		ID: "bothOptional", Method: "POST", Path: "/both",
-		Requirement: security.Requirement{{guardedSchemes.Access, guardedSchemes.Key}, {}},
+		Requirement: guard.Requirement{{guardedSchemes.Access, guardedSchemes.Key}, {}},
 	},
-	TwoTokens: &security.Operation{
+	TwoTokens: &guard.Operation{
 		ID: "twoTokens", Method: "GET", Path: "/two-tokens",
-		Requirement: security.Requirement{{guardedSchemes.Access, guardedSchemes.RefreshCookie}},
+		Requirement: guard.Requirement{{guardedSchemes.Access, guardedSchemes.RefreshCookie}},
 	},
-	OneTypeTwice: &security.Operation{
+	OneTypeTwice: &guard.Operation{
 		ID: "oneTypeTwice", Method: "GET", Path: "/one-type-twice",
-		Requirement: security.Requirement{{guardedSchemes.Access, guardedSchemes.AccessHeader}},
+		Requirement: guard.Requirement{{guardedSchemes.Access, guardedSchemes.AccessHeader}},
 	},
-	OneTokenForTwo: &security.Operation{
+	OneTokenForTwo: &guard.Operation{
 		ID: "oneTokenForTwo", Method: "GET", Path: "/one-token-for-two",
-		Requirement: security.Requirement{{guardedSchemes.Access, guardedSchemes.Oauth.With("read")}},
+		Requirement: guard.Requirement{{guardedSchemes.Access, guardedSchemes.Oauth.With("read")}},
 	},
-	Or: &security.Operation{
+	Or: &guard.Operation{
 		ID: "or", Method: "GET", Path: "/or",
-		Requirement: security.Requirement{{guardedSchemes.Access, guardedSchemes.Key}, {guardedSchemes.Basic}},
+		Requirement: guard.Requirement{{guardedSchemes.Access, guardedSchemes.Key}, {guardedSchemes.Basic}},
 	},
-	Less: &security.Operation{
+	Less: &guard.Operation{
 		ID: "less", Method: "POST", Path: "/or",
-		Requirement: security.Requirement{{guardedSchemes.Access, guardedSchemes.Key}, {guardedSchemes.Access}},
+		Requirement: guard.Requirement{{guardedSchemes.Access, guardedSchemes.Key}, {guardedSchemes.Access}},
 	},
-	Query: &security.Operation{
+	Query: &guard.Operation{
 		ID: "query", Method: "GET", Path: "/query",
-		Requirement: security.Requirement{{guardedSchemes.Access, guardedSchemes.KeyQuery}},
+		Requirement: guard.Requirement{{guardedSchemes.Access, guardedSchemes.KeyQuery}},
 	},
 }
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
 // tests of coverage. Webhooks and callbacks are not among them, because this API sends those requests.
-func GuardedOperations() []security.Operation {
-	return []security.Operation{
+func GuardedOperations() []guard.Operation {
+	return []guard.Operation{
 		guardedOperations.Both.Clone(),
 		guardedOperations.BothOptional.Clone(),
 		guardedOperations.TwoTokens.Clone(),
@@ -288,11 +289,11 @@ type GuardedServer interface {
 type guardedStrictServer struct{ server GuardedServer }
 
 func (s guardedStrictServer) Both(ctx context.Context, request BothRequestObject) (BothResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Both)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Both)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessAndKeyCredential(credentials)
+	credential, err := acceptedAccessAndKeyCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -300,14 +301,14 @@ func (s guardedStrictServer) Both(ctx context.Context, request BothRequestObject
 }
 
 func (s guardedStrictServer) BothOptional(ctx context.Context, request BothOptionalRequestObject) (BothOptionalResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.BothOptional)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.BothOptional)
 	if err != nil {
 		return nil, err
 	}
 	if credentials.Anonymous() {
 		return s.server.BothOptional(ctx, nil, request)
 	}
-	credential, err := heldAccessAndKeyCredential(credentials)
+	credential, err := acceptedAccessAndKeyCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -315,11 +316,11 @@ func (s guardedStrictServer) BothOptional(ctx context.Context, request BothOptio
 }
 
 func (s guardedStrictServer) TwoTokens(ctx context.Context, request TwoTokensRequestObject) (TwoTokensResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.TwoTokens)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.TwoTokens)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessAndRefreshCredential(credentials)
+	credential, err := acceptedAccessAndRefreshCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -327,11 +328,11 @@ func (s guardedStrictServer) TwoTokens(ctx context.Context, request TwoTokensReq
 }
 
 func (s guardedStrictServer) OneTypeTwice(ctx context.Context, request OneTypeTwiceRequestObject) (OneTypeTwiceResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.OneTypeTwice)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.OneTypeTwice)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessAndAccessHeaderCredential(credentials)
+	credential, err := acceptedAccessAndAccessHeaderCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -339,11 +340,11 @@ func (s guardedStrictServer) OneTypeTwice(ctx context.Context, request OneTypeTw
 }
 
 func (s guardedStrictServer) OneTokenForTwo(ctx context.Context, request OneTokenForTwoRequestObject) (OneTokenForTwoResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.OneTokenForTwo)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.OneTokenForTwo)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessAndOauthCredential(credentials)
+	credential, err := acceptedAccessAndOauthCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -351,11 +352,11 @@ func (s guardedStrictServer) OneTokenForTwo(ctx context.Context, request OneToke
 }
 
 func (s guardedStrictServer) Or(ctx context.Context, request OrRequestObject) (OrResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Or)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Or)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessAndKeyOrBasicCredential(credentials)
+	credential, err := acceptedAccessAndKeyOrBasicCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -363,11 +364,11 @@ func (s guardedStrictServer) Or(ctx context.Context, request OrRequestObject) (O
 }
 
 func (s guardedStrictServer) Less(ctx context.Context, request LessRequestObject) (LessResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Less)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Less)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessOrAccessAndKeyCredential(credentials)
+	credential, err := acceptedAccessOrAccessAndKeyCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -375,11 +376,11 @@ func (s guardedStrictServer) Less(ctx context.Context, request LessRequestObject
 }
 
 func (s guardedStrictServer) Query(ctx context.Context, request QueryRequestObject) (QueryResponseObject, error) {
-	credentials, err := security.RequestCredentials(ctx, guardedOperations.Query)
+	credentials, err := guard.RequestCredentials(ctx, guardedOperations.Query)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := heldAccessAndKeyQueryCredential(credentials)
+	credential, err := acceptedAccessAndKeyQueryCredential(credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -387,20 +388,20 @@ func (s guardedStrictServer) Query(ctx context.Context, request QueryRequestObje
 }
 
 // GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
-func GuardedAuthenticators(authenticator Authenticator) security.Authenticators {
-	return security.Authenticators{
-		"basic":    security.AuthenticateBasic(authenticator.Basic),
-		"key":      security.AuthenticateKey(authenticator.Key),
-		"keyQuery": security.AuthenticateKey(authenticator.KeyQuery),
+func GuardedAuthenticators(authenticator Authenticator) guard.Authenticators {
+	return guard.Authenticators{
+		"basic":    guard.AuthenticateBasic(authenticator.Basic),
+		"key":      guard.AuthenticateKey(authenticator.Key),
+		"keyQuery": guard.AuthenticateKey(authenticator.KeyQuery),
 	}
 }
 
 // newGuards makes the guards of all operations.
-func newGuards(validator *security.Validator, authenticator Authenticator) (*security.Guards, error) {
+func newGuards(policy *guard.Policy, authenticator Authenticator) (*guard.Guards, error) {
 	if authenticator == nil {
-		return nil, security.ErrNoAuthenticator
+		return nil, guard.ErrNoAuthenticator
 	}
-	return security.NewGuards(validator, GuardedAuthenticators(authenticator),
+	return guard.NewGuards(policy, GuardedAuthenticators(authenticator),
 		guardedOperations.Both,
 		guardedOperations.BothOptional,
 		guardedOperations.TwoTokens,
@@ -418,43 +419,47 @@ type GuardedIssuer struct{ issuer *security.Issuer }
 // NewGuardedIssuer returns the typed issuer over an issuer.
 func NewGuardedIssuer(issuer *security.Issuer) GuardedIssuer { return GuardedIssuer{issuer} }
 
-// AccessToken issues an access token.
-func (i GuardedIssuer) AccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueAccessToken issues an access token.
+func (i GuardedIssuer) IssueAccessToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.AccessToken, subject, nil, options...)
 }
 
-// RefreshToken issues a refresh token.
-func (i GuardedIssuer) RefreshToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
+// IssueRefreshToken issues a refresh token.
+func (i GuardedIssuer) IssueRefreshToken(ctx context.Context, subject string, options ...security.TokenOption) (security.IssuedToken, error) {
 	return i.issuer.Issue(ctx, guardedTokenTypes.RefreshToken, subject, nil, options...)
 }
 
-// Pair issues an access token and the refresh token of the same session.
-func (i GuardedIssuer) Pair(ctx context.Context, subject string, options ...security.TokenOption) (security.TokenPair, error) {
-	return i.issuer.Pair(ctx, subject, nil, nil, options...)
+// IssueTokenPair issues an access token and the refresh token of the same session.
+func (i GuardedIssuer) IssueTokenPair(ctx context.Context, subject string, options ...security.TokenOption) (security.TokenPair, error) {
+	return i.issuer.IssueTokenPair(ctx, subject, nil, nil, options...)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
-// answer with fixed texts, through the validator's error handler. Mount it with GuardedHandlerWithOptions: without guards
+// answer with fixed texts, through the error handler of the policy. Mount it with GuardedHandlerWithOptions: without guards
 // its secured operations answer 500.
-func NewGuardedStrictHandler(server GuardedServer, validator *security.Validator, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
+func NewGuardedStrictHandler(server GuardedServer, policy *guard.Policy, middlewares []StrictMiddlewareFunc, options StrictHTTPServerOptions) ServerInterface {
 	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = validator.WriteRequestError
+		options.RequestErrorHandlerFunc = policy.WriteRequestError
 	}
 	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = validator.WriteResponseError
+		options.ResponseErrorHandlerFunc = policy.WriteResponseError
 	}
 	return NewStrictHandlerWithOptions(guardedStrictServer{server}, middlewares, options)
 }
 
 // GuardedHandler returns the API's handler: every operation of the server behind its guard.
-func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator) (http.Handler, error) {
-	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, validator, nil, StrictHTTPServerOptions{}), validator, authenticator, StdHTTPServerOptions{})
+func GuardedHandler(server GuardedServer, validator *security.Validator, authenticator Authenticator, options ...guard.Option) (http.Handler, error) {
+	policy, err := guard.New(validator, options...)
+	if err != nil {
+		return nil, err
+	}
+	return GuardedHandlerWithOptions(NewGuardedStrictHandler(server, policy, nil, StrictHTTPServerOptions{}), policy, authenticator, StdHTTPServerOptions{})
 }
 
 // GuardedHandlerWithOptions is HandlerWithOptions with every route behind the guard of its operation. The guard runs before
 // parameters are bound and before the options' middlewares, which see the credential.
-func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
-	guards, err := newGuards(validator, authenticator)
+func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, authenticator Authenticator, options StdHTTPServerOptions) (http.Handler, error) {
+	guards, err := newGuards(policy, authenticator)
 	if err != nil {
 		return nil, err
 	}
@@ -463,7 +468,7 @@ func GuardedHandlerWithOptions(si ServerInterface, validator *security.Validator
 		m = http.NewServeMux()
 	}
 	if options.ErrorHandlerFunc == nil {
-		options.ErrorHandlerFunc = validator.WriteRequestError
+		options.ErrorHandlerFunc = policy.WriteRequestError
 	}
 	wrapper := ServerInterfaceWrapper{
 		Handler:            si,

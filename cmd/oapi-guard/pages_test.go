@@ -1,0 +1,444 @@
+//go:build unix
+
+package main
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+const (
+	modulePath    = "github.com/oapi-guard/oapi-guard"
+	moduleVersion = "v0.1.0"
+)
+
+// TestPages follows pages of the documentation to the letter, in an empty folder and without a network: a reader who
+// copies the blocks of a page in order gets what the page promises. This module comes from a module proxy that holds the
+// files of the working tree as a release, and the other modules come from the module cache. Nothing is replaced.
+//
+// A script of testdata/pages names the page: "follow PAGE". A comment in front of a fenced block says what the reader
+// does with the block; blocks without such a comment are not tried:
+//
+//	<!-- try: file PATH -->      writes the block to the file
+//	<!-- try: run -->            runs the block in the shell, which stops at the first command that fails
+//	<!-- try: serve :PORT -->    runs the block in the background and waits until the port accepts connections
+//	<!-- try: output -->         compares the block with what the last run block printed; ... stands for any text
+//
+// All blocks of a page share one shell, so cd and variables stay in force. Another comment may stand between a mark and
+// its block. A port that a serve block names is free on the reader's machine, but perhaps not here: the test chooses
+// another one and writes it into all blocks of the page.
+//
+// The first run compiles the generator and its modules, which takes a minute or two; then they are in the build cache.
+func TestPages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the generator in another module")
+	}
+	repo, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := t.TempDir()
+	if err := writeProxy(proxy, repo); err != nil {
+		t.Fatal(err)
+	}
+	fillModuleCache(t, repo)
+	moduleCache := output(t, repo, "go", "env", "GOMODCACHE")
+	buildCache := output(t, repo, "go", "env", "GOCACHE")
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/pages",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("REPO", repo)
+			e.Setenv("PATH", pathWithoutCommand())
+			e.Setenv("GOPROXY", "file://"+filepath.ToSlash(proxy)+",file://"+filepath.ToSlash(moduleCache)+"/cache/download")
+			e.Setenv("GOSUMDB", "off")
+			e.Setenv("GOPATH", filepath.Join(e.WorkDir, ".gopath"))
+			e.Setenv("GOCACHE", buildCache)
+			e.Setenv("GOENV", "off")
+			e.Setenv("GOWORK", "off")
+			e.Setenv("GOTOOLCHAIN", "local")
+			// Without paths in the objects the build cache serves the next run, whose module cache is elsewhere.
+			e.Setenv("GOFLAGS", "-trimpath -modcacherw")
+			e.Values["environment"] = e
+			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "readme-has-marks" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			page, err := os.ReadFile(filepath.Join(repo, "README.md"))
+			return bytes.Contains(page, []byte("\n<!-- try: ")), err
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"follow": follow},
+	})
+}
+
+// fillModuleCache makes sure that the module cache has what a module needs that uses every public package and the tool:
+// "go mod tidy" there also reads tests of dependencies, which no build of this module needs. It downloads only what is
+// missing.
+func fillModuleCache(t *testing.T, repo string) {
+	t.Helper()
+	dir := t.TempDir()
+	source := "package user\n\nimport (\n"
+	for _, pkg := range strings.Fields(output(t, repo, "go", "list", "-f", `{{if ne .Name "main"}}{{.ImportPath}}{{end}}`, "./...")) {
+		if !strings.Contains(pkg, "/internal/") {
+			source += fmt.Sprintf("\t_ %q\n", pkg)
+		}
+	}
+	mod := fmt.Sprintf("module example.com/user\n\ngo 1.26.0\n\ntool %[1]s/cmd/oapi-guard\n\nrequire %[1]s v0.0.0\n\nreplace %[1]s => %[2]s\n", modulePath, repo)
+	for name, content := range map[string]string{"go.mod": mod, "user.go": source + ")\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tidy := exec.Command("go", "mod", "tidy")
+	tidy.Dir, tidy.Env = dir, append(os.Environ(), "GOPROXY=off", "GOSUMDB=off", "GOFLAGS=", "GOWORK=off")
+	if tidy.Run() != nil {
+		t.Log("the module cache lacks modules; downloading them")
+		output(t, dir, "go", "mod", "tidy")
+	}
+}
+
+// output runs a command and returns what it printed.
+func output(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, stderr.Bytes())
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// pathWithoutCommand returns PATH without the folders that have an oapi-guard: readers have it as a tool of their module.
+func pathWithoutCommand() string {
+	dirs := slices.DeleteFunc(filepath.SplitList(os.Getenv("PATH")), func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, "oapi-guard"))
+		return err == nil
+	})
+	return strings.Join(dirs, string(filepath.ListSeparator))
+}
+
+// writeProxy writes the files of a module proxy (https://go.dev/ref/mod#goproxy-protocol) that serves one release of the
+// module: the files of the working tree that git tracks or would add.
+func writeProxy(proxy, repo string) error {
+	cmd := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	cmd.Dir = repo
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("git ls-files: %w", err)
+	}
+	files := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+	archive, err := moduleZip(repo, files)
+	if err != nil {
+		return err
+	}
+	mod, err := os.ReadFile(filepath.Join(repo, "go.mod"))
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(proxy, filepath.FromSlash(modulePath), "@v")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for name, content := range map[string][]byte{
+		"list":                  []byte(moduleVersion + "\n"),
+		moduleVersion + ".info": []byte(`{"Version":"` + moduleVersion + `","Time":"2026-01-01T00:00:00Z"}`),
+		moduleVersion + ".mod":  mod,
+		moduleVersion + ".zip":  archive,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moduleZip returns the zip of a module (https://go.dev/ref/mod#zip-files). Nested modules are not in it.
+func moduleZip(repo string, files []string) ([]byte, error) {
+	var nested []string
+	for _, file := range files {
+		if path.Base(file) == "go.mod" && file != "go.mod" {
+			nested = append(nested, path.Dir(file)+"/")
+		}
+	}
+	var b bytes.Buffer
+	archive := zip.NewWriter(&b)
+	for _, file := range files {
+		if slices.ContainsFunc(nested, func(dir string) bool { return strings.HasPrefix(file, dir) }) {
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join(repo, filepath.FromSlash(file)))
+		if os.IsNotExist(err) {
+			continue // deleted, and git does not know it yet
+		}
+		if err != nil {
+			return nil, err
+		}
+		w, err := archive.Create(modulePath + "@" + moduleVersion + "/" + file)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(content); err != nil {
+			return nil, err
+		}
+	}
+	err := archive.Close()
+	return b.Bytes(), err
+}
+
+// block is a fenced block of a page, with the words of its mark.
+type block struct{ action, argument, text string }
+
+var marked = regexp.MustCompile("(?m)^<!-- try: (file|run|serve|output)(?: (\\S+))? -->\n(?:<!--.*-->\n|\n)*```.*\n((?s:.*?))^```$")
+
+// blocksOf returns the marked blocks of a page, in order.
+func blocksOf(page string) ([]block, error) {
+	var blocks []block
+	for _, match := range marked.FindAllStringSubmatch(page, -1) {
+		b := block{match[1], match[2], match[3]}
+		if needs := b.action == "file" || b.action == "serve"; needs != (b.argument != "") {
+			return nil, fmt.Errorf("<!-- try: %s %s -->: file needs a path, serve a port, the others nothing", b.action, b.argument)
+		}
+		blocks = append(blocks, b)
+	}
+	if marks := strings.Count(page, "<!-- try:"); marks == 0 || marks != len(blocks) {
+		return nil, fmt.Errorf("%d comments begin with \"<!-- try:\", and %d of them are marks in front of a block", marks, len(blocks))
+	}
+	return blocks, nil
+}
+
+// withFreePorts replaces the port of each serve block by a free one, in all blocks.
+func withFreePorts(blocks []block) error {
+	for _, serve := range blocks {
+		if serve.action != "serve" {
+			continue
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		if err := l.Close(); err != nil {
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		for i := range blocks {
+			b := &blocks[i]
+			if b.action == "serve" {
+				b.argument = strings.ReplaceAll(b.argument, serve.argument, ":"+port)
+			}
+			b.text = strings.ReplaceAll(b.text, serve.argument, ":"+port)
+		}
+	}
+	return nil
+}
+
+// TestMarks checks that a page whose marks are not understood is not followed in part.
+func TestMarks(t *testing.T) {
+	for _, tt := range []struct {
+		name, page string
+		blocks     int // 0: an error
+	}{
+		{"a run block", "text\n\n<!-- try: run -->\n```sh\ntrue\n```\n", 1},
+		{"an empty line and another comment in between", "<!-- try: file a/b -->\n\n<!-- from c -->\n```go\nx\n```\n", 1},
+		{"a block without a mark", "```sh\nfalse\n```\n<!-- try: run -->\n```sh\ntrue\n```\n", 1},
+		{"no marks", "```sh\nfalse\n```\n", 0},
+		{"an unknown action", "<!-- try: run -->\n```sh\ntrue\n```\n<!-- try: rum -->\n```sh\ntrue\n```\n", 0},
+		{"no block behind the mark", "<!-- try: run -->\ntext\n```sh\ntrue\n```\n", 0},
+		{"a file without a path", "<!-- try: file -->\n```go\nx\n```\n", 0},
+		{"a run block with an argument", "<!-- try: run twice -->\n```sh\ntrue\n```\n", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			blocks, err := blocksOf(tt.page)
+			if len(blocks) != tt.blocks || (err == nil) != (tt.blocks > 0) {
+				t.Errorf("%q, error %v, want %d blocks", blocks, err, tt.blocks)
+			}
+		})
+	}
+}
+
+func TestShownOutput(t *testing.T) {
+	for _, tt := range []struct {
+		name, shown, printed string
+		want                 bool
+	}{
+		{"the same", "a.b\n", "a.b\n", true},
+		{"other text", "a.b\n", "axb\n", false},
+		{"more text", "a\n", "a\nb\n", false},
+		{"any text", "a ... d\n", "a b\nc d\n", true},
+		{"a response with the line ends of HTTP", "HTTP/1.1 401 Unauthorized\n...\n", "HTTP/1.1 401 Unauthorized\r\nDate: x\r\n", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := matches(tt.shown, tt.printed); got != tt.want {
+				t.Errorf("%t, want %t", got, tt.want)
+			}
+		})
+	}
+}
+
+// follow runs the blocks of a page.
+func follow(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: follow PAGE")
+	}
+	blocks, err := blocksOf(ts.ReadFile(args[0]))
+	ts.Check(err)
+	ts.Check(withFreePorts(blocks))
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	s, err := startShell(ctx, ts.Value("environment").(*testscript.Env), ts.MkAbs("."))
+	ts.Check(err)
+	defer s.stop()
+	printed := ""
+	for _, b := range blocks {
+		ts.Logf("[%s %s]\n%s", b.action, b.argument, b.text)
+		switch b.action {
+		case "file":
+			draft := filepath.Join(s.files, "draft")
+			ts.Check(os.WriteFile(draft, []byte(b.text), 0o644))
+			_, err = s.run(fmt.Sprintf("mkdir -p %s\ncp %s %s", quoted(path.Dir(b.argument)), quoted(draft), quoted(b.argument)))
+		case "run":
+			printed, err = s.run(b.text)
+			ts.Logf("[printed]\n%s", printed)
+		case "serve":
+			err = s.serve(b.text, b.argument)
+		case "output":
+			if !matches(b.text, printed) {
+				err = fmt.Errorf("the page promises another output than\n%s", printed)
+			}
+		}
+		if err != nil {
+			ts.Fatalf("%s %s: %v", b.action, b.argument, err)
+		}
+	}
+	ts.Check(usesRelease(ts.MkAbs(".")))
+}
+
+// matches reports whether a command printed what a page shows, where ... stands for any text.
+func matches(shown, printed string) bool {
+	pattern := strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(shown)), `\.\.\.`, `(?s:.*)`)
+	printed = strings.ReplaceAll(strings.TrimSpace(printed), "\r", "")
+	return regexp.MustCompile("^" + pattern + "$").MatchString(printed)
+}
+
+// usesRelease checks that a module of the folder requires the release of the proxy, and that none has a replacement.
+func usesRelease(dir string) error {
+	required := false
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == ".gopath" {
+			return filepath.SkipDir
+		}
+		if err != nil || d.Name() != "go.mod" {
+			return err
+		}
+		mod, err := os.ReadFile(name)
+		if bytes.Contains(mod, []byte("replace ")) {
+			return fmt.Errorf("%s has a replacement:\n%s", name, mod)
+		}
+		required = required || bytes.Contains(mod, []byte(modulePath+" "+moduleVersion))
+		return err
+	})
+	if err == nil && !required {
+		err = fmt.Errorf("no go.mod requires %s %s", modulePath, moduleVersion)
+	}
+	return err
+}
+
+// shell is a POSIX shell that stops at the first command that fails.
+type shell struct {
+	cmd   *exec.Cmd
+	in    io.Writer
+	out   *bufio.Reader
+	files string // a folder for the test's files
+}
+
+func startShell(ctx context.Context, env *testscript.Env, dir string) (*shell, error) {
+	cmd := exec.CommandContext(ctx, "sh", "-e")
+	cmd.Dir, cmd.Env = dir, append(slices.Clone(env.Vars), "PWD="+dir)
+	// The servers that a page starts are in the shell's process group, and end with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	files := filepath.Join(env.WorkDir, ".tmp")
+	return &shell{cmd, in, bufio.NewReader(out), files}, cmd.Start()
+}
+
+const endOfBlock = "[end of block]"
+
+// run runs commands, and returns what they printed.
+func (s *shell) run(text string) (string, error) {
+	if _, err := fmt.Fprintf(s.in, "{\n%s\n} </dev/null 2>&1\necho '%s'\n", text, endOfBlock); err != nil {
+		return "", err
+	}
+	var printed strings.Builder
+	for {
+		line, err := s.out.ReadString('\n')
+		if before, found := strings.CutSuffix(line, endOfBlock+"\n"); found {
+			printed.WriteString(before)
+			return printed.String(), nil
+		}
+		printed.WriteString(line)
+		if err != nil {
+			return "", fmt.Errorf("a command failed; the block printed\n%s", printed.String())
+		}
+	}
+}
+
+// serve runs commands in the background until the shell ends, and waits until something listens on the port.
+func (s *shell) serve(text, port string) error {
+	log := filepath.Join(s.files, "serve")
+	ended := filepath.Join(s.files, "ended")
+	_, err := s.run(fmt.Sprintf("(trap ': >%s' EXIT\n%s\n) </dev/null >%s 2>&1 &", ended, text, log))
+	if err != nil {
+		return err
+	}
+	for {
+		conn, err := net.DialTimeout("tcp", "127.0.0.1"+port, time.Second)
+		if err == nil {
+			return conn.Close()
+		}
+		if _, err := os.Stat(ended); err == nil {
+			printed, _ := os.ReadFile(log)
+			return fmt.Errorf("the server ended:\n%s", printed)
+		}
+		time.Sleep(50 * time.Millisecond) // between two looks at another process
+	}
+}
+
+// stop ends the shell and the servers that it started.
+func (s *shell) stop() {
+	_ = s.cmd.Cancel()
+	_ = s.cmd.Wait()
+}
+
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

@@ -1,0 +1,418 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/oapi-guard/oapi-guard/security"
+)
+
+// The model, in ten lines:
+//
+//	Policy         the validator and the options about requests, one for an API
+//	Operation      what the document says of one operation: requirement and rules
+//	Guard          one Operation under a Policy; decide is its request path
+//	source         a place in the request: header, query parameter, cookie, connection
+//	alternative    schemes of one element of security; all must hold, the first that holds wins
+//	located        what the request has at each source, read once
+//	accepted       a credential that passed every step
+//	result         the accepted credentials on the context, bound to the operation
+//	decision       the result, or the error and the scheme that failed
+//	Response       status, header and body for every router
+
+// Guards are the guards of the operations of one API. Generated code makes and uses them.
+type Guards struct {
+	policy *Policy
+	guards map[*Operation]*Guard
+}
+
+// Guard decides over the requests for one operation.
+type Guard struct {
+	policy    *Policy
+	operation *Operation
+	optional  bool
+	// alternatives are in document order, without the empty one.
+	alternatives []alternative
+	// sources are the places of all credentials, each once.
+	sources []source
+	// exclusivePairs are pairs of sources that must not both have a token: one is the query.
+	exclusivePairs [][2]int
+	// challenges are those of a request without credentials, each once.
+	challenges []string
+	// fault refuses every request, because the guard is not set up.
+	fault error
+}
+
+// alternative is a list of schemes that let a request pass together.
+type alternative []requiredScheme
+
+// requiredScheme is one scheme of an alternative.
+type requiredScheme struct {
+	*Scheme
+	// source is the index of the scheme's source.
+	source int
+	// displacedBy are the indices of header sources of the same token type, for a cookie: a header
+	// that is present decides alone.
+	displacedBy []int
+	// challenge is the scheme's challenge without an error, "" for none.
+	challenge string
+	// hasRules is set where the operation or the requirement needs more than a valid credential.
+	hasRules bool
+	// verifier is for tokens, authenticator for other credentials.
+	verifier      *security.Verifier
+	authenticator SchemeAuthenticator
+}
+
+// maxSources bounds the number of sources of one operation.
+const maxSources = 8
+
+// located is what a request has at each source of a guard.
+type located [maxSources]locatedCredential
+
+// decision is the result of a guard.
+type decision struct {
+	// private is set where the response must not be stored, because the URL contains a token.
+	private bool
+	// err is why the request is refused, and scheme the scheme that failed, or nil.
+	err    error
+	scheme *Scheme
+}
+
+// HandlerFunc returns next behind the guard of the operation, for routers on net/http that set its
+// path values. next runs only for requests that the guard lets pass, with the credential on the
+// context. No byte of the body is read before. An operation without a guard is answered 500.
+func (g *Guards) HandlerFunc(operation *Operation, next http.HandlerFunc) http.HandlerFunc {
+	guard := g.Of(operation)
+	if guard.isIdle() {
+		return next
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r, ok := guard.HTTP(w, r, httpRequest{r}); ok {
+			next(w, r)
+		}
+	}
+}
+
+// Of returns the guard of the operation. For an operation that g does not guard it returns a guard
+// that refuses every request: 500.
+func (g *Guards) Of(operation *Operation) *Guard {
+	if guard := g.guards[operation]; guard != nil {
+		return guard
+	}
+	return &Guard{policy: g.policy, operation: operation, fault: security.ErrUnguarded}
+}
+
+// isIdle reports whether the guard lets every request pass unchanged.
+func (g *Guard) isIdle() bool {
+	return g.fault == nil && len(g.alternatives) == 0 && g.policy.schema == nil
+}
+
+// HTTP decides over a request, for routers on net/http. It returns the request for the handler of
+// the operation, with the credential on its context; or it has written the response, and returns
+// false. params are the path parameters that the router found.
+func (g *Guard) HTTP(w http.ResponseWriter, r *http.Request, params PathParams) (*http.Request, bool) {
+	var passed result
+	decision := g.decide(r.Context(), httpRequest{r}, &passed)
+	if decision.err != nil {
+		g.response(r.Context(), decision.scheme, decision.err).write(w)
+		return nil, false
+	}
+	if decision.private {
+		w.Header().Set("Cache-Control", privateResponse)
+	}
+	if passed.guard != nil {
+		r = r.WithContext(passed.on(r.Context()))
+	}
+	if err := g.checkSchema(r, params); err != nil {
+		g.response(r.Context(), nil, err).write(w)
+		return nil, false
+	}
+	return r, true
+}
+
+// Decision is the decision over a request, for routers that are not on net/http.
+type Decision struct {
+	// Context is the context for the handler, or nil where the request is refused.
+	Context context.Context
+	// Header has fields for the response to a request that passes, or is nil.
+	Header http.Header
+	// Response is the response to a request that is refused.
+	Response Response
+}
+
+// privateResponse is the Cache-Control where the URL contains a token (RFC 6750, section 2.3).
+const privateResponse = "private, no-store"
+
+// Check decides over a request, for routers that are not on net/http.
+func (g *Guard) Check(ctx context.Context, r Request) Decision {
+	var passed result
+	d := g.decide(ctx, r, &passed)
+	if d.err != nil {
+		return Decision{Response: g.response(ctx, d.scheme, d.err)}
+	}
+	decision := Decision{Context: passed.on(ctx)}
+	if d.private {
+		decision.Header = http.Header{"Cache-Control": {privateResponse}}
+	}
+	if response := g.checkSchemaOf(decision.Context, r); response != nil {
+		return Decision{Response: *response}
+	}
+	return decision
+}
+
+// decide is the request path. Its steps, in this order:
+//
+//	locate              read the credential at each source, once
+//	refuse conflicts    a token in the query beside another token
+//	alternatives        try each complete alternative in document order; the first that holds wins
+//	verify              token: form, signature, claims, times, type; other kinds: the authenticator
+//	origin and CSRF     for what browsers send by themselves, on requests that change something
+//	revocation          ask the blacklist; then the CSRF form, which reads the body
+//	rules               freshness, roles, scopes
+//	hook                the function of the application for the token type
+//
+// The first step that fails ends the alternative. A request is anonymous only if it has no
+// credential at all.
+func (g *Guard) decide(ctx context.Context, r Request, passed *result) decision {
+	if g.fault != nil {
+		return decision{err: g.fault}
+	}
+	if len(g.alternatives) == 0 {
+		return decision{} // public
+	}
+	var at located
+	if err := g.locate(ctx, r, &at); err != nil {
+		return decision{err: err}
+	}
+	if err := g.refuseConflicts(&at); err != nil {
+		return decision{err: err}
+	}
+	if !g.hasAny(&at) {
+		return g.admitAnonymous(r, passed)
+	}
+	refused := decision{err: security.ErrNoCredentials}
+	for _, alternative := range g.alternatives {
+		if !alternative.isComplete(&at) {
+			continue
+		}
+		scheme, err := g.tryAlternative(ctx, r, alternative, &at, &passed.first)
+		if err == nil {
+			passed.guard = g
+			return decision{private: g.hasQuery(&at)}
+		}
+		refused = refused.orWorse(decision{err: err, scheme: scheme})
+	}
+	return refused
+}
+
+// tryAlternative runs the steps from verify to hook for each credential of an alternative, and lists
+// the accepted ones from first on. Or it returns the scheme that failed, and why.
+func (g *Guard) tryAlternative(ctx context.Context, r Request, a alternative, at *located, first *acceptedCredential) (*Scheme, error) {
+	c := first
+	for i := range a {
+		if i > 0 {
+			c.next = &acceptedCredential{}
+			c = c.next
+		}
+		s := &a[i]
+		*c = acceptedCredential{scheme: s.Scheme}
+		err := g.verify(ctx, r, s, &at[s.source], c)
+		needsForm := false
+		if err == nil {
+			needsForm, err = g.checkOriginAndCSRF(r, s, c)
+		}
+		if err == nil {
+			err = g.checkRevoked(ctx, c)
+		}
+		if err == nil && needsForm {
+			err = g.policy.checkCSRFForm(r, c.token)
+		}
+		if err == nil && s.hasRules {
+			err = g.checkRules(s, c)
+		}
+		if err == nil {
+			err = g.runHook(ctx, c)
+		}
+		if err != nil {
+			return s.Scheme, err
+		}
+	}
+	if len(a) > 1 && !g.policy.differentSubjects && !first.sameSubject() {
+		return a[0].Scheme, security.ErrAccessDenied.Because("tokens of different subjects", nil)
+	}
+	return nil, nil
+}
+
+// locate reads the credential at each source.
+func (g *Guard) locate(ctx context.Context, r Request, at *located) (err error) {
+	for i := range g.sources {
+		if g.sources[i].in == inConnection {
+			at[i].certificate, err = g.policy.clientCertificate(ctx, r)
+			at[i].present = at[i].certificate != nil
+		} else {
+			at[i], err = g.sources[i].locate(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refuseConflicts refuses a token in the query beside another token (RFC 6750, section 2).
+func (g *Guard) refuseConflicts(at *located) error {
+	for _, pair := range g.exclusivePairs {
+		if at[pair[0]].present && at[pair[1]].present {
+			return malformed("a token in the query beside another one")
+		}
+	}
+	return nil
+}
+
+// hasAny reports whether the request has a credential at any source.
+func (g *Guard) hasAny(at *located) bool {
+	for i := range g.sources {
+		if at[i].present {
+			return true
+		}
+	}
+	return false
+}
+
+// hasQuery reports whether the request has a credential in the query.
+func (g *Guard) hasQuery(at *located) bool {
+	for i := range g.sources {
+		if at[i].present && g.sources[i].in == InQuery {
+			return true
+		}
+	}
+	return false
+}
+
+// admitAnonymous lets a request without credentials pass if the operation is optional. A header
+// Authorization that no alternative understands is not anonymous.
+func (g *Guard) admitAnonymous(r Request, passed *result) decision {
+	if !g.optional || len(r.Header(authorization)) > 0 {
+		return decision{err: security.ErrNoCredentials}
+	}
+	passed.guard = g
+	return decision{}
+}
+
+// isComplete reports whether every credential of the alternative is present and not displaced.
+func (a alternative) isComplete(at *located) bool {
+	for i := range a {
+		if !at[a[i].source].present {
+			return false
+		}
+		for _, header := range a[i].displacedBy {
+			if at[header].present {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// orWorse returns the refusal that counts when several alternatives fail: the first, but a later
+// ErrUnavailable outweighs a plain refusal, because that alternative might hold.
+func (d decision) orWorse(next decision) decision {
+	if d.scheme == nil || errors.Is(next.err, security.ErrUnavailable) && !errors.Is(d.err, security.ErrUnavailable) {
+		return next
+	}
+	return d
+}
+
+// verify decides whether the credential is valid by itself. An authenticator may be slow or count
+// its calls, so that the origin is checked before it is called.
+func (g *Guard) verify(ctx context.Context, r Request, s *requiredScheme, at *locatedCredential, c *acceptedCredential) (err error) {
+	if s.Kind == KindJWT {
+		c.token, err = s.verifier.Verify(ctx, s.Token, at.text)
+		return err
+	}
+	if len(at.text) > security.DefaultMaxTokenSize {
+		return security.ErrInvalidCredentials.Because("a longer credential than accepted", nil)
+	}
+	if s.isAmbient() && unsafeRequest(r) {
+		if err := g.policy.checkOrigin(r); err != nil {
+			return err
+		}
+	}
+	c.value, c.caller, err = s.authenticator.authenticate(ctx, s.Name, *at)
+	return err
+}
+
+// checkOriginAndCSRF checks a token in a cookie on an unsafe request. It reports whether the form
+// must still be checked.
+func (g *Guard) checkOriginAndCSRF(r Request, s *requiredScheme, c *acceptedCredential) (needsForm bool, err error) {
+	if c.token == nil || s.In != InCookie || !unsafeRequest(r) {
+		return false, nil
+	}
+	if err := g.policy.checkOrigin(r); err != nil {
+		return false, err
+	}
+	return g.policy.checkCSRFHeader(r, c.token, s.CSRFForm)
+}
+
+// checkRevoked asks the blacklist for a token.
+func (g *Guard) checkRevoked(ctx context.Context, c *acceptedCredential) error {
+	if c.token == nil {
+		return nil
+	}
+	return g.policy.validator.CheckRevoked(ctx, c.token)
+}
+
+// runHook runs the hook of the token type.
+func (g *Guard) runHook(ctx context.Context, c *acceptedCredential) (err error) {
+	if c.token != nil {
+		c.value, err = g.policy.validator.RunHook(ctx, c.token)
+	}
+	return err
+}
+
+// checkRules checks the rules of the operation: freshness, then roles; then the scopes and roles of
+// the requirement.
+func (g *Guard) checkRules(s *requiredScheme, c *acceptedCredential) error {
+	var facts facts = c.caller
+	if c.token != nil {
+		facts = c.token
+	}
+	rules := &g.operation.Rules
+	if rules.Fresh && !facts.Fresh() || rules.MaxAge > 0 && !s.verifier.IsRecent(facts.AuthTime(), rules.MaxAge) {
+		return security.ErrFreshTokenRequired
+	}
+	if rules.AllowRoles != nil && !slices.ContainsFunc(rules.AllowRoles, facts.HasRole) {
+		return security.ErrAccessDenied
+	}
+	if rules.DenyRoles != nil && (!facts.HasRoles() || slices.ContainsFunc(rules.DenyRoles, facts.HasRole)) {
+		return security.ErrAccessDenied
+	}
+	for _, scope := range s.Scopes {
+		if !facts.HasScope(scope) {
+			return security.ErrAccessDenied.Because("a scope is missing", missingScopes(s.Scopes))
+		}
+	}
+	for _, role := range s.Roles {
+		if !facts.HasRole(role) {
+			return security.ErrAccessDenied.Because("a role is missing", nil)
+		}
+	}
+	return nil
+}
+
+// facts are what rules ask of a credential. A token has them, and so has a caller.
+type facts interface {
+	Fresh() bool
+	AuthTime() time.Time
+	HasRole(role string) bool
+	HasRoles() bool
+	HasScope(scope string) bool
+}
+
+// missingScopes are the scopes of a requirement of which one is missing. The challenge names them.
+type missingScopes []string
+
+func (missingScopes) Error() string { return "guard: a scope is missing" }

@@ -1,0 +1,163 @@
+package keys
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+
+	gojose "github.com/go-jose/go-jose/v4"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// ParsePEM makes a key from one PEM block: a private key in PKCS #8, PKCS #1 or SEC 1, or a public
+// key in SPKI or PKCS #1. An RSA key needs the algorithm, because it fits several. For other keys
+// the algorithm may be empty; if it is given it must be that of the key. An encrypted block is an
+// error: decrypt it first.
+func ParsePEM(algorithm Algorithm, text []byte, options ...Option) (*Key, error) {
+	block, rest := pem.Decode(text)
+	if block != nil && block.Type == "EC PARAMETERS" { // openssl writes them in front of the key
+		block, rest = pem.Decode(rest)
+	}
+	switch {
+	case block == nil:
+		return nil, errors.New("keys: no PEM block")
+	case len(bytes.TrimSpace(rest)) > 0:
+		return nil, errors.New("keys: more than one key in the PEM text")
+	case block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "":
+		return nil, errors.New("keys: the private key is encrypted; decrypt it first: openssl pkey -in key.pem -out plain.pem")
+	}
+	var material any
+	var err error
+	switch block.Type {
+	case "PRIVATE KEY":
+		material, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	case "RSA PRIVATE KEY":
+		material, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		material, err = x509.ParseECPrivateKey(block.Bytes)
+	case "PUBLIC KEY":
+		material, err = x509.ParsePKIXPublicKey(block.Bytes)
+	case "RSA PUBLIC KEY":
+		material, err = x509.ParsePKCS1PublicKey(block.Bytes)
+	default:
+		return nil, fmt.Errorf("keys: a PEM block of type %q holds no key; PRIVATE KEY and PUBLIC KEY do", block.Type)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keys: the PEM block of type %q cannot be read", block.Type)
+	}
+	return newKeyOf(algorithm, material, options)
+}
+
+// newKeyOf makes a key of any kind. Only RSA and symmetric keys need the algorithm; if it is given
+// it must fit.
+func newKeyOf(algorithm Algorithm, material any, options []Option) (*Key, error) {
+	var key *Key
+	var err error
+	switch material := material.(type) {
+	case []byte:
+		return NewHMAC(algorithm, material, options...)
+	case *rsa.PrivateKey:
+		return NewRSA(algorithm, material, options...)
+	case *rsa.PublicKey:
+		return NewRSAPublic(algorithm, material, options...)
+	case *ecdsa.PrivateKey:
+		key, err = NewECDSA(material, options...)
+	case *ecdsa.PublicKey:
+		key, err = NewECDSAPublic(material, options...)
+	case ed25519.PrivateKey:
+		key, err = NewEd25519(material, options...)
+	case ed25519.PublicKey:
+		key, err = NewEd25519Public(material, options...)
+	default:
+		return nil, errors.New("keys: the kind of the key is not supported: use RSA, ECDSA or Ed25519")
+	}
+	if err == nil && algorithm != "" && algorithm != key.algorithm {
+		return nil, fmt.Errorf("keys: the key is for %s, not for %s", key.algorithm, algorithm)
+	}
+	return key, err
+}
+
+// ParseJWKS makes the keys of the application's JWK set (RFC 7517, section 5) or of a single JWK,
+// private and symmetric keys included. They have the order of the text: a [Set] signs with the
+// first that can. Keys for encryption and of unknown kinds are left out, as the RFC asks. A key of
+// a known kind that cannot be used is an error. A symmetric key needs its "alg"; an RSA key without
+// "alg" is for RS256.
+func ParseJWKS(text []byte) ([]*Key, error) { return parseJWKS(text, false) }
+
+// ParsePublicJWKS is [ParseJWKS] for the key set of somebody else, such as an identity provider. A
+// private or symmetric key is an error, because a published key is not a secret any more.
+func ParsePublicJWKS(text []byte) ([]*Key, error) { return parseJWKS(text, true) }
+
+func parseJWKS(text []byte, public bool) ([]*Key, error) {
+	var set struct {
+		Keys []jsontext.Value `json:"keys"`
+		Kty  string           `json:"kty"`
+	}
+	if err := json.Unmarshal(text, &set); err != nil {
+		return nil, errors.New("keys: the JWK set is not strict JSON with a member keys")
+	}
+	if set.Kty != "" {
+		if set.Keys != nil {
+			return nil, errors.New("keys: a JWK set with a member kty")
+		}
+		set.Keys = []jsontext.Value{text}
+	}
+	var keys []*Key
+	for i, value := range set.Keys {
+		key, err := parseJWK(value, public)
+		if err != nil {
+			return nil, fmt.Errorf("keys: key %d of the JWK set: %w", i+1, err)
+		}
+		if key != nil {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("keys: the JWK set has no key for signatures")
+	}
+	return keys, nil
+}
+
+// isEncryption reports whether a key operation (RFC 7517, section 4.3) is not for signatures.
+func isEncryption(operation string) bool {
+	return slices.Contains([]string{"encrypt", "decrypt", "wrapKey", "unwrapKey", "deriveKey", "deriveBits"}, operation)
+}
+
+// parseJWK returns nil for a key that is not for signatures or of an unknown kind.
+func parseJWK(value jsontext.Value, public bool) (*Key, error) {
+	var jwk gojose.JSONWebKey
+	if err := jwk.UnmarshalJSON(value); err != nil {
+		if errors.Is(err, gojose.ErrUnsupportedKeyType) {
+			return nil, nil
+		}
+		return nil, errors.New("it cannot be read")
+	}
+	var operations struct {
+		Names []string `json:"key_ops"`
+	}
+	if err := json.Unmarshal(value, &operations); err != nil {
+		return nil, errors.New("its key_ops is not a list of strings")
+	}
+	if public && !jwk.IsPublic() {
+		return nil, errors.New("it is private or symmetric, which a published set must not contain")
+	}
+	if jwk.Use == "enc" || slices.ContainsFunc(operations.Names, isEncryption) {
+		return nil, nil
+	}
+	var options []Option
+	if jwk.KeyID != "" {
+		options = append(options, WithID(jwk.KeyID))
+	}
+	if _, isRSA := jwk.Key.(*rsa.PublicKey); isRSA && jwk.Algorithm == "" {
+		// Most identity providers that write no alg use RS256, which RFC 9068, section 2.1, asks for.
+		jwk.Algorithm = string(RS256)
+	}
+	return newKeyOf(Algorithm(jwk.Algorithm), jwk.Key, options)
+}
