@@ -68,8 +68,8 @@ func generate(config *codegen.Config) (*codegen.Result, error) {
 			return nil, err
 		}
 	}
-	_, library := versions()
-	return codegen.Generate(config, library)
+	program, library := versions()
+	return codegen.Generate(config, codegen.Versions{Program: released(program), Library: library})
 }
 
 // compare prints the differences between files and those in a folder, and returns errDiffers if there

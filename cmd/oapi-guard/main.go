@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"runtime/debug"
 	"strings"
 
@@ -168,20 +169,36 @@ func warn(stderr io.Writer, warnings []string) {
 	}
 }
 
-// versions returns the versions of this program and of the oapi-codegen in it.
+// module is the path of the module of this program.
+const module = "github.com/oapi-guard/oapi-guard"
+
+// versions returns the versions of this program and of the oapi-codegen in it. The program is the main
+// module where it was installed, and a dependency where it is a tool of another module.
 func versions() (program, library string) {
 	program, library = "(unknown)", "(unknown)"
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return program, library
 	}
-	if info.Main.Version != "" {
-		program = info.Main.Version
-	}
-	for _, dep := range info.Deps {
-		if dep.Path == codegen.LibraryPath {
-			library = dep.Version
+	for _, m := range append(info.Deps, &info.Main) {
+		switch {
+		case m.Path == module && m.Version != "":
+			program = m.Version
+		case m.Path == codegen.LibraryPath:
+			library = m.Version
 		}
 	}
 	return program, library
+}
+
+// unreleased matches the versions that go build makes of the state of a repository.
+var unreleased = regexp.MustCompile(`[-.][0-9]{14}-[0-9a-f]{12}|\+dirty`)
+
+// released returns a version for generated code, which must not change with every commit: "(devel)" in
+// place of that of a commit.
+func released(version string) string {
+	if unreleased.MatchString(version) {
+		return "(devel)"
+	}
+	return version
 }

@@ -44,7 +44,7 @@ func (f field) accepts(s *scheme) bool {
 }
 
 // reservedTypeName matches the exported names that guard.gen.go always declares.
-var reservedTypeName = regexp.MustCompile(`^(Authenticator|(New|Register)?Guarded.*)$`)
+var reservedTypeName = regexp.MustCompile(`^(Authenticator|UnimplementedGuardedServer|(New|Register)?Guarded.*)$`)
 
 // assignArguments sets the argument of every operation. It returns the structs that the arguments
 // need, sorted by name.

@@ -24,7 +24,7 @@ func TestFixes(t *testing.T) {
 		{name: "another verifier and type", document: "error-two-bearers", proposal: "{verifier: NAME}",
 			config: "schemes: {ApiKeyAuth: {verifier: idp, token: user}}", contains: `Verifier: "idp"`},
 		{name: "tokens that are not JWTs", document: "error-two-bearers", proposal: "{opaque: true}",
-			config: "schemes: {ApiKeyAuth: {opaque: true}}", contains: "ListModels(ctx context.Context, principal "},
+			config: "schemes: {ApiKeyAuth: {opaque: true}}", contains: "ListModels(ctx context.Context, caller "},
 		{name: "the same tokens", document: "error-two-bearers", proposal: "{token: access}",
 			config: "schemes: {ApiKeyAuth: {token: access}}", contains: "ListModels(ctx context.Context, token AccessToken"},
 		{name: "refresh tokens", document: "error-look-like-refresh", proposal: "schemes: {refreshAuth: {token: refresh}}",

@@ -31,9 +31,11 @@ type Result struct {
 	Public []string
 }
 
-// Generate returns the files for a configuration. libraryVersion is the version of oapi-codegen in
-// this program, for the header of APIFile. The error joins a [Problem] for each thing that is wrong.
-func Generate(c *Config, libraryVersion string) (*Result, error) {
+// Versions are the versions in the headers of the files: of this program, and of the oapi-codegen in it.
+type Versions struct{ Program, Library string }
+
+// Generate returns the files for a configuration. The error joins a [Problem] for each thing that is wrong.
+func Generate(c *Config, versions Versions) (*Result, error) {
 	c, settings, err := c.complete()
 	if err != nil {
 		return nil, err
@@ -41,7 +43,7 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 	libraryLock.Lock()
 	defer libraryLock.Unlock()
 
-	a, err := attemptWithFallback(c, settings, libraryVersion)
+	a, err := attemptWithFallback(c, settings, versions.Library)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +53,7 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 	if err := r.err(); err != nil {
 		return nil, err
 	}
-	guard, err := render(settings.PackageName, operations, r, g)
+	guard, err := render(settings.PackageName, versions.Program, operations, r, g)
 	if err != nil {
 		return nil, err
 	}

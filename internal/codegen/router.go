@@ -77,7 +77,7 @@ var (
 	ginMethods    = []string{"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 )
 
-var fiberImports = []string{"bytes", "crypto/tls", "errors", "io", "net/http", "net/url", "strings"}
+var fiberImports = []string{"cmp", "crypto/tls", "errors", "io"}
 
 // routers are oapi-codegen's servers.
 var routers = []*router{
