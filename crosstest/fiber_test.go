@@ -27,7 +27,7 @@ import (
 func (f *fixture) eachFiber(stream, rawNames bool, limit int, s service.Server, test func(*testing.T, client)) {
 	f.t.Run("fiber", func(t *testing.T) {
 		app := fiber2.New(fiber2.Config{DisableStartupMessage: true, StreamRequestBody: stream, DisableHeaderNormalizing: rawNames, BodyLimit: limit})
-		if err := fiberapi.RegisterGuardedHandlers(app, fiberapi.Server{Server: s}, f.validator, service.Authenticator{}); err != nil {
+		if err := fiberapi.RegisterGuardedHandlersWithOptions(app, fiberapi.NewGuardedStrictHandler(fiberapi.Server{Server: s}, nil), f.policy, service.Authenticator{}, fiberapi.FiberServerOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
@@ -36,7 +36,7 @@ func (f *fixture) eachFiber(stream, rawNames bool, limit int, s service.Server, 
 	})
 	f.t.Run("fiber-v3", func(t *testing.T) {
 		app := fiber3.New(fiber3.Config{StreamRequestBody: stream, DisableHeaderNormalizing: rawNames, BodyLimit: limit})
-		if err := fiberv3api.RegisterGuardedHandlers(app, fiberv3api.Server{Server: s}, f.validator, service.Authenticator{}); err != nil {
+		if err := fiberv3api.RegisterGuardedHandlersWithOptions(app, fiberv3api.NewGuardedStrictHandler(fiberv3api.Server{Server: s}, nil), f.policy, service.Authenticator{}, fiberv3api.FiberServerOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		l := must(net.Listen("tcp", "127.0.0.1:0"))(t)

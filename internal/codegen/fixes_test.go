@@ -22,7 +22,7 @@ func TestFixes(t *testing.T) {
 		{name: "another token type", document: "error-two-bearers", proposal: "schemes: {ApiKeyAuth: {token: NAME}}",
 			config: "schemes: {ApiKeyAuth: {token: user}}", contains: "ListModels(ctx context.Context, token UserToken"},
 		{name: "another verifier and type", document: "error-two-bearers", proposal: "{verifier: NAME}",
-			config: "schemes: {ApiKeyAuth: {verifier: idp, token: user}}", contains: `Verifier: "idp"`},
+			config: "schemes: {ApiKeyAuth: {verifier: idp, token: user}}", contains: `.OfVerifier("idp")`},
 		{name: "tokens that are not JWTs", document: "error-two-bearers", proposal: "{opaque: true}",
 			config: "schemes: {ApiKeyAuth: {opaque: true}}", contains: "ListModels(ctx context.Context, caller "},
 		{name: "the same tokens", document: "error-two-bearers", proposal: "{token: access}",
