@@ -23,6 +23,8 @@ import (
 // The schemes of these tables, beside accessScheme and refreshScheme.
 var (
 	basicScheme        = &Scheme{Name: "basic", Kind: KindBasic}
+	plainKeyScheme     = &Scheme{Name: "plainKey", Kind: KindKey, Parameter: "authorization"}
+	wordKeyScheme      = &Scheme{Name: "wordKey", Kind: KindKey, Parameter: "Authorization", Prefix: "Word"}
 	keyScheme          = &Scheme{Name: "key", Kind: KindKey, Parameter: "X-API-Key"}
 	keyQueryScheme     = &Scheme{Name: "keyQuery", Kind: KindKey, In: InQuery, Parameter: "key"}
 	sessionScheme      = &Scheme{Name: "session", Kind: KindKey, In: InCookie, Parameter: "session"}
@@ -61,7 +63,7 @@ func testAuthenticators() Authenticators {
 			}
 			return account(c.Username())
 		}),
-		"key": key, "keyQuery": key, "session": key, "opaque": key,
+		"key": key, "plainKey": key, "wordKey": key, "keyQuery": key, "session": key, "opaque": key,
 		"digest": AuthenticateKey(func(_ context.Context, text string) (*Caller[Principal], error) {
 			return account(strings.TrimSuffix(strings.TrimPrefix(text, `username="`), `", qop=auth`))
 		}),
@@ -152,7 +154,8 @@ func TestAlternatives(t *testing.T) {
 		{"basic, neither principal nor error", requirements{{basicScheme}}, Rules{}, []change{withBasic("nobody")}, 500, "", nil},
 		{"key", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "alice")}, 200, "key:alice", nil},
 		{"key, wrong", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "x y")}, 401, "", []string{keyChallenge}},
-		{"key, empty", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "")}, 400, "", nil},
+		{"key, empty", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "")}, 401, "", []string{keyChallenge}},
+		{"key, a space", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", " ")}, 401, "", []string{keyChallenge}},
 		{"key, twice", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "alice", "alice")}, 400, "", nil},
 		{"key, long", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "alice"+strings.Repeat("_", security.DefaultMaxTokenSize-5))}, 200, "key:alice", nil},
 		{"key, too long", requirements{{keyScheme}}, Rules{}, []change{field("X-API-Key", "alice"+strings.Repeat("_", security.DefaultMaxTokenSize-4))}, 401, "", []string{keyChallenge}},
@@ -177,7 +180,17 @@ func TestAlternatives(t *testing.T) {
 		{"either, the second is bad", either, Rules{}, []change{authorization("Bearer " + alice), field("X-API-Key", "x")}, 200, "access:alice", nil},
 		{"either, both are bad: the error of the first", either, Rules{}, []change{authorization("Bearer x"), field("X-API-Key", "x")}, 401, "", []string{invalid, keyChallenge}},
 		{"either, none", either, Rules{}, nil, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"either, the first is malformed", either, Rules{}, []change{authorization("Bearer"), field("X-API-Key", "bob")}, 400, "", nil},
+		{"either, the first is malformed", either, Rules{}, []change{authorization("Bearer"), field("X-API-Key", "bob")}, 200, "key:bob", nil},
+		{"either, the first is malformed and the second does not hold", either, Rules{}, []change{authorization("Bearer"), field("X-API-Key", "x y")}, 400, "", nil},
+		{"either, the second is empty", either, Rules{}, []change{authorization("Bearer " + alice), field("X-API-Key", "")}, 200, "access:alice", nil},
+		{"either, the second is twice", either, Rules{}, []change{authorization("Bearer " + alice), field("X-API-Key", "alice", "bob")}, 200, "access:alice", nil},
+		{"a plain key in Authorization", requirements{{plainKeyScheme}}, Rules{}, []change{authorization("alice")}, 200, "plainKey:alice", nil},
+		{"a plain key of two words", requirements{{plainKeyScheme}}, Rules{}, []change{authorization("two words")}, 401, "", nil},
+		{"a token is no plain key", requirements{{plainKeyScheme}}, Rules{}, []change{authorization("bearer alice")}, 401, "", nil},
+		{"a password is no plain key", requirements{{plainKeyScheme}}, Rules{}, []change{withBasic("alice")}, 401, "", nil},
+		{"a key of another scheme is no plain key", requirements{{plainKeyScheme}, {wordKeyScheme}}, Rules{}, []change{authorization("Word alice")}, 200, "wordKey:alice", nil},
+		{"a token or a plain key, a token", requirements{{plainKeyScheme}, {accessScheme}}, Rules{}, []change{authorization("Bearer " + alice)}, 200, "access:alice", nil},
+		{"a token or a plain key, a key", requirements{{accessScheme}, {plainKeyScheme}}, Rules{}, []change{authorization("alice")}, 200, "plainKey:alice", nil},
 		{"either, could not know outweighs a refusal", either, Rules{}, []change{authorization("Bearer x"), field("X-API-Key", "down")}, 503, "", nil},
 		{"either, an auth scheme that no alternative knows", either, Rules{}, []change{withBasic("alice")}, 401, "", []string{bearerChallenge, keyChallenge}},
 		{"either, one header for two of them", requirements{{accessScheme}, {basicScheme}}, Rules{}, []change{withBasic("bob")}, 200, "basic:bob", nil},

@@ -53,7 +53,7 @@ func TestGuardAnswers(t *testing.T) {
 		{"no token", required, Rules{}, nil, 401, challenge, true},
 		{"another auth scheme", required, Rules{}, []string{"Basic YTpi"}, 401, challenge, true},
 		{"70 two headers", required, Rules{}, []string{bearer(access), bearer(access)}, 400, withError("invalid_request"), false},
-		{"72 blank header", required, Rules{}, []string{""}, 400, withError("invalid_request"), false},
+		{"72 blank header", required, Rules{}, []string{""}, 401, challenge, true},
 		{"72 scheme alone", required, Rules{}, []string{"Bearer"}, 400, withError("invalid_request"), false},
 		{"72 scheme and a space", required, Rules{}, []string{"Bearer "}, 400, withError("invalid_request"), false},
 		{"72 two tokens", required, Rules{}, []string{bearer(access + " " + access)}, 400, withError("invalid_request"), false},
