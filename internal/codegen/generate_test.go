@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/oapi-codegen/oapi-codegen/v2/pkg/codegen"
+
+	"github.com/oapi-guard/oapi-guard/internal/codegen/oracle"
 )
 
 // TestReservedClaims checks that the generator reserves the claims that the runtime does. It reads the list of package
@@ -224,6 +226,17 @@ func TestRealDocuments(t *testing.T) {
 		}
 		if cut != rawSchemas[name] {
 			t.Errorf("%s: raw JSON of %q schemas, want %q", name, cut, rawSchemas[name])
+		}
+		want, err := oracle.Read(path, []byte(realDocuments[name]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		table, err := oracle.Generated(result.Files[GuardFile])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := oracle.Differences(table, want); len(found) > 0 || len(want) == 0 {
+			t.Errorf("%s: %d of %d operations differ, such as %s", name, len(found), len(want), found)
 		}
 		apis = append(apis, servedAPI{"zz_" + strings.NewReplacer(".", "_", "-", "_").Replace(name), result.Files})
 	}

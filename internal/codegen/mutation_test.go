@@ -241,10 +241,10 @@ func TestMutations(t *testing.T) {
 			t.Errorf("seed %d: %s: %s: read without an error, but %v", seed, filepath.Base(path), change.text, err)
 			continue
 		}
-		if found := differences(got, want); len(found) > 0 {
+		if found := oracle.Differences(got, want); len(found) > 0 {
 			t.Errorf("seed %d: %s: %s: not what the document says: %s", seed, filepath.Base(path), change.text, found[0])
 		}
-		if found := differences(got, before.table); change.spelling && len(found) > 0 {
+		if found := oracle.Differences(got, before.table); change.spelling && len(found) > 0 {
 			t.Errorf("seed %d: %s: %s: not a word about: %s", seed, filepath.Base(path), change.text, found[0])
 		}
 		outcomes["as the document says"]++

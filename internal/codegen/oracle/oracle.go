@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -27,27 +28,31 @@ type document struct {
 	path  string
 	root  object
 	files map[string]object
-	is30  bool
+	// config is the configuration of the generator.
+	config object
 }
 
-// Read reads the document in a file.
-func Read(path string) (Table, error) {
+// Read reads the document in a file. config is an oapi-guard.yaml, or empty: its schemes and operations
+// count before x-guard.
+func Read(path string, config []byte) (Table, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return parse(path, text)
+	return parse(path, text, config)
 }
 
 // Parse reads a document of one file.
-func Parse(text []byte) (Table, error) { return parse("", text) }
+func Parse(text []byte) (Table, error) { return parse("", text, nil) }
 
-func parse(path string, text []byte) (Table, error) {
+func parse(path string, text, config []byte) (Table, error) {
 	d := &document{path: path, files: map[string]object{}}
+	if err := yaml.Unmarshal(config, &d.config); err != nil {
+		return nil, err
+	}
 	if err := yaml.Unmarshal(text, &d.root); err != nil {
 		return nil, err
 	}
-	d.is30 = strings.HasPrefix(fmt.Sprint(d.root["openapi"]), "3.0")
 	table := Table{}
 	paths, _ := d.root["paths"].(object)
 	for path, value := range paths {
@@ -57,13 +62,13 @@ func parse(path string, text []byte) (Table, error) {
 		item := d.follow(value)
 		for _, method := range methods {
 			if o, ok := item[method].(object); ok {
-				table[strings.ToUpper(method)+" "+path] = d.operation(o)
+				table[strings.ToUpper(method)+" "+path] = d.operation(o, strings.ToUpper(method)+" "+path)
 			}
 		}
 		more, _ := item["additionalOperations"].(object)
 		for method, value := range more {
 			if o, ok := value.(object); ok {
-				table[method+" "+path] = d.operation(o)
+				table[method+" "+path] = d.operation(o, method+" "+path)
 			}
 		}
 	}
@@ -108,7 +113,7 @@ func (d *document) file(name string) object {
 }
 
 // operation returns the line of an operation.
-func (d *document) operation(o object) string {
+func (d *document) operation(o object, route string) string {
 	security, has := o["security"]
 	if !has {
 		security = d.root["security"]
@@ -127,7 +132,8 @@ func (d *document) operation(o object) string {
 		alternatives = append(alternatives, "("+strings.Join(schemes, " and ")+")")
 	}
 	rules := object{}
-	for _, from := range []any{d.root["x-guard"], o["x-guard"]} {
+	id, _ := o["operationId"].(string)
+	for _, from := range []any{d.root["x-guard"], o["x-guard"], d.configured("operations", id), d.configured("operations", route)} {
 		guard, _ := from.(object)
 		for key, value := range guard {
 			if key != "credential" {
@@ -137,7 +143,13 @@ func (d *document) operation(o object) string {
 	}
 	line := strings.Join(alternatives, " or ")
 	for _, key := range slices.Sorted(maps.Keys(rules)) {
-		line += fmt.Sprintf("; %s %v", key, rules[key])
+		value := rules[key]
+		if text, ok := value.(string); ok && key == "fresh" {
+			if age, err := time.ParseDuration(text); err == nil {
+				value = age
+			}
+		}
+		line += fmt.Sprintf("; %s %v", key, value)
 	}
 	return line
 }
@@ -148,7 +160,11 @@ func (d *document) scheme(name string, list any) string {
 	components, _ := d.root["components"].(object)
 	schemes, _ := components["securitySchemes"].(object)
 	s := d.follow(schemes[name])
-	guard, _ := s["x-guard"].(object)
+	guard := object{}
+	for _, from := range []any{s["x-guard"], d.configured("schemes", name)} {
+		keys, _ := from.(object)
+		maps.Copy(guard, keys)
+	}
 	text := func(from object, key string) string {
 		value, _ := from[key].(string)
 		return value
@@ -188,11 +204,17 @@ func (d *document) scheme(name string, list any) string {
 		}
 		credential += " " + token + " of " + verifier
 	}
-	return strings.TrimSpace(fmt.Sprintf("%s: %s in %s %s", name, credential, place, text(guard, "prefix"))) + d.list(kind, guard, list)
+	return strings.TrimSpace(fmt.Sprintf("%s: %s in %s %s", name, credential, place, text(guard, "prefix"))) + describeList(guard, list)
 }
 
-// list describes the list of a scheme in a requirement.
-func (d *document) list(kind string, guard object, list any) string {
+// configured returns what the configuration says of a scheme or an operation.
+func (d *document) configured(section, name string) any {
+	named, _ := d.config[section].(object)
+	return named[name]
+}
+
+// describeList describes the list of a scheme in a requirement.
+func describeList(guard object, list any) string {
 	values, _ := list.([]any)
 	if len(values) == 0 || guard["list"] == "ignore" {
 		return ""
