@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,8 +68,8 @@ func generateCase(t *testing.T, name string) (*Result, error) {
 	return Generate(config, testVersion)
 }
 
-// outputs are the files of a case that are not its input.
-var outputs = []string{APIFile, GuardFile, "stderr.txt"}
+// outputs are the files of a case that are not its input: the generated files, warnings or errors.
+var outputs = []string{APIFile, GuardFile, "warnings.txt", "stderr.txt"}
 
 func TestGolden(t *testing.T) {
 	for _, name := range cases(t) {
@@ -78,7 +79,10 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				got["stderr.txt"] = []byte(err.Error() + "\n")
 			} else {
-				got = result.Files
+				got = maps.Clone(result.Files)
+				if len(result.Warnings) > 0 {
+					got["warnings.txt"] = []byte(strings.Join(result.Warnings, "\n") + "\n")
+				}
 			}
 			for _, output := range outputs {
 				path := filepath.Join("testdata", name, output)

@@ -369,6 +369,10 @@ func (r *reader) addUndefined(name string, list []string, at place, owner string
 			return
 		}
 	}
+	if strings.ContainsAny(name, "#:/") && !r.doc.IsOpenAPI30() {
+		r.add(at, "security of %s: %q names a security scheme by a URI, as OpenAPI 3.2 has it, which is not read; add the scheme to components.securitySchemes and name its key", owner, name)
+		return
+	}
 	definition := "{type: http, scheme: bearer}"
 	if len(list) > 0 {
 		definition = "{type: http, scheme: bearer, x-guard: {list: scopes}}"

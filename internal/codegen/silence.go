@@ -133,10 +133,21 @@ func (r *keyReader) readValue(value *yaml.Node, shape string, at place, file str
 		}
 	case isMap && value.Kind == yaml.MappingNode:
 		for i := 0; i+1 < len(value.Content); i += 2 {
-			r.read(value.Content[i+1], named, at.at(value.Content[i].Value), file)
+			name := value.Content[i].Value
+			r.checkMethod(name, at)
+			r.read(value.Content[i+1], named, at.at(name), file)
 		}
 	case !isList && !isMap:
 		r.read(value, shape, at, file)
+	}
+}
+
+// checkMethod reports a method of additionalOperations that has a key of the path item, which is the
+// one that is read.
+func (r *keyReader) checkMethod(name string, at place) {
+	if _, fixed := openapiObjects["pathItem"].fields[strings.ToLower(name)]; fixed && at.key() == "additionalOperations" && name == strings.ToUpper(name) && !r.isAllowed(name, at.at(name)) {
+		r.add(at.at(name), "OpenAPI has the method %s as a key of the path item, and readers ignore it under additionalOperations; say %s, or name it in the configuration: %s: [%q]",
+			name, strings.ToLower(name), keyAllowKeys, at.at(name).pointer)
 	}
 }
 
