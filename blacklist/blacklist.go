@@ -1,12 +1,19 @@
-// Package blacklist says which tokens are revoked.
+// Package blacklist records which tokens are revoked.
 //
-// A token is known here by its [Identity], never by its text: no store ever holds a bearer token. Four kinds of
-// [Revocation] exist: of one token, of one session, of a subject's sessions begun up to an instant, and of a
-// verifier's sessions begun up to an instant. One look-up, [Blacklist.IsRevoked], answers all four.
+// A token is known by its [Identity], never by its text, so no store contains a bearer token. There
+// are four kinds of [Revocation]: of one token, of one session, of the sessions of a subject that
+// began up to a cut-off, and of the sessions of a verifier that began up to a cut-off. One look-up,
+// [Blacklist.IsRevoked], answers for all of them.
 //
-// [Memory] keeps the entries in the process and forgets them when it ends. Package boltstore keeps them in a file,
-// package redisstore in Redis. A store of one's own implements the two methods of [Blacklist]; package blacklisttest
-// holds the tests that it must pass.
+// Use [Memory] for tests and for a single process that may lose revocations on restart. Package
+// boltstore keeps them in a file, for a single process. Package redisstore keeps them in Redis, for
+// many processes. Any other store implements the two methods of [Blacklist] and runs the tests of
+// package blacklisttest.
+//
+// All stores guarantee: a revocation that returned without an error covers every look-up that
+// begins afterwards, until the end of the revocation or, for a [Memory], of the process. A store
+// that cannot answer returns an error. A cut-off includes its millisecond: a session that began in
+// it is revoked.
 package blacklist
 
 import (
@@ -16,72 +23,77 @@ import (
 	"time"
 )
 
-// Blacklist records revocations and answers for them. Implementations are safe for concurrent use.
+// Blacklist records revocations and answers look-ups. Implementations are safe for concurrent use.
 type Blacklist interface {
-	// Revoke records r. It reports whether r was in force before: an entry for the same token or session that had
-	// not expired, or a cut-off for the same subject or verifier at or after r.CutOff that had not expired. Of
-	// any number of concurrent calls with the same token exactly one sees false; this is how a refresh token is
-	// consumed once.
+	// Revoke records r. It reports whether r was in force before: an entry of the same token or
+	// session that has not expired, or a cut-off of the same subject or verifier at or after
+	// r.CutOff that has not expired. Of any number of concurrent calls with the same token, exactly
+	// one returns false. This is how a refresh token is consumed once.
 	//
-	// A later call never shortens an entry and never lowers a cut-off: the later Until and the later CutOff win.
+	// A later call never shortens an entry and never lowers a cut-off: the later Until and the
+	// later CutOff win.
 	//
-	// A revocation whose Until has come is at fault: it records nothing and is not answered with false, else a
-	// refresh token could be consumed a second time in the moment in which its entry ends.
+	// If Until is not in the future, Revoke records nothing and returns an error that wraps
+	// [ErrInvalid]. Otherwise a refresh token could be consumed twice at the end of its entry.
 	//
-	// An error means that r may not be in force. It wraps [ErrInvalid] where r itself is at fault. No error's text
-	// holds an id.
+	// An error means that r may not be in force. It wraps [ErrInvalid] if r is invalid. Its text
+	// contains no id.
 	//
-	// A context that is done gives its error from both methods, and then nothing is looked up or recorded.
+	// If the context is done, both methods return its error and do nothing.
 	Revoke(ctx context.Context, r Revocation) (before bool, err error)
 
-	// IsRevoked reports whether any revocation in force covers the token. An error means "could not know": it is
-	// neither yes nor no, and whoever asks must not let the token pass.
+	// IsRevoked reports whether a revocation in force covers the token. After an error the caller
+	// must refuse the token: the store could not answer.
 	IsRevoked(ctx context.Context, id Identity) (bool, error)
 }
 
 var (
-	// ErrInvalid says that a Revocation lacks what its kind needs, or that its Until has come, so that nothing could
-	// be recorded.
+	// ErrInvalid is the error for a Revocation that lacks what its kind needs, or whose Until is
+	// not in the future. Nothing was recorded.
 	ErrInvalid = errors.New("blacklist: invalid revocation")
-	// ErrUnavailable says that the store could not answer or could not record.
+	// ErrUnavailable is the error of a store that could not answer or record.
 	ErrUnavailable = errors.New("blacklist: store unavailable")
-	// ErrFull says that a bounded store has no room for another entry.
+	// ErrFull is the error of a bounded store without room for another entry.
 	ErrFull = errors.New("blacklist: store full")
-	// ErrClosed says that the store was closed.
+	// ErrClosed is the error of a closed store.
 	ErrClosed = errors.New("blacklist: store closed")
 )
 
-// Identity is what a blacklist knows of a token. An empty ID, Session or Subject means that the token has none; an
-// absent one is never looked up, so that tokens without a session are not taken for one session.
+// Identity identifies a token. An empty ID, Session or Subject means that the token has none. It is
+// never looked up, so tokens without a session do not share one.
 type Identity struct {
-	// Verifier is the name of the verifier that accepted the token. Two verifiers may use the same ids.
+	// Verifier is the name of the verifier that accepted the token. Two verifiers may use the same
+	// ids.
 	Verifier string
-	// ID is the token's id, the claim jti (RFC 7519, section 4.1.7).
+	// ID is the id of the token, the claim jti (RFC 7519, section 4.1.7).
 	ID string
 	// Session is the id that all tokens of one login share, the claim sid.
 	Session string
-	// Subject is whom the token speaks for, the claim sub (RFC 7519, section 4.1.2).
+	// Subject is the subject of the token, the claim sub (RFC 7519, section 4.1.2).
 	Subject string
-	// SessionStart is when the session began: the claim auth_time, or iat where that is absent. Stores compare it in
-	// whole milliseconds, rounded down. The zero time is before every cut-off.
+	// SessionStart is when the session began: the claim auth_time, or iat if that is absent. Stores
+	// compare it in whole milliseconds, rounded down. The zero time is before every cut-off.
 	SessionStart time.Time
 }
 
-// Kind says what a Revocation revokes.
+// Kind is the kind of a Revocation.
 type Kind uint8
 
 const (
-	// Token revokes one token: Identity.Verifier, ID, and the token's Session and Subject.
+	// Token revokes one token: Identity.Verifier and ID. Session and Subject are those of the
+	// token.
 	Token Kind = iota + 1
-	// Session revokes every token of one session: Identity.Verifier, Session, and the token's Subject.
+	// Session revokes all tokens of one session: Identity.Verifier, Session, and the Subject of the
+	// token.
 	Session
-	// Subject revokes the sessions of a subject begun at or before CutOff: Identity.Verifier and Subject.
+	// Subject revokes the sessions of a subject that began at or before CutOff: Identity.Verifier
+	// and Subject.
 	Subject
-	// Verifier revokes every session begun at or before CutOff: Identity.Verifier.
+	// Verifier revokes all sessions that began at or before CutOff: Identity.Verifier.
 	Verifier
 )
 
-// String returns the kind in words, for messages.
+// String returns the name of the kind, for messages.
 func (k Kind) String() string {
 	switch k {
 	case Token:
@@ -97,56 +109,62 @@ func (k Kind) String() string {
 	}
 }
 
-// Revocation is one thing to revoke. Make one with [OfToken], [OfSession], [OfSubject] or [OfVerifier].
+// Revocation is a revocation to record. Make one with [OfToken], [OfSession], [OfSubject] or
+// [OfVerifier].
 type Revocation struct {
 	Kind     Kind
 	Identity Identity
-	// CutOff, for the kinds Subject and Verifier: sessions begun at or before it are revoked. Whole milliseconds,
-	// rounded down.
+	// CutOff applies to the kinds Subject and Verifier: sessions that began at or before it are
+	// revoked. Stores round it down to whole milliseconds, like the starts of sessions, so a
+	// session that began in the millisecond of the cut-off is revoked.
 	CutOff time.Time
-	// Until is when the entry may be forgotten: it is in force while now is before Until, which stores round up to
-	// whole milliseconds. The zero time means never. Whoever revokes chooses it so that no token that the entry
-	// covers is accepted any more by then.
+	// Until is the end of the entry: it is in force while the current time is before Until, which
+	// stores round up to whole milliseconds. The zero time means no end. By then all tokens that
+	// the entry covers must have expired, the leeway of the verifier included.
 	Until time.Time
 }
 
-// OfToken revokes the one token until the given time.
+// OfToken returns the revocation of one token, in force until the given time.
 func OfToken(id Identity, until time.Time) Revocation {
 	return Revocation{Kind: Token, Identity: id, Until: until}
 }
 
-// OfSession revokes every token of the token's session until the given time.
+// OfSession returns the revocation of all tokens of the token's session, in force until the given
+// time.
 func OfSession(id Identity, until time.Time) Revocation {
 	return Revocation{Kind: Session, Identity: id, Until: until}
 }
 
-// OfSubject revokes the subject's sessions begun at or before cutOff, until the given time.
+// OfSubject returns the revocation of the subject's sessions that began at or before cutOff, in
+// force until the given time.
 func OfSubject(verifier, subject string, cutOff, until time.Time) Revocation {
 	return Revocation{Kind: Subject, Identity: Identity{Verifier: verifier, Subject: subject}, CutOff: cutOff, Until: until}
 }
 
-// OfVerifier revokes every session begun at or before cutOff, until the given time.
+// OfVerifier returns the revocation of all sessions of the verifier that began at or before cutOff,
+// in force until the given time.
 func OfVerifier(verifier string, cutOff, until time.Time) Revocation {
 	return Revocation{Kind: Verifier, Identity: Identity{Verifier: verifier}, CutOff: cutOff, Until: until}
 }
 
-// Validate returns an error that wraps [ErrInvalid] unless r has all that its kind needs. Stores call it first: an
-// absent id is never a key, so revoking by one is an error and not a success without effect.
+// Validate returns an error that wraps [ErrInvalid] if r lacks what its kind needs. Stores call it
+// first: an absent id is never looked up, so revoking it must be an error and not a success without
+// effect.
 func (r Revocation) Validate() error {
 	id := r.Identity
 	switch {
 	case id.Verifier == "":
-		return fmt.Errorf("%w: a %s without a verifier", ErrInvalid, r.Kind)
+		return fmt.Errorf("%w: the %s has no verifier", ErrInvalid, r.Kind)
 	case r.Kind == Token && id.ID == "":
 		return fmt.Errorf("%w: the token has no id", ErrInvalid)
 	case r.Kind == Session && id.Session == "":
 		return fmt.Errorf("%w: the token has no session", ErrInvalid)
 	case r.Kind == Subject && id.Subject == "":
-		return fmt.Errorf("%w: no subject", ErrInvalid)
+		return fmt.Errorf("%w: the subject is empty", ErrInvalid)
 	case (r.Kind == Subject || r.Kind == Verifier) && r.CutOff.IsZero():
-		return fmt.Errorf("%w: a %s without a cut-off", ErrInvalid, r.Kind)
+		return fmt.Errorf("%w: the %s has no cut-off", ErrInvalid, r.Kind)
 	case r.Kind < Token || r.Kind > Verifier:
-		return fmt.Errorf("%w: %s", ErrInvalid, r.Kind)
+		return fmt.Errorf("%w: unknown %s", ErrInvalid, r.Kind)
 	}
 	return nil
 }

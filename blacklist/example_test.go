@@ -9,7 +9,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// A refresh token is consumed once: whoever is told that it was revoked before has a copy of it.
+// Revoke reports whether the token was revoked before: a refresh token that is used twice was
+// copied.
 func ExampleMemory() {
 	list, err := blacklist.NewMemory(blacklist.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
@@ -27,7 +28,7 @@ func ExampleMemory() {
 		fmt.Println("revoked before:", before, err)
 	}
 
-	// Another token of the session, until the session itself is revoked.
+	// Another token of the session is accepted until the session is revoked.
 	access := token
 	access.ID = "9c27"
 	fmt.Println(list.IsRevoked(ctx, access))
@@ -42,7 +43,8 @@ func ExampleMemory() {
 	// true <nil>
 }
 
-// With the time of the start as not-before, a restart logs everybody out instead of bringing revoked tokens back.
+// With the start time of the process, a restart logs everybody out instead of accepting revoked
+// tokens again.
 func ExampleWithNotBefore() {
 	started := time.Now()
 	list, err := blacklist.NewMemory(
@@ -57,4 +59,28 @@ func ExampleWithNotBefore() {
 	old := blacklist.Identity{Verifier: "own", ID: "f3a1", SessionStart: started.Add(-time.Hour)}
 	fmt.Println(list.IsRevoked(context.Background(), old))
 	// Output: true <nil>
+}
+
+// A session that began in the millisecond of the cut-off is revoked. A session that begins a
+// millisecond later is not.
+func ExampleOfSubject() {
+	list, err := blacklist.NewMemory(blacklist.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer list.Close()
+	ctx := context.Background()
+	cutOff := time.Now()
+	if _, err := list.Revoke(ctx, blacklist.OfSubject("own", "user-7", cutOff, time.Time{})); err != nil {
+		fmt.Println(err)
+		return
+	}
+	token := blacklist.Identity{Verifier: "own", ID: "f3a1", Subject: "user-7", SessionStart: cutOff}
+	fmt.Println(list.IsRevoked(ctx, token))
+	token.SessionStart = cutOff.Add(time.Millisecond)
+	fmt.Println(list.IsRevoked(ctx, token))
+	// Output:
+	// true <nil>
+	// false <nil>
 }

@@ -5,16 +5,21 @@ import (
 	"encoding/binary"
 )
 
-// Key names an entry in a store: SHA-256 over the kind and the parts that identify it, each preceded by its length.
-// No separator in a subject or an id can make two identities one, and nobody reads an id out of a store.
+// Key identifies an entry in a store: the SHA-256 of the kind and of the fields that identify the
+// entry, each preceded by its length. So different identities have different keys, whatever
+// characters their ids contain, and a store contains no ids.
 type Key [sha256.Size]byte
 
-// KeyOf returns the key under which a revocation of the given kind covers the token. It reports false where the
-// identity lacks the part that the kind is about, or for an unknown kind: such a revocation cannot exist, so there is
-// nothing to look up.
+// KeyOf returns the key of the revocation of the given kind that covers the token. It reports false
+// if the identity lacks the id that the kind needs, or if the kind is unknown: no such revocation
+// exists, so there is nothing to look up.
 //
-// The parts are, by kind: Token: Verifier, ID. Session: Verifier, Subject, Session. Subject: Verifier, Subject.
-// Verifier: Verifier.
+// The key is made of these fields:
+//
+//   - [Token]: Verifier, ID
+//   - [Session]: Verifier, Subject, Session
+//   - [Subject]: Verifier, Subject
+//   - [Verifier]: Verifier
 func KeyOf(kind Kind, id Identity) (Key, bool) {
 	switch kind {
 	case Token:
@@ -30,12 +35,12 @@ func KeyOf(kind Kind, id Identity) (Key, bool) {
 	}
 }
 
-func hash(kind Kind, parts ...string) Key {
+func hash(kind Kind, fields ...string) Key {
 	buf := make([]byte, 0, 192)
 	buf = append(buf, byte(kind))
-	for _, part := range parts {
-		buf = binary.BigEndian.AppendUint32(buf, uint32(len(part)))
-		buf = append(buf, part...)
+	for _, field := range fields {
+		buf = binary.BigEndian.AppendUint32(buf, uint32(len(field)))
+		buf = append(buf, field...)
 	}
 	return sha256.Sum256(buf)
 }

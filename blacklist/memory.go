@@ -2,9 +2,7 @@ package blacklist
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"math/bits"
 	"math/rand/v2"
@@ -14,17 +12,15 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/millis"
 )
 
-// DefaultCapacity is the number of entries that a [Memory] holds at most unless [WithCapacity] says otherwise.
-const DefaultCapacity = 10_000_000
-
-// Memory is a [Blacklist] in the process: for tests, and for services of one process that can live with this: it forgets
-// every revocation when the process ends, and no other process sees one. [WithNotBefore] turns the first of these into
-// "everybody logs in again".
+// Memory is a [Blacklist] in the memory of the process. Use it for tests, and for services of one
+// process that may lose revocations: it forgets them when the process ends, and no other process
+// sees them. With [WithNotBefore] a restart logs everybody out instead.
 //
-// It is bounded, see [WithCapacity], and never drops an entry in force. Look-ups take no lock and wait for nobody. There
-// is no goroutine in the background: calls sweep expired entries in small steps, and memory goes back as they leave. An
-// entry in force takes 43 to 96 bytes, once there are some ten thousand, and each entry of the capacity two. It is in
-// force by the clock; one that left because the clock ran ahead does not come back when the clock is set right.
+// A Memory is bounded, see [WithCapacity], and never drops an entry in force. Look-ups take no lock
+// and do not wait. It starts no goroutine: calls remove expired entries in small steps and free
+// their memory. An entry takes 43 to 96 bytes, from about ten thousand entries on, and each entry
+// of the capacity another two. The clock decides whether an entry is in force. An entry that was
+// removed while the clock was ahead does not return when the clock is corrected.
 type Memory struct {
 	clock     func() time.Time
 	capacity  int64
@@ -33,12 +29,12 @@ type Memory struct {
 
 	filter filter
 	shards []shard
-	shift  uint // the highest bits of a key's place, after this shift, are the number of its shard
+	shift  uint // place >> shift is the number of the shard
 
-	held   atomic.Int64               // entries in the shards, expired ones too
-	ofKind [Verifier + 1]atomic.Int64 // the same by kind: nothing is looked up where there is nothing
-	calls  atomic.Uint64              // of Revoke, to sweep in every few
-	cursor atomic.Uint64              // the shard that is swept next
+	count  atomic.Int64               // entries in the shards, including expired ones
+	ofKind [Verifier + 1]atomic.Int64 // the same by kind, so that absent kinds are not looked up
+	calls  atomic.Uint64              // of Revoke, to sweep in some of them
+	cursor atomic.Uint64              // the shard to sweep next
 	closed atomic.Bool
 }
 
@@ -48,88 +44,27 @@ var (
 )
 
 const (
-	// entriesPerShard is about how many entries a shard of a full Memory holds. To move a whole shard, which is the
-	// longest that any call takes, is then a matter of a fraction of a millisecond.
+	// entriesPerShard is the approximate number of entries per shard of a full Memory. Moving a
+	// whole shard, the longest step of any call, then takes a fraction of a millisecond.
 	entriesPerShard = 2500
 	maxShards       = 1 << 16
 
-	// One in so many calls sweeps a shard. Look-ups do it too, for a service that revokes nothing for hours.
+	// One in so many calls sweeps a shard. Look-ups do so too, for a service that revokes nothing
+	// for hours.
 	revokesPerSweep = 16
 	lookupsPerSweep = 1024
-	// shardsPerSweep is how many shards a sweep looks at to find one with something expired.
+	// shardsPerSweep is the number of shards that a sweep checks for expired entries.
 	shardsPerSweep = 64
 
-	// everything is the cut-off of an entry that covers sessions whenever they began.
+	// everything is the cut-off of a token's or session's entry: it covers every session start.
 	everything = math.MaxInt64
 )
 
-// MemoryOption sets an option of [NewMemory].
-type MemoryOption func(*memoryConfig) error
-
-type memoryConfig struct {
-	clock     func() time.Time
-	capacity  int
-	logger    *slog.Logger
-	notBefore time.Time
-}
-
-// WithClock sets the clock; time.Now by default.
-func WithClock(now func() time.Time) MemoryOption {
-	return func(c *memoryConfig) error {
-		if now == nil {
-			return errors.New("WithClock needs a clock")
-		}
-		c.clock = now
-		return nil
-	}
-}
-
-// WithCapacity sets how many entries are held at most, [DefaultCapacity] by default. Beyond it, when no expired entry is
-// left to sweep, Revoke returns [ErrFull]: to forget an entry in force would let a revoked token pass.
-func WithCapacity(entries int) MemoryOption {
-	return func(c *memoryConfig) error {
-		if entries < 1 {
-			return fmt.Errorf("WithCapacity(%d): at least one entry", entries)
-		}
-		c.capacity = entries
-		return nil
-	}
-}
-
-// WithLogger sets where NewMemory warns that revocations are forgotten on restart; slog.Default() by default.
-func WithLogger(logger *slog.Logger) MemoryOption {
-	return func(c *memoryConfig) error {
-		if logger == nil {
-			return errors.New("WithLogger needs a logger")
-		}
-		c.logger = logger
-		return nil
-	}
-}
-
-// WithNotBefore refuses the sessions that began before t, rounded up to whole milliseconds; none by default. With the
-// time of the start, a restart logs everybody out instead of bringing revoked tokens back. A verifier whose session
-// starts are whole seconds then also refuses a login of the first second.
-func WithNotBefore(t time.Time) MemoryOption {
-	return func(c *memoryConfig) error {
-		if t.IsZero() {
-			return errors.New("WithNotBefore needs an instant")
-		}
-		c.notBefore = t
-		return nil
-	}
-}
-
-// NewMemory returns an empty Memory and logs one warning: that it forgets on restart.
+// NewMemory returns an empty Memory. It logs one warning: that revocations are lost on restart.
 func NewMemory(opts ...MemoryOption) (*Memory, error) {
-	cfg := memoryConfig{clock: time.Now, capacity: DefaultCapacity, logger: slog.Default()}
-	for _, opt := range opts {
-		if opt == nil {
-			return nil, errors.New("blacklist: a nil option")
-		}
-		if err := opt(&cfg); err != nil {
-			return nil, fmt.Errorf("blacklist: %w", err)
-		}
+	cfg, err := newMemoryConfig(opts)
+	if err != nil {
+		return nil, err
 	}
 	logBits := min(bits.Len(uint(cfg.capacity-1)/entriesPerShard), bits.Len(maxShards-1))
 	m := &Memory{
@@ -143,15 +78,15 @@ func NewMemory(opts ...MemoryOption) (*Memory, error) {
 	}
 	for i := range m.shards {
 		m.shards[i].soonest.Store(millis.Never)
-		m.shards[i].filter = m.filter.part(i, len(m.shards))
+		m.shards[i].filter = m.filter.slice(i, len(m.shards))
 	}
-	if cfg.notBefore.IsZero() {
-		cfg.logger.Warn("blacklist: revocations are kept in memory: a restart forgets them, and no other process sees them")
-	} else {
+	var refused []any
+	if !cfg.notBefore.IsZero() {
 		m.notBefore = millis.Ceil(cfg.notBefore)
-		cfg.logger.Warn("blacklist: revocations are kept in memory: a restart forgets them, and no other process sees them",
-			"sessions_refused_before", cfg.notBefore)
+		refused = []any{"sessions_refused_before", cfg.notBefore}
 	}
+	cfg.logger.Warn("blacklist: revocations are kept in memory: a restart forgets them, and no other process sees them",
+		refused...)
 	return m, nil
 }
 
@@ -165,7 +100,7 @@ func (m *Memory) Revoke(ctx context.Context, r Revocation) (before bool, err err
 	}
 	now, end := millis.Floor(m.clock()), millis.Until(r.Until)
 	if end <= now {
-		return false, fmt.Errorf("%w: its end has come", ErrInvalid)
+		return false, fmt.Errorf("%w: Until is not in the future", ErrInvalid)
 	}
 	e := entry{key: m.keys.key(r.Kind, &r.Identity), cutOff: everything, until: end}
 	if r.Kind == Subject || r.Kind == Verifier {
@@ -194,7 +129,7 @@ func (m *Memory) IsRevoked(ctx context.Context, id Identity) (bool, error) {
 	if start < m.notBefore {
 		return true, nil
 	}
-	// By chance and not by a counter: every core would write to that.
+	// At random, because a counter would be written by every core.
 	if rand.Uint64()%lookupsPerSweep == 0 {
 		m.sweepSome(millis.Floor(m.clock()))
 	}
@@ -205,18 +140,19 @@ func (m *Memory) IsRevoked(ctx context.Context, id Identity) (bool, error) {
 		m.covers(Verifier, v, &id, start), nil
 }
 
-// InProcess marks that look-ups never wait.
+// InProcess says that look-ups do not wait.
 func (m *Memory) InProcess() {}
 
-// Len returns the number of entries held, including expired ones that were not swept yet.
-func (m *Memory) Len() int { return int(m.held.Load()) }
+// Len returns the number of entries, including expired ones that were not removed yet.
+func (m *Memory) Len() int { return int(m.count.Load()) }
 
-// Close makes every later call return [ErrClosed]. It may be called more than once, and returns nil.
+// Close makes every later call return [ErrClosed]. It returns nil, also when it is called again.
 func (m *Memory) Close() error {
 	m.closed.Store(true)
 	return nil
 }
 
+// usable returns the error of a done context or a closed Memory.
 func (m *Memory) usable(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -227,14 +163,15 @@ func (m *Memory) usable(ctx context.Context) error {
 	return nil
 }
 
-// covers reports whether an entry of the kind is in force for the token; v is the hash of its verifier for a place. It
-// does what is left to do only where there may be an entry: a whole key and the clock take longer than the place.
+// covers reports whether an entry of the kind is in force for the token. v is the place hash of its
+// verifier. The whole key and the clock cost more than the place, so they are computed only if the
+// filter says that there may be an entry.
 func (m *Memory) covers(kind Kind, v uint64, id *Identity, start int64) bool {
 	if m.ofKind[kind].Load() == 0 {
 		return false
 	}
 	place := m.keys.place.hash(kind, v, id)
-	if !m.filter.mayHave(place) {
+	if !m.filter.mayContain(place) {
 		return false
 	}
 	s := m.shardAt(place).table.Load().find(key{m.keys.nameOf(kind, id), place})
@@ -243,7 +180,7 @@ func (m *Memory) covers(kind Kind, v uint64, id *Identity, start int64) bool {
 
 func (m *Memory) shardAt(place uint64) *shard { return &m.shards[place>>m.shift] }
 
-// put puts e in force and reports whether it was before; done is false where there is no room for it.
+// put records e and reports whether it was in force before. done is false if there is no room.
 func (m *Memory) put(e entry, now int64) (before, done bool) {
 	sh := m.shardAt(e.key.place)
 	sh.mu.Lock()
@@ -251,33 +188,33 @@ func (m *Memory) put(e entry, now int64) (before, done bool) {
 	if s := sh.table.Load().find(e.key); s != nil {
 		return s.merge(e, now), true
 	}
-	if m.held.Add(1) > m.capacity {
-		m.held.Add(-1)
+	if m.count.Add(1) > m.capacity {
+		m.count.Add(-1)
 		return false, false
 	}
-	// Counted before it can be found, so that whoever is told that it is in force also looks it up.
+	// Counted before it can be found: a look-up that follows this call must not skip the kind.
 	m.ofKind[e.key.kind()].Add(1)
-	m.left(sh.insert(e, now))
+	m.removed(sh.insert(e, now))
 	return false, true
 }
 
-// sweepSome sweeps one shard with something expired, if there is one among the next few.
+// sweepSome sweeps one shard with expired entries, if there is one among the next shardsPerSweep.
 func (m *Memory) sweepSome(now int64) {
 	for range min(shardsPerSweep, len(m.shards)) {
 		if sh := m.nextShard(); sh.soonest.Load() <= now {
-			m.left(sh.sweep(now, false))
+			m.removed(sh.sweep(now, false))
 			return
 		}
 	}
 }
 
-// makeRoom sweeps until an entry has left, and reports whether one has. Where nothing has expired, this costs one
-// comparison a shard.
+// makeRoom sweeps until an entry was removed, and reports whether one was. If nothing has expired,
+// it makes one comparison per shard.
 func (m *Memory) makeRoom(now int64) bool {
 	for range m.shards {
 		if sh := m.nextShard(); sh.soonest.Load() <= now {
 			if dropped := sh.sweep(now, true); dropped != (tally{}) {
-				m.left(dropped)
+				m.removed(dropped)
 				return true
 			}
 		}
@@ -287,12 +224,13 @@ func (m *Memory) makeRoom(now int64) bool {
 
 func (m *Memory) nextShard() *shard { return &m.shards[m.cursor.Add(1)%uint64(len(m.shards))] }
 
-func (m *Memory) left(dropped tally) {
+// removed subtracts the removed entries from the counts.
+func (m *Memory) removed(dropped tally) {
 	if dropped == (tally{}) {
 		return
 	}
 	for kind, n := range dropped {
 		m.ofKind[kind].Add(-n)
-		m.held.Add(-n)
+		m.count.Add(-n)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"unsafe"
 )
 
-// freshID is an id of the length of a UUID that is another one at each call of next. It is written in place, so that
-// reading ids from a large memory is not what is measured.
+// freshID is an id of the length of a UUID that changes with each call of next. It changes in
+// place, so that the benchmarks do not measure reading ids from a large memory.
 type freshID [36]byte
 
 func newFreshID(prefix string) *freshID {
@@ -21,15 +21,16 @@ func newFreshID(prefix string) *freshID {
 
 func (id *freshID) next(i uint64) string {
 	binary.LittleEndian.PutUint64(id[len(id)-8:], i)
-	return unsafe.String(&id[0], len(id)) // good until the next call
+	return unsafe.String(&id[0], len(id)) // valid until the next call
 }
 
-// round is how many look-ups are timed at once.
+// round is the number of look-ups that are timed together.
 const round = 1 << 15
 
 var sizes = []int{1_000, 1_000_000, 10_000_000}
 
-// benchMemory returns a Memory with n tokens, or with n entries of all kinds, and the bytes that each takes.
+// benchMemory returns a Memory with n tokens, or with n entries of all kinds, and the bytes per
+// entry.
 func benchMemory(b *testing.B, n int, all bool, capacity int) (m *Memory, bytes float64) {
 	b.Helper()
 	m, _ = newMemory(b, WithCapacity(capacity))
@@ -60,15 +61,16 @@ func BenchmarkMemoryIsRevoked(b *testing.B) {
 		return Identity{Verifier: "https://issuer.example", ID: tokens.next(i), Session: sessions.next(i), Subject: subjects.next(i), SessionStart: start}
 	}
 	for _, all := range []bool{false, true} {
-		name := "only tokens held"
+		name := "tokens"
 		if all {
-			name = "all kinds held"
+			name = "all kinds"
 		}
 		for _, n := range sizes {
 			b.Run(fmt.Sprintf("unknown/%s/%d", name, n), func(b *testing.B) {
 				m, bytes := benchMemory(b, n, all, DefaultCapacity)
 				b.ReportAllocs()
-				// Beside the mean: the fastest of many rounds, which no other process on the machine slowed down.
+				// Besides the mean: the fastest of many rounds, which other processes did not slow
+				// down.
 				best, begun := time.Duration(0), time.Now()
 				i := uint64(0)
 				for b.Loop() {
@@ -121,10 +123,10 @@ func BenchmarkMemoryRevoke(b *testing.B) {
 	}
 }
 
-// BenchmarkMemoryMove is the longest step that any call takes: to move the shard of a full Memory of the default size.
+// BenchmarkMemoryMove measures the longest step of any call: moving a shard of a full Memory.
 func BenchmarkMemoryMove(b *testing.B) {
 	whole := newFilter(2500)
-	sh := &shard{filter: whole.part(0, 1)}
+	sh := &shard{filter: whole.slice(0, 1)}
 	keys := newKeyMaker()
 	for i := range 3072 {
 		id := tokenID(i)

@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var quiet = blacklist.WithLogger(slog.New(slog.DiscardHandler))
 
-func TestMemorySuite(t *testing.T) {
+func TestMemoryConforms(t *testing.T) {
 	blacklisttest.Run(t, func(t *testing.T, clock func() time.Time) blacklist.Blacklist {
 		m, err := blacklist.NewMemory(blacklist.WithClock(clock), quiet, blacklist.WithNotBefore(clock()))
 		if err != nil {
@@ -25,8 +25,9 @@ func TestMemorySuite(t *testing.T) {
 	})
 }
 
-// TestMemorySuiteSmall has a capacity that every check fits in, with few shards, so that entries meet in them.
-func TestMemorySuiteSmall(t *testing.T) {
+// TestSmallMemoryConforms has few shards, so that entries share them. Every check fits into its
+// capacity.
+func TestSmallMemoryConforms(t *testing.T) {
 	blacklisttest.Run(t, func(t *testing.T, clock func() time.Time) blacklist.Blacklist {
 		m, err := blacklist.NewMemory(blacklist.WithClock(clock), quiet, blacklist.WithCapacity(2000))
 		if err != nil {
@@ -36,12 +37,12 @@ func TestMemorySuiteSmall(t *testing.T) {
 	})
 }
 
-func TestMemorySuiteOwnClock(t *testing.T) {
+func TestMemoryConformsWithRealClock(t *testing.T) {
 	blacklisttest.Run(t, func(t *testing.T, clock func() time.Time) blacklist.Blacklist {
 		m, err := blacklist.NewMemory(blacklist.WithClock(clock), quiet)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return m
-	}, blacklisttest.OwnClock(500*time.Millisecond))
+	}, blacklisttest.WithRealClock(500*time.Millisecond))
 }

@@ -9,28 +9,34 @@ import (
 	"sync/atomic"
 )
 
-// The entries of a Memory are in shards, each a hash table with open addressing. A Go map would not do: it never gives
-// memory back, moves all of itself at once, and needs a lock for a look-up.
+// How a Memory stores entries:
 //
-// A look-up reads a table without a lock, which works because of what writers, who hold the shard's lock, leave alone:
-// a slot's key is written once, before the slot can be found, and a table's slots never become free again. Entries leave
-// when the shard moves those in force to a new table; a look-up that still reads the old one began before the move.
+// The entries are in shards, each a hash table with open addressing. A Go map is not used: it does
+// not free memory, it moves as a whole, and a look-up in it needs a lock.
+//
+// A look-up reads a table without a lock. This is safe because of two rules for writers, which hold
+// the lock of the shard: the key of a slot is written once, before look-ups can find the slot, and
+// the slots of a table never become free again. Entries are removed when the shard moves those in
+// force to a new table. A look-up that still reads the old table began before the move.
+//
+// A filter in front of the tables answers most look-ups of tokens that are not revoked.
 
-// key stands for what an entry is about: 128 bits of hash with seeds of the process, in place of the 256 of [Key],
-// because two identities that fall together by chance, one in 10^24 at 10 million entries, would only refuse a token that
-// was not revoked.
+// key identifies an entry. It has 128 bits of hashes with seeds of the process, instead of the 256
+// of
+// [Key]: a collision, one in 10^24 at 10 million entries, would only refuse a token that was not
+// revoked.
 //
-// The place says where the entry is: the highest bits its shard and its words in the filter, the others its slot and its
-// bits in those words. The low bits of the name are the kind, so that no name is zero, names of two kinds never meet, and what
-// leaves can be counted by kind.
+// The place says where the entry is: its highest bits select the shard and the words of the filter,
+// the others the slot and the bits in those words. The low bits of the name are the kind. So no
+// name is zero, names of different kinds differ, and removed entries can be counted by kind.
 type key struct{ name, place uint64 }
 
 const kindBits = 7
 
 func (k key) kind() Kind { return Kind(k.name & kindBits) }
 
-// keyMaker makes keys, of the same parts as [KeyOf]. Each part is hashed by itself, so that it does not matter where one
-// ends and the next begins.
+// keyMaker makes keys from the same fields as [KeyOf]. Each field is hashed separately, so that the
+// boundaries between fields matter.
 type keyMaker struct{ name, place hasher }
 
 func newKeyMaker() keyMaker { return keyMaker{newHasher(), newHasher()} }
@@ -43,7 +49,8 @@ func (m *keyMaker) nameOf(kind Kind, id *Identity) uint64 {
 	return m.name.hash(kind, m.name.text(id.Verifier), id)&^kindBits | uint64(kind)
 }
 
-// hasher is one seeded hash of the parts, which are summed up with odd factors of their own.
+// hasher is a seeded hash: the sum of the hashes of the fields, each multiplied by a different odd
+// factor.
 type hasher struct {
 	seed    maphash.Seed
 	factors [4]uint64
@@ -59,7 +66,7 @@ func newHasher() hasher {
 
 func (h *hasher) text(s string) uint64 { return maphash.String(h.seed, s) }
 
-// hash returns the hash for the kind; v is the verifier's.
+// hash returns the hash for the kind. v is the hash of the verifier.
 func (h *hasher) hash(kind Kind, v uint64, id *Identity) uint64 {
 	sum := uint64(kind)*h.factors[0] + v*h.factors[1]
 	switch kind {
@@ -73,24 +80,24 @@ func (h *hasher) hash(kind Kind, v uint64, id *Identity) uint64 {
 	return sum
 }
 
-// entry is a revocation in milliseconds.
+// entry is a revocation, in milliseconds since 1970.
 type entry struct {
 	key           key
 	until, cutOff int64
 }
 
-// slot holds an entry, or nothing while the name is zero. Two fill a cache line.
+// slot contains an entry, or none while the name is zero. Two slots fill a cache line.
 type slot struct {
 	name, place   atomic.Uint64
 	until, cutOff atomic.Int64
 }
 
-// covers reports whether the entry is in force at now for a session begun at start. It reads the end first and merge
-// writes it last: with a new end it never sees an old cut-off.
+// covers reports whether the entry is in force at now and covers a session that began at start. It
+// reads until first and merge writes it last, so with a new until it never sees an old cut-off.
 func (s *slot) covers(now, start int64) bool { return s.until.Load() > now && s.cutOff.Load() >= start }
 
-// merge puts e in force in the slot of its key, and reports whether it was before. The later end and the later cut-off
-// win over an entry in force; an expired one counts for nothing.
+// merge records e in the slot of its key, and reports whether it was in force before. The later end
+// and the later cut-off win over an entry in force. An expired one has no effect.
 func (s *slot) merge(e entry, now int64) (before bool) {
 	until, cutOff := s.until.Load(), s.cutOff.Load()
 	if until > now {
@@ -102,7 +109,7 @@ func (s *slot) merge(e entry, now int64) (before bool) {
 	return before
 }
 
-// table is a hash table of 2^n slots, of which some are always free, so that every search ends.
+// table is a hash table of 2^n slots. Some are always free, so that every search ends.
 type table struct {
 	slots []slot
 	mask  uint64
@@ -110,7 +117,7 @@ type table struct {
 
 func newTable(slots int) *table { return &table{slots: make([]slot, slots), mask: uint64(slots - 1)} }
 
-// find returns the slot of the key, or nil. A nil table has none.
+// find returns the slot of the key, or nil. A nil table is empty.
 func (t *table) find(k key) *slot {
 	if t == nil {
 		return nil
@@ -126,7 +133,7 @@ func (t *table) find(k key) *slot {
 	}
 }
 
-// add puts an entry, whose key is not there, into a free slot.
+// add puts an entry with a new key into a free slot.
 func (t *table) add(e entry) {
 	i := e.key.place
 	for t.slots[i&t.mask].name.Load() != 0 {
@@ -136,22 +143,24 @@ func (t *table) add(e entry) {
 	s.cutOff.Store(e.cutOff)
 	s.until.Store(e.until)
 	s.place.Store(e.key.place)
-	s.name.Store(e.key.name) // last: from here on look-ups find it
+	s.name.Store(e.key.name) // last: from now on look-ups find the entry
 }
 
-// filter answers for nearly all keys that are not there: two Bloom filters, each with three bits of one word for a key.
-// To reach the slots of 10 million entries takes ten times as long as everything else in a look-up, because a processor's
-// cache cannot hold them. It can hold the first filter, which in a full Memory lets one key in twelve pass that is not
-// there; of those, the second one lets one in twelve pass.
+// filter excludes nearly all keys that are not in the tables. It consists of two Bloom filters;
+// each sets three bits of one word for a key. Reading a slot among 10 million entries takes ten
+// times as long as the rest of a look-up, because the slots do not fit into the cache of a
+// processor. The first filter does. In a full Memory it excludes eleven of twelve absent keys, and
+// the second one eleven of twelve of the others.
 //
-// The highest bits of a place choose the word, as they choose the shard, so that each shard has words of its own. A word
-// shows all entries in force at every moment: a shard that moves writes the new words over the old ones.
+// The highest bits of a place select the word, as they select the shard, so shards do not share
+// words. At every moment the words contain all entries in force: a move overwrites each word at
+// once.
 type filter struct {
 	words [2][]atomic.Uint64
 	shift uint
 }
 
-// entriesPerWord is how many keys share a word at most, on average, in a full Memory.
+// entriesPerWord is the average number of keys per word in a full Memory, at most.
 const entriesPerWord = 12
 
 func newFilter(capacity int) filter {
@@ -163,38 +172,42 @@ func newFilter(capacity int) filter {
 	return f
 }
 
-// part returns the words for one of so many shards.
-func (f *filter) part(i, shards int) filter {
+// slice returns the words of the i-th of so many shards.
+func (f *filter) slice(i, shards int) filter {
 	n := len(f.words[0]) / shards
 	return filter{[2][]atomic.Uint64{f.words[0][i*n : (i+1)*n], f.words[1][i*n : (i+1)*n]}, f.shift}
 }
 
-// mayHave reports whether a key of the place may be there; false is certain. It is for the whole filter.
-func (f *filter) mayHave(place uint64) bool {
-	i, b := place>>f.shift, shown(place)
+// mayContain reports whether there may be a key with the place; false is certain. It works on the
+// whole filter only.
+func (f *filter) mayContain(place uint64) bool {
+	i, b := place>>f.shift, filterBits(place)
 	return f.words[0][i].Load()&b[0] == b[0] && f.words[1][i].Load()&b[1] == b[1]
 }
 
-// inPart returns the number of the place's words in the part that has them.
-func (f *filter) inPart(place uint64) uint64 { return place >> f.shift & uint64(len(f.words[0])-1) }
+// indexInSlice returns the index of the words of a place in the slice of its shard.
+func (f *filter) indexInSlice(place uint64) uint64 {
+	return place >> f.shift & uint64(len(f.words[0])-1)
+}
 
-// show makes the part show the place.
-func (f *filter) show(place uint64) {
-	i, b := f.inPart(place), shown(place)
+// add adds a place to the slice of its shard.
+func (f *filter) add(place uint64) {
+	i, b := f.indexInSlice(place), filterBits(place)
 	f.words[0][i].Or(b[0])
 	f.words[1][i].Or(b[1])
 }
 
-// shown returns the bits that show a place in its two words.
-func shown(place uint64) [2]uint64 {
+// filterBits returns the bits of a place in its two words.
+func filterBits(place uint64) [2]uint64 {
 	return [2]uint64{
 		1<<(place>>20&63) | 1<<(place>>26&63) | 1<<(place>>32&63),
 		1<<(place&63) | 1<<(place>>6&63) | 1<<(place>>12&63),
 	}
 }
 
-// slotsFor returns how many slots to give n entries: at most three quarters get used, and an eighth more entries than n
-// fit, so that a table is not moved again at once. From 43 to 96 bytes an entry, 67 on average.
+// slotsFor returns the number of slots for n entries. At most three quarters of the slots are used,
+// and an eighth more entries than n fit, so that the next move is not soon. An entry then takes 43
+// to 96 bytes, 67 on average.
 func slotsFor(n int) int {
 	slots := 8
 	for n+n/8+1 > slots/4*3 {
@@ -203,28 +216,29 @@ func slotsFor(n int) int {
 	return slots
 }
 
-// shard is a part of the entries. Whoever changes it holds mu.
+// shard contains a share of the entries. Writers hold mu.
 type shard struct {
 	mu    sync.Mutex
-	used  int // slots in use, by expired entries too
+	used  int // slots in use, including expired entries
 	table atomic.Pointer[table]
-	// soonest is not after the end of any entry: before it, there is nothing to sweep.
+	// soonest is at or before the end of every entry: before it nothing has expired.
 	soonest atomic.Int64
-	filter  filter   // its part of the whole one
-	_       [40]byte // whole cache lines to each shard
+	filter  filter   // its slice of the whole filter
+	_       [40]byte // padding to whole cache lines
 }
 
 // tally counts entries by kind.
 type tally [Verifier + 1]int64
 
-// insert adds an entry whose key is not there. Where it needs a larger table, expired entries leave; it returns them.
+// insert adds an entry with a new key. If the table is too small it moves the shard, which removes
+// expired entries, and returns their number.
 func (sh *shard) insert(e entry, now int64) (dropped tally) {
 	t := sh.table.Load()
 	if t == nil || sh.used+1 > len(t.slots)/4*3 {
 		dropped = sh.move(now, 1)
 		t = sh.table.Load()
 	}
-	sh.filter.show(e.key.place)
+	sh.filter.add(e.key.place)
 	t.add(e)
 	sh.used++
 	if e.until < sh.soonest.Load() {
@@ -233,8 +247,8 @@ func (sh *shard) insert(e entry, now int64) (dropped tally) {
 	return dropped
 }
 
-// sweep lets the expired entries leave, all of them or, unless all is set, only where they are a quarter at least and so
-// worth a move.
+// sweep removes the expired entries and returns their number. Unless all is set, it does so only if
+// they are at least a quarter of the entries, so that the move is worth its cost.
 func (sh *shard) sweep(now int64, all bool) (dropped tally) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -249,7 +263,7 @@ func (sh *shard) sweep(now int64, all bool) (dropped tally) {
 	return sh.move(now, 0)
 }
 
-// inForce returns how many entries are in force, and when the first of them ends.
+// inForce returns the number of entries in force, and when the first of them ends.
 func (sh *shard) inForce(now int64) (n int, soonest int64) {
 	soonest = math.MaxInt64
 	if t := sh.table.Load(); t != nil {
@@ -267,7 +281,8 @@ func (sh *shard) inForce(now int64) (n int, soonest int64) {
 	return n, soonest
 }
 
-// move puts the entries in force into a new table with room for so many more, and returns those that have left.
+// move copies the entries in force to a new table with room for more entries. It returns the number
+// of those that it removed.
 func (sh *shard) move(now int64, more int) (dropped tally) {
 	inForce, soonest := sh.inForce(now)
 	var t *table
@@ -283,7 +298,7 @@ func (sh *shard) move(now int64, more int) (dropped tally) {
 			case e.key.name == 0:
 			case e.until > now:
 				t.add(e)
-				i, b := sh.filter.inPart(e.key.place), shown(e.key.place)
+				i, b := sh.filter.indexInSlice(e.key.place), filterBits(e.key.place)
 				words[i][0] |= b[0]
 				words[i][1] |= b[1]
 			default:

@@ -57,14 +57,14 @@ func isRevoked(t testing.TB, m *Memory, id Identity) bool {
 	return revoked
 }
 
-func TestMemoryOptions(t *testing.T) {
+func TestNewMemoryRefusesOptions(t *testing.T) {
 	for name, opt := range map[string]MemoryOption{
-		"nil option":         nil,
-		"nil clock":          WithClock(nil),
-		"nil logger":         WithLogger(nil),
-		"capacity 0":         WithCapacity(0),
-		"capacity -1":        WithCapacity(-1),
-		"not before nothing": WithNotBefore(time.Time{}),
+		"nil option":      nil,
+		"nil clock":       WithClock(nil),
+		"nil logger":      WithLogger(nil),
+		"capacity 0":      WithCapacity(0),
+		"capacity -1":     WithCapacity(-1),
+		"zero not-before": WithNotBefore(time.Time{}),
 	} {
 		if m, err := NewMemory(opt); err == nil || m != nil || !strings.HasPrefix(err.Error(), "blacklist: ") {
 			t.Errorf("%s: %v, %v", name, m, err)
@@ -72,7 +72,7 @@ func TestMemoryOptions(t *testing.T) {
 	}
 }
 
-func TestMemoryWarnsOnce(t *testing.T) {
+func TestNewMemoryWarnsOnce(t *testing.T) {
 	for _, opts := range [][]MemoryOption{nil, {WithNotBefore(start)}} {
 		var log bytes.Buffer
 		m, _ := newMemory(t, append(opts, WithLogger(slog.New(slog.NewTextHandler(&log, nil))))...)
@@ -87,24 +87,31 @@ func TestMemoryWarnsOnce(t *testing.T) {
 	}
 }
 
-func TestMemoryNotBefore(t *testing.T) {
+func TestNotBeforeRefusesOlderSessions(t *testing.T) {
 	m, _ := newMemory(t, WithNotBefore(start.Add(time.Microsecond)))
 	for _, tt := range []struct {
-		begun time.Duration
+		name  string
+		begun time.Time
 		want  bool
-	}{{-time.Hour, true}, {0, true}, {time.Millisecond, false}, {time.Hour, false}} {
+	}{
+		{name: "unknown start", begun: time.Time{}, want: true},
+		{name: "an hour before", begun: start.Add(-time.Hour), want: true},
+		{name: "in the same millisecond", begun: start, want: true},
+		{name: "at the end of that millisecond", begun: start.Add(time.Millisecond - 1), want: true},
+		{name: "in the next millisecond", begun: start.Add(time.Millisecond), want: false},
+		{name: "an hour after", begun: start.Add(time.Hour), want: false},
+	} {
 		id := tokenID(1)
-		id.SessionStart = start.Add(tt.begun)
+		id.SessionStart = tt.begun
 		if got := isRevoked(t, m, id); got != tt.want {
-			t.Errorf("begun %s after: revoked = %t", tt.begun, got)
+			t.Errorf("session begun %s: revoked = %t, want %t", tt.name, got, tt.want)
 		}
-	}
-	if !isRevoked(t, m, Identity{Verifier: "v", ID: "a"}) {
-		t.Error("a session whose start is not known passes")
 	}
 }
 
-func TestMemoryFull(t *testing.T) {
+// TestFullMemoryKeepsEntriesInForce fills a Memory: further revocations return ErrFull, entries in
+// force stay, and expired ones make room.
+func TestFullMemoryKeepsEntriesInForce(t *testing.T) {
 	const capacity = 100
 	m, clock := newMemory(t, WithCapacity(capacity))
 	for i := range capacity {
@@ -116,15 +123,15 @@ func TestMemoryFull(t *testing.T) {
 		OfToken(other, time.Time{}), OfSession(other, time.Time{}), OfSubject("v", "u", start, time.Time{}), OfVerifier("v", start, time.Time{}),
 	} {
 		if _, err := m.Revoke(ctx, r); !errors.Is(err, ErrFull) {
-			t.Fatalf("a %s beyond the capacity: %v", r.Kind, err)
+			t.Fatalf("a %s beyond the capacity: error %v, want ErrFull", r.Kind, err)
 		}
 	}
 	if isRevoked(t, m, other) {
-		t.Error("beside ErrFull it was recorded")
+		t.Error("a revocation that returned ErrFull was recorded")
 	}
 	for i := range capacity {
 		if before, err := m.Revoke(ctx, OfToken(tokenID(i), start.Add(time.Minute))); err != nil || !before {
-			t.Fatalf("revoking again at the capacity: %t, %v", before, err)
+			t.Fatalf("Revoke of an existing entry at the capacity = %t, %v", before, err)
 		}
 		if !isRevoked(t, m, tokenID(i)) {
 			t.Fatal("an entry in force was dropped")
@@ -133,31 +140,32 @@ func TestMemoryFull(t *testing.T) {
 	clock.add(time.Minute) // the first one expires
 	mustRevoke(t, m, OfToken(other, time.Time{}))
 	if _, err := m.Revoke(ctx, OfToken(tokenID(0), time.Time{})); !errors.Is(err, ErrFull) {
-		t.Fatalf("full again: %v", err)
+		t.Fatalf("full again: error %v, want ErrFull", err)
 	}
 	clock.add(time.Hour)
 	for i := range capacity - 1 {
 		mustRevoke(t, m, OfToken(tokenID(i), time.Time{}))
 	}
 	if _, err := m.Revoke(ctx, OfToken(tokenID(capacity-1), time.Time{})); !errors.Is(err, ErrFull) {
-		t.Fatalf("full for ever: %v", err)
+		t.Fatalf("full of entries that never end: error %v, want ErrFull", err)
 	}
 	if !isRevoked(t, m, other) || m.Len() != capacity {
 		t.Errorf("other revoked = %t, %d entries", isRevoked(t, m, other), m.Len())
 	}
 }
 
-// TestMemoryFullConcurrently fills the last places from many goroutines: never more than the capacity, none lost.
-func TestMemoryFullConcurrently(t *testing.T) {
+// TestCapacityHoldsForConcurrentCalls fills a Memory from many goroutines: it never contains more
+// than its capacity, and loses no entry.
+func TestCapacityHoldsForConcurrentCalls(t *testing.T) {
 	const capacity, callers, each = 6000, 8, 1000
 	m, _ := newMemory(t, WithCapacity(capacity))
 	var wg sync.WaitGroup
-	var taken [callers * each]bool
+	var recorded [callers * each]bool
 	for c := range callers {
 		wg.Go(func() {
 			for i := c * each; i < (c+1)*each; i++ {
 				_, err := m.Revoke(ctx, OfToken(tokenID(i), time.Time{}))
-				taken[i] = err == nil
+				recorded[i] = err == nil
 				if err != nil && !errors.Is(err, ErrFull) {
 					t.Error(err)
 				}
@@ -166,21 +174,22 @@ func TestMemoryFullConcurrently(t *testing.T) {
 	}
 	wg.Wait()
 	n := 0
-	for i, ok := range taken {
+	for i, ok := range recorded {
 		if ok {
 			n++
 		}
 		if isRevoked(t, m, tokenID(i)) != ok {
-			t.Fatalf("token %d: recorded without an error = %t, revoked = %t", i, ok, !ok)
+			t.Fatalf("token %d: recorded = %t, revoked = %t", i, ok, !ok)
 		}
 	}
 	if n != capacity || m.Len() != capacity {
-		t.Errorf("%d recorded, %d held, of %d", n, m.Len(), capacity)
+		t.Errorf("%d recorded, %d entries, want %d", n, m.Len(), capacity)
 	}
 }
 
-// TestMemoryAgainstMap compares it with a plain map through many random calls, so that shards grow, are swept and move.
-func TestMemoryAgainstMap(t *testing.T) {
+// TestMemoryAnswersLikeAMap compares a Memory with a map through many random calls, so that shards
+// grow, move and are swept.
+func TestMemoryAnswersLikeAMap(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -233,7 +242,7 @@ func TestMemoryAgainstMap(t *testing.T) {
 	checkCounts(t, m)
 }
 
-// checkCounts compares the counters with what the shards hold.
+// checkCounts compares the counters with the content of the shards.
 func checkCounts(t *testing.T, m *Memory) {
 	t.Helper()
 	var total int64
@@ -245,12 +254,12 @@ func checkCounts(t *testing.T, m *Memory) {
 			for j := range tab.slots {
 				if s := &tab.slots[j]; s.name.Load() != 0 {
 					used++
-					if place := s.place.Load(); !m.filter.mayHave(place) || m.shardAt(place) != sh {
-						t.Fatal("an entry is not in the filter, or in another shard")
+					if place := s.place.Load(); !m.filter.mayContain(place) || m.shardAt(place) != sh {
+						t.Fatal("an entry is not in the filter, or is in a wrong shard")
 					}
 					byKind[key{s.name.Load(), 0}.kind()]++
 					if s.until.Load() < sh.soonest.Load() {
-						t.Fatal("an entry ends before the soonest")
+						t.Fatal("an entry ends before soonest")
 					}
 				}
 			}
@@ -263,8 +272,8 @@ func checkCounts(t *testing.T, m *Memory) {
 		}
 		total += int64(used)
 	}
-	if total != m.held.Load() {
-		t.Fatalf("%d held, %d counted", total, m.held.Load())
+	if total != m.count.Load() {
+		t.Fatalf("%d entries, %d counted", total, m.count.Load())
 	}
 	for kind, n := range byKind {
 		if n != m.ofKind[kind].Load() {
@@ -273,8 +282,9 @@ func checkCounts(t *testing.T, m *Memory) {
 	}
 }
 
-// TestMemoryLookupsDuringMoves reads without locks while shards move: what is in force is found at every moment.
-func TestMemoryLookupsDuringMoves(t *testing.T) {
+// TestLookUpsFindEntriesDuringMoves looks up tokens while shards move: entries in force are always
+// found.
+func TestLookUpsFindEntriesDuringMoves(t *testing.T) {
 	m, clock := newMemory(t, WithCapacity(2000)) // one shard
 	const lasting = 50
 	for i := range lasting {
@@ -295,7 +305,7 @@ func TestMemoryLookupsDuringMoves(t *testing.T) {
 					return
 				}
 				if revoked, err := m.IsRevoked(ctx, tokenID(-1-i)); err != nil || revoked {
-					t.Errorf("found what was never revoked: %v", err)
+					t.Errorf("a token that was never revoked was found: %v", err)
 					return
 				}
 			}
@@ -310,10 +320,10 @@ func TestMemoryLookupsDuringMoves(t *testing.T) {
 	checkCounts(t, m)
 }
 
-// TestMemoryBytes holds a million entries, and then nothing: neither entries nor the memory for them.
-func TestMemoryBytes(t *testing.T) {
+// TestMemoryFreesMemory adds a million entries and lets them expire: their memory is freed.
+func TestMemoryFreesMemory(t *testing.T) {
 	if testing.Short() || raceDetector {
-		t.Skip("a million entries")
+		t.Skip("takes too long: a million entries")
 	}
 	const n = 1_000_000
 	heap := func() int64 {
@@ -331,14 +341,14 @@ func TestMemoryBytes(t *testing.T) {
 	}
 	full := heap()
 	perEntry := float64(full-empty) / n
-	t.Logf("%.1f bytes an entry at %d entries, %d for an empty Memory", perEntry, n, fresh-empty)
+	t.Logf("%.1f bytes per entry at %d entries, %d for an empty Memory", perEntry, n, fresh-empty)
 	if perEntry > 96 {
-		t.Errorf("%.1f bytes an entry", perEntry)
+		t.Errorf("%.1f bytes per entry, want at most 96", perEntry)
 	}
 	for i := range m.shards {
-		// What the longest step of any call moves; its time is in the benchmarks.
+		// The longest step of any call moves a whole shard. BenchmarkMemoryMove measures it.
 		if tab := m.shards[i].table.Load(); len(tab.slots) > 1024 {
-			t.Errorf("a shard of %d slots", len(tab.slots))
+			t.Errorf("a shard has %d slots, want at most 1024", len(tab.slots))
 		}
 	}
 	clock.add(2 * time.Hour)
@@ -356,8 +366,9 @@ func TestMemoryBytes(t *testing.T) {
 	runtime.KeepAlive(m)
 }
 
-// TestMemorySweeps lets look-ups alone, and revocations of what is there alone, sweep what has expired.
-func TestMemorySweeps(t *testing.T) {
+// TestCallsRemoveExpiredEntries: look-ups alone remove expired entries, and so do revocations of
+// existing entries alone.
+func TestCallsRemoveExpiredEntries(t *testing.T) {
 	for name, call := range map[string]func(m *Memory, i int){
 		"look-ups": func(m *Memory, i int) { isRevoked(t, m, tokenID(i)) },
 		"revocations": func(m *Memory, _ int) {
@@ -380,9 +391,9 @@ func TestMemorySweeps(t *testing.T) {
 	}
 }
 
-// TestMemoryFindsTheExpired has few entries, so that nothing but sweeping makes room: the one that ends first leaves, whichever
-// came first, and one that was prolonged does not make every later call look for it.
-func TestMemoryFindsTheExpired(t *testing.T) {
+// TestExpiredEntryMakesRoom fills a small Memory: the entry that ends first is removed, whatever
+// the order of the calls. After an entry was prolonged, later calls do not search for its old end.
+func TestExpiredEntryMakesRoom(t *testing.T) {
 	m, clock := newMemory(t, WithCapacity(2))
 	mustRevoke(t, m, OfToken(tokenID(1), start.Add(time.Hour)))
 	mustRevoke(t, m, OfToken(tokenID(2), start.Add(time.Minute)))
@@ -394,15 +405,16 @@ func TestMemoryFindsTheExpired(t *testing.T) {
 		t.Fatalf("full: %v", err)
 	}
 	if end := m.shards[0].soonest.Load(); end != start.Add(time.Hour).UnixMilli() {
-		t.Errorf("the soonest end is %s", time.UnixMilli(end))
+		t.Errorf("soonest is %s, want the end of the first entry", time.UnixMilli(end))
 	}
 	if !isRevoked(t, m, tokenID(1)) || isRevoked(t, m, tokenID(2)) || !isRevoked(t, m, tokenID(3)) {
-		t.Error("the wrong one has left")
+		t.Error("the wrong entry was removed")
 	}
 }
 
-// TestMemorySweepsWhileRevoking keeps a steady load for a while: what is held does not grow with what has expired.
-func TestMemorySweepsWhileRevoking(t *testing.T) {
+// TestSteadyLoadDoesNotGrow revokes at a steady rate: the number of entries does not grow with the
+// number of expired ones.
+func TestSteadyLoadDoesNotGrow(t *testing.T) {
 	m, clock := newMemory(t, WithCapacity(50_000))
 	most := 0
 	for i := range 60_000 {
@@ -411,12 +423,12 @@ func TestMemorySweepsWhileRevoking(t *testing.T) {
 		most = max(most, m.Len())
 	}
 	if most > 4000 {
-		t.Errorf("%d entries were held, of which 2000 in force", most)
+		t.Errorf("%d entries, of which 2000 in force; want at most 4000", most)
 	}
 	checkCounts(t, m)
 }
 
-func TestMemoryAllocations(t *testing.T) {
+func TestCallsDoNotAllocate(t *testing.T) {
 	m, _ := newMemory(t)
 	id := tokenID(1)
 	id.Session, id.Subject = strings.Repeat("s", 1000), "u"
@@ -431,76 +443,6 @@ func TestMemoryAllocations(t *testing.T) {
 		}
 	}
 	if n := testing.AllocsPerRun(100, func() { _, _ = m.Revoke(ctx, OfToken(id, time.Time{})) }); n != 0 {
-		t.Errorf("revoking again allocates %v times", n)
-	}
-}
-
-func TestKeysTellPartsApart(t *testing.T) {
-	m := newKeyMaker()
-	names, places := make(map[uint64]string), make(map[uint64]string)
-	long := strings.Repeat("x", 200)
-	for _, p := range []string{"", "a", "ab", "abc", long, long + "a"} {
-		for _, q := range []string{"", "b", "bc", "c", "abc", "a", long, long + "a"} {
-			for _, r := range []string{"", "c", "bc", "a", "b", long, long + "a"} {
-				id := Identity{Verifier: p, Subject: q, ID: q, Session: r}
-				for kind := Token; kind <= Verifier; kind++ {
-					k := m.key(kind, &id)
-					if k.kind() != kind || k != m.key(kind, &id) {
-						t.Fatalf("the key of %.80s", id)
-					}
-					text := fmt.Sprintf("%s %q", kind, p)
-					if kind < Verifier {
-						text += fmt.Sprintf(" %q", q)
-					}
-					if kind == Session {
-						text += fmt.Sprintf(" %q", r)
-					}
-					if other, ok := names[k.name]; ok && other != text {
-						t.Fatalf("%.80s and %.80s have one name", text, other)
-					}
-					if other, ok := places[k.place]; ok && other != text {
-						t.Fatalf("%.80s and %.80s have one place", text, other)
-					}
-					names[k.name], places[k.place] = text, text
-				}
-			}
-		}
-	}
-}
-
-// TestFilter shows that it lets pass what is there, and little else, where a Memory is full.
-func TestFilter(t *testing.T) {
-	const capacity, tries = 12 << 10, 100_000
-	m, clock := newMemory(t, WithCapacity(capacity))
-	for i := range capacity {
-		mustRevoke(t, m, OfToken(tokenID(i), start.Add(time.Hour)))
-	}
-	passed := func(from, n int) (passed int) {
-		for i := range n {
-			id := tokenID(from + i)
-			if m.filter.mayHave(m.keys.key(Token, &id).place) {
-				passed++
-			}
-		}
-		return passed
-	}
-	if n := passed(0, capacity); n != capacity {
-		t.Errorf("the filter hides %d entries", capacity-n)
-	}
-	n := passed(-tries, tries)
-	t.Logf("%.2f %% of the keys that are not there pass", 100*float64(n)/tries)
-	if n > tries/50 {
-		t.Error("too many")
-	}
-	clock.add(time.Hour)
-	for range m.shards {
-		m.sweepSome(clock.now().UnixMilli())
-	}
-	for _, words := range m.filter.words {
-		for i := range words {
-			if words[i].Load() != 0 {
-				t.Fatal("the filter of an empty Memory is not empty")
-			}
-		}
+		t.Errorf("Revoke of an existing entry allocates %v times", n)
 	}
 }

@@ -5,14 +5,14 @@ import (
 	"fmt"
 )
 
-// None is the blacklist of an application that revokes nothing: a stolen token is good until it expires, and logging out
-// does nothing to tokens. Revoking is an error that wraps [ErrUnavailable]. It has to be asked for by name, so that no
-// application is without a blacklist by accident.
+// None is the blacklist of an application that revokes nothing: a stolen token is accepted until it
+// expires, and logging out does not affect tokens. It has to be chosen explicitly, so that no
+// application lacks a blacklist by accident.
 type None struct{}
 
 var _ Blacklist = None{}
 
-// Revoke returns an error: nothing can be revoked.
+// Revoke returns an error that wraps [ErrUnavailable].
 func (None) Revoke(context.Context, Revocation) (bool, error) {
 	return false, fmt.Errorf("%w: there is no blacklist", ErrUnavailable)
 }
@@ -20,5 +20,5 @@ func (None) Revoke(context.Context, Revocation) (bool, error) {
 // IsRevoked returns false.
 func (None) IsRevoked(context.Context, Identity) (bool, error) { return false, nil }
 
-// InProcess marks that look-ups never wait.
+// InProcess says that look-ups do not wait.
 func (None) InProcess() {}

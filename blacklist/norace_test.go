@@ -2,5 +2,5 @@
 
 package blacklist
 
-// raceDetector says that the tests run with the race detector, which makes them some twenty times slower.
+// raceDetector says whether the race detector is on, which makes tests about twenty times slower.
 const raceDetector = false

@@ -5,17 +5,19 @@ import (
 	"time"
 )
 
-// InProcess marks an implementation whose look-ups answer from memory without waiting, so that callers need no deadline
-// for them. [Memory] and [None] are such.
+// InProcess is implemented by blacklists whose look-ups answer from memory without waiting, such as
+// [Memory] and [None]. The validator sets no deadline for them.
 type InProcess interface{ InProcess() }
 
-// Pinger is implemented by stores that can say whether they would work, beyond a look-up.
+// Pinger is implemented by stores that can check more of their health than a look-up does.
 type Pinger interface {
-	// Ping returns an error where look-ups or revocations would fail.
+	// Ping returns an error if the store knows that look-ups or revocations would fail. Each store
+	// documents what it checks.
 	Ping(ctx context.Context) error
 }
 
-// Ping reports whether the blacklist can do its work, for readiness: it asks a [Pinger], and any other with a look-up.
+// Ping reports whether the blacklist works, for readiness. It calls Ping of a [Pinger], and makes a
+// look-up in any other blacklist.
 func Ping(ctx context.Context, list Blacklist) error {
 	if pinger, ok := list.(Pinger); ok {
 		return pinger.Ping(ctx)

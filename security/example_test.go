@@ -43,8 +43,8 @@ func ExampleNew() {
 	// Output: [access token] 5m0s <nil>
 }
 
-// A log-in begins a session with a pair of tokens. A refresh consumes the refresh token and continues
-// the session. A log-out ends it.
+// A log-in begins a session with a pair of tokens. A refresh consumes the refresh token and
+// continues the session. A log-out ends it.
 func ExampleIssuer() {
 	ctx := context.Background()
 	list, err := blacklist.NewMemory()

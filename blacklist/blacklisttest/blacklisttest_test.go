@@ -18,99 +18,99 @@ func open(fault string) func(func() time.Time) blacklist.Blacklist {
 	}
 }
 
-// TestModel shows that the checks can be passed.
-func TestModel(t *testing.T) {
+// TestModelPasses shows that a correct blacklist passes the suite.
+func TestModelPasses(t *testing.T) {
 	t.Parallel()
 	Run(t, func(_ *testing.T, clock func() time.Time) blacklist.Blacklist { return open("")(clock) })
 }
 
-func TestModelOwnClock(t *testing.T) {
+func TestModelPassesWithRealClock(t *testing.T) {
 	t.Parallel()
 	Run(t, func(_ *testing.T, clock func() time.Time) blacklist.Blacklist { return open("")(clock) },
-		OwnClock(200*time.Millisecond))
+		WithRealClock(200*time.Millisecond))
 }
 
-// faults names for each fault of the model the checks that must find it.
+// faults are the faults of the model, each with the checks that must find it.
 var faults = map[string][]string{
-	"always no":                           {"Token", "Session", "Subject", "Verifier", "ConcurrentUse", "CloseInUse"},
-	"always yes":                          {"Empty", "AbsentIDs", "Separators"},
-	"forgets now and then":                {"Separators"},
-	"does not look up a token":            {"Token", "OneLookup"},
-	"does not look up a session":          {"Session", "OneLookup"},
-	"does not look up a subject":          {"Subject", "OneLookup"},
-	"does not look up a verifier":         {"Verifier", "OneLookup"},
-	"a cut-off hides entries":             {"OneLookup"},
-	"an expired entry hides others":       {"Expiry"},
-	"one key space for all verifiers":     {"Token", "Session", "Subject", "Verifier"},
-	"one key space for all kinds":         {"Pieces"},
-	"sessions without their subject":      {"Session"},
-	"absent ids are looked up":            {"Invalid"},
-	"absent sessions are one session":     {"AbsentIDs"},
-	"does not validate":                   {"Invalid"},
-	"invalid without a sentinel":          {"Invalid"},
-	"invalid is not an error":             {"Invalid"},
-	"ids in errors":                       {"Invalid"},
-	"the past is not an error":            {"Past", "ExpiryBoundary", "LongIDs"},
-	"the past is recorded for ever":       {"Past", "ExpiryBoundary"},
-	"keys joined without a separator":     {"Pieces"},
-	"keys joined with a colon":            {"Pieces"},
-	"keys joined with NUL":                {"Pieces"},
-	"keys in lower case":                  {"Separators", "Verifier"},
-	"keys in valid UTF-8":                 {"Separators"},
-	"keys trimmed":                        {"Separators"},
-	"keys cut off at 255 bytes":           {"Separators"},
-	"keys cut off at a megabyte":          {"LongIDs"},
-	"before is always false":              {"Before", "ExactlyOneFirst", "NeverShortened"},
-	"before is always true":               {"Before", "BeforeExpired", "ExactlyOneFirst"},
-	"before whatever the cut-off":         {"Before", "NeverLowered", "Milliseconds"},
-	"looks and writes apart":              {"ExactlyOneFirst", "ConcurrentRaise"},
-	"records later":                       {"ConcurrentUse", "Token"},
-	"merges with the expired":             {"BeforeExpired", "NotMergedWithExpired"},
-	"the last write wins":                 {"NeverShortened", "NeverLowered", "ForEver"},
-	"cut-offs are lowered":                {"NeverLowered", "Before"},
-	"cut-offs are never raised":           {"NeverLowered", "Before"},
-	"ends are shortened":                  {"NeverShortened", "NeverLowered"},
-	"ends are never prolonged":            {"NeverShortened", "NeverLowered"},
-	"for ever gets an end":                {"NeverShortened", "NeverLowered", "ForEver"},
-	"nothing expires":                     {"Expiry", "ExpiryBoundary", "BeforeExpired", "Zones"},
-	"ends rounded down":                   {"ExpiryBoundary"},
-	"ends a second early":                 {"ExpiryBoundary"},
-	"ends a minute late":                  {"Expiry", "ExpiryBoundary"},
-	"ends are inclusive":                  {"Expiry", "ExpiryBoundary"},
-	"wall clocks":                         {"Zones"},
-	"nanoseconds":                         {"ExtremeInstants"},
-	"cut-offs in nanoseconds":             {"ExtremeInstants"},
-	"cut-offs are exclusive":              {"Subject", "Verifier", "Milliseconds", "OneLookup"},
-	"cut-offs to the nanosecond":          {"Milliseconds"},
-	"cut-offs to the second":              {"Subject", "Verifier", "Milliseconds"},
-	"an unknown start passes":             {"UnknownStart"},
-	"entries have a cut-off":              {"Token", "Session"},
-	"looks up whatever the context says":  {"DoneContext"},
-	"an error reads as no":                {"DoneContext"},
-	"true beside the error":               {"DoneContext"},
-	"revokes whatever the context says":   {"DoneContext"},
-	"nothing recorded without an error":   {"DoneContext"},
-	"recorded beside the context's error": {"DoneContext"},
-	"another error than the context's":    {"DoneContext"},
-	"no after Close":                      {"Close", "CloseInUse"},
-	"revokes after Close":                 {"Close"},
-	"a second Close fails":                {"Close"},
-	"empties before it closes":            {"CloseInUse"},
+	"always no":                            {"Token", "Session", "Subject", "Verifier", "ConcurrentUse", "CloseInUse"},
+	"always yes":                           {"Empty", "AbsentIDs", "Separators"},
+	"forgets sometimes":                    {"Separators"},
+	"does not look up a token":             {"Token", "OneLookup"},
+	"does not look up a session":           {"Session", "OneLookup"},
+	"does not look up a subject":           {"Subject", "OneLookup"},
+	"does not look up a verifier":          {"Verifier", "OneLookup"},
+	"a cut-off hides entries":              {"OneLookup"},
+	"an expired entry hides others":        {"Expiry"},
+	"one key space for all verifiers":      {"Token", "Session", "Subject", "Verifier"},
+	"one key space for all kinds":          {"Boundaries"},
+	"sessions without their subject":       {"Session"},
+	"absent ids are looked up":             {"Invalid"},
+	"absent sessions are one session":      {"AbsentIDs"},
+	"does not validate":                    {"Invalid"},
+	"invalid without a sentinel":           {"Invalid"},
+	"invalid is not an error":              {"Invalid"},
+	"ids in errors":                        {"Invalid"},
+	"the past is not an error":             {"Past", "ExpiryBoundary", "LongIDs"},
+	"the past is recorded for ever":        {"Past", "ExpiryBoundary"},
+	"keys joined without a separator":      {"Boundaries"},
+	"keys joined with a colon":             {"Boundaries"},
+	"keys joined with NUL":                 {"Boundaries"},
+	"keys in lower case":                   {"Separators", "Verifier"},
+	"keys in valid UTF-8":                  {"Separators"},
+	"keys trimmed":                         {"Separators"},
+	"keys truncated at 255 bytes":          {"Separators"},
+	"keys truncated at a megabyte":         {"LongIDs"},
+	"before is always false":               {"Before", "ExactlyOneFirst", "NeverShortened"},
+	"before is always true":                {"Before", "BeforeExpired", "ExactlyOneFirst"},
+	"before ignores the cut-off":           {"Before", "NeverLowered", "Milliseconds"},
+	"reads and writes in two steps":        {"ExactlyOneFirst", "ConcurrentRaise"},
+	"records later":                        {"ConcurrentUse", "Token"},
+	"merges with expired entries":          {"BeforeExpired", "NotMergedWithExpired"},
+	"the last write wins":                  {"NeverShortened", "NeverLowered", "ForEver"},
+	"cut-offs are lowered":                 {"NeverLowered", "Before"},
+	"cut-offs are never raised":            {"NeverLowered", "Before"},
+	"ends are shortened":                   {"NeverShortened", "NeverLowered"},
+	"ends are never prolonged":             {"NeverShortened", "NeverLowered"},
+	"for ever gets an end":                 {"NeverShortened", "NeverLowered", "ForEver"},
+	"nothing expires":                      {"Expiry", "ExpiryBoundary", "BeforeExpired", "Zones"},
+	"ends rounded down":                    {"ExpiryBoundary"},
+	"ends a second early":                  {"ExpiryBoundary"},
+	"ends a minute late":                   {"Expiry", "ExpiryBoundary"},
+	"ends are inclusive":                   {"Expiry", "ExpiryBoundary"},
+	"wall clocks":                          {"Zones"},
+	"nanoseconds":                          {"ExtremeTimes"},
+	"cut-offs in nanoseconds":              {"ExtremeTimes"},
+	"cut-offs are exclusive":               {"Subject", "Verifier", "Milliseconds", "OneLookup"},
+	"cut-offs to the nanosecond":           {"Milliseconds"},
+	"cut-offs to the second":               {"Subject", "Verifier", "Milliseconds"},
+	"an unknown start passes":              {"UnknownStart"},
+	"entries have a cut-off":               {"Token", "Session"},
+	"look-ups ignore the context":          {"DoneContext"},
+	"false instead of the context's error": {"DoneContext"},
+	"true together with an error":          {"DoneContext"},
+	"revocations ignore the context":       {"DoneContext"},
+	"nothing recorded and no error":        {"DoneContext"},
+	"recorded despite the context's error": {"DoneContext"},
+	"another error than the context's":     {"DoneContext"},
+	"false after Close":                    {"Close", "CloseInUse"},
+	"revokes after Close":                  {"Close"},
+	"a second Close fails":                 {"Close"},
+	"empties before it closes":             {"CloseInUse"},
 }
 
-// TestFaults shows that the checks bite.
-func TestFaults(t *testing.T) {
+// TestChecksFindFaults shows that the checks find the faults.
+func TestChecksFindFaults(t *testing.T) {
 	t.Parallel()
 	for fault, names := range faults {
 		for _, name := range names {
 			t.Run(fault+"/"+name, func(t *testing.T) {
 				i := slices.IndexFunc(checks, func(c check) bool { return c.name == name })
 				if i < 0 {
-					t.Fatal("no such check")
+					t.Fatal("there is no such check")
 				}
 				err := checks[i].try(open(fault), config{})
 				if err == nil {
-					t.Fatal("not found")
+					t.Fatal("the check did not find the fault")
 				}
 				t.Log(err)
 			})
@@ -118,35 +118,36 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestEveryCheckBites shows that no check is there for nothing.
-func TestEveryCheckBites(t *testing.T) {
-	bites := make(map[string]bool)
+// TestEveryCheckFindsAFault shows that every check finds at least one fault.
+func TestEveryCheckFindsAFault(t *testing.T) {
+	finds := make(map[string]bool)
 	for _, names := range faults {
 		for _, name := range names {
-			bites[name] = true
+			finds[name] = true
 		}
 	}
 	seen := make(map[string]bool)
 	for _, c := range checks {
-		if !bites[c.name] {
-			t.Errorf("no fault is found by %s", c.name)
+		if !finds[c.name] {
+			t.Errorf("%s finds no fault", c.name)
 		}
-		if seen[c.name] || c.says == "" {
-			t.Errorf("%s is there twice, or says nothing", c.name)
+		if seen[c.name] || c.promise == "" {
+			t.Errorf("%s is a duplicate, or has no promise", c.name)
 		}
 		seen[c.name] = true
 	}
 }
 
-// TestFaultsOwnClock shows that waiting for the store's own clock does not hide an entry that never leaves.
-func TestFaultsOwnClock(t *testing.T) {
+// TestRealClockHidesNoFault shows that waiting for a real clock does not hide an entry that never
+// expires.
+func TestRealClockHidesNoFault(t *testing.T) {
 	t.Parallel()
 	for _, c := range checks {
 		if c.name != "NeverShortened" {
 			continue
 		}
-		if err := c.try(open("the last write wins"), config{short: 200 * time.Millisecond}); err == nil {
-			t.Error("not found")
+		if err := c.try(open("the last write wins"), config{lifetime: 200 * time.Millisecond}); err == nil {
+			t.Error("the check did not find the fault")
 		}
 	}
 }

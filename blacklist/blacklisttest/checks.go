@@ -10,384 +10,379 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// checks is the suite.
+// checks are the promises of the contract.
 var checks = []check{
-	{name: "Empty", says: "Nothing is revoked that nobody revoked.", run: empty},
-	{name: "Token", says: "A token's entry covers the token and nothing else.", run: token},
-	{name: "Session", says: "A session's entry covers every token of that subject's session and nothing else.", run: session},
-	{name: "Subject", says: "A subject's cut-off covers its sessions begun at or before it, and nothing else.", run: subject},
-	{name: "Verifier", says: "A verifier's cut-off covers every session begun at or before it, and no other verifier's.", run: wholeVerifier},
-	{name: "OneLookup", says: "One look-up answers for all four kinds.", run: oneLookup},
-	{name: "Milliseconds", says: "Starts and cut-offs are compared in whole milliseconds, rounded down.", run: milliseconds},
-	{name: "UnknownStart", says: "A session whose start is not known is before every cut-off.", run: unknownStart},
-	{name: "Zones", says: "Instants count, however they are written.", run: zones},
-	{name: "AbsentIDs", says: "An absent id is never looked up.", run: absentIDs},
-	{name: "Invalid", says: "A revocation that lacks what its kind needs is ErrInvalid and records nothing.", run: invalid},
-	{name: "Past", says: "A revocation whose Until has come is ErrInvalid and records nothing.", run: past},
-	{name: "Before", says: "Revoke reports whether the revocation was in force before.", run: before},
-	{name: "BeforeExpired", says: "What has expired was not in force before.", run: beforeExpired},
-	{name: "NeverShortened", says: "A later write never shortens an entry.", run: neverShortened},
-	{name: "NeverLowered", says: "A later write never lowers a cut-off nor shortens it: the later of each wins.", run: neverLowered},
-	{name: "NotMergedWithExpired", says: "An expired cut-off counts for nothing.", run: notMergedWithExpired},
-	{name: "Expiry", says: "Entries of every kind leave when they expire.", run: expiry},
-	{name: "ExpiryBoundary", says: "An entry is in force while now is before Until, rounded up to milliseconds.", moving: true, run: expiryBoundary},
-	{name: "ForEver", says: "An entry without an end never leaves.", moving: true, run: forEver},
-	{name: "ExtremeInstants", says: "Instants beyond any store's count are an error or do what they say.", run: extremeInstants},
-	{name: "Separators", says: "No text in an id or a subject makes two identities one.", run: separators},
-	{name: "Pieces", says: "Identities are told apart by where their parts begin and end.", run: pieces},
-	{name: "LongIDs", says: "Ids of a megabyte are told apart by their last byte.", run: longIDs},
-	{name: "DoneContext", says: "A context that is done gives its error from both methods, and nothing is recorded.", run: doneContext},
-	{name: "ExactlyOneFirst", says: "Of any number of concurrent calls exactly one is told that it was the first.", run: exactlyOneFirst},
-	{name: "ConcurrentRaise", says: "Of concurrent cut-offs the latest stays, and of concurrent ends.", run: concurrentRaise},
-	{name: "ConcurrentUse", says: "What Revoke has returned for is revoked for everybody, whatever else goes on.", run: concurrentUse},
-	{name: "Close", says: "Close may be called twice; afterwards both methods return ErrClosed.", run: closed},
-	{name: "CloseInUse", says: "While the store is closed, a revoked token is revoked or an error.", run: closeInUse},
+	{name: "Empty", promise: "A token without a revocation is not revoked.", run: empty},
+	{name: "Token", promise: "The revocation of a token covers this token and nothing else.", run: token},
+	{name: "Session", promise: "The revocation of a session covers all tokens of this subject's session and nothing else.", run: session},
+	{name: "Subject", promise: "The cut-off of a subject covers its sessions that began at or before it, and nothing else.", run: subject},
+	{name: "Verifier", promise: "The cut-off of a verifier covers its sessions that began at or before it, and nothing else.", run: wholeVerifier},
+	{name: "OneLookup", promise: "One look-up answers for all four kinds.", run: oneLookup},
+	{name: "Milliseconds", promise: "Starts and cut-offs are compared in whole milliseconds, rounded down.", run: milliseconds},
+	{name: "UnknownStart", promise: "A session with an unknown start is before every cut-off.", run: unknownStart},
+	{name: "Zones", promise: "Time zones have no effect.", run: zones},
+	{name: "AbsentIDs", promise: "An absent id is never looked up.", run: absentIDs},
+	{name: "Invalid", promise: "A revocation that lacks what its kind needs is ErrInvalid and records nothing.", run: invalid},
+	{name: "Past", promise: "A revocation whose Until has come is ErrInvalid and records nothing.", run: past},
+	{name: "Before", promise: "Revoke reports whether the revocation was in force before.", run: before},
+	{name: "BeforeExpired", promise: "An expired revocation was not in force before.", run: beforeExpired},
+	{name: "NeverShortened", promise: "A later write never shortens an entry.", run: neverShortened},
+	{name: "NeverLowered", promise: "A later write never lowers a cut-off nor shortens it: the later of each wins.", run: neverLowered},
+	{name: "NotMergedWithExpired", promise: "An expired cut-off has no effect on a new one.", run: notMergedWithExpired},
+	{name: "Expiry", promise: "Entries of every kind expire.", run: expiry},
+	{name: "ExpiryBoundary", promise: "An entry is in force while now is before Until, rounded up to milliseconds.", moves: true, run: expiryBoundary},
+	{name: "ForEver", promise: "An entry without an end never expires.", moves: true, run: forEver},
+	{name: "ExtremeTimes", promise: "A time that is too large or too small for the store has its effect or is an error.", run: extremeTimes},
+	{name: "Separators", promise: "Different ids stay different, whatever characters they contain.", run: separators},
+	{name: "Boundaries", promise: "Identities differ if only the boundaries between their fields differ.", run: boundaries},
+	{name: "LongIDs", promise: "Ids of a megabyte differ if only their last bytes differ.", run: longIDs},
+	{name: "DoneContext", promise: "If the context is done, both methods return its error and record nothing.", run: doneContext},
+	{name: "ExactlyOneFirst", promise: "Exactly one of any number of concurrent calls returns false.", run: exactlyOneFirst},
+	{name: "ConcurrentRaise", promise: "Of concurrent cut-offs the latest wins, and of concurrent ends.", run: concurrentRaise},
+	{name: "ConcurrentUse", promise: "After Revoke has returned, all callers see the revocation, whatever other calls run.", run: concurrentUse},
+	{name: "Close", promise: "Close may be called twice. Afterwards both methods return ErrClosed.", run: closed},
+	{name: "CloseInUse", promise: "During Close, a look-up of a revoked token returns true or an error.", run: closeInUse},
 }
 
-func empty(s *scene) {
-	s.passes("nothing was revoked", s.id("a"))
-	s.passes("nothing was revoked", blacklist.Identity{Verifier: verifier, ID: mark, SessionStart: s.base})
-	s.passes("nothing was revoked", blacklist.Identity{Verifier: verifier, SessionStart: s.base})
+func empty(h *harness) {
+	h.expectNotRevoked("nothing was revoked", h.id("a"))
+	h.expectNotRevoked("nothing was revoked", blacklist.Identity{Verifier: verifier, ID: idMarker, SessionStart: h.base})
+	h.expectNotRevoked("nothing was revoked", blacklist.Identity{Verifier: verifier, SessionStart: h.base})
 }
 
-func token(s *scene) {
-	a := s.id("a")
-	s.revoke(blacklist.OfToken(a, s.in(long)), false)
-	s.refuses("revoked", a)
+func token(h *harness) {
+	a := h.id("a")
+	h.revoke(blacklist.OfToken(a, h.after(long)), false)
+	h.expectRevoked("revoked", a)
 	later := a
-	later.SessionStart = s.base.Add(time.Hour)
-	s.refuses("revoked, whenever its session began", later)
+	later.SessionStart = h.base.Add(time.Hour)
+	h.expectRevoked("revoked, whenever its session began", later)
 	sibling := a
-	sibling.ID = mark + "b"
-	s.passes("another token of the session", sibling)
+	sibling.ID = idMarker + "b"
+	h.expectNotRevoked("another token of the session", sibling)
 	sibling.ID = ""
-	s.passes("a token without an id of the session", sibling)
-	foreign := a
-	foreign.Verifier = "another"
-	s.passes("the same ids of another verifier", foreign)
+	h.expectNotRevoked("a token without an id of the session", sibling)
+	other := a
+	other.Verifier = "another"
+	h.expectNotRevoked("the same ids of another verifier", other)
 }
 
-func session(s *scene) {
-	a := s.id("a")
-	s.revoke(blacklist.OfSession(a, s.in(long)), false)
-	for _, tokenID := range []string{a.ID, mark + "b", ""} {
+func session(h *harness) {
+	a := h.id("a")
+	h.revoke(blacklist.OfSession(a, h.after(long)), false)
+	for _, tokenID := range []string{a.ID, idMarker + "b", ""} {
 		of := a
 		of.ID = tokenID
-		s.refuses("of the session", of)
-		of.SessionStart = s.base.Add(time.Hour)
-		s.refuses("of the session, whenever it began", of)
-		of.Session = mark + "other"
-		s.passes("of another session of the subject", of)
+		h.expectRevoked("of the session", of)
+		of.SessionStart = h.base.Add(time.Hour)
+		h.expectRevoked("of the session, whenever it began", of)
+		of.Session = idMarker + "other"
+		h.expectNotRevoked("of another session of the subject", of)
 		of.Session = ""
-		s.passes("of no session", of)
+		h.expectNotRevoked("of no session", of)
 	}
 	other := a
-	other.Subject = mark + "b"
-	s.passes("the same session id of another subject", other)
+	other.Subject = idMarker + "b"
+	h.expectNotRevoked("the same session id of another subject", other)
 	other.Subject = ""
-	s.passes("the same session id without a subject", other)
-	s.revoke(blacklist.OfSession(other, s.in(long)), false)
-	s.refuses("the session without a subject", other)
-	other.Subject = mark + "b"
-	s.passes("the same session id of another subject", other)
+	h.expectNotRevoked("the same session id without a subject", other)
+	h.revoke(blacklist.OfSession(other, h.after(long)), false)
+	h.expectRevoked("the session without a subject", other)
+	other.Subject = idMarker + "b"
+	h.expectNotRevoked("the same session id of another subject", other)
 	other = a
 	other.Verifier = "another"
-	s.passes("the same ids of another verifier", other)
+	h.expectNotRevoked("the same ids of another verifier", other)
 }
 
-// begun returns the identity with a session that began at t.
-func begun(id blacklist.Identity, t time.Time) blacklist.Identity {
-	id.SessionStart = t
-	return id
-}
-
-func subject(s *scene) {
-	a, cutOff := s.id("a"), s.base.Add(time.Minute)
-	s.revoke(blacklist.OfSubject(a.Verifier, a.Subject, cutOff, s.in(long)), false)
+func subject(h *harness) {
+	a, cutOff := h.id("a"), h.base.Add(time.Minute)
+	h.revoke(blacklist.OfSubject(a.Verifier, a.Subject, cutOff, h.after(long)), false)
 	for _, of := range []blacklist.Identity{a, {Verifier: a.Verifier, Subject: a.Subject}} {
-		s.refuses("begun before", begun(of, cutOff.Add(-time.Millisecond)))
-		s.refuses("begun at the cut-off", begun(of, cutOff))
-		s.passes("begun a millisecond after", begun(of, cutOff.Add(time.Millisecond)))
+		h.expectRevoked("begun before the cut-off", begunAt(of, cutOff.Add(-time.Millisecond)))
+		h.expectRevoked("begun at the cut-off", begunAt(of, cutOff))
+		h.expectNotRevoked("begun a millisecond after the cut-off", begunAt(of, cutOff.Add(time.Millisecond)))
 	}
-	for _, name := range []string{mark + "b", "", mark + "A", mark + "a "} {
+	for _, name := range []string{idMarker + "b", "", idMarker + "A", idMarker + "a "} {
 		other := a
 		other.Subject = name
-		s.passes("of another subject", other)
+		h.expectNotRevoked("of another subject", other)
 	}
 	other := a
 	other.Verifier = "another"
-	s.passes("the same subject at another verifier", other)
+	h.expectNotRevoked("the same subject at another verifier", other)
 }
 
-func wholeVerifier(s *scene) {
-	a, cutOff := s.id("a"), s.base.Add(time.Minute)
-	s.revoke(blacklist.OfVerifier(verifier, cutOff, s.in(long)), false)
-	for _, of := range []blacklist.Identity{a, s.id("b"), {Verifier: verifier}, {Verifier: verifier, ID: mark}} {
-		s.refuses("begun before", begun(of, cutOff.Add(-time.Millisecond)))
-		s.refuses("begun at the cut-off", begun(of, cutOff))
-		s.passes("begun a millisecond after", begun(of, cutOff.Add(time.Millisecond)))
+func wholeVerifier(h *harness) {
+	a, cutOff := h.id("a"), h.base.Add(time.Minute)
+	h.revoke(blacklist.OfVerifier(verifier, cutOff, h.after(long)), false)
+	for _, of := range []blacklist.Identity{a, h.id("b"), {Verifier: verifier}, {Verifier: verifier, ID: idMarker}} {
+		h.expectRevoked("begun before the cut-off", begunAt(of, cutOff.Add(-time.Millisecond)))
+		h.expectRevoked("begun at the cut-off", begunAt(of, cutOff))
+		h.expectNotRevoked("begun a millisecond after the cut-off", begunAt(of, cutOff.Add(time.Millisecond)))
 	}
 	for _, name := range []string{"another", "Verifier", "verifier ", "verifie", "verifier\x00"} {
 		other := a
 		other.Verifier = name
-		s.passes("of another verifier", other)
+		h.expectNotRevoked("of another verifier", other)
 	}
 }
 
-func oneLookup(s *scene) {
+func oneLookup(h *harness) {
 	kinds := []func(id blacklist.Identity) blacklist.Revocation{
-		func(id blacklist.Identity) blacklist.Revocation { return blacklist.OfToken(id, s.in(long)) },
-		func(id blacklist.Identity) blacklist.Revocation { return blacklist.OfSession(id, s.in(long)) },
+		func(id blacklist.Identity) blacklist.Revocation { return blacklist.OfToken(id, h.after(long)) },
+		func(id blacklist.Identity) blacklist.Revocation { return blacklist.OfSession(id, h.after(long)) },
 		func(id blacklist.Identity) blacklist.Revocation {
-			return blacklist.OfSubject(id.Verifier, id.Subject, s.base, s.in(long))
+			return blacklist.OfSubject(id.Verifier, id.Subject, h.base, h.after(long))
 		},
 		func(id blacklist.Identity) blacklist.Revocation {
-			return blacklist.OfVerifier(id.Verifier, s.base, s.in(long))
+			return blacklist.OfVerifier(id.Verifier, h.base, h.after(long))
 		},
 	}
-	// Every set of kinds: any one of them is enough, and none hides another.
+	// Every set of kinds: any one is enough, and none hides another.
 	for set := range 1 << len(kinds) {
-		id := s.id("a")
+		id := h.id("a")
 		id.Verifier = fmt.Sprintf("verifier %d", set)
 		for i, kind := range kinds {
 			if set>>i&1 != 0 {
-				s.revoke(kind(id), false)
+				h.revoke(kind(id), false)
 			}
 		}
-		s.answers(set != 0, fmt.Sprintf("revoked in the ways %04b", set), id)
-		id.SessionStart = s.base.Add(time.Millisecond)
-		s.answers(set&0b0011 != 0, fmt.Sprintf("begun after the cut-offs, revoked in the ways %04b", set), id)
+		h.expect(set != 0, fmt.Sprintf("revoked with the kinds %04b", set), id)
+		id.SessionStart = h.base.Add(time.Millisecond)
+		h.expect(set&0b0011 != 0, fmt.Sprintf("begun after the cut-offs, revoked with the kinds %04b", set), id)
 	}
 }
 
-func milliseconds(s *scene) {
-	const part = time.Millisecond / 10
-	for i, whole := range []time.Time{s.base, s.base.Add(999 * time.Millisecond)} {
-		for j, cut := range []time.Duration{0, part, 9 * part} {
-			a := s.id(fmt.Sprint(i, j))
-			s.revoke(blacklist.OfSubject(a.Verifier, a.Subject, whole.Add(cut), s.in(long)), false)
-			s.refuses("begun in the millisecond before", begun(a, whole.Add(-part)))
-			s.refuses("begun in the millisecond of the cut-off", begun(a, whole))
-			s.refuses("begun in the millisecond of the cut-off", begun(a, whole.Add(9*part)))
-			s.passes("begun in the next millisecond", begun(a, whole.Add(time.Millisecond)))
-			s.passes("begun in the next millisecond", begun(a, whole.Add(time.Millisecond+9*part)))
-			s.revoke(blacklist.OfSubject(a.Verifier, a.Subject, whole.Add(9*part), s.in(long)), true)
-			s.revoke(blacklist.OfSubject(a.Verifier, a.Subject, whole.Add(time.Millisecond), s.in(long)), false)
+func milliseconds(h *harness) {
+	const tenth = time.Millisecond / 10
+	for i, whole := range []time.Time{h.base, h.base.Add(999 * time.Millisecond)} {
+		for j, cut := range []time.Duration{0, tenth, 9 * tenth} {
+			a := h.id(fmt.Sprint(i, j))
+			h.revoke(blacklist.OfSubject(a.Verifier, a.Subject, whole.Add(cut), h.after(long)), false)
+			h.expectRevoked("begun in the millisecond before", begunAt(a, whole.Add(-tenth)))
+			h.expectRevoked("begun in the millisecond of the cut-off", begunAt(a, whole))
+			h.expectRevoked("begun in the millisecond of the cut-off", begunAt(a, whole.Add(9*tenth)))
+			h.expectNotRevoked("begun in the next millisecond", begunAt(a, whole.Add(time.Millisecond)))
+			h.expectNotRevoked("begun in the next millisecond", begunAt(a, whole.Add(time.Millisecond+9*tenth)))
+			h.revoke(blacklist.OfSubject(a.Verifier, a.Subject, whole.Add(9*tenth), h.after(long)), true)
+			h.revoke(blacklist.OfSubject(a.Verifier, a.Subject, whole.Add(time.Millisecond), h.after(long)), false)
 		}
 	}
 }
 
-func unknownStart(s *scene) {
-	a := begun(s.id("a"), time.Time{})
-	s.revoke(blacklist.OfSubject(a.Verifier, a.Subject, s.base, s.in(long)), false)
-	s.refuses("no start, the subject is cut off", a)
-	b := begun(s.id("b"), time.Time{})
-	s.revoke(blacklist.OfVerifier(b.Verifier, s.base, s.in(long)), false)
-	s.refuses("no start, the verifier is cut off", b)
+func unknownStart(h *harness) {
+	a := begunAt(h.id("a"), time.Time{})
+	h.revoke(blacklist.OfSubject(a.Verifier, a.Subject, h.base, h.after(long)), false)
+	h.expectRevoked("unknown start, cut-off of the subject", a)
+	b := begunAt(h.id("b"), time.Time{})
+	h.revoke(blacklist.OfVerifier(b.Verifier, h.base, h.after(long)), false)
+	h.expectRevoked("unknown start, cut-off of the verifier", b)
 }
 
-func zones(s *scene) {
+func zones(h *harness) {
 	east, west := time.FixedZone("east", 14*3600), time.FixedZone("west", -12*3600)
-	a := s.id("a")
-	s.revoke(blacklist.OfSubject(a.Verifier, a.Subject, s.base.In(east), s.in(s.short).In(west)), false)
-	s.refuses("begun at the cut-off", begun(a, s.base.In(west)))
-	s.passes("begun after", begun(a, s.base.Add(time.Millisecond).In(west)))
-	s.at(s.in(s.short))
-	s.passes("expired", begun(a, s.base.In(east)))
+	a := h.id("a")
+	h.revoke(blacklist.OfSubject(a.Verifier, a.Subject, h.base.In(east), h.after(h.short).In(west)), false)
+	h.expectRevoked("begun at the cut-off", begunAt(a, h.base.In(west)))
+	h.expectNotRevoked("begun after the cut-off", begunAt(a, h.base.Add(time.Millisecond).In(west)))
+	h.advanceTo(h.after(h.short))
+	h.expectNotRevoked("expired", begunAt(a, h.base.In(east)))
 }
 
-func absentIDs(s *scene) {
-	a := s.id("a")
-	s.revoke(blacklist.OfToken(a, s.in(long)), false)
-	s.revoke(blacklist.OfSession(a, s.in(long)), false)
-	s.revoke(blacklist.OfSubject(a.Verifier, a.Subject, s.base.Add(time.Minute), s.in(long)), false)
-	none := blacklist.Identity{Verifier: verifier, SessionStart: s.base}
-	s.passes("without id, session and subject", none)
-	// What lacks a part is revoked by another one; no other token that lacks it is.
-	noSession, noSubject := s.id("b"), s.id("c")
+func absentIDs(h *harness) {
+	a := h.id("a")
+	h.revoke(blacklist.OfToken(a, h.after(long)), false)
+	h.revoke(blacklist.OfSession(a, h.after(long)), false)
+	h.revoke(blacklist.OfSubject(a.Verifier, a.Subject, h.base.Add(time.Minute), h.after(long)), false)
+	none := blacklist.Identity{Verifier: verifier, SessionStart: h.base}
+	h.expectNotRevoked("without id, session and subject", none)
+	// A token that lacks one id is revoked by another id. Other tokens that lack the same id are
+	// not.
+	noSession, noSubject := h.id("b"), h.id("c")
 	noSession.Session, noSubject.Subject = "", ""
-	s.revoke(blacklist.OfToken(noSession, s.in(long)), false)
-	s.revoke(blacklist.OfToken(noSubject, s.in(long)), false)
-	s.revoke(blacklist.OfSession(noSubject, s.in(long)), false)
-	s.refuses("revoked, without a session", noSession)
-	s.refuses("revoked, without a subject", noSubject)
+	h.revoke(blacklist.OfToken(noSession, h.after(long)), false)
+	h.revoke(blacklist.OfToken(noSubject, h.after(long)), false)
+	h.revoke(blacklist.OfSession(noSubject, h.after(long)), false)
+	h.expectRevoked("revoked, without a session", noSession)
+	h.expectRevoked("revoked, without a subject", noSubject)
 	for _, id := range []blacklist.Identity{noSession, noSubject, none} {
 		id.ID = ""
 		id.Session = ""
-		s.answers(false, "lacks what others lack", id)
-		id.ID = mark + "d"
-		s.answers(false, "lacks what others lack", id)
+		h.expect(false, "lacks the same id as a revoked token", id)
+		id.ID = idMarker + "d"
+		h.expect(false, "lacks the same id as a revoked token", id)
 	}
 }
 
-func invalid(s *scene) {
-	full := blacklist.Revocation{Identity: s.id("a"), CutOff: s.base.Add(time.Minute), Until: s.in(long)}
+func invalid(h *harness) {
+	full := blacklist.Revocation{Identity: h.id("a"), CutOff: h.base.Add(time.Minute), Until: h.after(long)}
 	for _, tt := range []struct {
-		why  string
-		kind blacklist.Kind
-		lack func(*blacklist.Revocation)
+		why    string
+		kind   blacklist.Kind
+		remove func(*blacklist.Revocation)
 	}{
-		{"no id", blacklist.Token, func(r *blacklist.Revocation) { r.Identity.ID = "" }},
-		{"no session", blacklist.Session, func(r *blacklist.Revocation) { r.Identity.Session = "" }},
-		{"no subject", blacklist.Subject, func(r *blacklist.Revocation) { r.Identity.Subject = "" }},
-		{"no cut-off", blacklist.Subject, func(r *blacklist.Revocation) { r.CutOff = time.Time{} }},
-		{"no cut-off", blacklist.Verifier, func(r *blacklist.Revocation) { r.CutOff = time.Time{} }},
-		{"no verifier", blacklist.Token, func(r *blacklist.Revocation) { r.Identity.Verifier = "" }},
-		{"no verifier", blacklist.Session, func(r *blacklist.Revocation) { r.Identity.Verifier = "" }},
-		{"no verifier", blacklist.Subject, func(r *blacklist.Revocation) { r.Identity.Verifier = "" }},
-		{"no verifier", blacklist.Verifier, func(r *blacklist.Revocation) { r.Identity.Verifier = "" }},
-		{"no kind", 0, func(*blacklist.Revocation) {}},
-		{"no such kind", blacklist.Verifier + 1, func(*blacklist.Revocation) {}},
-		{"no such kind", 255, func(*blacklist.Revocation) {}},
+		{why: "no id", kind: blacklist.Token, remove: func(r *blacklist.Revocation) { r.Identity.ID = "" }},
+		{why: "no session", kind: blacklist.Session, remove: func(r *blacklist.Revocation) { r.Identity.Session = "" }},
+		{why: "no subject", kind: blacklist.Subject, remove: func(r *blacklist.Revocation) { r.Identity.Subject = "" }},
+		{why: "no cut-off", kind: blacklist.Subject, remove: func(r *blacklist.Revocation) { r.CutOff = time.Time{} }},
+		{why: "no cut-off", kind: blacklist.Verifier, remove: func(r *blacklist.Revocation) { r.CutOff = time.Time{} }},
+		{why: "no verifier", kind: blacklist.Token, remove: func(r *blacklist.Revocation) { r.Identity.Verifier = "" }},
+		{why: "no verifier", kind: blacklist.Session, remove: func(r *blacklist.Revocation) { r.Identity.Verifier = "" }},
+		{why: "no verifier", kind: blacklist.Subject, remove: func(r *blacklist.Revocation) { r.Identity.Verifier = "" }},
+		{why: "no verifier", kind: blacklist.Verifier, remove: func(r *blacklist.Revocation) { r.Identity.Verifier = "" }},
+		{why: "no kind", kind: 0, remove: func(*blacklist.Revocation) {}},
+		{why: "no such kind", kind: blacklist.Verifier + 1, remove: func(*blacklist.Revocation) {}},
+		{why: "no such kind", kind: 255, remove: func(*blacklist.Revocation) {}},
 	} {
 		r := full
 		r.Kind = tt.kind
-		tt.lack(&r)
-		s.invalid(tt.why, r)
-		s.invalid(tt.why+", again", r)
-		s.passes(tt.why+", so nothing was recorded", full.Identity)
-		s.passes(tt.why+", so nothing was recorded", r.Identity)
+		tt.remove(&r)
+		h.expectInvalid(tt.why, r)
+		h.expectInvalid(tt.why+", again", r)
+		h.expectNotRevoked(tt.why+": nothing was recorded", full.Identity)
+		h.expectNotRevoked(tt.why+": nothing was recorded", r.Identity)
 	}
 }
 
-func past(s *scene) {
-	for _, until := range []time.Time{s.in(-time.Minute), time.Unix(0, 0), time.Unix(-1, 0)} {
+func past(h *harness) {
+	for _, until := range []time.Time{h.after(-time.Minute), time.Unix(0, 0), time.Unix(-1, 0)} {
 		for kind := blacklist.Token; kind <= blacklist.Verifier; kind++ {
-			r := blacklist.Revocation{Kind: kind, Identity: s.id("a"), CutOff: s.base, Until: until}
+			r := blacklist.Revocation{Kind: kind, Identity: h.id("a"), CutOff: h.base, Until: until}
 			r.Identity.Verifier = "of " + kind.String()
-			s.invalid("the end has come", r)
-			s.invalid("the end has come, again", r)
-			s.passes("nothing was recorded", r.Identity)
+			h.expectInvalid("Until is in the past", r)
+			h.expectInvalid("Until is in the past, second call", r)
+			h.expectNotRevoked("nothing was recorded", r.Identity)
 		}
 	}
-	r := blacklist.OfToken(s.id("b"), s.in(long))
-	s.revoke(r, false)
-	r.Until = s.in(-time.Minute)
-	s.invalid("the end has come, of what is in force", r)
-	s.refuses("in force as before", r.Identity)
+	r := blacklist.OfToken(h.id("b"), h.after(long))
+	h.revoke(r, false)
+	r.Until = h.after(-time.Minute)
+	h.expectInvalid("Until is in the past, for an entry in force", r)
+	h.expectRevoked("still in force", r.Identity)
 }
 
-func before(s *scene) {
-	a := s.id("a")
+func before(h *harness) {
+	a := h.id("a")
 	other := a
 	other.Verifier = "another"
 	for _, id := range []blacklist.Identity{a, other} {
-		// One kind in force says nothing about another.
+		// A revocation of one kind does not affect those of another.
 		for _, r := range []blacklist.Revocation{
-			blacklist.OfToken(id, s.in(long)),
-			blacklist.OfSession(id, s.in(long)),
-			blacklist.OfSubject(id.Verifier, id.Subject, s.base, s.in(long)),
-			blacklist.OfVerifier(id.Verifier, s.base, s.in(long)),
+			blacklist.OfToken(id, h.after(long)),
+			blacklist.OfSession(id, h.after(long)),
+			blacklist.OfSubject(id.Verifier, id.Subject, h.base, h.after(long)),
+			blacklist.OfVerifier(id.Verifier, h.base, h.after(long)),
 		} {
-			s.revoke(r, false)
-			s.revoke(r, true)
-			r.Until = s.in(2 * long)
-			s.revoke(r, true)
+			h.revoke(r, false)
+			h.revoke(r, true)
+			r.Until = h.after(2 * long)
+			h.revoke(r, true)
 			r.Until = time.Time{}
-			s.revoke(r, true)
+			h.revoke(r, true)
 			if r.CutOff.IsZero() {
 				continue
 			}
-			r.CutOff = s.base.Add(-time.Millisecond)
-			s.revoke(r, true)
-			r.CutOff = s.base.Add(time.Millisecond)
-			s.revoke(r, false)
-			s.revoke(r, true)
-			r.CutOff = s.base
-			s.revoke(r, true)
-			r.CutOff = s.base.Add(time.Millisecond)
-			s.revoke(r, true)
+			r.CutOff = h.base.Add(-time.Millisecond)
+			h.revoke(r, true)
+			r.CutOff = h.base.Add(time.Millisecond)
+			h.revoke(r, false)
+			h.revoke(r, true)
+			r.CutOff = h.base
+			h.revoke(r, true)
+			r.CutOff = h.base.Add(time.Millisecond)
+			h.revoke(r, true)
 		}
 	}
 	b := a
-	b.ID = mark + "b"
-	s.revoke(blacklist.OfToken(b, s.in(long)), false)
-	s.revoke(blacklist.OfSession(b, s.in(long)), true)
+	b.ID = idMarker + "b"
+	h.revoke(blacklist.OfToken(b, h.after(long)), false)
+	h.revoke(blacklist.OfSession(b, h.after(long)), true)
 }
 
-func beforeExpired(s *scene) {
-	end := s.in(s.short)
-	a := s.id("a")
+func beforeExpired(h *harness) {
+	end := h.after(h.short)
+	a := h.id("a")
 	all := []blacklist.Revocation{
 		blacklist.OfToken(a, end),
 		blacklist.OfSession(a, end),
-		blacklist.OfSubject(a.Verifier, a.Subject, s.base, end),
-		blacklist.OfVerifier(a.Verifier, s.base, end),
+		blacklist.OfSubject(a.Verifier, a.Subject, h.base, end),
+		blacklist.OfVerifier(a.Verifier, h.base, end),
 	}
 	for _, r := range all {
-		s.revoke(r, false)
+		h.revoke(r, false)
 	}
-	s.at(end)
-	s.passes("all expired", a)
+	h.advanceTo(end)
+	h.expectNotRevoked("all expired", a)
 	for _, r := range all {
-		r.Until = s.in(long)
-		s.revoke(r, false)
-		s.revoke(r, true)
+		r.Until = h.after(long)
+		h.revoke(r, false)
+		h.revoke(r, true)
 	}
-	s.refuses("in force again", a)
+	h.expectRevoked("in force again", a)
 }
 
-func doneContext(s *scene) {
-	cancelled, cancel := context.WithCancel(s.ctx)
+func doneContext(h *harness) {
+	cancelled, cancel := context.WithCancel(h.ctx)
 	cancel()
-	late, cancel := context.WithDeadline(s.ctx, time.Unix(0, 0))
+	late, cancel := context.WithDeadline(h.ctx, time.Unix(0, 0))
 	defer cancel()
-	a, b := s.id("a"), s.id("b")
-	s.revoke(blacklist.OfToken(a, s.in(long)), false)
+	a, b := h.id("a"), h.id("b")
+	h.revoke(blacklist.OfToken(a, h.after(long)), false)
 	for _, ctx := range []context.Context{cancelled, late} {
 		for _, id := range []blacklist.Identity{a, b} {
-			got, err := s.store.IsRevoked(ctx, id)
-			s.errs("IsRevoked with a done context", ctx.Err(), got, err)
-			got, err = s.store.Revoke(ctx, blacklist.OfToken(id, s.in(long)))
-			s.errs("Revoke with a done context", ctx.Err(), got, err)
+			got, err := h.store.IsRevoked(ctx, id)
+			h.expectError("IsRevoked with a done context", ctx.Err(), got, err)
+			got, err = h.store.Revoke(ctx, blacklist.OfToken(id, h.after(long)))
+			h.expectError("Revoke with a done context", ctx.Err(), got, err)
 		}
-		s.passes("nothing was recorded", b)
-		s.refuses("in force as before", a)
+		h.expectNotRevoked("nothing was recorded", b)
+		h.expectRevoked("still in force", a)
 	}
-	s.revoke(blacklist.OfToken(b, s.in(long)), false)
+	h.revoke(blacklist.OfToken(b, h.after(long)), false)
 }
 
-func closed(s *scene) {
-	c, ok := s.store.(io.Closer)
+func closed(h *harness) {
+	c, ok := h.store.(io.Closer)
 	if !ok {
 		return
 	}
-	a, b := s.id("a"), s.id("b")
-	s.revoke(blacklist.OfToken(a, s.in(long)), false)
+	a, b := h.id("a"), h.id("b")
+	h.revoke(blacklist.OfToken(a, h.after(long)), false)
 	for range 2 {
 		if err := c.Close(); err != nil {
-			s.fail("Close: %v", err)
+			h.fail("Close: %v", err)
 		}
 		for _, id := range []blacklist.Identity{a, b} {
-			got, err := s.store.IsRevoked(s.ctx, id)
-			s.errs("IsRevoked after Close", blacklist.ErrClosed, got, err)
-			got, err = s.store.Revoke(s.ctx, blacklist.OfToken(id, s.in(long)))
-			s.errs("Revoke after Close", blacklist.ErrClosed, got, err)
+			got, err := h.store.IsRevoked(h.ctx, id)
+			h.expectError("IsRevoked after Close", blacklist.ErrClosed, got, err)
+			got, err = h.store.Revoke(h.ctx, blacklist.OfToken(id, h.after(long)))
+			h.expectError("Revoke after Close", blacklist.ErrClosed, got, err)
 		}
 	}
 }
 
-func extremeInstants(s *scene) {
-	// try revokes and expects the answer; a store may also return an error for what it cannot count.
+func extremeTimes(h *harness) {
+	// try revokes and expects the answer. A store may also return an error for such a time.
 	try := func(r blacklist.Revocation, revoked bool, id blacklist.Identity) {
-		if s.err != nil {
+		if h.err != nil {
 			return
 		}
-		_, err := s.store.Revoke(s.ctx, r)
-		s.private(err)
+		_, err := h.store.Revoke(h.ctx, r)
+		h.expectNoIDs(err)
 		if err == nil {
-			s.answers(revoked, "after Revoke("+show(r)+")", id)
+			h.expect(revoked, "after Revoke("+showRevocation(r)+")", id)
 		}
 	}
 	for i, seconds := range []int64{253402300799, 253402300800, 1 << 43, 1 << 53, 1 << 55, 1 << 60, math.MaxInt64 / 2} {
 		late, early := time.Unix(seconds, 0), time.Unix(-seconds, 0)
-		a, b, c := s.id(fmt.Sprint("a", i)), s.id(fmt.Sprint("b", i)), s.id(fmt.Sprint("c", i))
+		a, b, c := h.id(fmt.Sprint("a", i)), h.id(fmt.Sprint("b", i)), h.id(fmt.Sprint("c", i))
 		try(blacklist.OfToken(a, late), true, a)
-		try(blacklist.OfSubject(a.Verifier, a.Subject, s.base, late), true, begun(a, s.base))
-		try(blacklist.OfSubject(b.Verifier, b.Subject, late, s.in(long)), true, b)
-		try(blacklist.OfSubject(c.Verifier, c.Subject, early, s.in(long)), false, c)
-		try(blacklist.OfSubject(c.Verifier, c.Subject, s.base, s.in(long)), true, c)
-		s.refuses("begun long before the cut-off", begun(c, early))
-		s.passes("begun long after the cut-off", begun(c, late))
+		try(blacklist.OfSubject(a.Verifier, a.Subject, h.base, late), true, begunAt(a, h.base))
+		try(blacklist.OfSubject(b.Verifier, b.Subject, late, h.after(long)), true, b)
+		try(blacklist.OfSubject(c.Verifier, c.Subject, early, h.after(long)), false, c)
+		try(blacklist.OfSubject(c.Verifier, c.Subject, h.base, h.after(long)), true, c)
+		h.expectRevoked("begun long before the cut-off", begunAt(c, early))
+		h.expectNotRevoked("begun long after the cut-off", begunAt(c, late))
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// texts are ids that a store might take for one another, or for a piece of its own.
+// texts returns ids that a store might confuse with each other or with parts of its syntax.
 func texts() []string {
 	list := []string{
 		"a", "A", "a ", " a", "aa", "a\x00", "\x00a", "\x00", "\x00\x00", "a\n", "a\r\n", "\t",
@@ -19,97 +19,97 @@ func texts() []string {
 	return append(list, strings.Repeat("a", 255), strings.Repeat("a", 256), strings.Repeat("a", 257))
 }
 
-func separators(s *scene) {
-	for _, put := range []struct {
+func separators(h *harness) {
+	for _, tt := range []struct {
 		kind blacklist.Kind
 		id   func(text string) blacklist.Identity
 	}{
-		{blacklist.Token, func(text string) blacklist.Identity { return blacklist.Identity{ID: text} }},
-		{blacklist.Session, func(text string) blacklist.Identity { return blacklist.Identity{Session: text} }},
-		{blacklist.Session, func(text string) blacklist.Identity { return blacklist.Identity{Subject: text, Session: mark} }},
-		{blacklist.Subject, func(text string) blacklist.Identity { return blacklist.Identity{Subject: text} }},
+		{kind: blacklist.Token, id: func(text string) blacklist.Identity { return blacklist.Identity{ID: text} }},
+		{kind: blacklist.Session, id: func(text string) blacklist.Identity { return blacklist.Identity{Session: text} }},
+		{kind: blacklist.Session, id: func(text string) blacklist.Identity { return blacklist.Identity{Subject: text, Session: idMarker} }},
+		{kind: blacklist.Subject, id: func(text string) blacklist.Identity { return blacklist.Identity{Subject: text} }},
 	} {
 		list := texts()
 		identity := func(i int) blacklist.Identity {
-			id := put.id(list[i])
-			id.Verifier, id.SessionStart = verifier, s.base
+			id := tt.id(list[i])
+			id.Verifier, id.SessionStart = verifier, h.base
 			return id
 		}
 		for i := range list {
-			s.passes("an identity like those revoked, as "+put.kind.String(), identity(i))
-			s.revoke(blacklist.Revocation{Kind: put.kind, Identity: identity(i), CutOff: s.base, Until: s.in(long)}, false)
+			h.expectNotRevoked("similar to revoked ids, as "+tt.kind.String(), identity(i))
+			h.revoke(blacklist.Revocation{Kind: tt.kind, Identity: identity(i), CutOff: h.base, Until: h.after(long)}, false)
 		}
 		for i := range list {
-			s.refuses("revoked as "+put.kind.String(), identity(i))
+			h.expectRevoked("revoked as "+tt.kind.String(), identity(i))
 		}
 	}
 }
 
-func pieces(s *scene) {
+func boundaries(h *harness) {
 	var pairs [][2]string
 	pairs = append(pairs, [2]string{"a", "bc"}, [2]string{"ab", "c"}, [2]string{"", "abc"})
 	for _, sep := range []string{":", "/", "|", ",", ";", "\x00", "\x1f", "\n", " ", "}", "{", "%", "\x00\x00\x00\x01", "\x01"} {
 		pairs = append(pairs, [2]string{"a" + sep + "b", "c"}, [2]string{"a", "b" + sep + "c"}, [2]string{"a" + sep, "c"}, [2]string{"a", sep + "c"})
 	}
-	for _, put := range []struct {
+	for _, tt := range []struct {
 		name string
 		kind blacklist.Kind
 		id   func(p [2]string) blacklist.Identity
 	}{
-		{"verifier and id", blacklist.Token, func(p [2]string) blacklist.Identity {
+		{name: "verifier and id", kind: blacklist.Token, id: func(p [2]string) blacklist.Identity {
 			return blacklist.Identity{Verifier: "v" + p[0], ID: p[1]}
 		}},
-		{"subject and session", blacklist.Session, func(p [2]string) blacklist.Identity {
+		{name: "subject and session", kind: blacklist.Session, id: func(p [2]string) blacklist.Identity {
 			return blacklist.Identity{Verifier: verifier, Subject: p[0], Session: p[1]}
 		}},
-		{"verifier and session", blacklist.Session, func(p [2]string) blacklist.Identity {
+		{name: "verifier and session", kind: blacklist.Session, id: func(p [2]string) blacklist.Identity {
 			return blacklist.Identity{Verifier: "v" + p[0], Session: p[1]}
 		}},
-		{"verifier and subject", blacklist.Subject, func(p [2]string) blacklist.Identity {
+		{name: "verifier and subject", kind: blacklist.Subject, id: func(p [2]string) blacklist.Identity {
 			return blacklist.Identity{Verifier: "v" + p[0], Subject: p[1]}
 		}},
 	} {
 		for _, p := range pairs {
-			id := begun(put.id(p), s.base)
-			s.passes("parts like those revoked: "+put.name, id)
-			s.revoke(blacklist.Revocation{Kind: put.kind, Identity: id, CutOff: s.base, Until: s.in(long)}, false)
-			s.refuses("revoked: "+put.name, id)
+			id := begunAt(tt.id(p), h.base)
+			h.expectNotRevoked("similar to revoked fields: "+tt.name, id)
+			h.revoke(blacklist.Revocation{Kind: tt.kind, Identity: id, CutOff: h.base, Until: h.after(long)}, false)
+			h.expectRevoked("revoked: "+tt.name, id)
 		}
 	}
-	// The same text in another part is another identity.
-	full := blacklist.Identity{Verifier: "v", ID: mark, SessionStart: s.base}
-	s.revoke(blacklist.OfToken(full, s.in(long)), false)
-	s.passes("a session like a revoked id", blacklist.Identity{Verifier: "v", Session: mark, SessionStart: s.base})
-	s.passes("a subject like a revoked id", blacklist.Identity{Verifier: "v", Subject: mark, SessionStart: s.base})
-	s.passes("a verifier like a revoked id", blacklist.Identity{Verifier: mark, SessionStart: s.base})
-	s.revoke(blacklist.OfSubject("v", mark+"s", s.base, s.in(long)), false)
-	s.passes("an id like a revoked subject", blacklist.Identity{Verifier: "v", ID: mark + "s", SessionStart: s.base})
-	s.passes("a session like a revoked subject", blacklist.Identity{Verifier: "v", Session: mark + "s", SessionStart: s.base})
+	// The same text in another field is another identity.
+	full := blacklist.Identity{Verifier: "v", ID: idMarker, SessionStart: h.base}
+	h.revoke(blacklist.OfToken(full, h.after(long)), false)
+	h.expectNotRevoked("a session equal to a revoked id", blacklist.Identity{Verifier: "v", Session: idMarker, SessionStart: h.base})
+	h.expectNotRevoked("a subject equal to a revoked id", blacklist.Identity{Verifier: "v", Subject: idMarker, SessionStart: h.base})
+	h.expectNotRevoked("a verifier equal to a revoked id", blacklist.Identity{Verifier: idMarker, SessionStart: h.base})
+	h.revoke(blacklist.OfSubject("v", idMarker+"s", h.base, h.after(long)), false)
+	h.expectNotRevoked("an id equal to a revoked subject", blacklist.Identity{Verifier: "v", ID: idMarker + "s", SessionStart: h.base})
+	h.expectNotRevoked("a session equal to a revoked subject", blacklist.Identity{Verifier: "v", Session: idMarker + "s", SessionStart: h.base})
 }
 
-func longIDs(s *scene) {
+func longIDs(h *harness) {
 	const megabyte = 1 << 20
-	text := mark + strings.Repeat("a", megabyte)
-	for _, put := range []struct {
+	text := idMarker + strings.Repeat("a", megabyte)
+	for _, tt := range []struct {
 		kind blacklist.Kind
 		id   func(text string) blacklist.Identity
 	}{
-		{blacklist.Token, func(text string) blacklist.Identity { return blacklist.Identity{Verifier: verifier, ID: text} }},
-		{blacklist.Session, func(text string) blacklist.Identity {
+		{kind: blacklist.Token, id: func(text string) blacklist.Identity { return blacklist.Identity{Verifier: verifier, ID: text} }},
+		{kind: blacklist.Session, id: func(text string) blacklist.Identity {
 			return blacklist.Identity{Verifier: verifier, Session: text, Subject: text}
 		}},
-		{blacklist.Subject, func(text string) blacklist.Identity { return blacklist.Identity{Verifier: verifier, Subject: text} }},
-		{blacklist.Verifier, func(text string) blacklist.Identity { return blacklist.Identity{Verifier: text} }},
+		{kind: blacklist.Subject, id: func(text string) blacklist.Identity { return blacklist.Identity{Verifier: verifier, Subject: text} }},
+		{kind: blacklist.Verifier, id: func(text string) blacklist.Identity { return blacklist.Identity{Verifier: text} }},
 	} {
-		a, b, c := begun(put.id(text+"1"), s.base), begun(put.id(text+"2"), s.base), begun(put.id(text), s.base)
-		r := blacklist.Revocation{Kind: put.kind, Identity: a, CutOff: s.base, Until: s.in(long)}
-		s.revoke(r, false)
-		s.revoke(r, true)
-		s.refuses("revoked", a)
-		s.passes("another last byte", b)
-		s.passes("one byte less", c)
+		a, b, c := begunAt(tt.id(text+"1"), h.base), begunAt(tt.id(text+"2"), h.base), begunAt(tt.id(text), h.base)
+		r := blacklist.Revocation{Kind: tt.kind, Identity: a, CutOff: h.base, Until: h.after(long)}
+		h.revoke(r, false)
+		h.revoke(r, true)
+		h.expectRevoked("revoked", a)
+		h.expectNotRevoked("another last byte", b)
+		h.expectNotRevoked("one byte less", c)
 		bad := r
-		bad.Until = s.in(-time.Hour)
-		s.invalid("the end has come", bad)
+		bad.Until = h.after(-time.Hour)
+		h.expectInvalid("Until is in the past", bad)
 	}
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// model is the contract in its plainest form: a map behind a lock. A fault breaks it in one way.
+// model is a simple implementation of the contract: a map with a mutex. A fault breaks it in one
+// way.
 type model struct {
 	now   func() time.Time
 	fault string
@@ -34,52 +35,52 @@ func (m *model) key(kind blacklist.Kind, id blacklist.Identity) (string, bool) {
 	if m.is("sessions without their subject") && kind == blacklist.Session {
 		subject = ""
 	}
-	var parts []string
+	var fields []string
 	has := true
 	switch kind {
 	case blacklist.Token:
-		parts, has = []string{verifier, id.ID}, id.ID != ""
+		fields, has = []string{verifier, id.ID}, id.ID != ""
 	case blacklist.Session:
-		parts, has = []string{verifier, subject, id.Session}, id.Session != ""
+		fields, has = []string{verifier, subject, id.Session}, id.Session != ""
 	case blacklist.Subject:
-		parts, has = []string{verifier, subject}, subject != ""
+		fields, has = []string{verifier, subject}, subject != ""
 	default:
-		parts = []string{verifier}
+		fields = []string{verifier}
 	}
 	prefix := kind.String()
 	if m.is("one key space for all kinds") {
 		prefix = ""
 	}
-	key := fmt.Sprintf("%s%q", prefix, parts)
+	key := fmt.Sprintf("%s%q", prefix, fields)
 	switch m.fault {
 	case "absent ids are looked up", "absent sessions are one session":
 		has = true
 	case "keys joined without a separator":
-		key = prefix + "=" + strings.Join(parts, "")
+		key = prefix + "=" + strings.Join(fields, "")
 	case "keys joined with a colon":
-		key = prefix + "=" + strings.Join(parts, ":")
+		key = prefix + "=" + strings.Join(fields, ":")
 	case "keys joined with NUL":
-		key = prefix + "=" + strings.Join(parts, "\x00")
+		key = prefix + "=" + strings.Join(fields, "\x00")
 	case "keys in lower case":
 		key = strings.ToLower(key)
 	case "keys in valid UTF-8":
-		key = fmt.Sprintf("%s%q", prefix, strings.Split(strings.ToValidUTF8(strings.Join(parts, "\x00"), "\ufffd"), "\x00"))
+		key = fmt.Sprintf("%s%q", prefix, strings.Split(strings.ToValidUTF8(strings.Join(fields, "\x00"), "\ufffd"), "\x00"))
 	case "keys trimmed":
-		key = prefix + "=" + strings.TrimSpace(strings.Join(parts, "|"))
-	case "keys cut off at 255 bytes":
+		key = prefix + "=" + strings.TrimSpace(strings.Join(fields, "|"))
+	case "keys truncated at 255 bytes":
 		key = key[:min(len(key), 255)]
-	case "keys cut off at a megabyte":
+	case "keys truncated at a megabyte":
 		key = key[:min(len(key), 1<<20)]
 	}
 	return key, has
 }
 
 func (m *model) Revoke(ctx context.Context, r blacklist.Revocation) (bool, error) {
-	if err := ctx.Err(); err != nil && !m.is("revokes whatever the context says") {
+	if err := ctx.Err(); err != nil && !m.is("revocations ignore the context") {
 		switch m.fault {
-		case "nothing recorded without an error":
+		case "nothing recorded and no error":
 			return false, nil
-		case "recorded beside the context's error":
+		case "recorded despite the context's error":
 			m.record(r)
 		case "another error than the context's":
 			return false, blacklist.ErrUnavailable
@@ -116,7 +117,7 @@ func (m *model) Revoke(ctx context.Context, r blacklist.Revocation) (bool, error
 		case "the past is recorded for ever":
 			r.Until = time.Time{}
 			m.record(r)
-		case "nanoseconds": // wrapped, and not noticed
+		case "nanoseconds": // the overflow is not noticed
 			return false, nil
 		}
 		return false, blacklist.ErrInvalid
@@ -141,7 +142,7 @@ func (m *model) Revoke(ctx context.Context, r blacklist.Revocation) (bool, error
 	return before, nil
 }
 
-// wall takes the time of the wall clock for one of Greenwich.
+// wall returns the same wall clock reading in UTC, which is a different time.
 func wall(t time.Time) time.Time {
 	if t.IsZero() {
 		return t
@@ -175,7 +176,7 @@ func (m *model) record(r blacklist.Revocation) bool {
 	key, _ := m.key(r.Kind, r.Identity)
 	e := modelEntry{r.CutOff.Truncate(time.Millisecond), m.end(r.Until)}
 	old, ok := m.entries[key]
-	if m.is("looks and writes apart") {
+	if m.is("reads and writes in two steps") {
 		m.mu.Unlock()
 		for range 50 {
 			runtime.Gosched()
@@ -183,9 +184,9 @@ func (m *model) record(r blacklist.Revocation) bool {
 		m.mu.Lock()
 	}
 	now := m.now()
-	ok = ok && (old.until.IsZero() || now.Before(old.until) || m.is("merges with the expired"))
+	ok = ok && (old.until.IsZero() || now.Before(old.until) || m.is("merges with expired entries"))
 	before := ok && !old.cutOff.Before(e.cutOff)
-	if ok && m.is("before whatever the cut-off") {
+	if ok && m.is("before ignores the cut-off") {
 		before = true
 	}
 	if !ok || m.is("the last write wins") {
@@ -207,11 +208,11 @@ func (m *model) record(r blacklist.Revocation) bool {
 }
 
 func (m *model) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, error) {
-	if err := ctx.Err(); err != nil && !m.is("looks up whatever the context says") {
+	if err := ctx.Err(); err != nil && !m.is("look-ups ignore the context") {
 		switch m.fault {
-		case "an error reads as no":
+		case "false instead of the context's error":
 			return false, nil
-		case "true beside the error":
+		case "true together with an error":
 			return true, err
 		}
 		return false, err
@@ -219,7 +220,7 @@ func (m *model) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, err
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
-		if m.is("no after Close") {
+		if m.is("false after Close") {
 			return false, nil
 		}
 		return false, blacklist.ErrClosed
@@ -229,7 +230,7 @@ func (m *model) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, err
 		return false, nil
 	case "always yes":
 		return true, nil
-	case "forgets now and then":
+	case "forgets sometimes":
 		if m.calls%97 == 0 {
 			return false, nil
 		}

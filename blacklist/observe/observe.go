@@ -1,15 +1,19 @@
-// Package observe counts and times what a blacklist does, through the OpenTelemetry metrics API. It is off unless a blacklist is
-// wrapped with [Wrap], and it brings no SDK: which one records, and where to, is the application's choice.
+// Package observe records metrics of a blacklist through the OpenTelemetry API. Use [Wrap] to see
+// how many look-ups and revocations there are, how long they take, and how many fail. The package
+// depends on the API only; the application chooses the SDK and the exporter.
 //
-// The instruments, of the scope that is the path of this package:
+// The scope of the instruments is the path of this package:
 //
-//	oapiguard.blacklist.checks           counter, look-ups by outcome: revoked, not_revoked or error
-//	oapiguard.blacklist.check.duration   histogram in seconds, by the same outcome
-//	oapiguard.blacklist.revocations      counter, by kind (token, session, subject, verifier) and outcome: recorded,
-//	                                     in_force_before or error
-//	oapiguard.blacklist.revoke.duration  histogram in seconds, by the same kind and outcome
+//	oapiguard.blacklist.checks           counter of look-ups
+//	oapiguard.blacklist.check.duration   histogram in seconds
+//	    attribute outcome: revoked, not_revoked or error
 //
-// Nothing that identifies a token, a session or a subject is recorded.
+//	oapiguard.blacklist.revocations      counter of revocations
+//	oapiguard.blacklist.revoke.duration  histogram in seconds
+//	    attribute kind: token, session, subject or verifier
+//	    attribute outcome: recorded, in_force_before or error
+//
+// No metric contains an id of a token, a session or a subject.
 package observe
 
 import (
@@ -26,22 +30,23 @@ import (
 
 const scope = "github.com/oapi-guard/oapi-guard/blacklist/observe"
 
-// Wrap returns the blacklist with its work counted and timed by the provider's meter. The answers are those of the blacklist,
-// errors included. Where the blacklist is a blacklist.InProcess the result is one too; closing it, for an io.Closer, closes the
-// blacklist.
+// Wrap returns a blacklist that passes all calls to list and records them with a meter of the
+// provider. It returns the same results and errors. The result implements blacklist.InProcess if
+// list does, blacklist.Pinger, and io.Closer: Close closes list if it is an io.Closer. Wrap returns
+// an error if an argument is nil.
 func Wrap(list blacklist.Blacklist, provider metric.MeterProvider) (blacklist.Blacklist, error) {
 	if list == nil || provider == nil {
-		return nil, errors.New("observe: Wrap needs a blacklist and a meter provider; a provider of package noop records nothing")
+		return nil, errors.New("observe: Wrap needs a blacklist and a meter provider; use one of package noop to record nothing")
 	}
 	meter := provider.Meter(scope)
 	checks, err1 := meter.Int64Counter("oapiguard.blacklist.checks", metric.WithUnit("{check}"),
-		metric.WithDescription("Look-ups in the blacklist."))
+		metric.WithDescription("Number of look-ups."))
 	checkTime, err2 := meter.Float64Histogram("oapiguard.blacklist.check.duration", metric.WithUnit("s"),
-		metric.WithDescription("How long look-ups took."), buckets)
+		metric.WithDescription("Duration of look-ups."), buckets)
 	revocations, err3 := meter.Int64Counter("oapiguard.blacklist.revocations", metric.WithUnit("{revocation}"),
-		metric.WithDescription("Revocations handed to the blacklist."))
+		metric.WithDescription("Number of revocations."))
 	revokeTime, err4 := meter.Float64Histogram("oapiguard.blacklist.revoke.duration", metric.WithUnit("s"),
-		metric.WithDescription("How long revocations took."), buckets)
+		metric.WithDescription("Duration of revocations."), buckets)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err
 	}
@@ -52,7 +57,7 @@ func Wrap(list blacklist.Blacklist, provider metric.MeterProvider) (blacklist.Bl
 	return o, nil
 }
 
-// buckets reach from a look-up in memory to one that runs into its time-out.
+// buckets range from a look-up in memory to one that reaches its timeout.
 var buckets = metric.WithExplicitBucketBoundaries(1e-6, 1e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 type observed struct {
@@ -63,10 +68,10 @@ type observed struct {
 
 type inProcess struct{ *observed }
 
-// InProcess marks that look-ups never wait.
+// InProcess says that look-ups do not wait.
 func (inProcess) InProcess() {}
 
-// The attribute sets of look-ups are made once: one is recorded with every request.
+// The attribute sets of look-ups are made once, because every request records one.
 var (
 	checkRevoked    = outcome("revoked")
 	checkNotRevoked = outcome("not_revoked")
@@ -108,10 +113,10 @@ func (o *observed) Revoke(ctx context.Context, r blacklist.Revocation) (bool, er
 	return before, err
 }
 
-// Ping asks whether the blacklist can do its work; it is not counted.
+// Ping calls blacklist.Ping with the wrapped blacklist. It is not recorded.
 func (o *observed) Ping(ctx context.Context) error { return blacklist.Ping(ctx, o.list) }
 
-// Close closes the blacklist where it can be closed.
+// Close closes the wrapped blacklist if it is an io.Closer.
 func (o *observed) Close() error {
 	if closer, ok := o.list.(io.Closer); ok {
 		return closer.Close()

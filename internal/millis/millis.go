@@ -1,8 +1,9 @@
-// Package millis turns instants into whole milliseconds since 1970, as the stores keep and compare them.
+// Package millis converts times to whole milliseconds since 1970, which the stores keep and
+// compare.
 //
-// Rounding never lets a revoked token pass: starts of sessions and cut-offs are rounded down both, so that the order of
-// two instants is never turned around, and the ends of entries are rounded up. Instants that a 64-bit count cannot hold
-// become the first or the last that it can.
+// Rounding never makes a revoked token pass. Starts of sessions and cut-offs are both rounded down,
+// so a session that began before a cut-off is never after it. Ends of entries are rounded up. A
+// time that 64 bits cannot represent becomes the earliest or the latest that they can.
 package millis
 
 import (
@@ -10,10 +11,11 @@ import (
 	"time"
 )
 
-// Never is the end of an entry that has none. No other end is that large.
+// Never is the end of an entry without an end. All other ends are smaller.
 const Never = math.MaxInt64
 
-// maxSeconds is where a count of milliseconds nears its end; seconds since 1970, either sign.
+// maxSeconds is the largest number of seconds, of either sign, whose milliseconds surely fit into
+// 64 bits.
 const maxSeconds = math.MaxInt64/1000 - 1
 
 // Floor returns the last whole millisecond at or before t.

@@ -6,31 +6,47 @@ import (
 	"time"
 )
 
-func TestRounding(t *testing.T) {
-	base := time.UnixMilli(1_700_000_000_000)
+const wholeMillis = 1_700_000_000_000
+
+func TestFloorRoundsDownAndCeilRoundsUp(t *testing.T) {
+	whole := time.UnixMilli(wholeMillis)
 	for _, tt := range []struct {
-		name        string
-		t           time.Time
-		floor, ceil int64
+		name      string
+		time      time.Time
+		wantFloor int64
+		wantCeil  int64
 	}{
-		{"whole", base, 1_700_000_000_000, 1_700_000_000_000},
-		{"a nanosecond more", base.Add(1), 1_700_000_000_000, 1_700_000_000_001},
-		{"a nanosecond less", base.Add(-1), 1_699_999_999_999, 1_700_000_000_000},
-		{"1970", time.Unix(0, 0), 0, 0},
-		{"before 1970", time.Unix(0, -1), -1, 0},
-		{"the zero time", time.Time{}, -62135596800000, -62135596800000},
-		{"too late to count", time.Unix(1<<60, 1), math.MaxInt64 - 1, math.MaxInt64 - 1},
-		{"too early to count", time.Unix(-1<<60, 1), math.MinInt64, math.MinInt64 + 1},
-		{"elsewhere", base.In(time.FixedZone("", 3600)), 1_700_000_000_000, 1_700_000_000_000},
+		{name: "whole millisecond", time: whole, wantFloor: wholeMillis, wantCeil: wholeMillis},
+		{name: "a nanosecond after", time: whole.Add(1), wantFloor: wholeMillis, wantCeil: wholeMillis + 1},
+		{name: "a nanosecond before", time: whole.Add(-1), wantFloor: wholeMillis - 1, wantCeil: wholeMillis},
+		{name: "begin of 1970", time: time.Unix(0, 0), wantFloor: 0, wantCeil: 0},
+		{name: "before 1970", time: time.Unix(0, -1), wantFloor: -1, wantCeil: 0},
+		{name: "zero time", time: time.Time{}, wantFloor: -62135596800000, wantCeil: -62135596800000},
+		{name: "too late for 64 bits", time: time.Unix(1<<60, 1), wantFloor: math.MaxInt64 - 1, wantCeil: math.MaxInt64 - 1},
+		{name: "too early for 64 bits", time: time.Unix(-1<<60, 1), wantFloor: math.MinInt64, wantCeil: math.MinInt64 + 1},
+		{name: "another time zone", time: whole.In(time.FixedZone("", 3600)), wantFloor: wholeMillis, wantCeil: wholeMillis},
 	} {
-		if got := Floor(tt.t); got != tt.floor {
-			t.Errorf("Floor of %s = %d, want %d", tt.name, got, tt.floor)
+		if got := Floor(tt.time); got != tt.wantFloor {
+			t.Errorf("%s: Floor = %d, want %d", tt.name, got, tt.wantFloor)
 		}
-		if got := Ceil(tt.t); got != tt.ceil {
-			t.Errorf("Ceil of %s = %d, want %d", tt.name, got, tt.ceil)
+		if got := Ceil(tt.time); got != tt.wantCeil {
+			t.Errorf("%s: Ceil = %d, want %d", tt.name, got, tt.wantCeil)
 		}
 	}
-	if Until(time.Time{}) != Never || Until(time.Unix(1<<60, 0)) == Never || Until(base.Add(1)) != 1_700_000_000_001 {
-		t.Error("only the zero time is never")
+}
+
+func TestUntilIsNeverForTheZeroTimeOnly(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		time time.Time
+		want int64
+	}{
+		{name: "zero time", time: time.Time{}, want: Never},
+		{name: "rounded up", time: time.UnixMilli(wholeMillis).Add(1), want: wholeMillis + 1},
+		{name: "too late for 64 bits", time: time.Unix(1<<60, 0), want: Never - 1},
+	} {
+		if got := Until(tt.time); got != tt.want {
+			t.Errorf("%s: Until = %d, want %d", tt.name, got, tt.want)
+		}
 	}
 }

@@ -11,15 +11,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Cluster is six nodes: three masters, each with a replica.
+// Cluster is a Redis Cluster of six nodes: three masters, each with a replica.
 type Cluster struct {
-	Nodes []*Server // the first three are the masters at the start, node i+3 the replica of node i
+	Nodes []*Server // at the start the first three are masters, and node i+3 is the replica of node i
 	t     testing.TB
 }
 
 const slots = 16384
 
-// StartCluster starts the nodes, joins them, and waits until every node finds the Cluster whole.
+// StartCluster starts the nodes, joins them, and waits until all nodes report that the Cluster
+// works.
 func StartCluster(t testing.TB, opts ...Option) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
@@ -55,46 +56,59 @@ func StartCluster(t testing.TB, opts ...Option) *Cluster {
 	return c
 }
 
-// WaitWhole waits until every node that runs finds the Cluster whole and knows of n nodes that run.
+// WaitWhole waits until at least n nodes run, and each of them reports that the Cluster works and
+// that n nodes are connected.
 func (c *Cluster) WaitWhole(n int) {
 	c.t.Helper()
 	Eventually(c.t, "the Cluster is whole", func() error {
-		up := 0
+		running := 0
 		for _, node := range c.Nodes {
-			v, err := node.do("CLUSTER", "INFO")
+			info, err := node.do("CLUSTER", "INFO")
 			if err != nil {
-				continue
+				continue // it does not run
 			}
-			if !strings.Contains(fmt.Sprint(v), "cluster_state:ok") {
-				return errors.New("a node finds it not whole")
+			if !strings.Contains(fmt.Sprint(info), "cluster_state:ok") {
+				return errors.New("a node reports that the Cluster does not work")
 			}
-			v, err = node.do("CLUSTER", "NODES")
+			connected, err := node.connectedNodes()
 			if err != nil {
 				return err
 			}
-			good := 0
-			for line := range strings.Lines(fmt.Sprint(v)) {
-				f := strings.Fields(line)
-				if len(f) > 7 && !strings.Contains(f[2], "fail") && !strings.Contains(f[2], "handshake") && f[7] == "connected" {
-					good++
-				}
+			if connected < n {
+				return fmt.Errorf("a node is connected to %d nodes", connected)
 			}
-			if good < n {
-				return fmt.Errorf("a node knows %d others", good)
-			}
-			up++
+			running++
 		}
-		if up < n {
-			return fmt.Errorf("%d nodes run", up)
+		if running < n {
+			return fmt.Errorf("%d nodes run", running)
 		}
 		return nil
 	})
 }
 
-// WaitReplica waits until a replica follows the master.
+// connectedNodes returns the number of nodes that this node is connected to, itself included.
+func (s *Server) connectedNodes() (int, error) {
+	reply, err := s.do("CLUSTER", "NODES")
+	if err != nil {
+		return 0, err
+	}
+	connected := 0
+	for line := range strings.Lines(fmt.Sprint(reply)) {
+		fields := strings.Fields(line) // id, address, flags, ..., link state at 7
+		if len(fields) <= 7 || fields[7] != "connected" {
+			continue
+		}
+		if flags := fields[2]; !strings.Contains(flags, "fail") && !strings.Contains(flags, "handshake") {
+			connected++
+		}
+	}
+	return connected, nil
+}
+
+// WaitReplica waits until a replica is connected to the master.
 func (c *Cluster) WaitReplica(master *Server) {
 	c.t.Helper()
-	Eventually(c.t, "a replica follows", func() error { return master.hasReplicas(1) })
+	Eventually(c.t, "a replica is connected", func() error { return master.hasReplicas(1) })
 }
 
 // WaitMaster waits until the node is a master.
@@ -108,13 +122,13 @@ func (c *Cluster) WaitMaster(node *Server) {
 	})
 }
 
-// Client returns a client that is closed with the test.
+// Client returns a client that is closed at the end of the test.
 func (c *Cluster) Client(t testing.TB) *redis.ClusterClient {
 	t.Helper()
 	return Closed(t, redis.NewClusterClient(c.Options()))
 }
 
-// Options returns options of a client as redisstore wants it, with short timeouts.
+// Options returns client options that redisstore accepts, with a short timeout for connecting.
 func (c *Cluster) Options() *redis.ClusterOptions {
 	o := &redis.ClusterOptions{ContextTimeoutEnabled: true, DialTimeout: time.Second, Password: c.Nodes[0].Password}
 	for _, n := range c.Nodes {

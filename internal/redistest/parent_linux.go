@@ -2,5 +2,5 @@ package redistest
 
 import "syscall"
 
-// dieWithParent ends a server also where the test process is killed and cannot clean up.
+// dieWithParent makes the system end a server when the test process is killed.
 func dieWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -13,17 +13,18 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// MasterName is what the Sentinels call the master.
+// MasterName is the name of the master for the Sentinels.
 const MasterName = "guard"
 
-// Sentinels is a master with two replicas, watched by three Sentinels.
+// Sentinels is a master with two replicas, monitored by three Sentinels.
 type Sentinels struct {
-	Nodes     []*Server // the first is the master at the start
+	Nodes     []*Server // at the start the first is the master
 	Sentinels []*Server
 	t         testing.TB
 }
 
-// StartSentinel starts the servers and waits until the Sentinels know each other and both replicas follow.
+// StartSentinel starts the servers, and waits until the replicas are connected and the Sentinels
+// know all servers.
 func StartSentinel(t testing.TB, opts ...Option) *Sentinels {
 	t.Helper()
 	s := &Sentinels{t: t}
@@ -34,7 +35,7 @@ func StartSentinel(t testing.TB, opts ...Option) *Sentinels {
 		r.launch("--replicaof", "127.0.0.1 "+strconv.Itoa(master.Port))
 		s.Nodes = append(s.Nodes, r)
 	}
-	Eventually(t, "two replicas follow", func() error { return master.hasReplicas(2) })
+	Eventually(t, "two replicas are connected", func() error { return master.hasReplicas(2) })
 	for i := range 3 {
 		s.Sentinels = append(s.Sentinels, startSentinel(t, master, i))
 	}
@@ -54,8 +55,8 @@ func StartSentinel(t testing.TB, opts ...Option) *Sentinels {
 	return s
 }
 
-// startSentinel starts the i-th Sentinel. Each waits a little longer than the one before it, so that they do not all ask
-// for the others' votes in the same moment: then none gets them, and they wait for seconds.
+// startSentinel starts the i-th Sentinel. The Sentinels have different timeouts, so that they do
+// not ask for votes at the same time: then none would win, and they would wait for seconds.
 func startSentinel(t testing.TB, master *Server, i int) *Server {
 	t.Helper()
 	s := newServer(t)
@@ -74,13 +75,13 @@ func startSentinel(t testing.TB, master *Server, i int) *Server {
 	return s
 }
 
-// Client returns a fail-over client that is closed with the test.
+// Client returns a fail-over client that is closed at the end of the test.
 func (s *Sentinels) Client(t testing.TB) *redis.Client {
 	t.Helper()
 	return Closed(t, redis.NewFailoverClient(s.Options()))
 }
 
-// Options returns options of a client as redisstore wants it, with short timeouts.
+// Options returns client options that redisstore accepts, with a short timeout for connecting.
 func (s *Sentinels) Options() *redis.FailoverOptions {
 	o := &redis.FailoverOptions{
 		MasterName: MasterName, Password: s.Nodes[0].Password, ContextTimeoutEnabled: true, DialTimeout: time.Second,
@@ -91,7 +92,7 @@ func (s *Sentinels) Options() *redis.FailoverOptions {
 	return o
 }
 
-// agreed returns the node that all Sentinels name as the master and that finds itself one.
+// agreed returns the node that all Sentinels name as the master and whose role is master.
 func (s *Sentinels) agreed() (*Server, error) {
 	var master *Server
 	for _, sn := range s.Sentinels {
@@ -117,25 +118,25 @@ func (s *Sentinels) agreed() (*Server, error) {
 	return master, nil
 }
 
-// WaitFailover waits until all Sentinels name another master than the given, and returns it.
+// WaitFailover waits until all Sentinels name a master other than old, and returns it.
 func (s *Sentinels) WaitFailover(old *Server) *Server {
 	s.t.Helper()
 	var master *Server
 	Eventually(s.t, "the Sentinels name another master", func() (err error) {
 		if master, err = s.agreed(); err == nil && master == old {
-			err = errors.New("still the old one")
+			err = errors.New("they still name the old one")
 		}
 		return err
 	})
 	return master
 }
 
-// Rejoin starts a killed server again as a replica of the master, without waiting for the Sentinels to tell it, and waits
-// until two replicas follow the master. It returns that: the Sentinels may change their minds once more.
+// Rejoin starts a killed server again as a replica of the master and waits until the master has two
+// replicas. It returns the master, because the Sentinels may have chosen another one meanwhile.
 func (s *Sentinels) Rejoin(old, master *Server) *Server {
 	s.t.Helper()
 	old.Restart("--replicaof", "127.0.0.1 "+strconv.Itoa(master.Port))
-	Eventually(s.t, "two replicas follow the master", func() (err error) {
+	Eventually(s.t, "the master has two replicas", func() (err error) {
 		if master, err = s.agreed(); err == nil {
 			err = master.hasReplicas(2)
 		}
@@ -144,17 +145,19 @@ func (s *Sentinels) Rejoin(old, master *Server) *Server {
 	return master
 }
 
+// hasReplicas returns an error unless n replicas are connected.
 func (s *Server) hasReplicas(n int) error {
 	v, err := s.do("INFO", "replication")
 	if err != nil {
 		return err
 	}
 	if got := strings.Count(fmt.Sprint(v), "state=online"); got != n {
-		return fmt.Errorf("%d replicas follow, not %d", got, n)
+		return fmt.Errorf("%d replicas are connected, want %d", got, n)
 	}
 	return nil
 }
 
+// role returns the role of the server, or the text of an error.
 func (s *Server) role() string {
 	v, err := s.do("INFO", "replication")
 	if err != nil {

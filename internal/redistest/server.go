@@ -1,9 +1,10 @@
-// Package redistest starts real redis-server processes for tests: a single server, a master with replicas and
-// Sentinels, a Cluster of six nodes, and a proxy that delays and cuts connections. Everything listens on free ports of
-// 127.0.0.1, keeps its files in the test's temporary directory, and ends with the test.
+// Package redistest starts real redis-server processes for tests: a single server, a master with
+// replicas and Sentinels, a Cluster of six nodes, and a proxy that withholds replies and closes
+// connections. All of them listen on free ports of 127.0.0.1, keep their files in a temporary
+// directory, and end with the test.
 //
-// The binary is the redis-server on PATH, or what REDIS_SERVER names. Where there is none the test fails and says how to
-// get one: a blacklist that was not tried on Redis is not tested.
+// The binary is the redis-server on PATH, or the one that REDIS_SERVER names. Without one the test
+// fails and says how to install it. It is not skipped, because the Redis store would be untested.
 package redistest
 
 import (
@@ -41,10 +42,10 @@ type Server struct {
 	done chan struct{} // closed when the process has ended
 }
 
-// Option changes how a server is started.
+// Option sets an option of a server.
 type Option func(*Server)
 
-// WithPassword makes the server ask for a password.
+// WithPassword makes the server require a password.
 func WithPassword(password string) Option {
 	return func(s *Server) {
 		s.Password = password
@@ -55,7 +56,7 @@ func WithPassword(password string) Option {
 // WithAOF makes the server keep an append-only file.
 func WithAOF() Option { return WithArgs("--appendonly", "yes") }
 
-// WithArgs adds arguments of the command line, for example "--maxmemory", "10mb".
+// WithArgs adds arguments to the command line, for example "--maxmemory", "10mb".
 func WithArgs(args ...string) Option {
 	return func(s *Server) { s.args = append(s.args, args...) }
 }
@@ -78,7 +79,7 @@ func newServer(t testing.TB, opts ...Option) *Server {
 	return s
 }
 
-// tempDir is t.TempDir, but tolerates a server that still writes a file while the directory goes.
+// tempDir is like t.TempDir, but a server may still write a file while the directory is removed.
 func tempDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "redistest")
@@ -89,6 +90,7 @@ func tempDir(t testing.TB) string {
 	return dir
 }
 
+// binary returns the path of redis-server.
 func binary(t testing.TB) string {
 	t.Helper()
 	name := os.Getenv("REDIS_SERVER")
@@ -103,7 +105,8 @@ func binary(t testing.TB) string {
 	return path
 }
 
-// FreePort returns a port that nobody listens on, below those that the system gives to outgoing connections.
+// FreePort returns a port on which no process listens. It is below the ports that the system uses
+// for outgoing connections.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 200 {
@@ -118,7 +121,7 @@ func FreePort(t testing.TB) int {
 	return 0
 }
 
-// launch starts the process and waits until it answers. extra comes after the server's own arguments.
+// launch starts the process with its arguments and the extra ones, and waits until it answers.
 func (s *Server) launch(extra ...string) {
 	s.t.Helper()
 	args := []string{
@@ -130,6 +133,7 @@ func (s *Server) launch(extra ...string) {
 	s.WaitReady()
 }
 
+// run starts the process.
 func (s *Server) run(args []string) {
 	s.t.Helper()
 	cmd := exec.Command(binary(s.t), args...)
@@ -153,24 +157,24 @@ func (s *Server) run(args []string) {
 // Addr returns host:port.
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)) }
 
-// Options returns options of a client as redisstore wants it, with short timeouts.
+// Options returns client options that redisstore accepts, with a short timeout for connecting.
 func (s *Server) Options() *redis.Options {
 	return &redis.Options{Addr: s.Addr(), Password: s.Password, ContextTimeoutEnabled: true, DialTimeout: time.Second}
 }
 
-// Client returns a client that is closed with the test.
+// Client returns a client that is closed at the end of the test.
 func (s *Server) Client(t testing.TB) *redis.Client {
 	t.Helper()
 	return Closed(t, redis.NewClient(s.Options()))
 }
 
-// Closed closes the client with the test and returns it.
+// Closed closes c at the end of the test, and returns it.
 func Closed[C interface{ Close() error }](t testing.TB, c C) C {
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
-// Do runs one command and returns its reply; an error ends the test.
+// Do runs a command and returns its reply. An error ends the test.
 func (s *Server) Do(args ...any) any {
 	s.t.Helper()
 	v, err := s.do(args...)
@@ -199,7 +203,7 @@ func (s *Server) WaitReady() {
 	})
 }
 
-// Kill ends the process at once, as kill -9 and a crash do, and waits for its end.
+// Kill ends the process like a crash (SIGKILL), and waits for its end.
 func (s *Server) Kill() {
 	s.mu.Lock()
 	cmd, done := s.cmd, s.done
@@ -211,10 +215,11 @@ func (s *Server) Kill() {
 	<-done
 }
 
-// Pause stops the process (SIGSTOP): the system still accepts connections for it, but nothing is answered.
+// Pause stops the process (SIGSTOP): the system still accepts connections, but the server does not
+// answer.
 func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
 
-// Resume lets a paused process go on.
+// Resume continues a paused process.
 func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
 
 func (s *Server) signal(sig syscall.Signal) {
@@ -226,14 +231,14 @@ func (s *Server) signal(sig syscall.Signal) {
 	}
 }
 
-// Restart starts the server again after Kill, with the files that it left. extra is added to its command line.
+// Restart kills the server and starts it again with its files. extra is added to the command line.
 func (s *Server) Restart(extra ...string) {
 	s.t.Helper()
 	s.Kill()
 	s.launch(extra...)
 }
 
-// RestartEmpty starts the server again without any data.
+// RestartEmpty kills the server and starts it again without its files.
 func (s *Server) RestartEmpty(extra ...string) {
 	s.t.Helper()
 	s.Kill()
@@ -246,7 +251,7 @@ func (s *Server) RestartEmpty(extra ...string) {
 	s.launch(extra...)
 }
 
-// Eventually calls f until it returns nil. It fails the test when that takes longer than [Timeout].
+// Eventually calls f until it returns nil. It fails the test after [Timeout].
 func Eventually(t testing.TB, what string, f func() error) {
 	t.Helper()
 	deadline := time.Now().Add(Timeout)
@@ -256,7 +261,7 @@ func Eventually(t testing.TB, what string, f func() error) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("redistest: waited in vain until %s: %v", what, err)
+			t.Fatalf("redistest: timeout while waiting until %s: %v", what, err)
 		}
 		time.Sleep(pause)
 	}

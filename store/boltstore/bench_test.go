@@ -14,7 +14,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// filled returns a store with n entries, written in large transactions.
+// filled returns a store with n entries. It writes them in large transactions.
 func filled(b *testing.B, n int) *Store {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "blacklist.db")
@@ -57,16 +57,16 @@ func BenchmarkStore(b *testing.B) {
 		b.Run(fmt.Sprintf("lookup/%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				if is, err := s.IsRevoked(context.Background(), unknown[i%len(unknown)]); is || err != nil {
-					b.Fatal(is, err)
+				if revoked, err := s.IsRevoked(context.Background(), unknown[i%len(unknown)]); revoked || err != nil {
+					b.Fatal(revoked, err)
 				}
 			}
 		})
 		b.Run(fmt.Sprintf("lookup-parallel/%d", n), func(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				for i := 0; pb.Next(); i++ {
-					if is, err := s.IsRevoked(context.Background(), unknown[i%len(unknown)]); is || err != nil {
-						b.Error(is, err)
+					if revoked, err := s.IsRevoked(context.Background(), unknown[i%len(unknown)]); revoked || err != nil {
+						b.Error(revoked, err)
 					}
 				}
 			})

@@ -1,7 +1,7 @@
 //go:build !race
 
-// With the race detector the compiler checks pointer arithmetic too, and bbolt's on damaged pages then ends the process instead of
-// panicking. make test runs this file without it.
+// The race detector also checks pointer arithmetic. On damaged pages, that of bbolt then ends the
+// process instead of panicking. make test runs this file without the race detector.
 package boltstore
 
 import (
@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// TestDamagedFile flips bytes and cuts the file off at many places: opening it and looking up is an error or the right answer.
+// TestDamagedFile changes bytes and truncates the file at many offsets: Open and look-ups return an
+// error or the right answer.
 func TestDamagedFile(t *testing.T) {
 	dir := t.TempDir()
 	original := filepath.Join(dir, "original.db")
@@ -38,7 +39,7 @@ func TestDamagedFile(t *testing.T) {
 	}
 	var refused, answered, unnoticed int
 	try := func(content []byte) {
-		// A file of its own each time: where bbolt panics it keeps the lock.
+		// Another file each time: after a panic bbolt keeps the lock.
 		path := filepath.Join(dir, fmt.Sprint("damaged", refused+answered+unnoticed))
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
@@ -51,10 +52,10 @@ func TestDamagedFile(t *testing.T) {
 		}
 		defer s.Close()
 		for _, name := range names[:20] {
-			switch is, err := s.IsRevoked(context.Background(), token(name)); {
+			switch isRevoked, err := s.IsRevoked(context.Background(), token(name)); {
 			case err != nil:
 				refused++
-			case is:
+			case isRevoked:
 				answered++
 			default:
 				unnoticed++
@@ -71,11 +72,11 @@ func TestDamagedFile(t *testing.T) {
 		damaged[i] ^= 0x41
 		try(damaged)
 	}
-	t.Logf("%d refused, %d answered rightly, %d answers without an entry that was damaged away", refused, answered, unnoticed)
+	t.Logf("%d errors, %d right answers, %d missed revocations", refused, answered, unnoticed)
 	if refused == 0 || answered == 0 {
-		t.Error("the damage was none, or all of it was fatal")
+		t.Error("no change was damage, or every change was")
 	}
 	if unnoticed > 0 {
-		t.Errorf("%d answers miss a revocation", unnoticed)
+		t.Errorf("%d look-ups missed a revocation", unnoticed)
 	}
 }

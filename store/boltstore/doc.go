@@ -1,34 +1,50 @@
-// Package boltstore keeps a blacklist in a file (go.etcd.io/bbolt): embedded, durable, for one process.
+// Package boltstore keeps a blacklist in a file (go.etcd.io/bbolt).
+//
+// Use it for a service of one process: revocations survive a restart, and no server is needed. For
+// several processes use package redisstore.
 //
 //	store, err := boltstore.Open("/var/lib/service/blacklist.db")
 //
-// # What is promised
+// # Guarantees
 //
-// A revocation that returned without an error survives the death of the process at any moment, kill -9 included, and the death of
-// the machine as far as the disk honours fsync. Concurrent revocations share an fsync: while one is written the others gather, and a
-// single caller waits for nobody. Look-ups read a snapshot and do not wait for writers, but for the moment in which a growing file is
-// mapped anew.
+// A revocation that returned without an error survives the end of the process at any moment,
+// kill -9 included, and a crash of the machine if the disk honours fsync. Concurrent revocations
+// share one fsync. A look-up reads a snapshot and does not wait for writers, except for the moment
+// in which bbolt maps a file that has grown.
 //
-// One process has the file at a time: another one that opens it gets an error. The file holds hashes of ids, never tokens or ids; it is
-// made with mode 0600, because whoever can write it can take a revocation back.
+// One process can open the file at a time; a second one gets an error. The file contains hashes of
+// ids, never tokens or ids. It is created with mode 0600, and Open refuses a file that the group or
+// others can write, because they could remove a revocation.
 //
 // # An empty file
 //
-// An emptied store must not read as "nothing is revoked". A file that [Open] makes holds the moment when it was made, and every look-up
-// refuses sessions begun at or before it: whoever deletes the file logs everybody out. [WithExistingFile] makes a missing file an error
-// instead. An old copy of the file that is put back in its place cannot be told from the file: the revocations since are lost.
+// A new file must not mean "nothing is revoked". A file that [Open] creates contains a mark: the
+// time of its creation. Every look-up refuses sessions that began at or before the mark, so
+// deleting the file logs everybody out. [WithExistingFile] makes a missing file an error instead.
+//
+// An older copy of the file that is put back in place is not detected: the revocations made since
+// the copy are lost. Delete the file instead.
 //
 // # Damage
 //
-// Open reads the whole file, about a second for a million entries: every page, that nothing is used twice or lost, that the newest
-// commit is there, and then the checksum of every entry, their order and their number. Look-ups check what they read. What is found
-// damaged is an error and never "not revoked". A file that Open calls damaged can be deleted, which logs everybody out.
+// Open reads the whole file, about a second for a million entries. It checks that every page is
+// valid and is used once, that the newest commit is present, and the checksum, order and number of
+// all entries. Look-ups check what they read. Damage is an error and never "not revoked". A file
+// that Open reports as damaged can be deleted, which logs everybody out.
 //
-// What goes bad on the disk while the file is open shows where it is read: a damaged entry as an error, a damaged page mostly as one.
-// A key that has changed in an otherwise sound page cannot be told from one that was never there, until Open counts again.
+// Damage to the disk while the file is open is found when the damaged part is read: for an entry
+// always, for a page in most cases. If only the key of an entry changed in a page that is otherwise
+// valid, the entry looks as if it never existed, until the next Open counts the entries.
 //
 // # Space
 //
-// Expired entries leave in small steps, a few with each write. The file does not shrink; its free pages are used again. An entry takes
-// some 360 bytes at a million entries.
+// Each write removes some expired entries. The file does not shrink; bbolt uses the free pages
+// again. A million entries take about 360 bytes each. When the disk is full, revocations fail and
+// look-ups still answer.
+//
+// # Time
+//
+// The clock of the process decides whether an entry has expired. If that clock jumps far ahead
+// while a revocation is written, entries that seem expired are removed, and they do not return when
+// the clock is set back.
 package boltstore

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,10 +15,10 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// childEnv makes the test binary revoke in a loop, in the file that it names.
+// childEnv makes the test binary revoke in a loop. It contains the path of the file.
 const childEnv = "BOLTSTORE_TEST_CHILD"
 
-// revokeInLoop revokes from several goroutines and says on standard output what was acknowledged.
+// revokeInLoop revokes from several goroutines and prints the acknowledged revocations.
 func revokeInLoop(path string) {
 	s, err := Open(path)
 	if err != nil {
@@ -45,10 +44,11 @@ func revokeInLoop(path string) {
 	group.Wait()
 }
 
-// TestKill kills a process that revokes, again and again: whatever it was told is revoked is revoked.
-func TestKill(t *testing.T) {
+// TestAcknowledgedRevocationsSurviveKill kills a process that revokes, many times: every revocation
+// that it reported is in the file.
+func TestAcknowledgedRevocationsSurviveKill(t *testing.T) {
 	const rounds = 100
-	path := filepath.Join(t.TempDir(), "blacklist.db")
+	path := newPath(t)
 	open(t, path).Close()
 	total := 0
 	for range rounds {
@@ -61,7 +61,7 @@ func TestKill(t *testing.T) {
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// Killed after so many acknowledgements, at whatever point of the next commits it is then.
+		// The child is killed after a random number of acknowledgements, at any point of a commit.
 		acknowledged, enough := []string(nil), 1+rand.IntN(60)
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
@@ -78,7 +78,7 @@ func TestKill(t *testing.T) {
 		}
 		_ = child.Wait() // it was killed
 		if len(acknowledged) < enough {
-			t.Fatalf("the child ended after %d of %d", len(acknowledged), enough)
+			t.Fatalf("the child ended after %d of %d acknowledgements", len(acknowledged), enough)
 		}
 		s, err := Open(path, WithExistingFile())
 		if err != nil {
@@ -86,7 +86,7 @@ func TestKill(t *testing.T) {
 		}
 		for _, name := range acknowledged {
 			if !revoked(t, s, token(name)) {
-				t.Errorf("%s was acknowledged and is not revoked", name)
+				t.Errorf("%s was acknowledged but is not revoked", name)
 			}
 		}
 		total += len(acknowledged)

@@ -18,10 +18,11 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// storeFile returns the content of a file with n tokens revoked, written in many commits, so that there are free pages.
+// storeFile returns the content of a file with n revoked tokens. Many commits wrote it, so it has
+// free pages.
 func storeFile(t testing.TB, n int) []byte {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "blacklist.db")
+	path := newPath(t)
 	s := open(t, path)
 	for i := range n {
 		revoke(t, s, token(fmt.Sprint(i)), time.Now().Add(time.Hour))
@@ -42,8 +43,9 @@ func flags(content []byte, page, pageSize int) uint16 {
 	return binary.NativeEndian.Uint16(content[page*pageSize+8:])
 }
 
-// TestVerifyFindsDamage changes every byte of every page header, of both root pages and of the list of free pages, and many others.
-// What passes is harmless: bbolt opens the file, nothing that was revoked passes, also after more was revoked.
+// TestVerifyFindsDamage changes every byte of the page headers, the root pages and the list of free
+// pages, and many other bytes. A change that passes is harmless: the file opens, and no revoked
+// token is accepted, also after more revocations.
 func TestVerifyFindsDamage(t *testing.T) {
 	const n, tries = 150, 200
 	content := storeFile(t, n)
@@ -52,7 +54,7 @@ func TestVerifyFindsDamage(t *testing.T) {
 	}
 	pageSize := int(binary.NativeEndian.Uint32(content[pageHeaderSize+8:]))
 	found, harmless := 0, 0
-	var passed []int // a root page, a header or a list of free pages that passes verify is opened as well
+	var passed []int // offsets whose change verify accepts; some of these files are opened
 	for i := range content {
 		page, at := i/pageSize, i%pageSize
 		root := page < 2 && at < pageHeaderSize+metaSize
@@ -66,8 +68,8 @@ func TestVerifyFindsDamage(t *testing.T) {
 			switch {
 			case err != nil:
 				found++
-			case root && at != 10 && at != 11 && (at < 12 || at >= pageHeaderSize): // what a root page has no use for
-				t.Errorf("byte %d of root page %d was changed, and the file passes", at, page)
+			case root && at != 10 && at != 11 && (at < 12 || at >= pageHeaderSize): // a root page does not use bytes 10 to 15
+				t.Errorf("verify accepts a change of byte %d of root page %d", at, page)
 			default:
 				harmless++
 				if at < pageHeaderSize || flags(content, page, pageSize) == freeListPage || i%5 == 0 {
@@ -76,9 +78,9 @@ func TestVerifyFindsDamage(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d changes found, %d of no consequence to bbolt, of which %d are tried", found, harmless, min(tries, len(passed)))
+	t.Logf("%d changes found, %d harmless to bbolt, of which %d are opened", found, harmless, min(tries, len(passed)))
 	if found == 0 || harmless == 0 {
-		t.Error("all of it is damage, or none")
+		t.Error("verify refuses all changes, or none")
 	}
 	path := filepath.Join(t.TempDir(), "changed.db")
 	for i := 0; i < len(passed); i += 1 + len(passed)/tries {
@@ -93,14 +95,14 @@ func TestVerifyFindsDamage(t *testing.T) {
 		}
 		s, err := Open(path)
 		if err != nil {
-			continue // found by the checksums
+			continue // the checksums found it
 		}
 		for j := range 3 {
 			revoke(t, s, token(fmt.Sprint("more", j)), time.Time{})
 		}
 		for j := range n {
-			if is, err := s.IsRevoked(t.Context(), token(fmt.Sprint(j))); err == nil && !is {
-				t.Fatalf("byte %d was changed: token %d passes", i, j)
+			if isRevoked, err := s.IsRevoked(t.Context(), token(fmt.Sprint(j))); err == nil && !isRevoked {
+				t.Fatalf("after a change of byte %d token %d is accepted", i, j)
 			}
 		}
 		if err := s.Close(); err != nil {
@@ -109,8 +111,9 @@ func TestVerifyFindsDamage(t *testing.T) {
 	}
 }
 
-// TestNewestCommitLost damages the root page of the last commit: bbolt would go on with the one before.
-func TestNewestCommitLost(t *testing.T) {
+// TestOpenRefusesDamagedRootPage damages each root page in turn. One of them is the last commit,
+// and bbolt would silently use the previous one.
+func TestOpenRefusesDamagedRootPage(t *testing.T) {
 	content := storeFile(t, 3)
 	pageSize := int(binary.NativeEndian.Uint32(content[pageHeaderSize+8:]))
 	path := filepath.Join(t.TempDir(), "changed.db")
@@ -123,15 +126,16 @@ func TestNewestCommitLost(t *testing.T) {
 		s, err := Open(path)
 		if err == nil {
 			_ = s.Close()
-			t.Errorf("root page %d is damaged, and the file is opened", root)
+			t.Errorf("Open accepts a damaged root page %d", root)
 		} else if !errors.Is(err, blacklist.ErrUnavailable) || !strings.Contains(err.Error(), "damaged") {
 			t.Error(err)
 		}
 	}
 }
 
-// TestRootsOfOneLine puts an older root page in the place of the newest one: both are whole, but not of consecutive commits.
-func TestRootsOfOneLine(t *testing.T) {
+// TestVerifyRefusesRootPagesThatAreNotConsecutive changes the commit number of a root page and its
+// checksum: both root pages are valid, but their commits are not consecutive.
+func TestVerifyRefusesRootPagesThatAreNotConsecutive(t *testing.T) {
 	content := storeFile(t, 4)
 	pageSize := int(binary.NativeEndian.Uint32(content[pageHeaderSize+8:]))
 	for root := range 2 {
@@ -142,17 +146,17 @@ func TestRootsOfOneLine(t *testing.T) {
 			sum := fnv.New64a()
 			_, _ = sum.Write(meta[:metaSize-8])
 			binary.NativeEndian.PutUint64(meta[metaSize-8:], sum.Sum64())
-			// Two more than the older one is one more than the newer one: that is a line again.
+			// The older number plus two is the newer number plus one: consecutive again.
 			first, second := binary.NativeEndian.Uint64(changed[pageHeaderSize+48:]), binary.NativeEndian.Uint64(changed[pageSize+pageHeaderSize+48:])
-			line := first-second == 1 || second-first == 1
-			if err := verifyBytes(changed); err == nil && !line {
-				t.Errorf("commits %d and %d pass", first, second)
+			consecutive := first-second == 1 || second-first == 1
+			if err := verifyBytes(changed); err == nil && !consecutive {
+				t.Errorf("verify accepts the commits %d and %d", first, second)
 			}
 		}
 	}
 }
 
-func TestVerifyCutOff(t *testing.T) {
+func TestVerifyRefusesTruncatedFiles(t *testing.T) {
 	content := storeFile(t, 20)
 	pages := binary.NativeEndian.Uint64(content[pageHeaderSize+40:])
 	pageSize := int(binary.NativeEndian.Uint32(content[pageHeaderSize+8:]))
@@ -160,13 +164,14 @@ func TestVerifyCutOff(t *testing.T) {
 	whole := int(max(pages, second)) * pageSize
 	for size := 0; size < len(content); size += 101 {
 		if err := verifyBytes(content[:size]); (err == nil) != (size >= whole) {
-			t.Errorf("%d bytes of %d: %v", size, whole, err)
+			t.Errorf("%d bytes of %d: error %v", size, whole, err)
 		}
 	}
 }
 
-// TestVerifyOtherFiles reads what bbolt writes in other ways: without a list of free pages, after large values, and much of it.
-func TestVerifyOtherFiles(t *testing.T) {
+// TestVerifyAcceptsOtherFilesOfBolt reads larger files of bbolt, with large values, with and
+// without a list of free pages.
+func TestVerifyAcceptsOtherFilesOfBolt(t *testing.T) {
 	for _, noList := range []bool{false, true} {
 		path := filepath.Join(t.TempDir(), "other.db")
 		db, err := bbolt.Open(path, 0o600, &bbolt.Options{NoFreelistSync: noList, NoSync: true})
@@ -208,12 +213,13 @@ func TestVerifyOtherFiles(t *testing.T) {
 	}
 }
 
-// TestCutOffWhileOpen cuts the file off under the store: errors, no crash, and nothing that waits for ever.
-func TestCutOffWhileOpen(t *testing.T) {
+// TestTruncatedWhileOpen truncates the file of an open store: all calls return errors, none crashes
+// or waits for ever.
+func TestTruncatedWhileOpen(t *testing.T) {
 	lookUp := func(s *Store) error {
-		is, err := s.IsRevoked(t.Context(), token("1"))
-		if is {
-			t.Error("true beside an error")
+		isRevoked, err := s.IsRevoked(t.Context(), token("1"))
+		if isRevoked {
+			t.Error("IsRevoked returns true together with an error")
 		}
 		return err
 	}
@@ -234,7 +240,7 @@ func TestCutOffWhileOpen(t *testing.T) {
 			revoke(t, s, token(fmt.Sprint(i)), time.Time{})
 		}
 		if err := os.Truncate(path, 0); err != nil {
-			t.Skip("the file cannot be cut off: ", err)
+			t.Skip("the file cannot be truncated: ", err)
 		}
 		for i, call := range calls {
 			if err := call(s); !errors.Is(err, blacklist.ErrUnavailable) {
@@ -252,7 +258,8 @@ func TestCutOffWhileOpen(t *testing.T) {
 	}
 }
 
-// FuzzVerify reads any file without a panic, and without taking more memory than the file is large.
+// FuzzVerify reads arbitrary files: verify does not panic, and does not accept a file that is too
+// short.
 func FuzzVerify(f *testing.F) {
 	content := storeFile(f, 5)
 	f.Add(content)
@@ -266,7 +273,7 @@ func FuzzVerify(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		err := verifyBytes(content)
 		if err == nil && len(content) < 4*512 {
-			t.Errorf("%d bytes pass", len(content))
+			t.Errorf("verify accepts a file of %d bytes", len(content))
 		}
 	})
 }

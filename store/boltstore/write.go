@@ -12,11 +12,11 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/millis"
 )
 
-// request is a revocation on its way to the file.
+// request is a revocation for the writer.
 type request struct {
 	key   blacklist.Key
 	entry entry
-	// done gets one result; it has room, so that the writer never waits for a caller who left.
+	// done receives one result. It is buffered, so the writer never waits for a caller that left.
 	done chan result
 }
 
@@ -25,34 +25,22 @@ type result struct {
 	err    error
 }
 
-// everything is the cut-off of an entry that covers sessions whenever they began.
+// everything is the cut-off of a token's or session's entry: it covers every session start.
 const everything = math.MaxInt64
 
-// maxBatch bounds how many revocations share a commit.
+// maxBatch is the largest number of revocations that share a commit.
 const maxBatch = 1024
 
-// Revoke implements blacklist.Blacklist: it returns once the revocation is on the disk. Where ctx ends earlier the revocation may be in
-// force all the same.
+// Revoke implements blacklist.Blacklist. It returns when the revocation is on the disk. If ctx ends
+// earlier, the revocation may still be recorded.
 func (s *Store) Revoke(ctx context.Context, r blacklist.Revocation) (before bool, err error) {
 	if err := s.usable(ctx); err != nil {
 		return false, err
 	}
-	if err := r.Validate(); err != nil {
+	q, err := newRequest(r, millis.Floor(s.now()))
+	if err != nil {
 		return false, err
 	}
-	end := millis.Until(r.Until)
-	if end <= millis.Floor(s.now()) {
-		return false, fmt.Errorf("%w: its end has come", blacklist.ErrInvalid)
-	}
-	key, ok := blacklist.KeyOf(r.Kind, r.Identity)
-	if !ok {
-		return false, fmt.Errorf("%w: %s", blacklist.ErrInvalid, r.Kind)
-	}
-	cutOff := int64(everything)
-	if r.Kind == blacklist.Subject || r.Kind == blacklist.Verifier {
-		cutOff = millis.Floor(r.CutOff)
-	}
-	q := &request{key, entry{cutOff, end}, make(chan result, 1)}
 	select {
 	case s.requests <- q:
 	case <-s.closing:
@@ -68,8 +56,27 @@ func (s *Store) Revoke(ctx context.Context, r blacklist.Revocation) (before bool
 	}
 }
 
-// write is the one writer. While a commit waits for the disk the next revocations gather, and then share the next one; so the fsyncs keep
-// up with any number of callers, and one alone waits for no company.
+// newRequest validates the revocation and returns its request.
+func newRequest(r blacklist.Revocation, now int64) (*request, error) {
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	e := entry{cutOff: everything, until: millis.Until(r.Until)}
+	if e.until <= now {
+		return nil, fmt.Errorf("%w: Until is not in the future", blacklist.ErrInvalid)
+	}
+	if r.Kind == blacklist.Subject || r.Kind == blacklist.Verifier {
+		e.cutOff = millis.Floor(r.CutOff)
+	}
+	key, ok := blacklist.KeyOf(r.Kind, r.Identity)
+	if !ok {
+		return nil, fmt.Errorf("%w: %s", blacklist.ErrInvalid, r.Kind)
+	}
+	return &request{key: key, entry: e, done: make(chan result, 1)}, nil
+}
+
+// write is the writer. While a commit waits for the disk, the next requests gather and then share
+// one commit. A single caller does not wait for others.
 func (s *Store) write() {
 	defer close(s.stopped)
 	for {
@@ -85,7 +92,7 @@ func (s *Store) write() {
 	}
 }
 
-// gather takes whatever waits, without waiting.
+// gather returns the first request and all that wait behind it. It does not wait for more.
 func (s *Store) gather(first *request) []*request {
 	batch := []*request{first}
 	for len(batch) < maxBatch {
@@ -99,46 +106,58 @@ func (s *Store) gather(first *request) []*request {
 	return batch
 }
 
-// commit writes a batch in one transaction: what has no error of its own is on the disk, or none of it is in force.
+// commit writes a batch in one transaction. A damaged entry fails only the request for it; any
+// other error fails the whole batch, and then nothing of it is recorded.
 func (s *Store) commit(batch []*request) []result {
 	if s.beforeCommit != nil {
 		s.beforeCommit()
 	}
-	now := millis.Floor(s.now())
-	results := make([]result, len(batch))
 	if s.stuck.Load() {
-		for i := range results {
-			results[i] = result{err: errDamaged}
-		}
-		return results
+		return failAll(batch, errDamaged)
 	}
-	_, err := guarded(func() (struct{}, error) {
-		return struct{}{}, s.db.Update(func(tx *bbolt.Tx) error {
-			came := 0
-			for i, q := range batch {
-				before, added, err := put(tx, q, now)
-				if err != nil && !errors.Is(err, errEntry) {
-					return err
-				}
-				if added {
-					came++
-				}
-				results[i] = result{before, err}
-			}
-			went, err := sweep(tx, now)
-			if err != nil {
-				return err
-			}
-			return addCount(tx, came, went)
+	now := millis.Floor(s.now())
+	var results []result
+	err := guarded(func() error {
+		return s.db.Update(func(tx *bbolt.Tx) (err error) {
+			results, err = putBatch(tx, batch, now)
+			return err
 		})
 	})
 	if errors.Is(err, errPanicked) {
 		s.stuck.Store(true)
 	}
 	if err != nil {
-		for i := range results {
-			results[i] = result{err: s.outcome("it cannot be written", err)}
+		return failAll(batch, callerError("the file cannot be written", err))
+	}
+	return results
+}
+
+// putBatch puts the batch into the transaction, removes some expired entries, and updates the
+// count.
+func putBatch(tx *bbolt.Tx, batch []*request, now int64) ([]result, error) {
+	results := make([]result, len(batch))
+	added := 0
+	for i, q := range batch {
+		before, isNew, err := put(tx, q, now)
+		if err != nil && !errors.Is(err, errEntry) {
+			return nil, err
 		}
+		if isNew {
+			added++
+		}
+		results[i] = result{before, err}
+	}
+	removed, err := sweep(tx, now)
+	if err != nil {
+		return nil, err
+	}
+	return results, addCount(tx, added-removed)
+}
+
+func failAll(batch []*request, err error) []result {
+	results := make([]result, len(batch))
+	for i := range results {
+		results[i] = result{err: err}
 	}
 	return results
 }

@@ -14,186 +14,201 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-const (
-	// maxFlights is how many batches are under way to one master at a time. Fewer would share more, and make a look-up
-	// that comes while all are under way wait longer for the next.
-	maxFlights = 4
+// How look-ups share round trips:
+//
+// Each master has a queue while look-ups are sent to it. A look-up that finds no queue is sent at
+// once, by the goroutine of its caller. One that finds a queue joins a batch in it. Up to maxActive
+// senders work on a queue: each takes the oldest batch, sends it, and hands over to the next
+// sender. A sender is started when a look-up joins and fewer than maxActive are active, or when one
+// finishes and batches wait. So there is no timer, and no goroutine but the senders.
+//
+// AutoPipeline of go-redis is not used: it is experimental, it ignores the caller's deadline once a
+// command is queued, and all users of the client share it, any of whom may close it.
 
-	// maxBatch bounds a batch, and with it how many look-ups one connection that hangs can hold up.
+const (
+	// maxActive is the number of senders of a queue. With fewer, more look-ups share a batch, and a
+	// look-up that finds all of them active waits longer.
+	maxActive = 4
+
+	// maxBatch is the largest number of look-ups in a batch. It also bounds how many look-ups fail
+	// when one connection hangs.
 	maxBatch = 128
 )
 
-// batcher lets look-ups that are under way at the same time share round trips. One that finds none under way goes out
-// at once. Those that come meanwhile gather, and go out together as soon as there is a flight for them.
-// There is no timer in it, and no goroutine but those of the flights.
-//
-// AutoPipeline of go-redis does not serve: it is experimental, does not heed the caller's deadline once a command is
-// queued, and is one for all users of the client, any of whom may close it.
 type batcher struct {
-	send    func(ctx context.Context, node *redis.Client, batch []*mget) // fills in values and err of each
-	timeout time.Duration                                                // of a flight
-	log     *slog.Logger
+	send    func(ctx context.Context, node *redis.Client, queries []*query) // sets values and err of each
+	timeout time.Duration                                                   // of a batch
+	logger  *slog.Logger
 
-	mu    sync.Mutex
-	lines map[*redis.Client]*line // of the masters that have a flight
+	mu     sync.Mutex
+	queues map[*redis.Client]*queue // of the masters that have an active sender
 }
 
-// line is what waits for one master. The batcher's mutex guards it.
-type line struct {
-	flights  int       // above 0 while anybody waits
-	boarding bool      // one of them has not gone out yet
-	waiting  []*flight // none of them is empty
+// queue contains the batches that wait for one master. The mutex of the batcher guards it.
+type queue struct {
+	active   int      // senders; above 0 while a batch waits
+	starting bool     // a sender was started and has not taken its batch yet
+	waiting  []*batch // none of them is empty
 }
 
-// mget is the MGET of one look-up. While it flies values and err are the flight's, afterwards they are the caller's, who
-// may have gone.
-type mget struct {
+// query is the MGET of one look-up. The sender owns values and err until the batch is done, the
+// caller afterwards.
+type query struct {
 	keys   []string
 	values []any
 	err    error
 }
 
-// flight is a batch: the look-ups that go out together.
-type flight struct {
-	batch  []*mget // the batcher's mutex guards it until the flight has left
-	left   bool
-	done   chan struct{} // closed when it is over
-	failed atomic.Bool
+// batch is a number of queries that are sent together.
+type batch struct {
+	queries []*query // the mutex of the batcher guards it until the batch is taken
+	taken   bool
+	done    chan struct{} // closed when the batch has ended
+	failed  atomic.Bool   // a query has reported the failure of the batch
 }
 
-// errUnanswered is what a look-up hears of a flight that ended without a word about it.
+// errUnanswered is the error of a query whose batch ended without a result for it.
 var errUnanswered = errors.New("the batch ended without an answer")
 
-// sharedError is a failure that another look-up of the same flight has reported already. One connection that breaks is
-// one failure for the breaker, however many look-ups were on it.
+// sharedError is a failure that another look-up of the same batch has reported before. The breaker
+// counts the failure of a batch once.
 type sharedError struct{ error }
 
 func (e sharedError) Unwrap() error { return e.error }
 
-// get reads the keys with an MGET on the node. When ctx ends while others share the way it returns at once, and they do
-// not notice. One that is alone goes in ctx itself: to hand it to a goroutine, which could be left behind, would make it
-// slower.
+// get reads the keys with an MGET on the node. When ctx ends while the query is part of a batch,
+// get returns at once and the batch continues. A query that is sent alone uses ctx itself and the
+// goroutine of the caller, which is faster than handing it to another goroutine.
 func (b *batcher) get(ctx context.Context, node *redis.Client, keys []string) ([]any, error) {
-	m := &mget{keys: keys, err: errUnanswered}
-	l, f := b.join(node, m)
-	if f == nil {
-		defer b.land(node, l)
-		b.send(ctx, node, []*mget{m})
-		return m.values, m.err
+	mget := &query{keys: keys, err: errUnanswered}
+	q, joined := b.join(node, mget)
+	if joined == nil {
+		defer b.finish(node, q)
+		b.send(ctx, node, []*query{mget})
+		return mget.values, mget.err
 	}
 	select {
-	case <-f.done:
-		return m.values, f.shared(m.err)
+	case <-joined.done:
+		return mget.values, joined.markShared(mget.err)
 	case <-ctx.Done():
-		if b.leave(l, f, m) {
+		if b.remove(q, joined, mget) {
 			return nil, ctx.Err()
 		}
-		return nil, f.shared(ctx.Err())
+		return nil, joined.markShared(ctx.Err())
 	}
 }
 
-// shared marks the failures of a flight but the first. A caller who gave up has said nothing about the flight.
-func (f *flight) shared(err error) error {
-	if err != nil && !errors.Is(err, context.Canceled) && f.failed.Swap(true) {
+// markShared wraps all failures of a batch but the first in sharedError. A caller that cancelled
+// its context does not report a failure of the batch.
+func (b *batch) markShared(err error) error {
+	if err != nil && !errors.Is(err, context.Canceled) && b.failed.Swap(true) {
 		return sharedError{err}
 	}
 	return err
 }
 
-// join puts m into the node's line and returns its flight, or none where nobody else is under way.
-func (b *batcher) join(node *redis.Client, m *mget) (*line, *flight) {
+// join adds the query to the node's queue and returns its batch. The batch is nil if no sender is
+// active: then the caller is the sender.
+func (b *batcher) join(node *redis.Client, added *query) (*queue, *batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	l := b.lines[node]
-	if l == nil {
-		l = &line{flights: 1}
-		b.lines[node] = l
-		return l, nil
+	q := b.queues[node]
+	if q == nil {
+		q = &queue{active: 1}
+		b.queues[node] = q
+		return q, nil
 	}
-	f := l.open()
-	f.batch = append(f.batch, m)
-	if l.flights < maxFlights && !l.boarding {
-		l.flights++
-		l.boarding = true
-		go b.fly(node, l)
+	next := q.openBatch()
+	next.queries = append(next.queries, added)
+	if q.active < maxActive && !q.starting {
+		q.active++
+		b.startSender(node, q)
 	}
-	return l, f
+	return q, next
 }
 
-// open returns the flight that takes whoever comes now: the first with a free place, so that those who left leave no holes.
-func (l *line) open() *flight {
-	for _, f := range l.waiting {
-		if len(f.batch) < maxBatch {
-			return f
+// openBatch returns the first waiting batch with room, so that queries which left leave no gaps.
+func (q *queue) openBatch() *batch {
+	for _, waiting := range q.waiting {
+		if len(waiting.queries) < maxBatch {
+			return waiting
 		}
 	}
-	f := &flight{done: make(chan struct{})}
-	l.waiting = append(l.waiting, f)
-	return f
+	next := &batch{done: make(chan struct{})}
+	q.waiting = append(q.waiting, next)
+	return next
 }
 
-// leave takes m out of the line, and reports whether it was still in it: a line is never longer than its callers are many.
-func (b *batcher) leave(l *line, f *flight, m *mget) bool {
+// remove takes the query out of its batch. It reports whether the batch was still waiting.
+func (b *batcher) remove(q *queue, from *batch, removed *query) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if f.left {
+	if from.taken {
 		return false
 	}
-	f.batch = slices.DeleteFunc(f.batch, func(other *mget) bool { return other == m })
-	if len(f.batch) == 0 {
-		l.waiting = slices.DeleteFunc(l.waiting, func(other *flight) bool { return other == f })
+	from.queries = slices.DeleteFunc(from.queries, func(other *query) bool { return other == removed })
+	if len(from.queries) == 0 {
+		q.waiting = slices.DeleteFunc(q.waiting, func(other *batch) bool { return other == from })
 	}
 	return true
 }
 
-// fly takes a batch to the node and back.
-func (b *batcher) fly(node *redis.Client, l *line) {
-	defer b.land(node, l)
-	runtime.Gosched() // whoever is ready to run may be about to join
-	f := b.board(l)
-	if f == nil {
+// startSender starts a sender. The caller holds the mutex and has counted the sender.
+func (b *batcher) startSender(node *redis.Client, q *queue) {
+	q.starting = true
+	go b.sendNext(node, q)
+}
+
+// sendNext is a sender: it takes the oldest batch, sends it, and ends it.
+func (b *batcher) sendNext(node *redis.Client, q *queue) {
+	defer b.finish(node, q)
+	runtime.Gosched() // goroutines that are ready to run may be about to join
+	next := b.take(q)
+	if next == nil {
 		return
 	}
-	defer func() {
-		// A panic of a client's hook would end the process from here: no server recovers for this goroutine.
-		if p := recover(); p != nil {
-			b.log.Error("redisstore: a hook of the client panicked", "stack", string(debug.Stack()))
-			for _, m := range f.batch {
-				m.values, m.err = nil, errUnanswered
-			}
-		}
-		close(f.done)
-	}()
-	// A context of its own: no caller's cancellation, deadline or trace is another's.
+	defer b.end(next)
+	// No caller's cancellation, deadline or trace applies to the others in the batch.
 	ctx, cancel := context.WithTimeout(context.Background(), b.timeout)
 	defer cancel()
-	b.send(ctx, node, f.batch)
+	b.send(ctx, node, next.queries)
 }
 
-// board takes those who have waited longest out of the line.
-func (b *batcher) board(l *line) *flight {
+// end is deferred by a sender. It recovers from a panic of a hook of the client, which would end
+// the process, because no server recovers for this goroutine.
+func (b *batcher) end(sent *batch) {
+	if p := recover(); p != nil {
+		b.logger.Error("redisstore: a hook of the client panicked", "stack", string(debug.Stack()))
+		for _, each := range sent.queries {
+			each.values, each.err = nil, errUnanswered
+		}
+	}
+	close(sent.done)
+}
+
+// take removes the oldest batch from the queue. It returns nil if all callers have left.
+func (b *batcher) take(q *queue) *batch {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	l.boarding = false
-	if len(l.waiting) == 0 {
+	q.starting = false
+	if len(q.waiting) == 0 {
 		return nil
 	}
-	f := l.waiting[0]
-	f.left = true
-	l.waiting = slices.Delete(l.waiting, 0, 1)
-	return f
+	oldest := q.waiting[0]
+	oldest.taken = true
+	q.waiting = slices.Delete(q.waiting, 0, 1)
+	return oldest
 }
 
-// land ends a flight. If anybody waits and no other flight is about to take them, the next begins.
-func (b *batcher) land(node *redis.Client, l *line) {
+// finish ends a sender. If a batch waits and no other sender is about to take it, the next begins.
+func (b *batcher) finish(node *redis.Client, q *queue) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(l.waiting) > 0 && !l.boarding {
-		l.boarding = true
-		go b.fly(node, l)
+	if len(q.waiting) > 0 && !q.starting {
+		b.startSender(node, q)
 		return
 	}
-	if l.flights--; l.flights == 0 {
-		delete(b.lines, node)
+	if q.active--; q.active == 0 {
+		delete(b.queues, node)
 	}
 }

@@ -17,71 +17,71 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// airport is a batcher whose flights are under way until the test lets them land.
-type airport struct {
+// testBatcher is a batcher whose batches stay pending until the test completes them.
+type testBatcher struct {
 	batcher
 	node *redis.Client
 
-	mu     sync.Mutex
-	flying []*trip
-	most   int // that were under way at once
+	mu      sync.Mutex
+	pending []*sentBatch
+	most    int // the largest number of pending batches
 }
 
-// trip is one call of send.
-type trip struct {
+// sentBatch is one call of send.
+type sentBatch struct {
 	ctx  context.Context
-	keys []string // one of each look-up
-	end  chan func(batch []*mget)
+	keys []string // the first of each query
+	end  chan func(queries []*query)
 }
 
-func newAirport() *airport {
-	a := &airport{node: &redis.Client{}}
-	a.batcher = batcher{send: a.fly, timeout: time.Minute, log: discard(), lines: make(map[*redis.Client]*line)}
+func newTestBatcher() *testBatcher {
+	a := &testBatcher{node: &redis.Client{}}
+	a.batcher = batcher{send: a.hold, timeout: time.Minute, logger: discard(), queues: make(map[*redis.Client]*queue)}
 	return a
 }
 
-func (a *airport) fly(ctx context.Context, _ *redis.Client, batch []*mget) {
-	tr := &trip{ctx: ctx, end: make(chan func([]*mget))}
-	for _, m := range batch {
-		tr.keys = append(tr.keys, m.keys[0])
+func (a *testBatcher) hold(ctx context.Context, _ *redis.Client, queries []*query) {
+	sent := &sentBatch{ctx: ctx, end: make(chan func([]*query))}
+	for _, q := range queries {
+		sent.keys = append(sent.keys, q.keys[0])
 	}
 	a.mu.Lock()
-	a.flying = append(a.flying, tr)
-	a.most = max(a.most, len(a.flying))
+	a.pending = append(a.pending, sent)
+	a.most = max(a.most, len(a.pending))
 	a.mu.Unlock()
-	(<-tr.end)(batch)
+	(<-sent.end)(queries)
 }
 
-// land ends the flight that began first and returns it.
-func (a *airport) land(t *testing.T, how func(batch []*mget)) *trip {
+// complete answers the oldest pending batch with how, and returns it.
+func (a *testBatcher) complete(t *testing.T, how func(queries []*query)) *sentBatch {
 	t.Helper()
 	synctest.Wait()
 	a.mu.Lock()
-	if len(a.flying) == 0 {
-		t.Fatal("nothing is under way")
+	if len(a.pending) == 0 {
+		t.Fatal("no batch is pending")
 	}
-	tr := a.flying[0]
-	a.flying = a.flying[1:]
+	sent := a.pending[0]
+	a.pending = a.pending[1:]
 	a.mu.Unlock()
-	tr.end <- how
+	sent.end <- how
 	synctest.Wait()
-	return tr
+	return sent
 }
 
-// echo answers every look-up with its own key.
-func echo(batch []*mget) {
-	for _, m := range batch {
-		m.values, m.err = []any{m.keys[0]}, nil
+// echo answers each query with its key.
+func echo(queries []*query) {
+	for _, q := range queries {
+		q.values, q.err = []any{q.keys[0]}, nil
 	}
 }
 
-func fail(batch []*mget) {
-	for _, m := range batch {
-		m.err = errReplyFormat
+func fail(queries []*query) {
+	for _, q := range queries {
+		q.err = errReplyFormat
 	}
 }
 
-// call is a look-up that has begun.
+// call is a look-up that was started.
 type call struct {
 	key    string
 	done   bool
@@ -89,7 +89,7 @@ type call struct {
 	err    error
 }
 
-func (a *airport) begin(ctx context.Context, key string) *call {
+func (a *testBatcher) begin(ctx context.Context, key string) *call {
 	c := &call{key: key}
 	go func() {
 		c.values, c.err = a.get(ctx, a.node, []string{key})
@@ -99,7 +99,7 @@ func (a *airport) begin(ctx context.Context, key string) *call {
 	return c
 }
 
-func (a *airport) beginAll(ctx context.Context, n int) []*call {
+func (a *testBatcher) beginAll(ctx context.Context, n int) []*call {
 	calls := make([]*call, n)
 	for i := range calls {
 		calls[i] = a.begin(ctx, fmt.Sprint(i))
@@ -107,7 +107,7 @@ func (a *airport) beginAll(ctx context.Context, n int) []*call {
 	return calls
 }
 
-// mustAnswer checks that each call has got the answer to its own question.
+// mustAnswer checks that each call has the answer to its own key.
 func mustAnswer(t *testing.T, calls ...*call) {
 	t.Helper()
 	for _, c := range calls {
@@ -117,125 +117,125 @@ func mustAnswer(t *testing.T, calls ...*call) {
 	}
 }
 
-// mustBeIdle checks that nothing is left of what was under way.
-func (a *airport) mustBeIdle(t *testing.T) {
+// mustBeIdle checks that no queue and no batch is left.
+func (a *testBatcher) mustBeIdle(t *testing.T) {
 	t.Helper()
-	if len(a.lines) != 0 || len(a.flying) != 0 {
-		t.Errorf("%d lines, %d flights, with nobody there", len(a.lines), len(a.flying))
+	if len(a.queues) != 0 || len(a.pending) != 0 {
+		t.Errorf("%d queues and %d batches are left after all calls", len(a.queues), len(a.pending))
 	}
 }
 
-func sizes(trips []*trip) (n []int) {
-	for _, tr := range trips {
-		n = append(n, len(tr.keys))
+func sizes(batches []*sentBatch) (n []int) {
+	for _, sent := range batches {
+		n = append(n, len(sent.keys))
 	}
 	return n
 }
 
-// TestBatchGathers: one goes at once, as many flights as there may be go at once, the others gather and go together, at
-// most maxBatch of them.
-func TestBatchGathers(t *testing.T) {
+// TestBatchSizes: look-ups are sent at once until maxActive batches are pending. Later look-ups are
+// sent together, at most maxBatch of them.
+func TestBatchSizes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAirport()
+		a := newTestBatcher()
 		for range 3 {
-			calls := a.beginAll(t.Context(), maxFlights+maxBatch+1)
-			if got := sizes(a.flying); !slices.Equal(got, slices.Repeat([]int{1}, maxFlights)) {
-				t.Fatalf("batches of %v are under way at once", got)
+			calls := a.beginAll(t.Context(), maxActive+maxBatch+1)
+			if got := sizes(a.pending); !slices.Equal(got, slices.Repeat([]int{1}, maxActive)) {
+				t.Fatalf("batches of %v are pending at first", got)
 			}
-			a.land(t, echo)
+			a.complete(t, echo)
 			mustAnswer(t, calls[0])
 			if calls[1].done {
-				t.Error("a call has an answer that has not come")
+				t.Error("a call has an answer before its batch is completed")
 			}
-			a.land(t, echo)
-			if got := sizes(a.flying); !slices.Equal(got, []int{1, 1, maxBatch, 1}) {
-				t.Fatalf("batches of %v are under way then", got)
+			a.complete(t, echo)
+			if got := sizes(a.pending); !slices.Equal(got, []int{1, 1, maxBatch, 1}) {
+				t.Fatalf("batches of %v are pending then", got)
 			}
-			for range maxFlights {
-				a.land(t, echo)
+			for range maxActive {
+				a.complete(t, echo)
 			}
 			mustAnswer(t, calls...)
 			a.mustBeIdle(t)
 		}
-		if a.most != maxFlights {
-			t.Errorf("%d were under way at once", a.most)
+		if a.most != maxActive {
+			t.Errorf("%d batches were pending at once, want %d", a.most, maxActive)
 		}
 	})
 }
 
-// TestBatchAlone: a look-up that is alone goes out in the caller's own context, and nothing is handed over.
-func TestBatchAlone(t *testing.T) {
+// TestLookUpSentAloneUsesCallerContext: a single look-up is sent with the context of its caller.
+func TestLookUpSentAloneUsesCallerContext(t *testing.T) {
 	type key struct{}
-	a := newAirport()
+	a := newTestBatcher()
 	ctx := context.WithValue(t.Context(), key{}, "trace")
-	a.send = func(got context.Context, _ *redis.Client, batch []*mget) {
-		if got != ctx || len(batch) != 1 {
-			t.Error("it is in another context, or with others")
+	a.send = func(got context.Context, _ *redis.Client, queries []*query) {
+		if got != ctx || len(queries) != 1 {
+			t.Error("the look-up is sent with another context, or with others")
 		}
-		echo(batch)
+		echo(queries)
 	}
 	values, err := a.get(ctx, a.node, []string{"a"})
 	mustAnswer(t, &call{"a", true, values, err})
 	a.mustBeIdle(t)
 }
 
-// TestBatchNodes: each master has flights of its own.
-func TestBatchNodes(t *testing.T) {
+func TestEachMasterHasItsOwnQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAirport()
-		first := a.beginAll(t.Context(), maxFlights+2)
+		a := newTestBatcher()
+		first := a.beginAll(t.Context(), maxActive+2)
 		a.node = &redis.Client{}
-		second := a.beginAll(t.Context(), maxFlights)
-		if got := sizes(a.flying); len(got) != 2*maxFlights || slices.Max(got) != 1 {
-			t.Errorf("batches of %v are under way", got)
+		second := a.beginAll(t.Context(), maxActive)
+		if got := sizes(a.pending); len(got) != 2*maxActive || slices.Max(got) != 1 {
+			t.Errorf("batches of %v are pending", got)
 		}
-		for len(a.flying) > 0 {
-			a.land(t, echo)
+		for len(a.pending) > 0 {
+			a.complete(t, echo)
 		}
 		mustAnswer(t, append(first, second...)...)
 		a.mustBeIdle(t)
 	})
 }
 
-// TestBatchLeaves: a caller whose context ends leaves at once, in the line and on the way, and the others do not notice.
-func TestBatchLeaves(t *testing.T) {
+// TestCallerLeavesItsBatch: a caller whose context ends returns at once, from a waiting and from a
+// sent batch. The other look-ups of the batch continue.
+func TestCallerLeavesItsBatch(t *testing.T) {
 	type key struct{}
 	synctest.Test(t, func(t *testing.T) {
-		a := newAirport()
-		stay := a.beginAll(t.Context(), maxFlights)
+		a := newTestBatcher()
+		stay := a.beginAll(t.Context(), maxActive)
 		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "trace"))
 		short, cancelShort := context.WithTimeout(t.Context(), time.Second)
 		defer cancelShort()
-		onBoard := a.begin(ctx, "on board")
-		stay = append(stay, a.begin(t.Context(), "beside"))
-		a.land(t, echo)
-		inLine := a.begin(ctx, "in line")
-		late := a.begin(short, "late")
-		stay = append(stay, a.begin(t.Context(), "behind"))
+		inSent := a.begin(ctx, "in a sent batch")
+		stay = append(stay, a.begin(t.Context(), "in the same sent batch"))
+		a.complete(t, echo)
+		inWaiting := a.begin(ctx, "in a waiting batch")
+		withDeadline := a.begin(short, "with a deadline")
+		stay = append(stay, a.begin(t.Context(), "in the same waiting batch"))
 
 		begun := time.Now()
 		cancel()
 		synctest.Wait()
-		for _, c := range []*call{onBoard, inLine} {
+		for _, c := range []*call{inSent, inWaiting} {
 			if !c.done || !errors.Is(c.err, context.Canceled) || c.values != nil {
 				t.Errorf("%s: done %v, %v, %v", c.key, c.done, c.values, c.err)
 			}
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if !late.done || !errors.Is(late.err, context.DeadlineExceeded) || time.Since(begun) != time.Second {
-			t.Errorf("late: done %v, %v, after %v", late.done, late.err, time.Since(begun))
+		if !withDeadline.done || !errors.Is(withDeadline.err, context.DeadlineExceeded) || time.Since(begun) != time.Second {
+			t.Errorf("with a deadline: done %v, %v, after %v", withDeadline.done, withDeadline.err, time.Since(begun))
 		}
-		if l := a.lines[a.node]; len(l.waiting) != 1 || len(l.waiting[0].batch) != 1 {
-			t.Errorf("%d wait, one is there", len(l.waiting))
+		if l := a.queues[a.node]; len(l.waiting) != 1 || len(l.waiting[0].queries) != 1 {
+			t.Errorf("%d batches wait, want one with one query", len(l.waiting))
 		}
-		shared := a.flying[len(a.flying)-1]
-		if !slices.Equal(shared.keys, []string{"on board", "beside"}) || shared.ctx.Err() != nil || shared.ctx.Value(key{}) != nil {
-			t.Errorf("the flight of %q ends with its first passenger, or knows its trace: %v", shared.keys, shared.ctx)
+		shared := a.pending[len(a.pending)-1]
+		if !slices.Equal(shared.keys, []string{"in a sent batch", "in the same sent batch"}) || shared.ctx.Err() != nil || shared.ctx.Value(key{}) != nil {
+			t.Errorf("the batch of %q ends with its first caller, or has its trace: %v", shared.keys, shared.ctx)
 		}
-		for len(a.flying) > 0 {
-			if tr := a.land(t, echo); slices.Contains(tr.keys, "in line") || slices.Contains(tr.keys, "late") {
-				t.Errorf("%q is under way for nobody", tr.keys)
+		for len(a.pending) > 0 {
+			if sent := a.complete(t, echo); slices.Contains(sent.keys, inWaiting.key) || slices.Contains(sent.keys, withDeadline.key) {
+				t.Errorf("%q is sent after its callers left", sent.keys)
 			}
 		}
 		mustAnswer(t, stay...)
@@ -243,125 +243,130 @@ func TestBatchLeaves(t *testing.T) {
 	})
 }
 
-// TestBatchAllLeave: when everybody in the line has left, nothing goes out for them.
-func TestBatchAllLeave(t *testing.T) {
+// TestEmptyBatchIsNotSent: after all callers of the waiting batches have left, nothing is sent.
+func TestEmptyBatchIsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAirport()
-		stay := a.beginAll(t.Context(), maxFlights)
+		a := newTestBatcher()
+		stay := a.beginAll(t.Context(), maxActive)
 		ctx, cancel := context.WithCancel(t.Context())
 		a.beginAll(ctx, maxBatch+2)
 		cancel()
 		synctest.Wait()
-		if n := len(a.lines[a.node].waiting); n != 0 {
-			t.Errorf("%d flights wait for nobody", n)
+		if n := len(a.queues[a.node].waiting); n != 0 {
+			t.Errorf("%d batches wait without a caller", n)
 		}
-		for len(a.flying) > 0 {
-			a.land(t, echo)
+		for len(a.pending) > 0 {
+			a.complete(t, echo)
 		}
 		mustAnswer(t, stay...)
 		a.mustBeIdle(t)
 	})
 }
 
-// TestBatchOthersLeave: when all of one batch in the line have left, the others go out, and whoever comes takes the places of those who left.
-func TestBatchOthersLeave(t *testing.T) {
+// TestNewCallersFillWaitingBatches: after callers have left, the other batches are sent, and new
+// callers take the free places in them.
+func TestNewCallersFillWaitingBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAirport()
-		stay := a.beginAll(t.Context(), maxFlights)
+		a := newTestBatcher()
+		stay := a.beginAll(t.Context(), maxActive)
 		all, leaveAll := context.WithCancel(t.Context())
 		most, leaveMost := context.WithCancel(t.Context())
-		a.beginAll(all, maxBatch) // the first batch
+		a.beginAll(all, maxBatch) // the first waiting batch
 		a.beginAll(most, maxBatch-1)
-		stay = append(stay, a.begin(t.Context(), "of the second"))
-		stay = append(stay, a.begin(t.Context(), "of the third"))
+		stay = append(stay, a.begin(t.Context(), "in the second batch"))
+		stay = append(stay, a.begin(t.Context(), "in the third batch"))
 		leaveAll()
 		leaveMost()
 		synctest.Wait()
 		stay = append(stay, a.beginAll(t.Context(), maxBatch-1)...)
-		before := len(a.flying)
-		var went []*trip
-		for len(a.flying) > 0 {
-			went = append(went, a.land(t, echo))
+		before := len(a.pending)
+		var sent []*sentBatch
+		for len(a.pending) > 0 {
+			sent = append(sent, a.complete(t, echo))
 		}
-		if got := sizes(went[before:]); !slices.Equal(got, []int{maxBatch, 1}) {
-			t.Errorf("batches of %v went out", got)
+		if got := sizes(sent[before:]); !slices.Equal(got, []int{maxBatch, 1}) {
+			t.Errorf("batches of %v were sent", got)
 		}
 		mustAnswer(t, stay...)
 		a.mustBeIdle(t)
 	})
 }
 
-// TestBatchNobodyBoards: a flight whose only passenger has left before it went out ends, and nothing goes out.
-func TestBatchNobodyBoards(t *testing.T) {
+// TestSenderWithoutBatchEnds: a sender ends if the only caller of its batch left before it was
+// sent.
+func TestSenderWithoutBatchEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAirport()
+		a := newTestBatcher()
 		first := a.begin(t.Context(), "first")
 		gone, goNow := context.WithCancel(t.Context())
 		goNow()
 		for range 1000 {
-			// Whether it goes out first is up to the scheduler.
+			// The scheduler decides whether the query is sent first.
 			if _, err := a.get(gone, a.node, []string{"x"}); err != nil && !errors.Is(err, context.Canceled) {
 				t.Error(err)
 			}
 		}
 		synctest.Wait()
-		for len(a.flying) > 0 {
-			a.land(t, echo)
+		for len(a.pending) > 0 {
+			a.complete(t, echo)
 		}
 		mustAnswer(t, first)
 		a.mustBeIdle(t)
 	})
 }
 
-// TestBatchTimeout: a flight ends when its own time is over, whoever is on it.
-func TestBatchTimeout(t *testing.T) {
+func TestBatchHasItsOwnTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAirport()
+		a := newTestBatcher()
 		a.beginAll(t.Context(), 2)
-		if end, ok := a.flying[1].ctx.Deadline(); !ok || time.Until(end) != a.timeout {
-			t.Errorf("it ends at %v", end)
+		if end, ok := a.pending[1].ctx.Deadline(); !ok || time.Until(end) != a.timeout {
+			t.Errorf("the deadline of the batch is %v", end)
 		}
-		a.land(t, echo)
-		a.land(t, echo)
+		a.complete(t, echo)
+		a.complete(t, echo)
 		a.mustBeIdle(t)
 	})
 }
 
-// TestBatchEnds: however a flight ends, everybody on it gets an error, nobody an answer, and the next goes out. A hook of
-// the client that panics, or ends its goroutine, does neither to the process.
-func TestBatchEnds(t *testing.T) {
+// TestFailedBatchGivesErrors: however the sending of a batch fails, all its callers get an error
+// and the next batch is sent. A hook of the client that panics does not end the process.
+func TestFailedBatchGivesErrors(t *testing.T) {
 	const secret = "a secret in a panic"
-	for name, how := range map[string]func([]*mget){
-		"without a word":        func([]*mget) {},
-		"panic":                 func([]*mget) { panic(secret) },
-		"panic after an answer": func(batch []*mget) { echo(batch); panic(secret) },
-		"goroutine ended":       func([]*mget) { runtime.Goexit() },
+	for _, tt := range []struct {
+		name   string
+		how    func([]*query)
+		logged bool
+	}{
+		{name: "no answer and no error", how: func([]*query) {}},
+		{name: "a panic", how: func([]*query) { panic(secret) }, logged: true},
+		{name: "a panic after the answer", how: func(queries []*query) { echo(queries); panic(secret) }, logged: true},
+		{name: "the goroutine ends", how: func([]*query) { runtime.Goexit() }},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
-				a := newAirport()
-				a.log = slog.New(slog.NewTextHandler(&log, nil))
-				first := a.beginAll(t.Context(), maxFlights)
+				a := newTestBatcher()
+				a.logger = slog.New(slog.NewTextHandler(&log, nil))
+				first := a.beginAll(t.Context(), maxActive)
 				lost := []*call{a.begin(t.Context(), "x"), a.begin(t.Context(), "y")}
-				a.land(t, echo) // those two go out
+				a.complete(t, echo) // the two are sent
 				behind := a.begin(t.Context(), "behind")
-				for range maxFlights - 1 {
-					a.land(t, echo)
+				for range maxActive - 1 {
+					a.complete(t, echo)
 				}
-				if got := sizes(a.flying); !slices.Equal(got, []int{2, 1}) {
-					t.Fatalf("batches of %v are under way", got)
+				if got := sizes(a.pending); !slices.Equal(got, []int{2, 1}) {
+					t.Fatalf("batches of %v are pending", got)
 				}
-				a.land(t, how)
+				a.complete(t, tt.how)
 				for _, c := range lost {
 					if !c.done || !errors.Is(c.err, errUnanswered) || c.values != nil {
 						t.Errorf("%s: done %v, %v, %v", c.key, c.done, c.values, c.err)
 					}
 				}
-				a.land(t, echo)
+				a.complete(t, echo)
 				mustAnswer(t, append(first, behind)...)
 				a.mustBeIdle(t)
-				if strings.Contains(log.String(), secret) || strings.Contains(name, "panic") != (log.Len() > 0) {
+				if strings.Contains(log.String(), secret) || tt.logged != (log.Len() > 0) {
 					t.Errorf("log: %s", log.String())
 				}
 			})
@@ -369,10 +374,11 @@ func TestBatchEnds(t *testing.T) {
 	}
 }
 
-// TestBatchAlonePanics: the panic of a hook reaches the caller that is alone, as it does from any command.
-func TestBatchAlonePanics(t *testing.T) {
-	a := newAirport()
-	a.send = func(context.Context, *redis.Client, []*mget) { panic("a hook") }
+// TestPanicReachesCallerSentAlone: the panic of a hook reaches a caller that is sent alone, as for
+// any command of the client.
+func TestPanicReachesCallerSentAlone(t *testing.T) {
+	a := newTestBatcher()
+	a.send = func(context.Context, *redis.Client, []*query) { panic("a hook") }
 	func() {
 		defer func() {
 			if recover() == nil {
@@ -384,20 +390,20 @@ func TestBatchAlonePanics(t *testing.T) {
 	a.mustBeIdle(t)
 }
 
-// TestBatchFailsOnce: a flight that fails is one failure, however many were on it; look-ups that were alone, or failed
-// before they went out, are one each.
-func TestBatchFailsOnce(t *testing.T) {
+// TestFailedBatchCountsOnce: a batch that fails counts as one failure, whatever its size. Look-ups
+// that were sent alone or failed before they were sent count one each.
+func TestFailedBatchCountsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAirport()
-		calls := a.beginAll(t.Context(), maxFlights)
-		a.land(t, fail)
+		a := newTestBatcher()
+		calls := a.beginAll(t.Context(), maxActive)
+		a.complete(t, fail)
 		for range 5 {
-			calls = append(calls, a.begin(t.Context(), "on one flight"))
+			calls = append(calls, a.begin(t.Context(), "in one batch"))
 		}
-		for range maxFlights {
-			a.land(t, fail)
+		for range maxActive {
+			a.complete(t, fail)
 		}
-		a.land(t, fail)
+		a.complete(t, fail)
 		count := func(calls []*call) (n int) {
 			for _, c := range calls {
 				if !errors.Is(c.err, errReplyFormat) && !errors.Is(c.err, context.DeadlineExceeded) {
@@ -409,39 +415,39 @@ func TestBatchFailsOnce(t *testing.T) {
 			}
 			return n
 		}
-		// The first of the five took the place that was free, the others went out together.
-		if n := count(calls); n != maxFlights+2 {
-			t.Errorf("%d flights failed, and %d failures count", maxFlights+2, n)
+		// A free sender sent the first of the five, the next one sent the others together.
+		if n := count(calls); n != maxActive+2 {
+			t.Errorf("%d batches failed and count as %d failures", maxActive+2, n)
 		}
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		a.beginAll(t.Context(), maxFlights)
+		a.beginAll(t.Context(), maxActive)
 		calls = a.beginAll(ctx, 6)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if n := count(calls); n != len(calls) {
-			t.Errorf("%d look-ups that never went out count as %d failures", len(calls), n)
+			t.Errorf("%d look-ups that were never sent count as %d failures", len(calls), n)
 		}
-		for len(a.flying) > 0 {
-			a.land(t, echo)
+		for len(a.pending) > 0 {
+			a.complete(t, echo)
 		}
 
-		a.beginAll(t.Context(), maxFlights)
+		a.beginAll(t.Context(), maxActive)
 		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		gone, goNow := context.WithCancel(t.Context())
-		a.begin(gone, "gives up first")
+		a.begin(gone, "cancelled first")
 		calls = a.beginAll(ctx, 6)
-		a.land(t, echo)
+		a.complete(t, echo)
 		goNow()
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if n := count(calls); n != 1 {
-			t.Errorf("%d look-ups that left one flight count as %d failures", len(calls), n)
+			t.Errorf("%d look-ups that left one batch count as %d failures", len(calls), n)
 		}
-		for len(a.flying) > 0 {
-			a.land(t, echo)
+		for len(a.pending) > 0 {
+			a.complete(t, echo)
 		}
 		a.mustBeIdle(t)
 	})

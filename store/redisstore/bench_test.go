@@ -17,12 +17,12 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
-// The benchmarks run on a redis-server of their own, on the same machine, so most of what they measure is the way there
-// and back. Every call has a token of its own.
+// The benchmarks start a redis-server on the same machine, so they measure mostly the round trip.
+// Every call uses another token.
 //
 //	go test -run '^$' -bench . -benchtime 2s ./store/redisstore
 
-// benchStore returns a store with n tokens revoked, and how many bytes of Redis' memory each takes.
+// benchStore returns a store with n revoked tokens, and the bytes of memory in Redis for each.
 func benchStore(b *testing.B, n int) (*Store, float64) {
 	b.Helper()
 	s := open(b, redistest.Start(b).Client(b))
@@ -140,14 +140,15 @@ func BenchmarkStore(b *testing.B) {
 	}
 }
 
-// BenchmarkBeside puts a look-up (store) beside what one writes by hand, an EXISTS of the token's id per request
-// (exists), and beside the bare MGET that a look-up is made of (mget), each with a client as go-redis makes it by default,
-// for one caller and for 64 at a time. The three take turns of many calls each, so that whatever else the machine does
-// slows all of them down alike. Half of the tokens are revoked. The metrics: the time per call, of all callers together;
-// p99 of how long one call took; and how many times the throughput of EXISTS the look-up has.
+// BenchmarkLookupMethods compares three ways to look up a token: the store (store), an EXISTS of
+// the token id per request (exists), and the MGET that a look-up consists of (mget). Clients have
+// the default options of go-redis. One and 64 callers run at a time. The methods take turns of many
+// calls, so that other load on the machine slows all of them down. Half of the tokens are revoked.
+// The metrics are the time per call of all callers together, the p99 of one call, and the
+// throughput of the store divided by that of EXISTS.
 //
-//	go test -run '^$' -bench Beside -count 5 ./store/redisstore
-func BenchmarkBeside(b *testing.B) {
+//	go test -run '^$' -bench LookupMethods -count 5 ./store/redisstore
+func BenchmarkLookupMethods(b *testing.B) {
 	const tokens = 4096
 	srv := redistest.Start(b)
 	s := open(b, redistest.Closed(b, redis.NewClient(&redis.Options{Addr: srv.Addr(), ContextTimeoutEnabled: true})))
@@ -165,30 +166,30 @@ func BenchmarkBeside(b *testing.B) {
 	}
 	for _, callers := range []int{1, 64} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			calls := 64 * callers // of a turn
-			exists := &way{name: "exists", lookup: func(ctx context.Context, i int) (bool, error) {
+			calls := 64 * callers // per turn
+			exists := &method{name: "exists", lookup: func(ctx context.Context, i int) (bool, error) {
 				n, err := byHand.Exists(ctx, "jti:"+ids[i].ID).Result()
 				return n == 1, err
 			}}
-			mget := &way{name: "mget", lookup: func(ctx context.Context, i int) (bool, error) {
+			mget := &method{name: "mget", lookup: func(ctx context.Context, i int) (bool, error) {
 				values, err := byHand.MGet(ctx, keys[i]...).Result()
 				return err == nil && values[3] != nil, err
 			}}
-			store := &way{name: "store", lookup: func(ctx context.Context, i int) (bool, error) { return s.IsRevoked(ctx, ids[i]) }}
-			ways := []*way{exists, mget, store}
-			for _, w := range ways {
-				w.turn(b, callers, calls, tokens) // connects
-				w.all, w.took = 0, nil
+			store := &method{name: "store", lookup: func(ctx context.Context, i int) (bool, error) { return s.IsRevoked(ctx, ids[i]) }}
+			methods := []*method{exists, mget, store}
+			for _, m := range methods {
+				m.turn(b, callers, calls, tokens) // opens the connections
+				m.all, m.took = 0, nil
 			}
 			for b.Loop() {
-				for _, w := range ways {
-					w.turn(b, callers, calls, tokens)
+				for _, m := range methods {
+					m.turn(b, callers, calls, tokens)
 				}
 			}
-			for _, w := range ways {
-				slices.Sort(w.took)
-				b.ReportMetric(w.perCall(), w.name+"-ns")
-				b.ReportMetric(float64(w.took[len(w.took)*99/100].Nanoseconds()), w.name+"-p99-ns")
+			for _, m := range methods {
+				slices.Sort(m.took)
+				b.ReportMetric(m.perCall(), m.name+"-ns")
+				b.ReportMetric(float64(m.took[len(m.took)*99/100].Nanoseconds()), m.name+"-p99-ns")
 			}
 			b.ReportMetric(exists.perCall()/store.perCall(), "exists/store")
 			b.ReportMetric(0, "ns/op")
@@ -196,18 +197,18 @@ func BenchmarkBeside(b *testing.B) {
 	}
 }
 
-// way is one way to look a token up.
-type way struct {
+// method is one way to look up a token.
+type method struct {
 	name   string
 	lookup func(ctx context.Context, i int) (bool, error)
 	all    time.Duration   // of all turns
 	took   []time.Duration // of each call
 }
 
-func (w *way) perCall() float64 { return float64(w.all.Nanoseconds()) / float64(len(w.took)) }
+func (m *method) perCall() float64 { return float64(m.all.Nanoseconds()) / float64(len(m.took)) }
 
-// turn does that many calls, with that many callers at a time.
-func (w *way) turn(b *testing.B, callers, calls, tokens int) {
+// turn makes the calls with the number of callers at a time.
+func (m *method) turn(b *testing.B, callers, calls, tokens int) {
 	took := make([]time.Duration, calls)
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -216,15 +217,15 @@ func (w *way) turn(b *testing.B, callers, calls, tokens int) {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < calls; i = int(next.Add(1)) - 1 {
 				start := time.Now()
-				revoked, err := w.lookup(b.Context(), i%tokens)
+				revoked, err := m.lookup(b.Context(), i%tokens)
 				took[i] = time.Since(start)
 				if err != nil || revoked != (i%2 == 0) {
-					b.Errorf("%s: %v, %v", w.name, revoked, err)
+					b.Errorf("%s: %v, %v", m.name, revoked, err)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	w.all += time.Since(begun)
-	w.took = append(w.took, took...)
+	m.all += time.Since(begun)
+	m.took = append(m.took, took...)
 }

@@ -5,36 +5,37 @@ import (
 	"time"
 )
 
-// breaker refuses look-ups for a moment after several have failed one after another, so that a store that is down
-// costs each request nothing instead of the whole deadline. When the moment is over it lets a single look-up through,
-// the probe; its success closes the breaker.
+// breaker refuses look-ups for a while after several failures in a row. So requests fail at once
+// while the store is down, instead of waiting for the deadline. After the cool-down it allows one
+// look-up at a time, the probe. A successful probe closes the breaker.
 type breaker struct {
-	limit    int // failures in a row that open it; 0: never
+	limit    int // failures in a row that open the breaker; 0: it never opens
 	coolDown time.Duration
 
-	mu      sync.Mutex
-	fails   int
-	until   time.Time // refuse before
-	probing bool
+	mu       sync.Mutex
+	failures int
+	until    time.Time // refuses look-ups before this time
+	probing  bool
 }
 
-// outcome is what a look-up says about the store.
-type outcome int
+// breakerOutcome is what a look-up tells about the store.
+type breakerOutcome int
 
 const (
-	answered  outcome = iota // the store answered, whatever the answer
-	failed                   // it did not
-	abandoned                // nothing: the caller went away before anybody could tell, or another has told it already
+	answered  breakerOutcome = iota // the store answered
+	failed                          // the store did not answer
+	abandoned                       // neither: the caller left, or another look-up reports the failure
 )
 
-// allow reports whether a look-up may start, and whether it is the probe. Whoever may start must call done.
-func (b *breaker) allow(now time.Time) (ok, probe bool) {
+// allow reports whether a look-up may start, and whether it is the probe. Each allowed look-up
+// calls done.
+func (b *breaker) allow(now time.Time) (allowed, probe bool) {
 	if b.limit == 0 {
 		return true, false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.fails < b.limit {
+	if b.failures < b.limit {
 		return true, false
 	}
 	if b.probing || now.Before(b.until) {
@@ -44,8 +45,8 @@ func (b *breaker) allow(now time.Time) (ok, probe bool) {
 	return true, true
 }
 
-// done records how a look-up ended. It reports whether that opened or closed the breaker.
-func (b *breaker) done(o outcome, probe bool, now time.Time) (opened, closed bool) {
+// done records how a look-up ended. It reports whether this opened or closed the breaker.
+func (b *breaker) done(result breakerOutcome, probe bool, now time.Time) (opened, closed bool) {
 	if b.limit == 0 {
 		return false, false
 	}
@@ -54,16 +55,16 @@ func (b *breaker) done(o outcome, probe bool, now time.Time) (opened, closed boo
 	if probe {
 		b.probing = false
 	}
-	switch o {
+	switch result {
 	case answered:
-		closed = b.fails >= b.limit
-		b.fails = 0
+		closed = b.failures >= b.limit
+		b.failures = 0
 	case failed:
-		if b.fails < b.limit {
-			b.fails++
-			opened = b.fails == b.limit
+		if b.failures < b.limit {
+			b.failures++
+			opened = b.failures == b.limit
 		}
-		if b.fails == b.limit {
+		if b.failures == b.limit {
 			b.until = now.Add(b.coolDown)
 		}
 	case abandoned:

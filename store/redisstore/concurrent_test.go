@@ -19,11 +19,11 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
-// crowd is many tokens, some of them revoked, without a pattern that a shifted reply could fit.
+// crowd is many tokens of which a random half is revoked, so that shifted replies are noticed.
 type crowd struct {
 	ids     []blacklist.Identity
 	revoked []bool
-	patient bool // nobody has a deadline that is sooner than the store's
+	patient bool // no caller has a deadline before that of the store
 }
 
 func newCrowd(t testing.TB, s *Store) *crowd {
@@ -39,14 +39,15 @@ func newCrowd(t testing.TB, s *Store) *crowd {
 	return c
 }
 
-// ask looks tokens up, many at a time, while on says so. An answer must be the right one; an error must be the store's.
-func (c *crowd) ask(t *testing.T, s *Store, callers int, on func(round int) bool) (answers, errs int64) {
+// lookUp looks up tokens with many callers, as long as next returns true. Every answer must be
+// right, and every error must be one of the store. It returns the number of answers and errors.
+func (c *crowd) lookUp(t *testing.T, s *Store, callers int, next func(round int) bool) (answers, errs int64) {
 	t.Helper()
-	var known, unknown atomic.Int64
+	var answered, failed atomic.Int64
 	var wg sync.WaitGroup
 	for range callers {
 		wg.Go(func() {
-			for round := 0; on(round); round++ {
+			for round := 0; next(round); round++ {
 				i := rand.IntN(len(c.ids))
 				ctx, cancel := t.Context(), context.CancelFunc(func() {})
 				if round%8 == 0 && !c.patient {
@@ -56,23 +57,23 @@ func (c *crowd) ask(t *testing.T, s *Store, callers int, on func(round int) bool
 				cancel()
 				switch {
 				case err != nil:
-					mustFailQuietly(t, err)
-					unknown.Add(1)
+					checkUnavailable(t, err)
+					failed.Add(1)
 				case revoked != c.revoked[i]:
-					t.Errorf("%s: IsRevoked = %v", c.ids[i].ID, revoked)
+					t.Errorf("%s: IsRevoked = %v, want %v", c.ids[i].ID, revoked, c.revoked[i])
 				default:
-					known.Add(1)
+					answered.Add(1)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	return known.Load(), unknown.Load()
+	return answered.Load(), failed.Load()
 }
 
 func rounds(n int) func(int) bool { return func(round int) bool { return round < n } }
 
-// lookUps returns how many look-ups the commands are for, of tokens that have all ids.
+// lookUps returns the number of look-ups in the commands, if the tokens have all ids.
 func lookUps(cmds ...redis.Cmder) (n int) {
 	for _, cmd := range cmds {
 		if cmd.Name() == "mget" {
@@ -82,7 +83,7 @@ func lookUps(cmds ...redis.Cmder) (n int) {
 	return n
 }
 
-// counting counts the round trips of a client that several look-ups share.
+// counting counts the round trips that several look-ups share.
 type counting struct{ shared atomic.Int64 }
 
 func (*counting) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -105,14 +106,14 @@ func (c *counting) count(cmds ...redis.Cmder) {
 	}
 }
 
-// fraying is a connection that breaks in the midst of a reply.
-type fraying struct {
+// breakingConn is a connection that breaks in the middle of a reply.
+type breakingConn struct {
 	net.Conn
-	left   int
+	left   int // bytes before it breaks
 	broken *atomic.Int64
 }
 
-func (c *fraying) Read(p []byte) (int, error) {
+func (c *breakingConn) Read(p []byte) (int, error) {
 	if c.left == 0 {
 		c.broken.Add(1)
 		_ = c.Conn.Close()
@@ -123,10 +124,10 @@ func (c *fraying) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestNoMixUp: nobody ever gets another's answer, nor any answer that the server did not give, whatever happens to the
-// connections.
-func TestNoMixUp(t *testing.T) {
-	for name, retries := range map[string]int{"repeated by the client": 0, "not repeated": -1} {
+// TestAnswersAreNeverMixedUp: whatever happens to the connections, no look-up gets the answer of
+// another one, or an answer that the server did not give.
+func TestAnswersAreNeverMixedUp(t *testing.T) {
+	for name, retries := range map[string]int{"with retries": 0, "without retries": -1} {
 		t.Run("connections break, "+name, func(t *testing.T) {
 			srv := redistest.Start(t)
 			c := newCrowd(t, open(t, srv.Client(t)))
@@ -138,7 +139,7 @@ func TestNoMixUp(t *testing.T) {
 				if err != nil {
 					return nil, err
 				}
-				return &fraying{Conn: conn, left: 1000 + rand.IntN(8000), broken: &broken}, nil
+				return &breakingConn{Conn: conn, left: 1000 + rand.IntN(8000), broken: &broken}, nil
 			}
 			client := redistest.Closed(t, redis.NewClient(o))
 			var s *Store
@@ -148,9 +149,9 @@ func TestNoMixUp(t *testing.T) {
 			})
 			hook := &counting{}
 			client.AddHook(hook)
-			answers, errs := c.ask(t, s, 64, rounds(100))
+			answers, errs := c.lookUp(t, s, 64, rounds(100))
 			if answers < 1000 || broken.Load() < 10 || hook.shared.Load() < 10 {
-				t.Errorf("%d answers, %d connections broke, %d batches: that says nothing", answers, broken.Load(), hook.shared.Load())
+				t.Errorf("%d answers, %d connections broke, %d batches: too few to show anything", answers, broken.Load(), hook.shared.Load())
 			}
 			t.Logf("%d answers, %d errors, %d connections broke, %d batches", answers, errs, broken.Load(), hook.shared.Load())
 		})
@@ -181,14 +182,14 @@ func TestNoMixUp(t *testing.T) {
 			}
 		})
 		end := time.Now().Add(3 * time.Second)
-		answers, errs := c.ask(t, s, 64, func(int) bool { return time.Now().Before(end) })
+		answers, errs := c.lookUp(t, s, 64, func(int) bool { return time.Now().Before(end) })
 		close(stop)
 		wg.Wait()
 		if answers < 100 || errs < 100 || dropped < 3 {
-			t.Errorf("%d answers, %d errors, %d connections cut: that says nothing", answers, errs, dropped)
+			t.Errorf("%d answers, %d errors, %d connections cut: too few to show anything", answers, errs, dropped)
 		}
 		t.Logf("%d answers, %d errors, %d connections cut", answers, errs, dropped)
-		works(t, s)
+		waitUntilWorks(t, s)
 	})
 
 	t.Run("the store is emptied", func(t *testing.T) {
@@ -206,7 +207,7 @@ func TestNoMixUp(t *testing.T) {
 					if err != nil {
 						t.Error(err)
 					} else if !revoked && (c.revoked[i] || before) {
-						t.Errorf("%s: not revoked", c.ids[i].ID)
+						t.Errorf("%s: IsRevoked = false", c.ids[i].ID)
 					}
 					if before {
 						late.Add(1)
@@ -220,7 +221,7 @@ func TestNoMixUp(t *testing.T) {
 		}
 		wg.Wait()
 		if late.Load() < 1000 {
-			t.Errorf("%d look-ups since it was emptied", late.Load())
+			t.Errorf("%d look-ups after the store was emptied, want 1000", late.Load())
 		}
 	})
 
@@ -231,48 +232,49 @@ func TestNoMixUp(t *testing.T) {
 		client.OnNewNode(func(node *redis.Client) { node.AddHook(hook) })
 		s := open(t, client)
 		c := newCrowd(t, s)
-		answers, errs := c.ask(t, s, 64, rounds(100))
+		answers, errs := c.lookUp(t, s, 64, rounds(100))
 		if answers < 1000 || hook.shared.Load() < 10 {
-			t.Errorf("%d answers, %d batches: that says nothing", answers, hook.shared.Load())
+			t.Errorf("%d answers, %d batches: too few to show anything", answers, hook.shared.Load())
 		}
 		t.Logf("%d answers, %d errors, %d batches", answers, errs, hook.shared.Load())
 	})
 }
 
-// sent sends a batch of look-ups that read these keys to the node, and checks which of them get an error with such a text.
-func sent(t *testing.T, s *Store, node *redis.Client, keys [][]string, text string, bad ...int) {
+// checkSend sends queries of the keys to the node. Those whose index is in bad must get an error
+// that contains the text, the others their values.
+func checkSend(t *testing.T, s *Store, node *redis.Client, keys [][]string, text string, bad ...int) {
 	t.Helper()
-	var batch []*mget
+	var queries []*query
 	for _, k := range keys {
-		batch = append(batch, &mget{keys: k, err: errUnanswered})
+		queries = append(queries, &query{keys: k, err: errUnanswered})
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	s.send(ctx, node, batch)
-	for i, m := range batch {
+	s.send(ctx, node, queries)
+	for i, q := range queries {
 		switch {
 		case slices.Contains(bad, i):
-			if m.err == nil || !strings.Contains(m.err.Error(), text) || m.values != nil {
-				t.Errorf("%d: %v, error %v", i, m.values, m.err)
+			if q.err == nil || !strings.Contains(q.err.Error(), text) || q.values != nil {
+				t.Errorf("query %d: values %v, error %v", i, q.values, q.err)
 			}
-		case m.err != nil || len(m.values) != len(m.keys) || len(m.keys) > 0 && m.values[len(m.values)-1] == nil:
-			t.Errorf("%d: %v, error %v", i, m.values, m.err)
+		case q.err != nil || len(q.values) != len(q.keys) || len(q.keys) > 0 && q.values[len(q.values)-1] == nil:
+			t.Errorf("query %d: values %v, error %v", i, q.values, q.err)
 		}
 	}
 }
 
-// TestBadReply: look-ups that one MGET is for get its error, all of them, or each what it asked for. The mark, which is there, is the last
-// key of each.
-func TestBadReply(t *testing.T) {
+// TestBadReplyFailsAllLookUpsOfAnMGET: all look-ups of one MGET get its error. Without an error
+// each gets the values of its keys, of which the last is the mark.
+func TestBadReplyFailsAllLookUpsOfAnMGET(t *testing.T) {
 	srv := redistest.Start(t)
 	client := srv.Client(t)
 	s := open(t, client)
 	good := s.layout.lookup(7, user("a"))
-	batch := [][]string{good, good[2:], good, good[4:]}
-	sent(t, s, s.single, batch, "")
-	sent(t, s, s.single, [][]string{good, {}, good}, "")
-	sent(t, s, s.single, [][]string{{}, {}}, "wrong number", 0, 1) // MGET of nothing
-	hook := &interposed{}
+	keys := [][]string{good, good[2:], good, good[4:]}
+	checkSend(t, s, s.single, keys, "")
+	checkSend(t, s, s.single, [][]string{good, {}, good}, "")
+	checkSend(t, s, s.single, [][]string{{}, {}}, "wrong number", 0, 1) // MGET without keys
+	hook := &pipelineHook{}
 	client.AddHook(hook)
 	for _, change := range []func([]any) []any{
 		func(values []any) []any { return values[1:] }, func(values []any) []any { return append(values, nil) }, func([]any) []any { return nil },
@@ -284,63 +286,64 @@ func TestBadReply(t *testing.T) {
 			}
 			return err
 		}
-		sent(t, s, s.single, batch, errReplyFormat.Error(), 0, 1, 2, 3)
+		checkSend(t, s, s.single, keys, errReplyFormat.Error(), 0, 1, 2, 3)
 	}
 	srv.Kill()
-	sent(t, s, s.single, batch, "", 0, 1, 2, 3)
+	checkSend(t, s, s.single, keys, "", 0, 1, 2, 3)
 }
 
-// TestBadReplyOfNode: on a node of a Cluster a reply that is an error is its own look-up's only.
-func TestBadReplyOfNode(t *testing.T) {
+// TestBadReplyOfNodeFailsOneLookUp: on a node of a Cluster an error reply fails one look-up only.
+func TestBadReplyOfNodeFailsOneLookUp(t *testing.T) {
 	s := open(t, redistest.StartCluster(t).Client(t))
 	good := s.layout.lookup(7, user("a"))
 	node, err := s.cluster.MasterForKey(t.Context(), good[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	sent(t, s, node, [][]string{good, {}, good, good[4:]}, "wrong number", 1)
+	checkSend(t, s, node, [][]string{good, {}, good, good[4:]}, "wrong number", 1)
 }
 
-// interposed does what a hook of the user's may do to a pipeline.
-type interposed struct {
+// pipelineHook is a hook of the application, which may do anything to commands and pipelines.
+type pipelineHook struct {
 	do func(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error
 }
 
-func (*interposed) DialHook(next redis.DialHook) redis.DialHook { return next }
-func (h *interposed) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (*pipelineHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (h *pipelineHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		return h.do(ctx, []redis.Cmder{cmd}, func(ctx context.Context, cmds []redis.Cmder) error { return next(ctx, cmds[0]) })
 	}
 }
-func (h *interposed) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (h *pipelineHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error { return h.do(ctx, cmds, next) }
 }
 
-// replyError looks like a reply of the server's.
+// replyError looks like an error reply of the server.
 type replyError struct{}
 
 func (replyError) Error() string { return "ERR made up" }
 func (replyError) RedisError()   {}
 
-// TestHooks: whatever a hook of the client does with a batch, nobody gets an answer that the server did not give.
-func TestHooks(t *testing.T) {
+// TestHooksCannotCauseWrongAnswers: whatever a hook of the client does with a batch, no look-up
+// gets an answer that the server did not give.
+func TestHooksCannotCauseWrongAnswers(t *testing.T) {
 	srv := redistest.Start(t)
 	client := srv.Client(t)
 	s := open(t, client, WithBreaker(0, 0))
 	c := newCrowd(t, s)
-	hook := &interposed{}
+	hook := &pipelineHook{}
 	client.AddHook(hook)
 	for name, do := range map[string]func(context.Context, []redis.Cmder, redis.ProcessPipelineHook) error{
 		"nothing sent, no error":   func(context.Context, []redis.Cmder, redis.ProcessPipelineHook) error { return nil },
 		"nothing sent, an error":   func(context.Context, []redis.Cmder, redis.ProcessPipelineHook) error { return errors.New("no") },
 		"nothing sent, as a reply": func(context.Context, []redis.Cmder, redis.ProcessPipelineHook) error { return replyError{} },
-		"sent, and an error of its": func(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error {
+		"sent, and an error": func(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error {
 			_ = next(ctx, cmds)
 			return errors.New("no")
 		},
 	} {
 		hook.do = do
-		if answers, _ := c.ask(t, s, 16, rounds(20)); answers != 0 {
+		if answers, _ := c.lookUp(t, s, 16, rounds(20)); answers != 0 {
 			t.Errorf("%s: %d answers", name, answers)
 		}
 	}
@@ -350,18 +353,18 @@ func TestHooks(t *testing.T) {
 		}
 		return next(ctx, cmds)
 	}
-	if answers, errs := c.ask(t, s, 16, rounds(20)); answers == 0 || errs == 0 {
+	if answers, errs := c.lookUp(t, s, 16, rounds(20)); answers == 0 || errs == 0 {
 		t.Errorf("a hook that panics: %d answers, %d errors", answers, errs)
 	}
 	hook.do = func(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error {
 		return next(ctx, cmds)
 	}
-	works(t, s)
+	waitUntilWorks(t, s)
 }
 
-// TestOneConnectionHangs: the look-ups on one connection that hangs fail in time, the others are answered, and the breaker
-// stays closed, although none of those that failed is followed by one that did not.
-func TestOneConnectionHangs(t *testing.T) {
+// TestHangingConnectionFailsItsBatchOnly: the look-ups on a connection that hangs fail in time and
+// the others are answered. The breaker stays closed, because the failures of one batch count once.
+func TestHangingConnectionFailsItsBatchOnly(t *testing.T) {
 	srv := redistest.Start(t)
 	client := srv.Client(t)
 	s := open(t, client, WithTimeouts(time.Second, time.Second), WithBreaker(2, time.Minute))
@@ -369,7 +372,7 @@ func TestOneConnectionHangs(t *testing.T) {
 	c.patient = true
 	var hung atomic.Int64
 	gathered := make(chan struct{})
-	client.AddHook(&interposed{func(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error {
+	client.AddHook(&pipelineHook{func(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error {
 		select {
 		case <-gathered:
 		case <-ctx.Done():
@@ -383,13 +386,13 @@ func TestOneConnectionHangs(t *testing.T) {
 	}})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if answers, errs := c.ask(t, s, 64, rounds(1)); errs == 0 || errs != hung.Load() || answers+errs != 64 {
+		if answers, errs := c.lookUp(t, s, 64, rounds(1)); errs == 0 || errs != hung.Load() || answers+errs != 64 {
 			t.Errorf("%d look-ups hung, %d failed, %d were answered", hung.Load(), errs, answers)
 		}
 	})
-	redistest.Eventually(t, "all are under way, in few flights", func() error {
+	redistest.Eventually(t, "all look-ups are in flight", func() error {
 		if n := s.inFlight.Load(); n != 64 {
-			return fmt.Errorf("%d are", n)
+			return fmt.Errorf("%d are in flight", n)
 		}
 		return nil
 	})
@@ -400,9 +403,9 @@ func TestOneConnectionHangs(t *testing.T) {
 	}
 }
 
-// TestDeadStoreIsBounded: callers by the thousand on a store that hangs do not pile up anything but themselves, and the
-// breaker opens.
-func TestDeadStoreIsBounded(t *testing.T) {
+// TestHangingServerBoundsBatches: with a thousand callers and a server that hangs, batches and
+// queries stay bounded, and the breaker opens.
+func TestHangingServerBoundsBatches(t *testing.T) {
 	const callers = 1000
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t), WithTimeouts(300*time.Millisecond, time.Second), WithBreaker(5, time.Minute))
@@ -410,35 +413,35 @@ func TestDeadStoreIsBounded(t *testing.T) {
 	c.patient = true
 	srv.Pause()
 	defer srv.Resume()
-	var mostFlights, mostWaiting atomic.Int64
+	var mostActive, mostWaiting atomic.Int64
 	end := time.Now().Add(time.Second)
-	answers, _ := c.ask(t, s, callers, func(int) bool {
+	answers, _ := c.lookUp(t, s, callers, func(int) bool {
 		s.batches.mu.Lock()
 		defer s.batches.mu.Unlock()
-		if l := s.batches.lines[s.single]; l != nil {
-			mostFlights.Store(max(mostFlights.Load(), int64(l.flights)))
+		if l := s.batches.queues[s.single]; l != nil {
+			mostActive.Store(max(mostActive.Load(), int64(l.active)))
 			waiting := 0
 			for _, f := range l.waiting {
-				waiting += len(f.batch)
+				waiting += len(f.queries)
 			}
 			mostWaiting.Store(max(mostWaiting.Load(), int64(waiting)))
 		}
 		return time.Now().Before(end)
 	})
 	if answers != 0 {
-		t.Errorf("%d answers of a store that hangs", answers)
+		t.Errorf("%d answers of a server that hangs", answers)
 	}
-	if f, w := mostFlights.Load(), mostWaiting.Load(); f == 0 || f > maxFlights || w == 0 || w > callers {
-		t.Errorf("%d flights and %d who wait, of %d callers", f, w, callers)
+	if f, w := mostActive.Load(), mostWaiting.Load(); f == 0 || f > maxActive || w == 0 || w > callers {
+		t.Errorf("%d active senders and %d waiting queries, with %d callers", f, w, callers)
 	}
-	if _, err := s.IsRevoked(t.Context(), c.ids[0]); !errors.Is(err, errOpen) {
+	if _, err := s.IsRevoked(t.Context(), c.ids[0]); !errors.Is(err, errBreakerOpen) {
 		t.Errorf("the breaker is not open: %v", err)
 	}
-	redistest.Eventually(t, "nothing is under way", func() error {
+	redistest.Eventually(t, "no queue is left", func() error {
 		s.batches.mu.Lock()
 		defer s.batches.mu.Unlock()
-		if n := len(s.batches.lines); n > 0 {
-			return fmt.Errorf("%d lines", n)
+		if n := len(s.batches.queues); n > 0 {
+			return fmt.Errorf("%d queues", n)
 		}
 		return nil
 	})

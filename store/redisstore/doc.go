@@ -1,116 +1,124 @@
-// Package redisstore keeps a blacklist in Redis, so that many processes share it: a token that one of them revokes is
-// refused by all of them at the next request.
+// Package redisstore keeps a blacklist in Redis that many processes share: after one of them
+// revokes a token, all of them refuse it with the next request.
 //
-// Use it where more than one process verifies tokens. For a single process package boltstore is simpler, and durable
-// without a server.
+// Use it if more than one process verifies tokens. For a single process package boltstore is
+// simpler and needs no server.
 //
 //	client := redis.NewClient(&redis.Options{Addr: "redis.internal:6379", ContextTimeoutEnabled: true})
 //	store, err := redisstore.New(ctx, client)
 //
+// # Guarantees
+//
+// A revocation that returned without an error is visible to every look-up that begins afterwards
+// and reaches the current master. Look-ups read from masters only, and read everything in one step.
+//
+// With [WithReplicas] for every replica that may be promoted, an acknowledged revocation survives
+// the crash of one master, if no server restarts empty. Without it Redis replicates after it has
+// answered, and a fail-over loses the last revocations. The price of WithReplicas: while fewer
+// replicas than required are connected, every revocation returns an error, although the master has
+// recorded it. Requiring one replica of two avoids that and gives up the guarantee: Sentinel
+// prefers the replica with more data, but does not promise it. The server's min-replicas-to-write 1
+// helps, because a master without replicas soon refuses writes, but it does not make a write wait.
+//
+// An error of a look-up means "unavailable", never "not revoked". An error of a revocation means
+// that it may not be in force. Errors wrap blacklist.ErrUnavailable. Their texts are fixed and
+// contain no ids, keys, addresses or passwords; the cause is available to errors.Is and errors.As.
+//
+// Not guaranteed:
+//
+//   - An old master that is cut off from the others may continue to answer, without the newest
+//     revocations, until the clients leave it. With Sentinel that is when the client learns of the
+//     fail-over, on a Cluster after cluster-node-timeout (keep cluster-allow-reads-when-down at no).
+//     Behind a fixed address, such as a cloud endpoint, the store notices a demoted master within a
+//     second: it asks for the role once a second and returns errors while the server is not a master.
+//   - A restore from an older snapshot is not detected: it contains the marks, but not the newest
+//     revocations. After such a restore delete the keys under the prefix, which logs everybody out,
+//     or revoke per verifier up to now.
+//   - Eviction that is switched on while the store is running removes revocations. New refuses a
+//     server that evicts keys, and Ping reports one; look-ups do not check it.
+//   - Keys that somebody deletes one by one are not missed.
+//   - While a Cluster moves a slot, revocations in its buckets may return errors. Look-ups work.
+//
 // # Servers and clients
 //
-// Redis 6.0 or later. The tests ran on Redis 7.0.15. The scripts use nothing newer than 6.0, but neither an older Redis nor
-// Valkey has been run, and WAITAOF was tried against a stand-in only.
+// Redis 6.0 or later. The tests run on Redis 7.0.15. The scripts use commands of 6.0 only, but
+// older versions and Valkey were not tested, and WAITAOF was tested with a simulated reply only.
 //
-// A standalone server, Sentinel (redis.NewFailoverClient) and Cluster (redis.NewClusterClient) of go-redis v9, whose
-// options take TLS, ACL users and URLs. [New] refuses what would fail open: a Ring, reads from replicas (ReadOnly,
-// RouteByLatency, RouteRandomly, ReplicaOnly), client-side caching, clients without ContextTimeoutEnabled, servers that
-// evict keys, and replicas. It asks INFO, not CONFIG. [Store.Ping] asks again.
+// The store works with a single server, Sentinel (redis.NewFailoverClient) and Cluster
+// (redis.NewClusterClient) of go-redis v9, whose options take TLS, ACL users and URLs. [New]
+// refuses a Ring, reads from replicas (ReadOnly, RouteByLatency, RouteRandomly, ReplicaOnly),
+// client-side caching, clients without ContextTimeoutEnabled, servers that evict keys, and
+// replicas: with any of them a revoked token could be accepted, or a request could hang. New uses
+// INFO, not CONFIG.
+// [Store.Ping] checks again.
 //
-// Set appendonly yes. Without any file a restart empties the store, which logs everybody out; with snapshots (RDB) alone a
-// restart brings back the state of the last one, and whatever was revoked since is not revoked any more. The log warns of
-// a server without an append-only file. With appendfsync everysec, Redis' default, an acknowledged revocation survives
-// the death of the process, but the last second may be lost with the machine; with appendfsync always, or [WithAOF], it is
-// as safe as the disk.
+// Set appendonly yes. Without any file a restart empties the store, which logs everybody out. With
+// snapshots (RDB) only, a restart loses the revocations made since the last snapshot. The log warns
+// of a server without an append-only file. With appendfsync everysec, the default of Redis, an
+// acknowledged revocation survives the end of the process, but a crash of the machine may lose the
+// last second. With appendfsync always, or [WithAOF], it is as safe as the disk.
 //
-// The user's ACL, with the default prefix:
+// The ACL of the user, with the default prefix:
 //
 //	ACL SETUSER guard on >PASSWORD ~{oapi-guard:* +mget +get +set +eval +evalsha +info +hello
-//	with WithReplicas:  +wait
-//	with WithAOF:       +waitaof
-//	on a Cluster:       +cluster|slots +asking
-//
-// # What is promised
-//
-// A revocation that returned without an error is seen by every look-up that begins afterwards and reaches the current
-// master. Look-ups go to masters only, and read everything in one step.
-//
-// It is not lost when one master crashes, if [WithReplicas] covers every replica that may be promoted and none of the
-// servers restarts empty. Without it Redis replicates after it has answered, and a fail-over forgets the last
-// revocations. The price: while fewer replicas than asked for are there, every revocation is an error, although the master
-// has it. That is the time from a crash until the crashed server is back as a replica. Whoever asks for one replica of two
-// trades the promise for that: Sentinel prefers the replica that has more, but promises nothing. The setting
-// min-replicas-to-write 1 of the server is worth having beside it: it makes a master that lost its replicas refuse writes
-// soon, but by itself it does not make any write wait.
-//
-// What is not promised:
-//
-//   - An old master that is cut off from the others may go on answering, without the revocations of the new one, until
-//     the clients leave it: for Sentinel until the client hears of the fail-over, on a Cluster for cluster-node-timeout
-//     (leave cluster-allow-reads-when-down at no). Behind one fixed address, such as a cloud's endpoint, a master that
-//     was demoted is noticed within a second of look-ups: the store asks for the role that often, and answers with an
-//     error while it is not master.
-//   - A restore from an old snapshot is not noticed: the mark is in it, the latest revocations are not. Delete the keys
-//     under the prefix after such a restore, which logs everybody out, or revoke per verifier up to now.
-//   - While a slot of a Cluster is being moved, a revocation in its buckets may be an error; look-ups are answered.
-//
-// Every error means "could not know", or "may not be in force", and wraps blacklist.ErrUnavailable; no error is ever
-// turned into an answer. What an error says is a fixed text without ids, keys, addresses and passwords; the cause is there
-// for errors.Is and errors.As.
+//	with WithReplicas:            +wait
+//	with WithAOF:                 +waitaof
+//	with a database other than 0: +select
+//	on a Cluster:                 +cluster|slots +asking
 //
 // # An emptied store
 //
-// An emptied store must not read as "nothing is revoked". Each bucket holds a mark with a not-before instant, which every
-// look-up reads: it refuses every session begun at or before it. New makes the marks on the first start, with the present
-// time and [WithClockSkew] on top of it. So the first start logs everybody out once whose session is older, and sessions
-// begun in the skew, the first second, log in again. Where a mark is missing later the store was emptied, and the same
-// happens: everybody is logged out, nobody is un-revoked. [WithMissingMark] chooses to stay at an error instead until an
-// operator calls [Store.MakeMarks].
-//
-// The marks tell an emptied store from a new one no better than anybody could; they do not notice single keys that
-// somebody deletes.
+// An emptied store must not mean "nothing is revoked". Each bucket contains a mark, a time that
+// every look-up reads: sessions that began at or before it are refused. New makes the marks on the
+// first start, at the current time plus [WithClockSkew], one second by default. So the first start
+// logs out all existing sessions, and a session that begins within that second is refused as well
+// and has to begin again. If a mark is missing later, the store was emptied and the same happens:
+// everybody is logged out, and no revoked token is accepted. With [WithMissingMark] look-ups return
+// errors instead until an operator calls [Store.MakeMarks].
 //
 // # Time
 //
-// Whether an entry is over is decided by the clock of the process that looks it up, against the instant in the entry. Redis
-// keeps it for five minutes and the skew longer, counted as a duration, so that clocks of the servers that run apart
-// drop nothing early.
+// The clock of the process that looks up a token decides whether an entry has expired. Redis keeps
+// an entry for its remaining lifetime plus five minutes and the skew. The lifetime is a duration,
+// so a server whose clock is wrong does not remove entries early.
 //
 // # Round trips
 //
-// Look-ups that are under way at the same time share round trips. One that finds no other under way goes out at once. Those
-// that come meanwhile go out together, at most 128 in a batch, of which four at a time are under way to each master; nothing
-// waits for a timer, nor for a batch to be full. A batch is one MGET, and on a Cluster, where the keys of one command have to be
-// of one slot, a pipeline with an MGET for each look-up. An error is one for all look-ups that were on that command, or on a
-// connection that breaks or hangs. Revocations are not gathered.
+// Look-ups that run at the same time share round trips. A look-up that finds no other is sent at
+// once. Those that come meanwhile are sent together, at most 128 in a batch and four batches at a
+// time to each master. No timer delays a batch, and no batch waits to be full. A batch is one MGET.
+// On a Cluster, where all keys of a command must belong to one slot, it is a pipeline with one MGET
+// per look-up. An error concerns all look-ups of the command, or of the connection that failed.
+// Revocations are not batched.
 //
-// A caller whose context ends leaves its batch at once, and the others are not disturbed. A batch runs in a context
-// of its own, so that hooks of the client which trace see no caller's span in it. A look-up that goes out alone does so in
-// the caller's context: like every command of go-redis it heeds the deadline, while a cancellation is noticed when the
-// reply comes.
+// A caller whose context ends leaves its batch at once; the other look-ups continue. A batch has a
+// separate context, so hooks of the client that trace see no span of a caller. A look-up that is
+// sent alone uses the context of its caller. As for every command of go-redis, the deadline
+// applies, and a cancellation takes effect when the reply arrives.
 //
 // # Deadlines
 //
-// Every call has a deadline of its own ([WithTimeouts]) besides the context's. After five look-ups in a row that failed,
-// look-ups fail at once, and one at a time is let through, after a second, to find out whether the store is back
-// ([WithBreaker]); look-ups that failed in one batch are one failure. Nothing needs to be restarted then. Revocations
-// are always tried.
+// Every call has a deadline ([WithTimeouts]) besides that of the context. After five failed
+// look-ups in a row, look-ups fail at once. After a second one look-up at a time is tried again,
+// until one succeeds ([WithBreaker]). Failed look-ups of one batch count as one failure. Nothing
+// has to be restarted. Revocations are always tried.
 //
 // # Keys
 //
-// P is the prefix, b one of 256 buckets in two hexadecimal digits: the first byte of SHA-256 over verifier and subject,
-// each preceded by its length as four bytes (without a subject the session's id takes its place, else the token's). H is
-// the first 24 bytes of the blacklist.Key, in base64url. With [WithHMACKey] both are an HMAC-SHA-256 over that digest. All
-// keys of one bucket share a hash tag, so a look-up is one MGET on one master.
+// P is the prefix. b is one of 256 buckets in two hexadecimal digits: the first byte of SHA-256
+// over verifier and subject, each preceded by its length in four bytes. The session replaces an
+// absent subject, and the token id an absent session. H is the first 24 bytes of the blacklist.Key
+// in base64url. With [WithHMACKey] both are an HMAC-SHA-256 over that digest. All keys of one
+// bucket share a hash tag, so a look-up is one MGET on one master.
 //
 //	key          value                          of
-//	{P:b}:g      1:NOT-BEFORE                   the bucket: its mark, without expiry
+//	{P:b}:g      1:NOT-BEFORE                   the mark of the bucket, never expires
 //	{P:b}:i:H    CUT-OFF:UNTIL:NONCE            a verifier, in all 256 buckets
 //	{P:b}:u:H    CUT-OFF:UNTIL:NONCE            a subject
 //	{P:b}:s:H    *:UNTIL:NONCE                  a session
 //	{P:b}:t:H    *:UNTIL:NONCE                  a token
 //
-// Instants are milliseconds since 1970; UNTIL is - for an entry that never ends. A revocation is one script per bucket
-// (EVALSHA). An entry takes about 190 bytes of Redis' memory at a million entries (measured: 193, Redis 7.0.15 with
-// jemalloc); a verifier's cut-off takes 256 of them.
+// Times are milliseconds since 1970. UNTIL is - for an entry that never ends. A revocation is one
+// script per bucket (EVALSHA). An entry takes about 190 bytes of memory at a million entries
+// (measured: 193, Redis 7.0.15 with jemalloc). The cut-off of a verifier takes 256 entries.
 package redisstore

@@ -11,8 +11,9 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// storeError is an error of the store. Its text is fixed: what go-redis and the network say may name hosts, users and
-// keys, so the cause is there for errors.Is and errors.As only.
+// storeError is an error of the store. Its text is fixed, because errors of go-redis and the
+// network may contain hosts, users and keys. The cause is available to errors.Is and errors.As
+// only.
 type storeError struct {
 	text  string
 	cause error
@@ -28,60 +29,62 @@ func (e *storeError) Unwrap() []error {
 }
 
 var (
-	errOpen     = &storeError{text: "it failed several times in a row, so it is not asked for a moment"}
-	errCrowded  = &storeError{text: "too many operations are waiting for it"}
-	errNoMark   = &storeError{text: "the store's mark is missing, so it may have been emptied", cause: errMarkMissing}
-	errNoMaster = &storeError{text: "the server is a read-only replica"}
+	errBreakerOpen = &storeError{text: "look-ups failed several times in a row and are refused for a moment"}
+	errTooMany     = &storeError{text: "too many operations are in flight"}
+	errNoMark      = &storeError{text: "a mark is missing, so the store may have been emptied", cause: errMarkMissing}
+	errNoMaster    = &storeError{text: "the server is a read-only replica"}
 )
 
-// unavailable wraps whatever went wrong. It must be called for every error of go-redis.
+// unavailable returns the storeError of an error. Every error of go-redis goes through it.
 func unavailable(err error) error {
-	var own *storeError
-	if errors.As(err, &own) {
-		return own
+	var stored *storeError
+	if errors.As(err, &stored) {
+		return stored
 	}
 	return &storeError{text: describe(err), cause: err}
 }
 
-// describe says in fixed words what kind of failure it was: enough for an operator to know where to look.
+// describe returns a fixed text for the kind of failure.
 func describe(err error) string {
 	var timeout interface{ Timeout() bool }
 	var op *net.OpError
 	switch {
 	case errors.Is(err, errMarkFormat), errors.Is(err, errEntryFormat), errors.Is(err, errReplyFormat):
-		return "what it holds under this prefix was not written by this version"
+		return wrongFormat
 	case redis.IsAuthError(err):
-		return "user or password refused"
+		return "the server refused the user or password"
 	case redis.IsPermissionError(err):
-		return "the user's ACL forbids a command or key that is needed"
+		return "the user's ACL forbids a required command or key"
 	case redis.IsReadOnlyError(err):
 		return errNoMaster.text
 	case redis.IsLoadingError(err):
-		return "it is still loading its data"
+		return "the server is still loading its data"
 	case redis.IsOOMError(err):
-		return "it is out of memory"
+		return "the server is out of memory"
 	case redis.IsNoReplicasError(err):
-		return "it has too few replicas to accept a write"
+		return "the server has too few replicas to accept a write"
 	case redis.IsClusterDownError(err), redis.IsMasterDownError(err), redis.IsTryAgainError(err), isRedirect(err):
-		return "the cluster is not whole, or a slot is being moved"
+		return "the Cluster is incomplete, or a slot is being moved"
 	case redis.IsMaxClientsError(err):
-		return "it has too many clients"
+		return "the server has too many clients"
 	case redis.HasErrorPrefix(err, "WRONGTYPE"):
-		return "what it holds under this prefix was not written by this version"
+		return wrongFormat
 	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
-		return "no free connection in the pool"
+		return "the pool has no free connection"
 	case errors.Is(err, redis.ErrClosed):
 		return "the client was closed"
 	case errors.Is(err, context.Canceled):
-		return "the caller gave up"
+		return "the caller cancelled the context"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return "no answer in time"
+		return "the server did not answer in time"
 	case errors.As(err, &op), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "not reachable"
+		return "the server is not reachable"
 	default:
 		return "the command failed"
 	}
 }
+
+const wrongFormat = "a value under the prefix was not written by this version"
 
 func isRedirect(err error) bool {
 	_, moved := redis.IsMovedError(err)
@@ -89,14 +92,15 @@ func isRedirect(err error) bool {
 	return moved || ask
 }
 
-// isPassing reports whether a Cluster that is changing its shape explains the error, so that asking again soon may help.
-func isPassing(err error) bool {
-	var own *storeError
-	var e redis.Error
-	if errors.As(err, &own) {
+// isTransient reports whether a change of the Cluster may have caused the error, so that a retry
+// may succeed.
+func isTransient(err error) bool {
+	var stored *storeError
+	var reply redis.Error
+	if errors.As(err, &stored) {
 		return false
 	}
-	if !errors.As(err, &e) {
+	if !errors.As(err, &reply) {
 		return !errors.Is(err, context.Canceled) && !errors.Is(err, redis.ErrClosed)
 	}
 	return isRedirect(err) || redis.IsTryAgainError(err) || redis.IsClusterDownError(err) ||

@@ -18,7 +18,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
-// runs is how often the master is killed. REDISSTORE_FAILOVERS asks for more than the suite has time for.
+// runs is how often the master is killed: once, or as often as REDISSTORE_FAILOVERS says.
 func runs(t *testing.T) int {
 	n, err := strconv.Atoi(os.Getenv("REDISSTORE_FAILOVERS"))
 	if err != nil || n < 1 {
@@ -29,9 +29,9 @@ func runs(t *testing.T) int {
 
 const revocations = 10_000
 
-// TestSentinelFailover: the master is killed while 10,000 revocations run, each of which waits for both replicas. None
-// that was acknowledged may be lost.
-func TestSentinelFailover(t *testing.T) {
+// TestSentinelFailoverLosesNothing: the master is killed during 10,000 revocations, each of which
+// waits for both replicas. No acknowledged revocation is lost.
+func TestSentinelFailoverLosesNothing(t *testing.T) {
 	sn := redistest.StartSentinel(t)
 	s := open(t, sn.Client(t), WithReplicas(2, 500*time.Millisecond))
 	master := sn.Nodes[0]
@@ -43,8 +43,8 @@ func TestSentinelFailover(t *testing.T) {
 	}
 }
 
-// TestClusterFailover: likewise one master of three.
-func TestClusterFailover(t *testing.T) {
+// TestClusterFailoverLosesNothing is the same test for one of the three masters of a Cluster.
+func TestClusterFailoverLosesNothing(t *testing.T) {
 	c := redistest.StartCluster(t)
 	client := c.Client(t)
 	s := open(t, client, WithReplicas(1, 500*time.Millisecond))
@@ -63,9 +63,10 @@ func TestClusterFailover(t *testing.T) {
 	}
 }
 
-// failover revokes 10,000 tokens with 32 workers, calls kill after the first 2,000 or so, and then looks all of them up.
-// A worker that gets an error tries the same token again. All the while others look up what was revoked before, and what
-// never was: they may hear errors, but no wrong answer.
+// failover revokes 10,000 tokens with 32 workers, calls kill after the first 2,000 or so, and looks
+// all of them up at the end. A worker that gets an error tries the same token again. Meanwhile
+// other callers look up tokens that were revoked before or never: they may get errors, but no wrong
+// answer.
 func failover(t *testing.T, s *Store, run int, kill func()) {
 	t.Helper()
 	id := func(i int) blacklist.Identity { return user(fmt.Sprintf("%d-%d", run, i)) }
@@ -80,7 +81,7 @@ func failover(t *testing.T, s *Store, run int, kill func()) {
 	defer over.Store(true)
 	asked := make(chan int64, 1)
 	go func() {
-		answers, _ := before.ask(t, s, 8, func(int) bool { return !over.Load() })
+		answers, _ := before.lookUp(t, s, 8, func(int) bool { return !over.Load() })
 		asked <- answers
 	}()
 	for range 32 {
@@ -95,10 +96,10 @@ func failover(t *testing.T, s *Store, run int, kill func()) {
 					if err == nil {
 						break
 					}
-					mustFailQuietly(t, err)
+					checkUnavailable(t, err)
 					failures.Add(1)
 					if time.Now().After(deadline) {
-						t.Error("the store does not come back")
+						t.Error("the store does not work again")
 						return
 					}
 					time.Sleep(10 * time.Millisecond)
@@ -111,20 +112,20 @@ func failover(t *testing.T, s *Store, run int, kill func()) {
 	}
 	<-started
 	if acknowledged.Load() > revocations*9/10 {
-		t.Error("the master is killed too late to disturb anything")
+		t.Error("the master is killed too late to have an effect")
 	}
 	kill()
 	wg.Wait()
 	took := time.Since(begun)
 	over.Store(true)
 	if answers := <-asked; answers == 0 {
-		t.Error("no look-up was answered meanwhile")
+		t.Error("no look-up was answered during the fail-over")
 	}
-	works(t, s)
+	waitUntilWorks(t, s)
 	lost := 0
 	for i := range revocations {
 		revoked, err := s.IsRevoked(t.Context(), id(i))
-		for errors.Is(err, errOpen) && time.Now().Before(deadline) { // until the breaker of its bucket tries again
+		for errors.Is(err, errBreakerOpen) && time.Now().Before(deadline) { // until the breaker of the bucket allows a probe
 			time.Sleep(10 * time.Millisecond)
 			revoked, err = s.IsRevoked(t.Context(), id(i))
 		}
@@ -138,27 +139,28 @@ func failover(t *testing.T, s *Store, run int, kill func()) {
 	t.Logf("run %d: %d acknowledged, %d lost, %d tries failed, %v", run, acknowledged.Load(), lost, failures.Load(),
 		took.Round(time.Millisecond))
 	if lost > 0 {
-		t.Errorf("%d revocations that were acknowledged are lost", lost)
+		t.Errorf("%d acknowledged revocations are lost", lost)
 	}
 	if isRevoked(t, s, user("never revoked")) {
-		t.Error("revoked without a revocation: the marks were made anew, so nothing above says anything")
+		t.Error("a token is revoked without a revocation: the marks were made again, so the test shows nothing")
 	}
 }
 
-// mustFailQuietly is mustFail for the workers, whose goroutines must not end the test.
-func mustFailQuietly(t *testing.T, err error) {
+// checkUnavailable is mustBeUnavailable for goroutines, which must not end the test.
+func checkUnavailable(t *testing.T, err error) {
 	if u := unavailable(err); u.Error() != err.Error() {
-		t.Errorf("an error that is not the store's: %v", err)
+		t.Errorf("an error that is not one of the store: %v", err)
 	}
 }
 
-// TestTooFewReplicas: where WAIT counts too few, the caller hears of it, though the master has the revocation.
-func TestTooFewReplicas(t *testing.T) {
+// TestTooFewReplicasIsAnError: with too few replicas a revocation returns an error, although the
+// master has recorded it.
+func TestTooFewReplicasIsAnError(t *testing.T) {
 	srv := redistest.Start(t)
 	if _, err := New(t.Context(), srv.Client(t), WithLogger(discard()), WithReplicas(1, 10*time.Millisecond)); err == nil {
-		t.Fatal("New has made marks without the replica")
+		t.Fatal("New made marks without the replica")
 	} else {
-		mustFail(t, err)
+		mustBeUnavailable(t, err)
 	}
 	s := open(t, srv.Client(t))
 	s.cfg.replicas, s.cfg.replicasWait = 1, 10*time.Millisecond
@@ -166,18 +168,19 @@ func TestTooFewReplicas(t *testing.T) {
 		blacklist.OfToken(user("a"), inAnHour()), blacklist.OfVerifier("v", time.Now(), inAnHour()),
 	} {
 		_, err := s.Revoke(t.Context(), r)
-		mustFail(t, err)
+		mustBeUnavailable(t, err)
 		if err.Error() != errFewReplicas.Error() {
 			t.Errorf("error %v", err)
 		}
 	}
 	if !isRevoked(t, s, user("a")) {
-		t.Error("the master has it, and does not say so")
+		t.Error("the master has not recorded the revocation")
 	}
 }
 
-// TestAlwaysWrites: also a revocation that changes nothing is a write, so that WAIT behind it has something to wait for.
-func TestAlwaysWrites(t *testing.T) {
+// TestRevokeAlwaysWrites: a revocation that changes nothing writes too, because WAIT covers writes
+// only.
+func TestRevokeAlwaysWrites(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))
 	r := blacklist.OfToken(user("a"), time.Time{})
@@ -185,7 +188,7 @@ func TestAlwaysWrites(t *testing.T) {
 	for range 3 {
 		srv.Do("CONFIG", "RESETSTAT")
 		if !revoke(t, s, r) {
-			t.Error("not in force before")
+			t.Error("Revoke reports before = false for a revocation in force")
 		}
 		if stats := parseInfo(srv.Do("INFO", "commandstats").(string)); !strings.HasPrefix(stats["cmdstat_set"], "calls=1,") {
 			t.Errorf("SET: %q", stats["cmdstat_set"])
@@ -193,49 +196,56 @@ func TestAlwaysWrites(t *testing.T) {
 	}
 }
 
-// TestReplicaHangs: a replica that does not answer fails the revocation, in time, and recovers.
-func TestReplicaHangs(t *testing.T) {
+// TestHangingReplicaFailsRevocations: while a replica hangs, revocations return errors in time.
+// They succeed again afterwards.
+func TestHangingReplicaFailsRevocations(t *testing.T) {
 	sn := redistest.StartSentinel(t)
 	s := open(t, sn.Client(t), WithReplicas(2, 300*time.Millisecond))
 	r := blacklist.OfToken(user("a"), time.Time{})
 	revoke(t, s, r)
 	if !revoke(t, s, r) {
-		t.Error("not in force before")
+		t.Error("Revoke reports before = false for a revocation in force")
 	}
 	sn.Nodes[2].Pause()
 	_, err := s.Revoke(t.Context(), r)
-	mustFail(t, err)
+	mustBeUnavailable(t, err)
 	sn.Nodes[2].Resume()
-	redistest.Eventually(t, "the replica is back", func() error { _, err := s.Revoke(t.Context(), r); return err })
+	redistest.Eventually(t, "revocations succeed again", func() error { _, err := s.Revoke(t.Context(), r); return err })
 }
 
-// TestWaitAOF stands in for a server that has WAITAOF: the command goes out behind the write, in the same pipeline, and
-// its reply decides.
-func TestWaitAOF(t *testing.T) {
+// TestWithAOFWaitsForDisks simulates the reply to WAITAOF: the command follows the write in the
+// same pipeline, and its reply decides.
+func TestWithAOFWaitsForDisks(t *testing.T) {
 	client := redistest.Start(t).Client(t)
 	s := open(t, client)
 	s.cfg.aof, s.cfg.aofReplicas, s.cfg.aofWait = true, 2, 70*time.Millisecond
 	hook := &waitAOF{}
 	client.AddHook(hook)
-	for i, c := range []struct {
+	for _, tt := range []struct {
+		name  string
 		reply []int64
 		want  bool
 	}{
-		{[]int64{1, 2}, true}, {[]int64{1, 3}, true}, {[]int64{0, 2}, false}, {[]int64{1, 1}, false}, {nil, false}, {[]int64{1}, false},
+		{name: "master and two replicas", reply: []int64{1, 2}, want: true},
+		{name: "master and three replicas", reply: []int64{1, 3}, want: true},
+		{name: "not the master", reply: []int64{0, 2}, want: false},
+		{name: "one replica", reply: []int64{1, 1}, want: false},
+		{name: "empty reply", reply: nil, want: false},
+		{name: "short reply", reply: []int64{1}, want: false},
 	} {
-		hook.reply, hook.seen = c.reply, ""
-		_, err := s.Revoke(t.Context(), blacklist.OfToken(user(fmt.Sprint(i)), inAnHour()))
-		if (err == nil) != c.want {
-			t.Errorf("%v: error %v", c.reply, err)
+		hook.reply, hook.seen = tt.reply, ""
+		_, err := s.Revoke(t.Context(), blacklist.OfToken(user(tt.name), inAnHour()))
+		if (err == nil) != tt.want {
+			t.Errorf("%s: error %v, want none = %v", tt.name, err, tt.want)
 		}
 		if err != nil {
-			mustFail(t, err)
+			mustBeUnavailable(t, err)
 		}
 		if hook.seen != "[waitaof 1 2 70]" {
 			t.Errorf("sent %q", hook.seen)
 		}
-		if !isRevoked(t, s, user(fmt.Sprint(i))) {
-			t.Error("not revoked")
+		if !isRevoked(t, s, user(tt.name)) {
+			t.Errorf("%s: the token is not revoked", tt.name)
 		}
 	}
 }
@@ -259,51 +269,53 @@ func (h *waitAOF) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 	}
 }
 
-// TestReplicaOnly: the options of a fail-over client do not show that it reads from replicas; its server does.
-func TestReplicaOnly(t *testing.T) {
+// TestNewRefusesReplicaOnly: the options of a fail-over client do not show that it reads from
+// replicas; the role of its server does.
+func TestNewRefusesReplicaOnly(t *testing.T) {
 	sn := redistest.StartSentinel(t)
 	o := sn.Options()
 	o.ReplicaOnly = true
 	_, err := New(t.Context(), redistest.Closed(t, redis.NewFailoverClient(o)), WithLogger(discard()))
-	mustFail(t, err)
+	mustBeUnavailable(t, err)
 	if err.Error() != errNoMaster.Error() {
 		t.Errorf("error %v", err)
 	}
 }
 
-// TestClusterPart: with one master of a Cluster gone, its buckets cannot be known, and the others go on; a verifier's
-// cut-off, which is for all buckets, is an error. When the master is back it all works.
-func TestClusterPart(t *testing.T) {
+// TestMissingMasterFailsItsBuckets: while one master of a Cluster is down, look-ups in its buckets
+// return errors and others may answer. The cut-off of a verifier, which is in all buckets, returns
+// an error. Everything works again when the master is back.
+func TestMissingMasterFailsItsBuckets(t *testing.T) {
 	c := redistest.StartCluster(t)
 	s := open(t, c.Client(t), quick()...)
 	for i := range 24 {
 		revoke(t, s, blacklist.OfToken(user(fmt.Sprint(i)), inAnHour()))
 	}
-	c.Nodes[1].Pause() // with its replica; after a second the other masters refuse too, as the Cluster is not whole
+	c.Nodes[1].Pause() // and its replica; after a second the other masters refuse too, because the Cluster is incomplete
 	c.Nodes[4].Pause()
-	known, unknown := 0, 0
+	answered, failed := 0, 0
 	for i := range 24 {
 		revoked, err := s.IsRevoked(t.Context(), user(fmt.Sprint(i)))
 		switch {
 		case err != nil:
-			mustFail(t, err)
-			unknown++
+			mustBeUnavailable(t, err)
+			failed++
 		case !revoked:
-			t.Errorf("%d is revoked, and not revoked with a master gone", i)
+			t.Errorf("revoked token %d is accepted while a master is down", i)
 		default:
-			known++
+			answered++
 		}
 	}
-	if unknown == 0 {
-		t.Error("a master is gone, and every look-up knew")
+	if failed == 0 {
+		t.Error("no look-up failed while a master is down")
 	}
-	t.Logf("%d known, %d unknown", known, unknown)
+	t.Logf("%d look-ups answered, %d failed", answered, failed)
 	_, err := s.Revoke(t.Context(), blacklist.OfVerifier("v", time.Now(), inAnHour()))
-	mustFail(t, err)
-	mustFail(t, s.Ping(t.Context()))
+	mustBeUnavailable(t, err)
+	mustBeUnavailable(t, s.Ping(t.Context()))
 	c.Nodes[1].Resume()
 	c.Nodes[4].Resume()
-	works(t, s)
+	waitUntilWorks(t, s)
 	redistest.Eventually(t, "a verifier is cut off", func() error {
 		_, err := s.Revoke(t.Context(), blacklist.OfVerifier("v", time.Now(), inAnHour()))
 		return err
@@ -311,20 +323,20 @@ func TestClusterPart(t *testing.T) {
 	for i := range 24 {
 		id := user(fmt.Sprint(i))
 		if !isRevoked(t, s, id) {
-			t.Errorf("%d is revoked, and not revoked after the fault", i)
+			t.Errorf("revoked token %d is accepted after the fault", i)
 		}
 		if id.Verifier = "v"; !isRevoked(t, s, id) {
-			t.Errorf("bucket of %d: the verifier is not cut off", i)
+			t.Errorf("bucket of token %d does not contain the cut-off of the verifier", i)
 		}
 	}
 }
 
-// TestSlotMoves: while a slot is on its way to another master its look-ups still answer right.
-func TestSlotMoves(t *testing.T) {
+// TestLookUpsAnswerWhileSlotMoves: while a Cluster moves a slot, look-ups in it answer rightly.
+func TestLookUpsAnswerWhileSlotMoves(t *testing.T) {
 	c := redistest.StartCluster(t)
 	client := c.Client(t)
 	s := open(t, client, WithTimeouts(10*time.Second, 10*time.Second))
-	stale := open(t, c.Client(t)) // learns of the move from the answer to a write
+	stale := open(t, c.Client(t)) // learns of the move from the reply to a write
 	id, free := user("a"), user("a")
 	free.ID, free.Session = "another token", "another session"
 	revoke(t, s, blacklist.OfToken(id, inAnHour()))
@@ -334,15 +346,15 @@ func TestSlotMoves(t *testing.T) {
 	source, target := c.Nodes[from], c.Nodes[(from+1)%3]
 	sourceID, targetID := source.Do("CLUSTER", "MYID"), target.Do("CLUSTER", "MYID")
 
-	right := func(stage string) {
+	check := func(stage string) {
 		t.Helper()
 		var wg sync.WaitGroup
-		for range 16 { // in batches
+		for range 16 { // so that look-ups share batches
 			wg.Go(func() {
-				yes, err1 := s.IsRevoked(t.Context(), id)
-				no, err2 := s.IsRevoked(t.Context(), free)
-				if !yes || no || err1 != nil || err2 != nil {
-					t.Errorf("%s: %v, %v; %v, %v", stage, yes, err1, no, err2)
+				revoked, err1 := s.IsRevoked(t.Context(), id)
+				other, err2 := s.IsRevoked(t.Context(), free)
+				if !revoked || other || err1 != nil || err2 != nil {
+					t.Errorf("%s: %v, %v; %v, %v", stage, revoked, err1, other, err2)
 				}
 			})
 		}
@@ -350,23 +362,23 @@ func TestSlotMoves(t *testing.T) {
 	}
 	target.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", sourceID)
 	source.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", targetID)
-	right("nothing moved")
+	check("nothing moved")
 	keys := source.Do("CLUSTER", "GETKEYSINSLOT", slot, 100).([]any)
 	if len(keys) < 2 {
 		t.Fatalf("keys %v", keys)
 	}
 	for i, key := range keys {
 		source.Do("MIGRATE", "127.0.0.1", target.Port, key, 0, 5000)
-		right(fmt.Sprintf("%d keys of %d moved", i+1, len(keys)))
+		check(fmt.Sprintf("%d keys of %d moved", i+1, len(keys)))
 	}
 	for _, n := range c.Nodes[:3] {
 		n.Do("CLUSTER", "SETSLOT", slot, "NODE", targetID)
 	}
-	right("moved")
+	check("moved")
 	if revoke(t, stale, blacklist.OfToken(free, inAnHour())) || !revoke(t, stale, blacklist.OfToken(id, inAnHour())) {
-		t.Error("before is wrong where the slot went")
+		t.Error("Revoke reports before wrongly after the move")
 	}
 	if !isRevoked(t, s, free) || !isRevoked(t, stale, free) {
-		t.Error("not revoked where the slot went")
+		t.Error("a token is not revoked after the move")
 	}
 }

@@ -15,93 +15,98 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
-// quick are deadlines and a breaker that do not keep a test waiting.
+// quick returns options with short deadlines and a breaker with a short cool-down.
 func quick(opts ...Option) []Option {
 	return append([]Option{
 		WithTimeouts(150*time.Millisecond, 300*time.Millisecond), WithBreaker(3, 50*time.Millisecond),
 	}, opts...)
 }
 
-// TestFaults: whatever happens to the server, a look-up is an error in time, never an answer, and the store works again
-// by itself when the server does. What was revoked before is revoked after.
-func TestFaults(t *testing.T) {
-	for name, fault := range map[string]struct {
+// TestFaultOfTheServerIsAnError: during a fault of the server, look-ups return errors in time and
+// never answers. After the fault the store works again by itself, and earlier revocations are still
+// in force.
+func TestFaultOfTheServerIsAnError(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
 		start  []redistest.Option
-		break_ func(*redistest.Server)
-		mend   func(*redistest.Server)
+		fault  func(*redistest.Server)
+		repair func(*redistest.Server)
 	}{
-		"killed": {
-			[]redistest.Option{redistest.WithAOF()},
-			func(s *redistest.Server) { s.Kill() },
-			func(s *redistest.Server) { s.Restart() },
+		{
+			name:   "killed, restarted with its file",
+			start:  []redistest.Option{redistest.WithAOF()},
+			fault:  func(s *redistest.Server) { s.Kill() },
+			repair: func(s *redistest.Server) { s.Restart() },
 		},
-		"killed, restarted empty": {
-			nil,
-			func(s *redistest.Server) { s.Kill() },
-			func(s *redistest.Server) { s.RestartEmpty() },
+		{
+			name:   "killed, restarted empty",
+			fault:  func(s *redistest.Server) { s.Kill() },
+			repair: func(s *redistest.Server) { s.RestartEmpty() },
 		},
-		"paused (SIGSTOP)": {
-			nil,
-			func(s *redistest.Server) { s.Pause() },
-			func(s *redistest.Server) { s.Resume() },
+		{
+			name:   "paused (SIGSTOP)",
+			fault:  func(s *redistest.Server) { s.Pause() },
+			repair: func(s *redistest.Server) { s.Resume() },
 		},
-		"slow beyond the deadline": {
-			nil,
-			func(s *redistest.Server) { s.Do("CLIENT", "PAUSE", 60_000, "ALL") },
-			func(s *redistest.Server) { s.Kill(); s.RestartEmpty() },
+		{
+			name:   "slower than the deadline",
+			fault:  func(s *redistest.Server) { s.Do("CLIENT", "PAUSE", 60_000, "ALL") },
+			repair: func(s *redistest.Server) { s.Kill(); s.RestartEmpty() },
 		},
-		"demoted to a replica": {
-			nil,
-			func(s *redistest.Server) { s.Do("REPLICAOF", "127.0.0.1", "1") },
-			func(s *redistest.Server) { s.Do("REPLICAOF", "NO", "ONE") },
+		{
+			name:   "demoted to a replica",
+			fault:  func(s *redistest.Server) { s.Do("REPLICAOF", "127.0.0.1", "1") },
+			repair: func(s *redistest.Server) { s.Do("REPLICAOF", "NO", "ONE") },
 		},
-		"password changed": {
-			[]redistest.Option{redistest.WithPassword(password)},
-			func(s *redistest.Server) {
+		{
+			name:  "password changed",
+			start: []redistest.Option{redistest.WithPassword(password)},
+			fault: func(s *redistest.Server) {
 				s.Do("CONFIG", "SET", "requirepass", "another")
 				s.Password = "another"
 				s.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 			},
-			func(s *redistest.Server) { s.Do("CONFIG", "SET", "requirepass", password); s.Password = password },
+			repair: func(s *redistest.Server) { s.Do("CONFIG", "SET", "requirepass", password); s.Password = password },
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			srv := redistest.Start(t, fault.start...)
+		t.Run(tt.name, func(t *testing.T) {
+			srv := redistest.Start(t, tt.start...)
 			c := &clock{}
 			s := open(t, srv.Client(t), quick(WithClock(c.now))...)
 			id, free := user("revoked"), user("not revoked")
 			revoke(t, s, blacklist.OfToken(id, inAnHour()))
 			if isRevoked(t, s, free) {
-				t.Fatal("revoked without a revocation")
+				t.Fatal("a token is revoked without a revocation")
 			}
 
-			fault.break_(srv)
+			tt.fault(srv)
 			c.add(2 * roleInterval)
 			for range 2 {
-				mustNotKnow(t, s, id)
-				mustNotKnow(t, s, free)
+				mustFailInTime(t, s, id)
+				mustFailInTime(t, s, free)
 			}
-			mustFail(t, s.Ping(t.Context()))
+			mustBeUnavailable(t, s.Ping(t.Context()))
 			_, err := New(t.Context(), s.single, WithLogger(discard()), WithTimeouts(time.Second, 300*time.Millisecond))
-			mustFail(t, err)
+			mustBeUnavailable(t, err)
 
-			fault.mend(srv)
-			works(t, s)
+			tt.repair(srv)
+			waitUntilWorks(t, s)
 			if !isRevoked(t, s, id) {
-				t.Error("revoked before the fault, and not after it")
+				t.Error("a token that was revoked before the fault is accepted after it")
 			}
 		})
 	}
 }
 
-// TestOutOfMemory: a server that may not evict refuses the write, and the caller hears of it. Look-ups go on.
-func TestOutOfMemory(t *testing.T) {
+// TestServerOutOfMemory: a server without eviction refuses the write, so the revocation returns an
+// error. Look-ups still answer.
+func TestServerOutOfMemory(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))
 	revoke(t, s, blacklist.OfToken(user("a"), inAnHour()))
 	srv.Do("CONFIG", "SET", "maxmemory", "1")
 	_, err := s.Revoke(t.Context(), blacklist.OfToken(user("b"), inAnHour()))
-	mustFail(t, err)
+	mustBeUnavailable(t, err)
 	if !redis.IsOOMError(err) || !strings.Contains(err.Error(), "memory") {
 		t.Errorf("error %v", err)
 	}
@@ -109,44 +114,45 @@ func TestOutOfMemory(t *testing.T) {
 		t.Error("wrong answers")
 	}
 	srv.Do("CONFIG", "SET", "maxmemory", "0")
-	works(t, s)
+	waitUntilWorks(t, s)
 }
 
-func TestWrongPassword(t *testing.T) {
+func TestWrongPasswordIsAnError(t *testing.T) {
 	srv := redistest.Start(t, redistest.WithPassword(password))
-	for name, pw := range map[string]string{"wrong": password + "!", "none": ""} {
+	for name, wrong := range map[string]string{"another password": password + "!", "no password": ""} {
 		o := srv.Options()
-		o.Password = pw
+		o.Password = wrong
 		_, err := New(t.Context(), redistest.Closed(t, redis.NewClient(o)), WithLogger(discard()))
-		mustFail(t, err)
-		if !strings.Contains(err.Error(), "password refused") {
+		mustBeUnavailable(t, err)
+		if !strings.Contains(err.Error(), "refused the user or password") {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
 }
 
-// TestPoolExhausted: with every connection in use a look-up waits for one no longer than its deadline.
-func TestPoolExhausted(t *testing.T) {
+// TestExhaustedPoolIsAnError: if all connections are in use, calls wait no longer than their
+// deadlines.
+func TestExhaustedPoolIsAnError(t *testing.T) {
 	srv := redistest.Start(t)
 	o := srv.Options()
 	o.PoolSize, o.MaxActiveConns, o.PipelinePoolSize = 1, 1, -1
 	client := redistest.Closed(t, redis.NewClient(o))
 	s := open(t, client, quick()...)
-	held := client.Conn()
-	if err := held.Ping(t.Context()).Err(); err != nil {
+	conn := client.Conn()
+	if err := conn.Ping(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
-		mustNotKnow(t, s, user("a"))
+		mustFailInTime(t, s, user("a"))
 	}
-	if err := held.Close(); err != nil {
+	if err := conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	works(t, s)
+	waitUntilWorks(t, s)
 }
 
-// TestNetworkLoss: the connection stands, but nothing comes back.
-func TestNetworkLoss(t *testing.T) {
+// TestLostRepliesAreErrors: the connections are open, but no reply arrives.
+func TestLostRepliesAreErrors(t *testing.T) {
 	srv := redistest.Start(t)
 	proxy := redistest.StartProxy(t, srv)
 	o := srv.Options()
@@ -155,45 +161,47 @@ func TestNetworkLoss(t *testing.T) {
 	revoke(t, s, blacklist.OfToken(user("a"), inAnHour()))
 	proxy.Hold(true)
 	for range 4 {
-		mustNotKnow(t, s, user("a"))
+		mustFailInTime(t, s, user("a"))
 	}
 	proxy.Hold(false)
-	works(t, s)
+	waitUntilWorks(t, s)
 	if !isRevoked(t, s, user("a")) {
-		t.Error("not revoked")
+		t.Error("the token is not revoked")
 	}
 }
 
-// TestScriptsForgotten: a server that has forgotten its scripts (SCRIPT FLUSH, a restart, a fail-over) gets them again.
-func TestScriptsForgotten(t *testing.T) {
+// TestScriptsAreSentAgain: a server that has lost its scripts (SCRIPT FLUSH, a restart, a
+// fail-over) receives them again.
+func TestScriptsAreSentAgain(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))
 	for i := range 3 {
 		srv.Do("SCRIPT", "FLUSH")
 		id := user(fmt.Sprint(i))
 		if revoke(t, s, blacklist.OfToken(id, inAnHour())) || !revoke(t, s, blacklist.OfToken(id, inAnHour())) {
-			t.Error("before is wrong")
+			t.Error("Revoke reports before wrongly for a token")
 		}
 		srv.Do("SCRIPT", "FLUSH")
 		id.Verifier = fmt.Sprint("https://distrusted", i, ".example")
 		if r := blacklist.OfVerifier(id.Verifier, time.Now(), inAnHour()); revoke(t, s, r) || !revoke(t, s, r) {
-			t.Error("before is wrong for a verifier")
+			t.Error("Revoke reports before wrongly for a verifier")
 		}
 		if !isRevoked(t, s, id) {
-			t.Error("not revoked")
+			t.Error("the token is not revoked")
 		}
 	}
 }
 
-// TestReplyLost: a revocation whose reply is lost is sent again by the client. It must not find itself: the only caller
-// would hear that somebody else had used the refresh token, and a session would be revoked for nothing.
-func TestReplyLost(t *testing.T) {
+// TestRetryAfterLostReplyDoesNotReportBefore: the client repeats a revocation whose reply was lost.
+// The retry must not report "in force before", or a session would be revoked for a refresh token
+// that was used once.
+func TestRetryAfterLostReplyDoesNotReportBefore(t *testing.T) {
 	srv := redistest.Start(t)
 	proxy := redistest.StartProxy(t, srv)
 	o := srv.Options()
 	o.Addr = proxy.Addr()
 	s := open(t, redistest.Closed(t, redis.NewClient(o)))
-	revoke(t, s, blacklist.OfToken(user("first"), inAnHour())) // the script is known from now on
+	revoke(t, s, blacklist.OfToken(user("first"), inAnHour())) // the server knows the script from now on
 	for i := range 3 {
 		id := user(fmt.Sprint(i))
 		for _, r := range []blacklist.Revocation{
@@ -203,25 +211,26 @@ func TestReplyLost(t *testing.T) {
 		} {
 			proxy.DropReplyTo("evalsha")
 			if revoke(t, s, r) {
-				t.Errorf("the only call to revoke a %s hears that it was revoked before", r.Kind)
+				t.Errorf("the first call to revoke a %s reports before = true", r.Kind)
 			}
 			if !proxy.Dropped() {
 				t.Fatal("no reply was lost")
 			}
-			// With a later end, so that the entry is written anew and the nonce of the first must survive that.
+			// A later end: the entry is written again and must keep the nonce of the first call.
 			if r.Until = time.Now().Add(2 * time.Hour); !revoke(t, s, r) {
-				t.Errorf("the second call to revoke a %s hears that it was the first", r.Kind)
+				t.Errorf("the second call to revoke a %s reports before = false", r.Kind)
 			}
 			proxy.DropReplyTo("evalsha")
 			if !revoke(t, s, r) {
-				t.Errorf("a repeated call to revoke a %s hears that it was the first", r.Kind)
+				t.Errorf("the third call to revoke a %s reports before = false", r.Kind)
 			}
 		}
 	}
 }
 
-// TestConsumedOnce: of many concurrent callers one is the first, over a network that loses replies.
-func TestConsumedOnce(t *testing.T) {
+// TestExactlyOneCallerIsFirst: exactly one of many concurrent callers is the first, over a network
+// that loses replies.
+func TestExactlyOneCallerIsFirst(t *testing.T) {
 	srv := redistest.Start(t)
 	proxy := redistest.StartProxy(t, srv)
 	o := srv.Options()
@@ -249,28 +258,28 @@ func TestConsumedOnce(t *testing.T) {
 	}
 }
 
-// TestDeadStoreIsCheap: many requests on a store that hangs do not pile up: the breaker lets one look-up at a time wait.
-func TestDeadStoreIsCheap(t *testing.T) {
+// TestOpenBreakerFailsFast: while the server hangs, look-ups fail at once.
+func TestOpenBreakerFailsFast(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t), WithTimeouts(100*time.Millisecond, time.Second), WithBreaker(3, 10*time.Second))
 	srv.Pause()
 	for range 3 {
 		_, err := s.IsRevoked(t.Context(), user("a"))
-		mustFail(t, err)
+		mustBeUnavailable(t, err)
 	}
 	begun := time.Now()
 	for range 10_000 {
-		if _, err := s.IsRevoked(t.Context(), user("a")); !errors.Is(err, errOpen) {
+		if _, err := s.IsRevoked(t.Context(), user("a")); !errors.Is(err, errBreakerOpen) {
 			t.Fatalf("error %v", err)
 		}
 	}
 	if took := time.Since(begun); took > 5*time.Second {
-		t.Errorf("10,000 look-ups on a dead store took %v", took)
+		t.Errorf("10,000 look-ups with an open breaker took %v", took)
 	}
 	srv.Resume()
 }
 
-func TestTooManyInFlight(t *testing.T) {
+func TestMaxInFlightIsEnforced(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t), WithMaxInFlight(4), WithTimeouts(time.Minute, time.Minute))
 	srv.Pause()
@@ -284,22 +293,22 @@ func TestTooManyInFlight(t *testing.T) {
 	}
 	redistest.Eventually(t, "four look-ups wait", func() error {
 		if n := s.inFlight.Load(); n != 4 {
-			return fmt.Errorf("%d do", n)
+			return fmt.Errorf("%d wait", n)
 		}
 		return nil
 	})
 	_, lookup := s.IsRevoked(t.Context(), user("a"))
 	_, write := s.Revoke(t.Context(), blacklist.OfToken(user("a"), inAnHour()))
 	for _, err := range []error{lookup, write, s.Ping(t.Context())} {
-		mustFail(t, err)
-		if !errors.Is(err, errCrowded) {
+		mustBeUnavailable(t, err)
+		if !errors.Is(err, errTooMany) {
 			t.Errorf("error %v", err)
 		}
 	}
 	srv.Resume()
 	wg.Wait()
-	works(t, s)
+	waitUntilWorks(t, s)
 	if n := s.inFlight.Load(); n != 0 {
-		t.Errorf("%d in flight, with nobody there", n)
+		t.Errorf("%d operations in flight after all calls returned", n)
 	}
 }

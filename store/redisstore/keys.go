@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -12,28 +13,29 @@ import (
 )
 
 const (
-	// buckets is how many hash tags the entries are spread over. All keys that one look-up reads share a tag and so
-	// a master of a Cluster; 256 tags spread subjects over the masters.
+	// buckets is the number of hash tags. All keys of one look-up share a tag, and so a master of a
+	// Cluster; 256 tags distribute the subjects over the masters.
 	buckets = 256
 
-	// digestBytes is how much of a SHA-256 or HMAC names an entry: 192 bits, 32 characters. The whole digest would
-	// cost 16 bytes more per entry in Redis.
+	// digestBytes is the part of a SHA-256 or HMAC that names an entry: 192 bits, 32 characters.
+	// The whole digest would take 16 more bytes per entry in Redis.
 	digestBytes = 24
 
 	maxPrefix = 64
 )
 
-// layout makes keys. The table in the package documentation describes them.
+// layout makes the keys that the package documentation describes.
 type layout struct {
 	tags [buckets]string // "{P:b}:"
-	key  []byte          // of the HMAC, nil for plain SHA-256
+	key  []byte          // of the HMAC; nil for plain SHA-256
 }
 
 func newLayout(prefix string, hmacKey []byte) (*layout, error) {
 	if prefix == "" || len(prefix) > maxPrefix {
-		return nil, fmt.Errorf("redisstore: WithPrefix: a prefix has 1 to %d characters", maxPrefix)
+		return nil, fmt.Errorf("redisstore: WithPrefix: the prefix must have 1 to %d characters", maxPrefix)
 	}
-	// A brace in the prefix would move the hash tag, and with it the keys of one look-up, to several masters.
+	// A brace in the prefix would change the hash tag, and so spread the keys of one look-up over
+	// several masters.
 	if i := strings.IndexFunc(prefix, func(r rune) bool { return r <= ' ' || r > '~' || r == '{' || r == '}' }); i >= 0 {
 		return nil, fmt.Errorf("redisstore: WithPrefix: character %d is a brace, a space or not printable ASCII", i)
 	}
@@ -44,37 +46,30 @@ func newLayout(prefix string, hmacKey []byte) (*layout, error) {
 	return l, nil
 }
 
-// bucket returns where everything about the token lies but its verifier's cut-off, which lies in every bucket. Whoever
-// revokes a session or a subject must reach the bucket that the look-up of each of its tokens reads, so the subject
-// decides where there is one.
+// bucket returns the bucket of all entries about the token except the cut-off of its verifier,
+// which is in every bucket. The subject decides, if there is one, so that revoking a session or a
+// subject writes to the bucket that the look-ups of its tokens read.
 func (l *layout) bucket(id blacklist.Identity) uint8 {
-	part := id.Subject
-	if part == "" {
-		part = id.Session
-	}
-	if part == "" {
-		part = id.ID
-	}
 	buf := make([]byte, 0, 128)
-	for _, s := range [...]string{id.Verifier, part} {
+	for _, s := range [...]string{id.Verifier, cmp.Or(id.Subject, id.Session, id.ID)} {
 		buf = binary.BigEndian.AppendUint32(buf, uint32(len(s)))
 		buf = append(buf, s...)
 	}
 	sum := sha256.Sum256(buf)
-	// With a secret the bucket is keyed too: which bucket a subject lies in must not be known to whoever has a list
-	// of subjects and a dump.
-	return l.keyed(sum)[0]
+	// With a secret the bucket is keyed too, so that a dump and a list of subjects do not show
+	// which bucket a subject is in.
+	return l.withSecret(sum)[0]
 }
 
-// keyed returns the HMAC of a digest, where there is a secret.
-func (l *layout) keyed(digest [sha256.Size]byte) [sha256.Size]byte {
+// withSecret returns the HMAC of the digest, or the digest if there is no secret.
+func (l *layout) withSecret(digest [sha256.Size]byte) [sha256.Size]byte {
 	if l.key == nil {
 		return digest
 	}
 	return l.mac(digest)
 }
 
-// mac is apart from keyed because what it is given goes to the heap.
+// mac is separate from withSecret because its argument escapes to the heap.
 func (l *layout) mac(digest [sha256.Size]byte) (sum [sha256.Size]byte) {
 	h := hmac.New(sha256.New, l.key)
 	h.Write(digest[:])
@@ -82,11 +77,11 @@ func (l *layout) mac(digest [sha256.Size]byte) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// mark returns the key of a bucket's mark.
+// mark returns the key of the bucket's mark.
 func (l *layout) mark(bucket uint8) string { return l.tags[bucket] + "g" }
 
-// entry returns the key under which a revocation of the kind lies in the bucket; false where the identity lacks what
-// the kind is about.
+// entry returns the key of a revocation of the kind in the bucket. It reports false if the identity
+// lacks what the kind needs.
 func (l *layout) entry(bucket uint8, kind blacklist.Kind, id blacklist.Identity) (string, bool) {
 	key, ok := l.appendEntry(nil, bucket, kind, id)
 	return string(key), ok
@@ -110,18 +105,18 @@ func (l *layout) appendEntry(buf []byte, bucket uint8, kind blacklist.Kind, id b
 	default:
 		return buf, false
 	}
-	digest := l.keyed(k)
+	digest := l.withSecret(k)
 	buf = append(append(buf, l.tags[bucket]...), letter...)
 	return base64.RawURLEncoding.AppendEncode(buf, digest[:digestBytes]), true
 }
 
-// maxKeys is how many keys a look-up reads at most.
+// maxKeys is the largest number of keys of a look-up.
 const maxKeys = 5
 
-// lookup returns the keys that a look-up reads: the entries that could cover the token, and the mark last. Where
-// they are read one by one (see getSlowly) the mark must be the last: a store emptied in between then shows.
+// lookup returns the keys that a look-up reads: the entries that could cover the token, then the
+// mark. getEach needs the mark to be the last.
 func (l *layout) lookup(bucket uint8, id blacklist.Identity) []string {
-	// They are parts of one text, as this is done for every request.
+	// All keys are parts of one string, to save allocations: every request makes them.
 	buf, ends := make([]byte, 0, 512), make([]int, 0, maxKeys)
 	for _, kind := range [...]blacklist.Kind{blacklist.Verifier, blacklist.Subject, blacklist.Session, blacklist.Token} {
 		var ok bool

@@ -11,7 +11,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
-func TestLayout(t *testing.T) {
+func TestKeysOfALookUp(t *testing.T) {
 	l, err := newLayout("p", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -32,61 +32,73 @@ func TestLayout(t *testing.T) {
 		}
 	}
 
-	// Whatever identifies less than the subject lies where the look-up of the whole token reads.
+	// Every kind of revocation writes to the bucket that the look-up of the token reads.
 	for _, r := range []blacklist.Revocation{
 		blacklist.OfToken(id, time.Time{}), blacklist.OfSession(id, time.Time{}),
 		blacklist.OfSubject("v", "u", time.Now(), time.Time{}),
 	} {
 		if l.bucket(r.Identity) != l.bucket(id) {
-			t.Errorf("a %s lies in another bucket than its tokens", r.Kind)
+			t.Errorf("a %s is in another bucket than its tokens", r.Kind)
 		}
 	}
-	// Without a subject the session decides, then the token; absent parts are not looked up.
-	for _, c := range []struct {
-		id   blacklist.Identity
-		text string
-		keys int
+	// The session replaces an absent subject, the token id an absent session. Absent ids are not
+	// looked up.
+	for _, tt := range []struct {
+		name   string
+		id     blacklist.Identity
+		hashed string // the bucket is the first byte of its SHA-256
+		keys   int
 	}{
-		{blacklist.Identity{Verifier: "v", Session: "s", ID: "j"}, "\x00\x00\x00\x01v\x00\x00\x00\x01s", 4},
-		{blacklist.Identity{Verifier: "v", ID: "j"}, "\x00\x00\x00\x01v\x00\x00\x00\x01j", 3},
-		{blacklist.Identity{Verifier: "v"}, "\x00\x00\x00\x01v\x00\x00\x00\x00", 2},
+		{
+			name: "no subject", id: blacklist.Identity{Verifier: "v", Session: "s", ID: "j"},
+			hashed: "\x00\x00\x00\x01v\x00\x00\x00\x01s", keys: 4,
+		},
+		{
+			name: "only a token id", id: blacklist.Identity{Verifier: "v", ID: "j"},
+			hashed: "\x00\x00\x00\x01v\x00\x00\x00\x01j", keys: 3,
+		},
+		{
+			name: "no ids", id: blacklist.Identity{Verifier: "v"},
+			hashed: "\x00\x00\x00\x01v\x00\x00\x00\x00", keys: 2,
+		},
 	} {
-		sum := sha256.Sum256([]byte(c.text))
-		if got := l.bucket(c.id); got != sum[0] {
-			t.Errorf("%+v lies in bucket %d", c.id, got)
+		sum := sha256.Sum256([]byte(tt.hashed))
+		if got := l.bucket(tt.id); got != sum[0] {
+			t.Errorf("%s: bucket %d, want %d", tt.name, got, sum[0])
 		}
-		if keys := l.lookup(0, c.id); len(keys) != c.keys {
-			t.Errorf("%+v: keys %q", c.id, keys)
+		if keys := l.lookup(0, tt.id); len(keys) != tt.keys {
+			t.Errorf("%s: keys %q, want %d", tt.name, keys, tt.keys)
 		}
 	}
 }
 
-// TestVerifierEverywhere: a verifier's cut-off lies in all 256 buckets, and it was in force before only where it was in
-// all of them.
-func TestVerifierEverywhere(t *testing.T) {
+// TestVerifierCutOffIsInAllBuckets: Revoke writes the cut-off of a verifier to all 256 buckets. It
+// was in force before only if it was in all of them.
+func TestVerifierCutOffIsInAllBuckets(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))
 	r := blacklist.OfVerifier("v", time.Now(), inAnHour())
 	if revoke(t, s, r) || !revoke(t, s, r) {
-		t.Error("before is wrong")
+		t.Error("Revoke reports before wrongly")
 	}
 	for b := range buckets {
 		key, _ := s.layout.entry(uint8(b), blacklist.Verifier, r.Identity)
 		if srv.Do("EXISTS", key) != int64(1) {
-			t.Errorf("bucket %d lacks it", b)
+			t.Errorf("bucket %d does not contain the cut-off", b)
 		}
 	}
 	last, _ := s.layout.entry(buckets-1, blacklist.Verifier, r.Identity)
 	srv.Do("DEL", last)
 	if revoke(t, s, r) || !revoke(t, s, r) {
-		t.Error("before is wrong for one that was in force in part")
+		t.Error("Revoke reports before wrongly after one bucket lost the cut-off")
 	}
 }
 
 func hex(b byte) string { return string("0123456789abcdef"[b>>4]) + string("0123456789abcdef"[b&15]) }
 
-// TestNoIDsInRedis: no id is readable in Redis; with a secret, none can be confirmed by guessing either.
-func TestNoIDsInRedis(t *testing.T) {
+// TestRedisContainsNoIDs: keys and values contain no id. With a secret, the keys are different, so
+// that guessed ids cannot be confirmed.
+func TestRedisContainsNoIDs(t *testing.T) {
 	srv := redistest.Start(t)
 	id := user("a")
 	kinds := []blacklist.Revocation{
@@ -100,7 +112,7 @@ func TestNoIDsInRedis(t *testing.T) {
 			revoke(t, s, r)
 		}
 		if !isRevoked(t, s, id) {
-			t.Error("not revoked")
+			t.Error("the token is not revoked")
 		}
 		found := make(map[string]bool)
 		for _, k := range srv.Do("KEYS", "*").([]any) {
@@ -112,7 +124,7 @@ func TestNoIDsInRedis(t *testing.T) {
 			found[digest] = true
 			for _, part := range []string{id.ID, id.Session, id.Subject, id.Verifier} {
 				if strings.Contains(key+srv.Do("GET", key).(string), part) {
-					t.Errorf("%q tells %q", key, part)
+					t.Errorf("%q contains %q", key, part)
 				}
 			}
 		}
@@ -136,9 +148,9 @@ func TestNoIDsInRedis(t *testing.T) {
 	}
 }
 
-// TestTimeToLive: Redis keeps an entry a little longer than it is in force, never shorter, and a later write never
-// shortens that.
-func TestTimeToLive(t *testing.T) {
+// TestRedisKeepsEntriesBeyondTheirEnd: Redis keeps an entry longer than it is in force, and a later
+// write never shortens that.
+func TestRedisKeepsEntriesBeyondTheirEnd(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))
 	id := user("a")
@@ -149,11 +161,11 @@ func TestTimeToLive(t *testing.T) {
 		until time.Duration // 0: never
 		want  time.Duration // of the entry; 0: for ever
 	}{
-		{"an hour", time.Hour, time.Hour},
-		{"shorter", time.Minute, time.Hour},
-		{"longer", 2 * time.Hour, 2 * time.Hour},
-		{"never", 0, 0},
-		{"an hour after never", time.Hour, 0},
+		{name: "an hour", until: time.Hour, want: time.Hour},
+		{name: "then a minute", until: time.Minute, want: time.Hour},
+		{name: "then two hours", until: 2 * time.Hour, want: 2 * time.Hour},
+		{name: "then without an end", until: 0, want: 0},
+		{name: "then an hour again", until: time.Hour, want: 0},
 	} {
 		until := time.Time{}
 		if step.until != 0 {
@@ -171,31 +183,40 @@ func TestTimeToLive(t *testing.T) {
 }
 
 func TestCovers(t *testing.T) {
-	for _, c := range []struct {
-		entry      string
-		now, start int64
-		want, bad  bool
+	const now = 5
+	for _, tt := range []struct {
+		name    string
+		entry   string
+		start   int64
+		want    bool
+		wantErr bool
 	}{
-		{"*:-:n", 5, 5, true, false},
-		{"*:6:n", 5, 5, true, false},
-		{"*:5:n", 5, 5, false, false}, // until is exclusive
-		{"7:-:n", 5, 7, true, false},
-		{"7:-:n", 5, 8, false, false},
-		{"-7:-:n", 5, -8, true, false},
-		{"7:5:n", 5, 7, false, false},
-		{"7:6:n", 5, 7, true, false},
-		{"", 5, 5, false, true}, {"*", 5, 5, false, true}, {"*:-", 5, 5, false, true}, {"*:-:", 5, 5, false, true},
-		{"*::n", 5, 5, false, true}, {"x:-:n", 5, 5, false, true}, {":-:n", 5, 5, false, true}, {"*:1.5:n", 5, 5, false, true},
-		{"*:99999999999999999999:n", 5, 5, false, true},
+		{name: "no cut-off, no end", entry: "*:-:n", start: 5, want: true},
+		{name: "ends in a millisecond", entry: "*:6:n", start: 5, want: true},
+		{name: "ends now", entry: "*:5:n", start: 5, want: false},
+		{name: "begun at the cut-off", entry: "7:-:n", start: 7, want: true},
+		{name: "begun after the cut-off", entry: "7:-:n", start: 8, want: false},
+		{name: "cut-off before 1970", entry: "-7:-:n", start: -8, want: true},
+		{name: "cut-off that has ended", entry: "7:5:n", start: 7, want: false},
+		{name: "cut-off that has not ended", entry: "7:6:n", start: 7, want: true},
+		{name: "empty", entry: "", wantErr: true},
+		{name: "one part", entry: "*", wantErr: true},
+		{name: "two parts", entry: "*:-", wantErr: true},
+		{name: "empty nonce", entry: "*:-:", wantErr: true},
+		{name: "empty end", entry: "*::n", wantErr: true},
+		{name: "cut-off that is not a number", entry: "x:-:n", wantErr: true},
+		{name: "empty cut-off", entry: ":-:n", wantErr: true},
+		{name: "end with a fraction", entry: "*:1.5:n", wantErr: true},
+		{name: "end beyond 64 bits", entry: "*:99999999999999999999:n", wantErr: true},
 	} {
-		got, err := covers(c.entry, c.now, c.start)
-		if got != c.want || (err != nil) != c.bad {
-			t.Errorf("covers(%q, %d, %d) = %v, %v", c.entry, c.now, c.start, got, err)
+		got, err := covers(tt.entry, now, tt.start)
+		if got != tt.want || (err != nil) != tt.wantErr {
+			t.Errorf("%s: covers(%q, %d, %d) = %v, %v", tt.name, tt.entry, now, tt.start, got, err)
 		}
 	}
 }
 
-// FuzzValues: no value of Redis makes the parsers panic, and none that is not of the format says "not revoked" quietly.
+// FuzzValues: no value makes the parsers panic, and a value of another format is an error.
 func FuzzValues(f *testing.F) {
 	for _, seed := range []string{"*:-:n", "1:2:n", "1:1700000000000", "", ":::", "*:-", "-1:-1:-1", "2:1", "1:\x00"} {
 		f.Add(seed)
@@ -211,16 +232,20 @@ func FuzzValues(f *testing.F) {
 }
 
 func TestFormatUntil(t *testing.T) {
-	for until, want := range map[time.Time]string{
-		{}:                            "-",
-		time.UnixMilli(1_700_000_000): "1700000000",
-		time.UnixMilli(-5):            "-5",
-		time.UnixMilli(5).Add(1):      "6",
-		time.Date(300_000, 1, 1, 0, 0, 0, 0, time.UTC):       "-",
-		time.Date(1_000_000_000, 1, 1, 0, 0, 0, 0, time.UTC): "-",
+	for _, tt := range []struct {
+		name  string
+		until time.Time
+		want  string
+	}{
+		{name: "zero time", until: time.Time{}, want: "-"},
+		{name: "whole millisecond", until: time.UnixMilli(1_700_000_000), want: "1700000000"},
+		{name: "before 1970", until: time.UnixMilli(-5), want: "-5"},
+		{name: "rounded up", until: time.UnixMilli(5).Add(1), want: "6"},
+		{name: "too large for a script", until: time.Date(300_000, 1, 1, 0, 0, 0, 0, time.UTC), want: "-"},
+		{name: "too large for 64 bits", until: time.Date(1_000_000_000, 1, 1, 0, 0, 0, 0, time.UTC), want: "-"},
 	} {
-		if got := formatUntil(until); got != want {
-			t.Errorf("formatUntil(%v) = %q, want %q", until, got, want)
+		if got := formatUntil(tt.until); got != tt.want {
+			t.Errorf("%s: formatUntil(%v) = %q, want %q", tt.name, tt.until, got, tt.want)
 		}
 	}
 }

@@ -20,19 +20,20 @@ import (
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(quiet{})
-	// The client of a Cluster waits 200 ms after it has reloaded the slots, also when it was closed meanwhile; goleak
-	// waits longer than that.
+	// The client of a Cluster waits 200 ms after it has loaded the slots again, even if it was
+	// closed meanwhile. goleak waits longer than that.
 	goleak.VerifyTestMain(m)
 }
 
-// quiet keeps what go-redis says about the servers that the tests kill out of their output.
+// quiet drops the messages of go-redis about servers that the tests kill.
 type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}
 
 func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
-// open returns a store whose marks lie in the past, so that sessions begun now are not refused.
+// open returns a store whose marks are an hour old, so that sessions that begin now are not
+// refused.
 func open(t testing.TB, client redis.UniversalClient, opts ...Option) *Store {
 	t.Helper()
 	past := append([]Option{WithLogger(discard())}, opts...)
@@ -76,31 +77,31 @@ func isRevoked(t testing.TB, s *Store, id blacklist.Identity) bool {
 	return revoked
 }
 
-const password = "a-password-that-no-error-may-tell"
+const password = "a-password-that-no-error-may-contain"
 
-// mustFail checks an error of the store: it is blacklist.ErrUnavailable, and its text tells nothing that a client or a
-// log must not see.
-func mustFail(t testing.TB, err error) {
+// mustBeUnavailable checks an error of the store: it wraps blacklist.ErrUnavailable, and its text
+// contains nothing that a client or a log must not see.
+func mustBeUnavailable(t testing.TB, err error) {
 	t.Helper()
 	if !errors.Is(err, blacklist.ErrUnavailable) {
 		t.Fatalf("error %v, want one that wraps blacklist.ErrUnavailable", err)
 	}
 	for _, secret := range []string{"127.0.0.1", "redis://", password, "jti-", "sub-", "sid-", "issuer.example", "{"} {
 		if strings.Contains(err.Error(), secret) || strings.Contains(fmt.Sprintf("%+v", err), secret) {
-			t.Errorf("the error's text tells %q: %v", secret, err)
+			t.Errorf("the error contains %q: %v", secret, err)
 		}
 	}
 }
 
-// mustNotKnow checks that a look-up and a revocation fail, each in time.
-func mustNotKnow(t testing.TB, s *Store, id blacklist.Identity) {
+// mustFailInTime checks that a look-up and a revocation return errors within their deadlines.
+func mustFailInTime(t testing.TB, s *Store, id blacklist.Identity) {
 	t.Helper()
 	begun := time.Now()
 	revoked, err := s.IsRevoked(t.Context(), id)
 	if revoked || err == nil {
 		t.Fatalf("IsRevoked = %v, %v; want an error", revoked, err)
 	}
-	mustFail(t, err)
+	mustBeUnavailable(t, err)
 	if took := time.Since(begun); took > s.cfg.lookupTimeout+slack {
 		t.Errorf("the look-up took %v, its deadline is %v", took, s.cfg.lookupTimeout)
 	}
@@ -109,17 +110,17 @@ func mustNotKnow(t testing.TB, s *Store, id blacklist.Identity) {
 	if before || err == nil {
 		t.Fatalf("Revoke = %v, %v; want an error", before, err)
 	}
-	mustFail(t, err)
+	mustBeUnavailable(t, err)
 	if took := time.Since(begun); took > s.cfg.writeTimeout+slack {
 		t.Errorf("the revocation took %v, its deadline is %v", took, s.cfg.writeTimeout)
 	}
 }
 
-// slack is what a busy machine may add to a deadline.
+// slack is how much longer than its deadline a call may take on a busy machine.
 const slack = 500 * time.Millisecond
 
-// works waits until the store answers again, without a restart of anything.
-func works(t testing.TB, s *Store) {
+// waitUntilWorks waits until look-ups, revocations and Ping succeed again, without a restart.
+func waitUntilWorks(t testing.TB, s *Store) {
 	t.Helper()
 	redistest.Eventually(t, "the store works again", func() error {
 		_, err := s.IsRevoked(t.Context(), user("anybody"))

@@ -6,9 +6,10 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// MakeMarks makes the marks that are missing, so that look-ups answer again: every session begun before now is refused
-// from then on. With [LogOut], the default, the store does this by itself; with [Refuse] it is how an operator says that
-// he knows that the store is new or was emptied.
+// MakeMarks makes the missing marks, so that look-ups work again. All sessions that began before,
+// or within [WithClockSkew] from now, are refused. With [LogOut], the default, the store does this
+// by itself. With [Refuse] an operator calls MakeMarks after checking that the store is new or was
+// emptied.
 func (s *Store) MakeMarks(ctx context.Context) error {
 	if s.closed.Load() {
 		return blacklist.ErrClosed
@@ -22,8 +23,8 @@ func (s *Store) MakeMarks(ctx context.Context) error {
 	return s.makeMarks(ctx, missing)
 }
 
-// missingMarks returns the buckets without a mark. A mark of another format is an error: another version of this package,
-// or something else altogether, writes under the prefix.
+// missingMarks returns the buckets without a mark. A mark of another format is an error: another
+// version of this package, or another program, writes under the prefix.
 func (s *Store) missingMarks(ctx context.Context) ([]uint8, error) {
 	ops := make([]*getOp, buckets)
 	for b := range ops {
@@ -43,10 +44,11 @@ func (s *Store) missingMarks(ctx context.Context) ([]uint8, error) {
 	return missing, nil
 }
 
-// makeMarks writes the marks, and leaves those alone that another process has made meanwhile.
+// makeMarks writes the marks. It does not replace a mark that another process has made meanwhile.
 //
-// The instant is of this process's clock and not of the server's: it is compared with the starts of sessions, which the
-// processes stamp, and no clock of Redis is near those by promise. The skew goes on top for the process that runs ahead.
+// The time comes from the clock of this process, not of the server: it is compared with the starts
+// of sessions, which come from the clocks of the processes too. The skew covers a process whose
+// clock is ahead.
 func (s *Store) makeMarks(ctx context.Context, missing []uint8) error {
 	if len(missing) == 0 {
 		return nil
@@ -69,9 +71,9 @@ func (s *Store) makeMarks(ctx context.Context, missing []uint8) error {
 	return err
 }
 
-// remake makes the mark of a bucket that a look-up found without, and then all others, so that they name one instant:
-// made one by one, each when it is missed, they would log those out who have logged in since. Only one look-up does
-// that, and as far as its deadline goes.
+// remake makes the missing mark of a bucket, and then those of all other buckets. If each mark were
+// made when a look-up misses it, the later marks would log out the sessions that began in between.
+// Only one look-up at a time makes all marks, within its deadline.
 func (s *Store) remake(ctx context.Context, bucket uint8) error {
 	if err := s.makeMarks(ctx, []uint8{bucket}); err != nil {
 		return err
@@ -84,6 +86,14 @@ func (s *Store) remake(ctx context.Context, bucket uint8) error {
 	for b := range all {
 		all[b] = uint8(b)
 	}
-	_ = s.makeMarks(ctx, all) // the bucket asked for is done; the others are made when they are missed
+	_ = s.makeMarks(ctx, all) // on an error, the next look-up in such a bucket makes its mark
 	return nil
+}
+
+func (s *Store) newMark() string { return formatMark(s.cfg.now().Add(s.cfg.skew)) }
+
+func (s *Store) logMarksMade(n int) {
+	s.cfg.logger.Warn("redisstore: missing marks were made, because the store is new or was emptied: "+
+		"sessions that began before are refused",
+		"marks", n, "of", buckets, "refused_before", s.cfg.now().Add(s.cfg.skew))
 }

@@ -11,21 +11,24 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
-// TestEmptied: however a store is emptied, nobody who was revoked gets in, nobody at all who was logged in, and whoever
-// logs in afterwards does.
-func TestEmptied(t *testing.T) {
-	for name, empty := range map[string]func(*redistest.Server){
-		"FLUSHALL":         func(s *redistest.Server) { s.Do("FLUSHALL") },
-		"restarted empty":  func(s *redistest.Server) { s.RestartEmpty() },
-		"one mark deleted": nil,
+// TestEmptiedStoreRefusesOlderSessions: after a store was emptied in any way, no revoked token is
+// accepted and no session that began before. Sessions that begin afterwards are accepted.
+func TestEmptiedStoreRefusesOlderSessions(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		empty func(*redistest.Server) // nil: the marks of the revoked tokens are deleted
+	}{
+		{name: "FLUSHALL", empty: func(s *redistest.Server) { s.Do("FLUSHALL") }},
+		{name: "restart without data", empty: func(s *redistest.Server) { s.RestartEmpty() }},
+		{name: "marks deleted", empty: nil},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			srv := redistest.Start(t)
 			c := &clock{}
 			s := open(t, srv.Client(t), WithClock(c.now), WithClockSkew(0))
 			ids := revokeAll(t, s)
-			if empty != nil {
-				empty(srv)
+			if tt.empty != nil {
+				tt.empty(srv)
 			} else {
 				for _, id := range ids {
 					b := s.layout.bucket(id)
@@ -37,34 +40,34 @@ func TestEmptied(t *testing.T) {
 				wg.Go(func() {
 					for _, id := range ids {
 						if revoked, err := s.IsRevoked(t.Context(), id); err == nil && !revoked {
-							t.Errorf("%s: revoked, and not revoked after the store was emptied", id.ID)
+							t.Errorf("%s: a revoked token is accepted after the store was emptied", id.ID)
 						}
 					}
 				})
 			}
 			wg.Wait()
-			works(t, s)
-			if empty != nil && !isRevoked(t, s, user("never revoked, logged in before")) {
-				t.Error("a session begun before the store was emptied is accepted")
+			waitUntilWorks(t, s)
+			if tt.empty != nil && !isRevoked(t, s, user("never revoked")) {
+				t.Error("a session that began before the store was emptied is accepted")
 			}
-			later := user("logs in afterwards")
+			later := user("begins afterwards")
 			later.SessionStart = c.now().Add(time.Millisecond)
 			c.add(time.Second)
 			if isRevoked(t, s, later) {
-				t.Error("a session begun after the store was emptied is refused")
+				t.Error("a session that began after the store was emptied is refused")
 			}
-			// Another process that starts now finds the marks as they are.
+			// A process that starts now finds the new marks.
 			other := open(t, srv.Client(t))
 			for _, id := range ids {
 				if !isRevoked(t, other, id) {
-					t.Errorf("%s: revoked, and not for another process", id.ID)
+					t.Errorf("%s: another process accepts a revoked token", id.ID)
 				}
 			}
 		})
 	}
 }
 
-// revokeAll revokes in every way and returns tokens that are all revoked.
+// revokeAll revokes tokens with every kind of revocation and returns them.
 func revokeAll(t *testing.T, s *Store) []blacklist.Identity {
 	t.Helper()
 	var ids []blacklist.Identity
@@ -86,14 +89,15 @@ func revokeAll(t *testing.T, s *Store) []blacklist.Identity {
 	revoke(t, s, blacklist.OfVerifier("https://distrusted.example", time.Now(), time.Time{}))
 	for _, id := range ids {
 		if !isRevoked(t, s, id) {
-			t.Fatalf("%s: not revoked", id.ID)
+			t.Fatalf("%s is not revoked", id.ID)
 		}
 	}
 	return ids
 }
 
-// TestRefuse: where the operator wants it an emptied store stays unavailable until he says so.
-func TestRefuse(t *testing.T) {
+// TestRefuseWaitsForMakeMarks: with WithMissingMark(Refuse) a new or emptied store is unavailable
+// until MakeMarks is called.
+func TestRefuseWaitsForMakeMarks(t *testing.T) {
 	srv := redistest.Start(t)
 	s, err := New(t.Context(), srv.Client(t), WithLogger(discard()), WithMissingMark(Refuse), WithClockSkew(0))
 	if err != nil {
@@ -102,14 +106,14 @@ func TestRefuse(t *testing.T) {
 	unavailable := func() {
 		t.Helper()
 		for range 2 * defaultFailures {
-			mustNotKnow(t, s, user("a"))
+			mustFailInTime(t, s, user("a"))
 		}
-		mustFail(t, s.Ping(t.Context()))
+		mustBeUnavailable(t, s.Ping(t.Context()))
 		if n := srv.Do("DBSIZE"); n != int64(0) {
-			t.Errorf("%v keys in a store that waits for its operator", n)
+			t.Errorf("%v keys are in a store without marks", n)
 		}
-		if _, err := s.IsRevoked(t.Context(), user("a")); errors.Is(err, errOpen) {
-			t.Error("the breaker opened: the server works")
+		if _, err := s.IsRevoked(t.Context(), user("a")); errors.Is(err, errBreakerOpen) {
+			t.Error("the breaker opened although the server works")
 		}
 	}
 	unavailable() // the first start
@@ -119,7 +123,7 @@ func TestRefuse(t *testing.T) {
 	later := user("later")
 	later.SessionStart = time.Now().Add(time.Second)
 	if !isRevoked(t, s, user("a")) || isRevoked(t, s, later) {
-		t.Error("wrong answers after the marks were made")
+		t.Error("wrong answers after MakeMarks")
 	}
 	revoke(t, s, blacklist.OfToken(later, inAnHour()))
 	srv.Do("FLUSHALL")
@@ -129,29 +133,30 @@ func TestRefuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !isRevoked(t, s, later) {
-		t.Error("revoked, and not revoked after the store was emptied")
+		t.Error("a revoked token is accepted after the store was emptied")
 	}
 }
 
-// TestRevokeMakesMark: a revocation that finds its bucket empty does not land beside a missing mark.
-func TestRevokeMakesMark(t *testing.T) {
+// TestRevokeMakesMissingMark: a revocation in an emptied bucket writes the mark together with the
+// entry.
+func TestRevokeMakesMissingMark(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))
 	srv.Do("FLUSHALL")
 	id := user("a")
 	if revoke(t, s, blacklist.OfToken(id, inAnHour())) {
-		t.Error("in force before, in an empty store")
+		t.Error("Revoke reports true in an empty store")
 	}
 	if got := srv.Do("EXISTS", s.layout.mark(s.layout.bucket(id))); got != int64(1) {
-		t.Error("the bucket has an entry and no mark")
+		t.Error("the bucket has an entry but no mark")
 	}
 	if !isRevoked(t, s, id) {
-		t.Error("not revoked")
+		t.Error("the token is not revoked")
 	}
 }
 
-// TestMarkKept: whoever finds a mark missing and comes second leaves the first's alone.
-func TestMarkKept(t *testing.T) {
+// TestMakeMarksKeepsExistingMarks: a mark that another process made meanwhile is not replaced.
+func TestMakeMarksKeepsExistingMarks(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))
 	mark := srv.Do("GET", s.layout.mark(7))
@@ -159,25 +164,58 @@ func TestMarkKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := srv.Do("GET", s.layout.mark(7)); got != mark {
-		t.Errorf("the mark was %v and is %v", mark, got)
+		t.Errorf("the mark was %v and is now %v", mark, got)
 	}
 }
 
-// TestMarkAhead: a session begun by a clock that runs ahead, within the skew, is refused too after the store was emptied.
-func TestMarkAhead(t *testing.T) {
-	s, err := New(t.Context(), redistest.Start(t).Client(t), WithLogger(discard()), WithClockSkew(time.Minute))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ahead, after := user("a"), user("b")
-	ahead.SessionStart, after.SessionStart = time.Now().Add(50*time.Second), time.Now().Add(70*time.Second)
-	if !isRevoked(t, s, ahead) || isRevoked(t, s, after) {
-		t.Error("the mark is not ahead by the skew")
+// TestMarkRefusesSessionsUpToItsMillisecond looks up sessions that began around a mark. New makes
+// the mark in one case, a revocation in an emptied store in the other.
+func TestMarkRefusesSessionsUpToItsMillisecond(t *testing.T) {
+	srv := redistest.Start(t)
+	now := time.Now().Truncate(time.Millisecond).Add(300 * time.Microsecond)
+	for _, skew := range []time.Duration{0, time.Minute} {
+		prefix := WithPrefix(fmt.Sprint("skew", skew.Milliseconds()))
+		s, err := New(t.Context(), srv.Client(t), WithLogger(discard()), prefix, WithClockSkew(skew),
+			WithClock(func() time.Time { return now }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		mark := now.Add(skew).Truncate(time.Millisecond)
+		check := func(madeBy string) {
+			t.Helper()
+			for _, tt := range []struct {
+				name  string
+				start time.Time
+				want  bool
+			}{
+				{name: "unknown start", start: time.Time{}, want: true},
+				{name: "an hour before the mark", start: mark.Add(-time.Hour), want: true},
+				{name: "the millisecond before the mark", start: mark.Add(-1), want: true},
+				{name: "the first nanosecond of the mark's millisecond", start: mark, want: true},
+				{name: "the last nanosecond of the mark's millisecond", start: mark.Add(time.Millisecond - 1), want: true},
+				{name: "the millisecond after the mark", start: mark.Add(time.Millisecond), want: false},
+				{name: "an hour after the mark", start: mark.Add(time.Hour), want: false},
+			} {
+				id := user("never revoked")
+				id.SessionStart = tt.start
+				if got := isRevoked(t, s, id); got != tt.want {
+					t.Errorf("mark made by %s, skew %v, session begun in %s: revoked = %v, want %v",
+						madeBy, skew, tt.name, got, tt.want)
+				}
+			}
+		}
+		check("New")
+		srv.Do("FLUSHALL")
+		another := user("never revoked") // the same bucket
+		another.ID, another.Session = "another token", "another session"
+		revoke(t, s, blacklist.OfToken(another, inAnHour()))
+		check("Revoke")
 	}
 }
 
-// TestForeignValues: what this version did not write is neither yes nor no.
-func TestForeignValues(t *testing.T) {
+// TestValuesOfAnotherFormatAreErrors: a value that this version did not write is an error, never an
+// answer.
+func TestValuesOfAnotherFormatAreErrors(t *testing.T) {
 	srv := redistest.Start(t)
 	client := srv.Client(t)
 	s := open(t, client)
@@ -187,31 +225,41 @@ func TestForeignValues(t *testing.T) {
 	token, _ := s.layout.entry(b, blacklist.Token, id)
 	subject, _ := s.layout.entry(b, blacklist.Subject, id)
 	good := srv.Do("GET", mark)
-	for _, c := range []struct{ key, value string }{
-		{mark, ""}, {mark, "1"}, {mark, "1:"}, {mark, "1:x"}, {mark, "2:1"}, {mark, "true"}, {mark, "1:1e3"},
-		{token, ""}, {token, "1"}, {token, "*"}, {token, "*:"}, {token, "*:-"}, {token, "*:-:"}, {token, "*:x:n"}, {token, "*:1e400:n"},
-		{token, "y:-:n"}, {token, "0"}, {token, "false"},
-		{subject, "x:-:n"}, {subject, ":-:n"}, {subject, "9999999999999:soon:n"},
+	for _, tt := range []struct {
+		name        string
+		key         string
+		values      []string
+		revokeFails bool // Revoke of the token fails too
+	}{
+		{name: "a mark of another version", key: mark, values: []string{"", "1", "2:1", "true"}, revokeFails: true},
+		{name: "a mark without a time", key: mark, values: []string{"1:", "1:x", "1:1e3"}},
+		{name: "an entry without all parts", key: token, values: []string{"", "1", "*", "*:", "*:-", "*:-:", "0", "false"}, revokeFails: true},
+		{name: "an entry with another end", key: token, values: []string{"*:x:n", "*:1e400:n"}, revokeFails: true},
+		{name: "a token's entry with a cut-off", key: token, values: []string{"y:-:n"}, revokeFails: true},
+		{name: "a subject's entry with another cut-off", key: subject, values: []string{"x:-:n", ":-:n"}},
+		{name: "a subject's entry with another end", key: subject, values: []string{"9999999999999:soon:n"}},
 	} {
-		srv.Do("SET", c.key, c.value)
-		if revoked, err := s.IsRevoked(t.Context(), id); err == nil {
-			t.Errorf("%q: IsRevoked = %v", c.value, revoked)
-		} else {
-			mustFail(t, err)
-		}
-		if c.key == mark && c.value != "1:" && c.value != "1:x" && c.value != "1:1e3" || c.key == token {
-			if before, err := s.Revoke(t.Context(), blacklist.OfToken(id, inAnHour())); err == nil {
-				t.Errorf("%q: Revoke = %v", c.value, before)
+		for _, value := range tt.values {
+			srv.Do("SET", tt.key, value)
+			if revoked, err := s.IsRevoked(t.Context(), id); err == nil {
+				t.Errorf("%s, %q: IsRevoked = %v without an error", tt.name, value, revoked)
+			} else {
+				mustBeUnavailable(t, err)
 			}
+			if tt.revokeFails {
+				if before, err := s.Revoke(t.Context(), blacklist.OfToken(id, inAnHour())); err == nil {
+					t.Errorf("%s, %q: Revoke = %v without an error", tt.name, value, before)
+				}
+			}
+			srv.Do("DEL", token, subject)
+			srv.Do("SET", mark, good)
 		}
-		srv.Do("DEL", token, subject)
-		srv.Do("SET", mark, good)
 	}
-	srv.Do("HSET", token, "a", "b") // MGET reads a key of another type as absent
+	srv.Do("HSET", token, "a", "b") // for MGET a key of another type is absent
 	if before, err := s.Revoke(t.Context(), blacklist.OfToken(id, inAnHour())); err == nil {
-		t.Errorf("a hash: Revoke = %v", before)
+		t.Errorf("an entry that is a hash: Revoke = %v without an error", before)
 	} else {
-		mustFail(t, err)
+		mustBeUnavailable(t, err)
 	}
 	srv.Do("DEL", token)
 
@@ -219,9 +267,9 @@ func TestForeignValues(t *testing.T) {
 	if _, err := New(t.Context(), client); err == nil {
 		t.Error("New accepts marks of another version")
 	} else {
-		mustFail(t, err)
+		mustBeUnavailable(t, err)
 	}
-	mustFail(t, s.Ping(t.Context()))
+	mustBeUnavailable(t, s.Ping(t.Context()))
 	srv.Do("SET", mark, good)
-	works(t, s)
+	waitUntilWorks(t, s)
 }

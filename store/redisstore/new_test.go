@@ -15,9 +15,9 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
-// TestClientsRefused: each of these clients would let a revoked token pass, or hang with its server. None needs a server
-// to be refused.
-func TestClientsRefused(t *testing.T) {
+// TestNewRefusesClients: with each of these clients a revoked token could be accepted, or a request
+// could hang. New refuses them without asking a server.
+func TestNewRefusesClients(t *testing.T) {
 	single := func(change func(*redis.Options)) redis.UniversalClient {
 		o := &redis.Options{Addr: "127.0.0.1:1", ContextTimeoutEnabled: true}
 		change(o)
@@ -31,36 +31,36 @@ func TestClientsRefused(t *testing.T) {
 	sentinel := &redis.FailoverOptions{SentinelAddrs: []string{"127.0.0.1:1"}, ContextTimeoutEnabled: true}
 	replicaOnly := *sentinel
 	replicaOnly.ReplicaOnly = true
-	for _, c := range []struct {
+	for _, tt := range []struct {
 		name   string
 		client redis.UniversalClient
-		fix    string
+		fix    string // the error names it
 	}{
-		{"nil", nil, "nil"},
-		{"nil client", (*redis.Client)(nil), "nil"},
-		{"nil Cluster client", (*redis.ClusterClient)(nil), "nil"},
-		{"ring", redistest.Closed(t, redis.NewRing(&redis.RingOptions{})), "use redis.NewClusterClient"},
-		{"wrapper", wrapper{single(func(*redis.Options) {})}, "hooks instead of a wrapper"},
-		{"no deadlines", single(func(o *redis.Options) { o.ContextTimeoutEnabled = false }), "ContextTimeoutEnabled: true"},
-		{"no read deadline", single(func(o *redis.Options) { o.ReadTimeout = -2 }), "ReadTimeout"},
-		{"no write deadline", single(func(o *redis.Options) { o.WriteTimeout = -2 }), "WriteTimeout"},
-		{"read timeout below WAIT's", single(func(o *redis.Options) { o.ReadTimeout = time.Second }), "longer"},
-		{"cache", single(func(o *redis.Options) { o.ClientSideCacheConfig = &redis.ClientSideCacheConfig{} }), "client of its own"},
-		{"Cluster: no deadlines", cluster(func(o *redis.ClusterOptions) { o.ContextTimeoutEnabled = false }), "ContextTimeoutEnabled"},
-		{"Cluster: read only", cluster(func(o *redis.ClusterOptions) { o.ReadOnly = true }), "leave ReadOnly"},
-		{"Cluster: by latency", cluster(func(o *redis.ClusterOptions) { o.RouteByLatency = true }), "RouteByLatency"},
-		{"Cluster: randomly", cluster(func(o *redis.ClusterOptions) { o.RouteRandomly = true }), "RouteRandomly"},
-		{"Cluster: read timeout", cluster(func(o *redis.ClusterOptions) { o.ReadTimeout = -2 }), "ReadTimeout"},
-		{"Sentinel as Cluster", redistest.Closed(t, redis.NewFailoverClusterClient(sentinel)), "use redis.NewFailoverClient"},
-		{"Sentinel as Cluster, replicas", redistest.Closed(t, redis.NewFailoverClusterClient(&replicaOnly)), "ReplicaOnly"},
+		{name: "nil", client: nil, fix: "nil"},
+		{name: "nil client", client: (*redis.Client)(nil), fix: "nil"},
+		{name: "nil Cluster client", client: (*redis.ClusterClient)(nil), fix: "nil"},
+		{name: "ring", client: redistest.Closed(t, redis.NewRing(&redis.RingOptions{})), fix: "use redis.NewClusterClient"},
+		{name: "wrapper", client: wrapper{single(func(*redis.Options) {})}, fix: "hooks instead of a wrapper"},
+		{name: "no deadlines", client: single(func(o *redis.Options) { o.ContextTimeoutEnabled = false }), fix: "ContextTimeoutEnabled: true"},
+		{name: "no read deadline", client: single(func(o *redis.Options) { o.ReadTimeout = -2 }), fix: "ReadTimeout"},
+		{name: "no write deadline", client: single(func(o *redis.Options) { o.WriteTimeout = -2 }), fix: "WriteTimeout"},
+		{name: "read timeout below WAIT's", client: single(func(o *redis.Options) { o.ReadTimeout = time.Second }), fix: "longer"},
+		{name: "cache", client: single(func(o *redis.Options) { o.ClientSideCacheConfig = &redis.ClientSideCacheConfig{} }), fix: "separate client"},
+		{name: "Cluster: no deadlines", client: cluster(func(o *redis.ClusterOptions) { o.ContextTimeoutEnabled = false }), fix: "ContextTimeoutEnabled"},
+		{name: "Cluster: read only", client: cluster(func(o *redis.ClusterOptions) { o.ReadOnly = true }), fix: "leave ReadOnly"},
+		{name: "Cluster: by latency", client: cluster(func(o *redis.ClusterOptions) { o.RouteByLatency = true }), fix: "RouteByLatency"},
+		{name: "Cluster: randomly", client: cluster(func(o *redis.ClusterOptions) { o.RouteRandomly = true }), fix: "RouteRandomly"},
+		{name: "Cluster: read timeout", client: cluster(func(o *redis.ClusterOptions) { o.ReadTimeout = -2 }), fix: "ReadTimeout"},
+		{name: "Sentinel as Cluster", client: redistest.Closed(t, redis.NewFailoverClusterClient(sentinel)), fix: "use redis.NewFailoverClient"},
+		{name: "Sentinel as Cluster, replicas", client: redistest.Closed(t, redis.NewFailoverClusterClient(&replicaOnly)), fix: "ReplicaOnly"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			_, err := New(t.Context(), c.client, WithReplicas(1, time.Second))
-			if err == nil || !strings.Contains(err.Error(), c.fix) || !strings.HasPrefix(err.Error(), "redisstore: ") {
-				t.Errorf("error %v, want one that names %q", err, c.fix)
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := New(t.Context(), tt.client, WithReplicas(1, time.Second))
+			if err == nil || !strings.Contains(err.Error(), tt.fix) || !strings.HasPrefix(err.Error(), "redisstore: ") {
+				t.Errorf("error %v, want one that names %q", err, tt.fix)
 			}
 			if errors.Is(err, blacklist.ErrUnavailable) {
-				t.Errorf("the error %v says that a server is down, and none was asked", err)
+				t.Errorf("the error %v wraps ErrUnavailable, but no server was asked", err)
 			}
 		})
 	}
@@ -68,87 +68,99 @@ func TestClientsRefused(t *testing.T) {
 
 type wrapper struct{ redis.UniversalClient }
 
-func TestOptionsRefused(t *testing.T) {
+func TestNewRefusesOptions(t *testing.T) {
 	client := redistest.Closed(t, redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", ContextTimeoutEnabled: true}))
-	for name, c := range map[string]struct {
-		opt Option
-		fix string
+	for _, tt := range []struct {
+		name   string
+		option Option
+		text   string // the error contains it
 	}{
-		"nil":                   {nil, "option 0"},
-		"empty prefix":          {WithPrefix(""), "WithPrefix"},
-		"long prefix":           {WithPrefix(strings.Repeat("x", 65)), "WithPrefix"},
-		"brace":                 {WithPrefix("a{b"), "brace"},
-		"closing brace":         {WithPrefix("a}"), "brace"},
-		"space":                 {WithPrefix("a b"), "space"},
-		"not ASCII":             {WithPrefix("é"), "ASCII"},
-		"short secret":          {WithHMACKey(make([]byte, 31)), "32"},
-		"empty secret":          {WithHMACKey(nil), "32"},
-		"secret of zeros":       {WithHMACKey(make([]byte, 32)), "same"},
-		"no look-up time":       {WithTimeouts(0, time.Second), "WithTimeouts"},
-		"no write time":         {WithTimeouts(time.Second, -1), "WithTimeouts"},
-		"negative failures":     {WithBreaker(-1, time.Second), "WithBreaker"},
-		"no cool-down":          {WithBreaker(1, 0), "WithBreaker"},
-		"nothing in flight":     {WithMaxInFlight(0), "WithMaxInFlight"},
-		"negative replicas":     {WithReplicas(-1, time.Second), "WithReplicas"},
-		"wait for ever":         {WithReplicas(1, 0), "WithReplicas"},
-		"wait beyond the write": {WithReplicas(1, 2*time.Second), "WithTimeouts"},
-		"disk, for ever":        {WithAOF(0, 0), "WithAOF"},
-		"disk, beyond":          {WithAOF(0, time.Minute), "WithTimeouts"},
-		"policy":                {WithMissingMark(7), "WithMissingMark"},
-		"negative skew":         {WithClockSkew(-1), "WithClockSkew"},
-		"skew of an hour":       {WithClockSkew(time.Hour), "WithClockSkew"},
-		"clock":                 {WithClock(nil), "WithClock"},
-		"logger":                {WithLogger(nil), "WithLogger"},
+		{name: "nil", option: nil, text: "option 0"},
+		{name: "empty prefix", option: WithPrefix(""), text: "WithPrefix"},
+		{name: "long prefix", option: WithPrefix(strings.Repeat("x", 65)), text: "WithPrefix"},
+		{name: "brace", option: WithPrefix("a{b"), text: "brace"},
+		{name: "closing brace", option: WithPrefix("a}"), text: "brace"},
+		{name: "space", option: WithPrefix("a b"), text: "space"},
+		{name: "not ASCII", option: WithPrefix("é"), text: "ASCII"},
+		{name: "short secret", option: WithHMACKey(make([]byte, 31)), text: "32"},
+		{name: "empty secret", option: WithHMACKey(nil), text: "32"},
+		{name: "secret of zeros", option: WithHMACKey(make([]byte, 32)), text: "same"},
+		{name: "no look-up time", option: WithTimeouts(0, time.Second), text: "WithTimeouts"},
+		{name: "no write time", option: WithTimeouts(time.Second, -1), text: "WithTimeouts"},
+		{name: "negative failures", option: WithBreaker(-1, time.Second), text: "WithBreaker"},
+		{name: "no cool-down", option: WithBreaker(1, 0), text: "WithBreaker"},
+		{name: "nothing in flight", option: WithMaxInFlight(0), text: "WithMaxInFlight"},
+		{name: "negative replicas", option: WithReplicas(-1, time.Second), text: "WithReplicas"},
+		{name: "wait for ever", option: WithReplicas(1, 0), text: "WithReplicas"},
+		{name: "wait beyond the write", option: WithReplicas(1, 2*time.Second), text: "WithTimeouts"},
+		{name: "disk, for ever", option: WithAOF(0, 0), text: "WithAOF"},
+		{name: "disk, beyond", option: WithAOF(0, time.Minute), text: "WithTimeouts"},
+		{name: "policy", option: WithMissingMark(7), text: "WithMissingMark"},
+		{name: "negative skew", option: WithClockSkew(-1), text: "WithClockSkew"},
+		{name: "skew of an hour", option: WithClockSkew(time.Hour), text: "WithClockSkew"},
+		{name: "clock", option: WithClock(nil), text: "WithClock"},
+		{name: "logger", option: WithLogger(nil), text: "WithLogger"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := New(t.Context(), client, c.opt)
-			if err == nil || !strings.Contains(err.Error(), c.fix) {
-				t.Errorf("error %v, want one that names %q", err, c.fix)
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := New(t.Context(), client, tt.option)
+			if err == nil || !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("error %v, want one that contains %q", err, tt.text)
 			}
 		})
 	}
 }
 
-// TestServersRefused: servers that cannot hold a blacklist.
-func TestServersRefused(t *testing.T) {
+func TestNewAndPingRefuseServersThatEvict(t *testing.T) {
 	s := redistest.Start(t)
 	s.Do("CONFIG", "SET", "maxmemory", "100mb")
-	for policy, ok := range map[string]bool{"allkeys-lru": false, "volatile-ttl": false, "noeviction": true} {
-		s.Do("CONFIG", "SET", "maxmemory-policy", policy)
+	for _, tt := range []struct {
+		policy  string
+		refused bool
+	}{
+		{policy: "allkeys-lru", refused: true},
+		{policy: "volatile-ttl", refused: true},
+		{policy: "noeviction", refused: false},
+	} {
+		s.Do("CONFIG", "SET", "maxmemory-policy", tt.policy)
 		_, err := New(t.Context(), s.Client(t), WithLogger(discard()))
-		if (err == nil) != ok || !ok && !strings.Contains(err.Error(), "noeviction") {
-			t.Errorf("%s: error %v", policy, err)
+		if (err != nil) != tt.refused || tt.refused && !strings.Contains(err.Error(), "noeviction") {
+			t.Errorf("%s: error %v, want one = %v", tt.policy, err, tt.refused)
 		}
 	}
-	// Somebody changes it later: readiness says so.
-	s.Do("CONFIG", "SET", "maxmemory-policy", "noeviction")
+	// A change while the store is running: Ping reports it.
 	store := open(t, s.Client(t))
 	if err := store.Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.Do("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-	mustFail(t, store.Ping(t.Context()))
+	mustBeUnavailable(t, store.Ping(t.Context()))
 	s.Do("CONFIG", "SET", "maxmemory", "0")
 	if err := store.Ping(t.Context()); err != nil {
 		t.Errorf("no maxmemory: %v", err)
 	}
+}
 
+func TestNewRefusesOldServersForWithAOF(t *testing.T) {
+	s := redistest.Start(t)
 	_, err := New(t.Context(), s.Client(t), WithLogger(discard()), WithAOF(0, time.Second))
 	if err == nil || !strings.Contains(err.Error(), "7.2") {
 		if major, minor := parseInfo(s.Do("INFO").(string)).version(); major < 7 || major == 7 && minor < 2 {
 			t.Errorf("WAITAOF on Redis %d.%d: error %v", major, minor, err)
 		}
 	}
+}
 
+func TestNewRefusesReplicas(t *testing.T) {
+	s := redistest.Start(t)
 	s.Do("REPLICAOF", "127.0.0.1", "1")
-	_, err = New(t.Context(), s.Client(t))
-	mustFail(t, err)
+	_, err := New(t.Context(), s.Client(t))
+	mustBeUnavailable(t, err)
 	if !strings.Contains(err.Error(), "replica") {
-		t.Errorf("a replica: error %v", err)
+		t.Errorf("error %v does not name the replica", err)
 	}
 }
 
-func TestInfoCheck(t *testing.T) {
+func TestCheckServer(t *testing.T) {
 	good := func(change ...string) info {
 		i := info{"role": "master", "redis_version": "7.2.4", "maxmemory": "0", "cluster_enabled": "0"}
 		for n := 0; n < len(change); n += 2 {
@@ -156,48 +168,49 @@ func TestInfoCheck(t *testing.T) {
 		}
 		return i
 	}
-	for _, c := range []struct {
-		name         string
-		info         info
-		cluster, aof bool
-		want         string // "" for none
+	for _, tt := range []struct {
+		name    string
+		info    info
+		cluster bool
+		aof     bool
+		wantErr string // the error contains it; "" for no error
 	}{
-		{"good", good(), false, false, ""},
-		{"good, AOF", good(), false, true, ""},
-		{"nothing", info{}, false, false, "replica"},
-		{"old", good("redis_version", "5.0.14"), false, false, "5.0"},
-		{"no version", good("redis_version", ""), false, false, "0.0"},
-		{"version 6", good("redis_version", "6.0.0"), false, false, ""},
-		{"AOF on 7.0", good("redis_version", "7.0.15"), false, true, "WithReplicas"},
-		{"AOF on 8", good("redis_version", "8.0.1"), false, true, ""},
-		{"memory not told", good("maxmemory", ""), false, false, "noeviction"},
-		{"bounded, evicts", good("maxmemory", "1", "maxmemory_policy", "allkeys-random"), false, false, "noeviction"},
-		{"bounded, does not", good("maxmemory", "1", "maxmemory_policy", "noeviction"), false, false, ""},
-		{"loading", good("loading", "1"), false, false, "loading"},
-		{"replica", good("role", "slave"), false, false, "replica"},
-		{"node for a client", good("cluster_enabled", "1"), false, false, "NewClusterClient"},
-		{"server for a Cluster client", good(), true, false, "redis.NewClient"},
-		{"node for a Cluster client", good("cluster_enabled", "1"), true, false, ""},
+		{name: "master", info: good()},
+		{name: "master, AOF", info: good(), aof: true},
+		{name: "empty reply", info: info{}, wantErr: "replica"},
+		{name: "Redis 5", info: good("redis_version", "5.0.14"), wantErr: "5.0"},
+		{name: "no version", info: good("redis_version", ""), wantErr: "0.0"},
+		{name: "Redis 6", info: good("redis_version", "6.0.0")},
+		{name: "Redis 7.0, AOF", info: good("redis_version", "7.0.15"), aof: true, wantErr: "WithReplicas"},
+		{name: "Redis 8, AOF", info: good("redis_version", "8.0.1"), aof: true},
+		{name: "no maxmemory in the reply", info: good("maxmemory", ""), wantErr: "noeviction"},
+		{name: "maxmemory, evicts", info: good("maxmemory", "1", "maxmemory_policy", "allkeys-random"), wantErr: "noeviction"},
+		{name: "maxmemory, does not evict", info: good("maxmemory", "1", "maxmemory_policy", "noeviction")},
+		{name: "loading", info: good("loading", "1"), wantErr: "loading"},
+		{name: "replica", info: good("role", "slave"), wantErr: "replica"},
+		{name: "node of a Cluster, plain client", info: good("cluster_enabled", "1"), wantErr: "NewClusterClient"},
+		{name: "single server, Cluster client", info: good(), cluster: true, wantErr: "redis.NewClient"},
+		{name: "node of a Cluster, Cluster client", info: good("cluster_enabled", "1"), cluster: true},
 	} {
-		err := c.info.check(c.cluster, c.aof)
-		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
+		err := tt.info.checkServer(tt.cluster, tt.aof)
+		if (err == nil) != (tt.wantErr == "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {
+			t.Errorf("%s: error %v, want %q", tt.name, err, tt.wantErr)
 		}
 	}
 }
 
-// TestWarnsOfLoss: a server that keeps no append-only file is used, with a warning; so are new marks.
-func TestWarnsOfLoss(t *testing.T) {
+// TestNewWarns: New logs a warning for a server without an append-only file and for new marks.
+func TestNewWarns(t *testing.T) {
 	var log bytes.Buffer
 	logger := WithLogger(slog.New(slog.NewTextHandler(&log, nil)))
 	if _, err := New(t.Context(), redistest.Start(t).Client(t), logger); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "append-only") {
-		t.Errorf("no file, and no warning: %s", log.String())
+		t.Errorf("no warning of the missing append-only file: %s", log.String())
 	}
-	if !strings.Contains(log.String(), "marks were missing") {
-		t.Errorf("new marks, and no warning: %s", log.String())
+	if !strings.Contains(log.String(), "missing marks were made") {
+		t.Errorf("no warning of new marks: %s", log.String())
 	}
 	log.Reset()
 	s := redistest.Start(t, redistest.WithAOF())
@@ -208,16 +221,17 @@ func TestWarnsOfLoss(t *testing.T) {
 		t.Fatal(err)
 	}
 	if log.Len() > 0 {
-		t.Errorf("a file and marks, and a warning: %s", log.String())
+		t.Errorf("a warning although there are a file and marks: %s", log.String())
 	}
 }
 
-// acl is what the package documentation says that the user needs.
+// acl is the ACL of the package documentation.
 var acl = []any{"ACL", "SETUSER", "guard", "reset", "on", ">" + password, "~{oapi-guard:*",
 	"+mget", "+get", "+set", "+eval", "+evalsha", "+info", "+wait", "+hello"}
 
-// TestACL: the commands that the documentation lists are enough, CONFIG is not among them, and less is an error.
-func TestACL(t *testing.T) {
+// TestDocumentedACLIsEnough: the store works with exactly the commands that the documentation
+// lists, and returns an error that names the ACL with fewer.
+func TestDocumentedACLIsEnough(t *testing.T) {
 	run := func(t *testing.T, client redis.UniversalClient, replicas int) {
 		s := open(t, client, WithReplicas(replicas, time.Second))
 		revoke(t, s, blacklist.OfToken(user("a"), inAnHour()))
@@ -238,13 +252,20 @@ func TestACL(t *testing.T) {
 
 		srv.Do("ACL", "SETUSER", "guard", "-evalsha")
 		_, err := New(t.Context(), redistest.Closed(t, redis.NewClient(o)), WithPrefix("elsewhere"))
-		mustFail(t, err)
+		mustBeUnavailable(t, err)
 		s := open(t, redistest.Closed(t, redis.NewClient(o)))
 		_, err = s.Revoke(t.Context(), blacklist.OfToken(user("a"), inAnHour()))
-		mustFail(t, err)
+		mustBeUnavailable(t, err)
 		if !strings.Contains(err.Error(), "ACL") {
 			t.Errorf("error %v does not name the ACL", err)
 		}
+	})
+	t.Run("database 1", func(t *testing.T) {
+		srv := redistest.Start(t)
+		srv.Do(append(acl[:len(acl):len(acl)], "+select")...)
+		o := srv.Options()
+		o.Username, o.Password, o.DB = "guard", password, 1
+		run(t, redistest.Closed(t, redis.NewClient(o)), 0)
 	})
 	t.Run("cluster", func(t *testing.T) {
 		c := redistest.StartCluster(t)
@@ -265,7 +286,7 @@ func mustRefuse(t *testing.T, client redis.UniversalClient, fix string) {
 	}
 }
 
-func TestClosed(t *testing.T) {
+func TestCallsAfterCloseReturnErrClosed(t *testing.T) {
 	s := open(t, redistest.Start(t).Client(t))
 	for range 2 {
 		if err := s.Close(); err != nil {
@@ -280,33 +301,33 @@ func TestClosed(t *testing.T) {
 		}
 	}
 	if err := s.single.Ping(t.Context()).Err(); err != nil {
-		t.Errorf("the client is the caller's, and was closed: %v", err)
+		t.Errorf("Close of the store closed the client of the caller: %v", err)
 	}
 }
 
-func TestCancelled(t *testing.T) {
+func TestCancelledCallersDoNotOpenTheBreaker(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 2 * defaultFailures {
 		_, err := s.IsRevoked(ctx, user("a"))
-		mustFail(t, err)
+		mustBeUnavailable(t, err)
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v", err)
 		}
 	}
 	_, err := s.Revoke(ctx, blacklist.OfToken(user("a"), inAnHour()))
-	mustFail(t, err)
+	mustBeUnavailable(t, err)
 	srv.Pause()
-	for range 2 * defaultFailures { // those who go while the server hangs
+	for range 2 * defaultFailures { // callers that cancel while the server hangs
 		ctx, cancel := context.WithCancel(t.Context())
 		go cancel()
 		_, err := s.IsRevoked(ctx, user("a"))
-		mustFail(t, err)
+		mustBeUnavailable(t, err)
 	}
 	srv.Resume()
-	if isRevoked(t, s, user("a")) { // and the breaker has not opened: those who gave up say nothing about the store
-		t.Error("revoked by a caller that had gone")
+	if isRevoked(t, s, user("a")) { // an error if the breaker had opened
+		t.Error("a cancelled call revoked the token")
 	}
 }

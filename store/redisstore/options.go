@@ -19,21 +19,22 @@ const (
 	minHMACKey = 32
 	maxSkew    = 5 * time.Minute
 
-	// keepLonger is added, with the clock skew, to the time that Redis keeps an entry. The entry's own end, compared
-	// with the application's clock, is what counts; this only keeps Redis from dropping it early where its clock or a
-	// replica's runs fast.
+	// keepLonger and the clock skew are added to the time that Redis keeps an entry. The process
+	// that looks up an entry decides whether it has expired; Redis must not remove it earlier
+	// because the clock of a server is fast.
 	keepLonger = 5 * time.Minute
 )
 
-// MissingMark says what happens where the store's mark is missing: on the first start, and when the store was emptied.
+// MissingMark says what happens if a mark is missing: on the first start, and after the store was
+// emptied.
 type MissingMark int
 
 const (
-	// LogOut makes the mark anew. Every session begun before that moment is refused from then on, revoked or not:
-	// everybody logs in again. It is the default.
+	// LogOut makes a new mark: all sessions that began before are refused, revoked or not. It is
+	// the default.
 	LogOut MissingMark = iota
-	// Refuse leaves every look-up and every revocation at blacklist.ErrUnavailable until [Store.MakeMarks] is called,
-	// on the first start too.
+	// Refuse makes look-ups and revocations return blacklist.ErrUnavailable until [Store.MakeMarks]
+	// is called, on the first start too.
 	Refuse
 )
 
@@ -53,68 +54,76 @@ type config struct {
 	missing       MissingMark
 	skew          time.Duration
 	now           func() time.Time
-	log           *slog.Logger
+	logger        *slog.Logger
 }
 
-// Option configures a [Store]; [New] checks all of them together.
+// Option sets an option of [New], which validates all of them together.
 type Option func(*config)
 
-// WithPrefix sets the start of every key, "oapi-guard" by default: 1 to 64 printable ASCII characters without spaces and
-// braces. Stores that share a Redis and a prefix are one blacklist.
+// WithPrefix sets the prefix of all keys, "oapi-guard" by default: 1 to 64 printable ASCII
+// characters without spaces and braces. Stores with the same Redis and prefix are one blacklist.
 func WithPrefix(prefix string) Option { return func(c *config) { c.prefix = prefix } }
 
-// WithHMACKey makes the keys in Redis an HMAC-SHA-256 under the secret, of 32 bytes at least, instead of plain SHA-256:
-// whoever reads Redis or a dump can then not find out whether a subject that he can guess is there. Every process must
-// have the same secret. Another secret is another, empty blacklist for all but the marks: change it together with the
-// prefix.
+// WithHMACKey makes the keys in Redis an HMAC-SHA-256 with the secret, at least 32 bytes, instead
+// of plain SHA-256. Then a dump of Redis does not show whether a guessed subject is in it. All
+// processes need the same secret. With another secret no earlier revocation is found, but the marks
+// are: change the prefix together with the secret.
 func WithHMACKey(secret []byte) Option {
 	return func(c *config) { c.hmacKey = append([]byte{}, secret...) }
 }
 
-// WithTimeouts bounds a look-up and a revocation, 500 ms and 2 s by default. A context that ends earlier counts.
+// WithTimeouts sets the longest time of a look-up and of a revocation, 500 ms and 2 s by default. A
+// context that ends earlier applies.
 func WithTimeouts(lookup, write time.Duration) Option {
 	return func(c *config) { c.lookupTimeout, c.writeTimeout = lookup, write }
 }
 
-// WithBreaker sets after how many look-ups that failed in a row (5 by default) look-ups fail at once, and for how long
-// (1 s by default). After that one look-up at a time goes through as a probe, until one succeeds. 0 failures: never.
-// Look-ups that failed together, in one batch, are one failure. On a Cluster each bucket has a breaker of its own, so
-// that one dead master does not stop the others.
+// WithBreaker sets after how many failed look-ups in a row (5 by default) look-ups fail at once,
+// and for how long (1 s by default). After that, one look-up at a time is tried, until one
+// succeeds. 0 failures switch the breaker off. Failed look-ups of one batch count as one failure.
+// On a Cluster each bucket has a separate breaker, so that one failed master does not stop the
+// others.
 func WithBreaker(failures int, coolDown time.Duration) Option {
 	return func(c *config) { c.failures, c.coolDown = failures, coolDown }
 }
 
-// WithMaxInFlight bounds the operations that are under way at one time, 4096 by default. More fail at once.
+// WithMaxInFlight sets the largest number of concurrent operations, 4096 by default. More fail at
+// once.
 func WithMaxInFlight(n int) Option { return func(c *config) { c.maxInFlight = n } }
 
-// WithReplicas makes every revocation wait (WAIT) until n replicas of its master have it, at most for the timeout, which
-// must be shorter than the write timeout and the client's ReadTimeout. Too few replicas in time is an error of the
-// revocation, though the master has it. A fail-over then loses nothing if n covers every replica that may be promoted.
+// WithReplicas makes every revocation wait (WAIT) until n replicas of its master have it. The
+// timeout must be shorter than the write timeout and the client's ReadTimeout. With too few
+// replicas in time the revocation returns an error, although the master has recorded it. A
+// fail-over loses nothing if n covers every replica that may be promoted. The default is not to
+// wait.
 func WithReplicas(n int, timeout time.Duration) Option {
 	return func(c *config) { c.replicas, c.replicasWait = n, timeout }
 }
 
-// WithAOF makes every revocation wait (WAITAOF, Redis 7.2) until the master and n of its replicas have it in their
-// append-only files and on disk, at most for the timeout, with the bounds of [WithReplicas].
+// WithAOF makes every revocation wait (WAITAOF, Redis 7.2) until the master and n of its replicas
+// have written it to their append-only files on disk. The timeout has the bounds of [WithReplicas].
+// The default is not to wait.
 func WithAOF(n int, timeout time.Duration) Option {
 	return func(c *config) { c.aof, c.aofReplicas, c.aofWait = true, n, timeout }
 }
 
-// WithMissingMark chooses what happens where the mark is missing, [LogOut] by default. Every process should choose alike:
-// one that logs everybody out makes the mark for all.
+// WithMissingMark sets what happens if a mark is missing, [LogOut] by default. All processes should
+// set the same: a process with LogOut makes the marks for all.
 func WithMissingMark(m MissingMark) Option { return func(c *config) { c.missing = m } }
 
-// WithClockSkew says how far the clocks of the processes that share the store may be apart, 1 s by default, 5 min at
-// most. A mark is made that far ahead, so that a session begun by a clock that runs fast is refused too; sessions begun
-// in the skew after the mark was made are refused with the others.
+// WithClockSkew sets how far the clocks of the processes that share the store may differ, 1 s by
+// default, at most 5 min. A new mark is that far ahead of the clock, so that sessions of a process
+// whose clock is ahead are refused too. Sessions that begin within the skew after the mark was made
+// are refused as well.
 func WithClockSkew(d time.Duration) Option { return func(c *config) { c.skew = d } }
 
-// WithClock replaces time.Now, for tests. It is called by several goroutines at once.
+// WithClock sets the clock, time.Now by default. It is called from several goroutines at once.
 func WithClock(now func() time.Time) Option { return func(c *config) { c.now = now } }
 
-// WithLogger replaces slog.Default() for what an operator should know: no durability, marks made, breaker opened and
-// closed. Nothing that identifies a token or a subject is logged.
-func WithLogger(l *slog.Logger) Option { return func(c *config) { c.log = l } }
+// WithLogger sets the logger, slog.Default() by default. The store logs servers without an
+// append-only file, new marks, and when look-ups begin and cease to fail. It logs nothing that
+// identifies a token or a subject.
+func WithLogger(logger *slog.Logger) Option { return func(c *config) { c.logger = logger } }
 
 func newConfig(opts []Option) (*config, error) {
 	c := &config{
@@ -126,7 +135,7 @@ func newConfig(opts []Option) (*config, error) {
 		maxInFlight:   defaultMaxInFlight,
 		skew:          defaultClockSkew,
 		now:           time.Now,
-		log:           slog.Default(),
+		logger:        slog.Default(),
 	}
 	for i, opt := range opts {
 		if opt == nil {
@@ -137,34 +146,36 @@ func newConfig(opts []Option) (*config, error) {
 	return c, c.validate()
 }
 
+// wait returns the longest time that a write waits for replicas or disks.
+func (c *config) wait() time.Duration { return max(c.replicasWait, c.aofWait) }
+
 func (c *config) validate() error {
-	wait := max(c.replicasWait, c.aofWait)
 	switch {
 	case c.hmacKey != nil && len(c.hmacKey) < minHMACKey:
-		return fmt.Errorf("redisstore: WithHMACKey: a secret has at least %d bytes, this one has %d", minHMACKey, len(c.hmacKey))
+		return fmt.Errorf("redisstore: WithHMACKey: the secret needs at least %d bytes, it has %d", minHMACKey, len(c.hmacKey))
 	case c.hmacKey != nil && bytes.Count(c.hmacKey, c.hmacKey[:1]) == len(c.hmacKey):
 		return fmt.Errorf("redisstore: WithHMACKey: all bytes of the secret are the same")
 	case c.lookupTimeout <= 0 || c.writeTimeout <= 0:
-		return fmt.Errorf("redisstore: WithTimeouts: both must be above 0")
+		return fmt.Errorf("redisstore: WithTimeouts: both timeouts must be above 0")
 	case c.failures < 0 || c.failures > 0 && c.coolDown <= 0:
-		return fmt.Errorf("redisstore: WithBreaker: failures must not be negative, and the cool-down above 0")
+		return fmt.Errorf("redisstore: WithBreaker: failures must be at least 0, and the cool-down above 0")
 	case c.maxInFlight <= 0:
-		return fmt.Errorf("redisstore: WithMaxInFlight: must be above 0")
+		return fmt.Errorf("redisstore: WithMaxInFlight: the number must be above 0")
 	case c.replicas < 0 || c.replicas > 0 && c.replicasWait < time.Millisecond:
-		return fmt.Errorf("redisstore: WithReplicas: a number of replicas, and a timeout of 1ms or more (0 would wait for ever)")
+		return fmt.Errorf("redisstore: WithReplicas: n must be at least 0, and the timeout at least 1ms (0 would wait for ever)")
 	case c.aofReplicas < 0 || c.aof && c.aofWait < time.Millisecond:
-		return fmt.Errorf("redisstore: WithAOF: a number of replicas, and a timeout of 1ms or more (0 would wait for ever)")
-	case wait >= c.writeTimeout:
+		return fmt.Errorf("redisstore: WithAOF: n must be at least 0, and the timeout at least 1ms (0 would wait for ever)")
+	case c.wait() >= c.writeTimeout:
 		return fmt.Errorf("redisstore: WithReplicas or WithAOF: the timeout %v must be shorter than the write timeout %v: "+
-			"raise that with WithTimeouts", wait, c.writeTimeout)
+			"set a longer one with WithTimeouts", c.wait(), c.writeTimeout)
 	case c.missing != LogOut && c.missing != Refuse:
-		return fmt.Errorf("redisstore: WithMissingMark: neither LogOut nor Refuse")
+		return fmt.Errorf("redisstore: WithMissingMark: the value must be LogOut or Refuse")
 	case c.skew < 0 || c.skew > maxSkew:
-		return fmt.Errorf("redisstore: WithClockSkew: from 0 to %v", maxSkew)
+		return fmt.Errorf("redisstore: WithClockSkew: the skew must be from 0 to %v", maxSkew)
 	case c.now == nil:
-		return fmt.Errorf("redisstore: WithClock: nil")
-	case c.log == nil:
-		return fmt.Errorf("redisstore: WithLogger: nil")
+		return fmt.Errorf("redisstore: WithClock needs a clock")
+	case c.logger == nil:
+		return fmt.Errorf("redisstore: WithLogger needs a logger")
 	}
 	return nil
 }

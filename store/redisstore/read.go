@@ -13,7 +13,62 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// lookup reads the bucket and makes the mark where it is missing, if the policy says so.
+// IsRevoked implements blacklist.Blacklist. Every error wraps blacklist.ErrUnavailable or is
+// blacklist.ErrClosed.
+func (s *Store) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, error) {
+	if err := s.begin(ctx); err != nil {
+		return false, err
+	}
+	defer s.end()
+	bucket := s.layout.bucket(id)
+	b := &s.breakers[int(bucket)%len(s.breakers)]
+	allowed, probe := b.allow(s.cfg.now())
+	if !allowed {
+		return false, errBreakerOpen
+	}
+	var revoked bool
+	var err error
+	result := abandoned // if a hook of the client panics
+	defer func() {
+		opened, closed := b.done(result, probe, s.cfg.now())
+		switch {
+		case opened:
+			s.cfg.logger.Error("redisstore: look-ups failed several times in a row", "error", err, "pause", s.cfg.coolDown)
+		case closed:
+			s.cfg.logger.Info("redisstore: look-ups work again")
+		}
+	}()
+	revoked, err = s.lookupInTime(ctx, bucket, id)
+	result = outcomeOf(ctx, err)
+	return revoked, err
+}
+
+// outcomeOf returns what the error of a look-up tells the breaker about the store.
+func outcomeOf(ctx context.Context, err error) breakerOutcome {
+	switch {
+	case err == nil:
+		return answered
+	case errors.Is(err, errMarkMissing), errors.Is(err, errMarkFormat), errors.Is(err, errEntryFormat):
+		return answered // the server works, its content is wrong
+	case errors.Is(ctx.Err(), context.Canceled), errors.As(err, new(sharedError)):
+		return abandoned
+	default:
+		return failed
+	}
+}
+
+// lookupInTime is lookup with the timeout of the store, unless ctx ends sooner. The deadline of the
+// validator usually does.
+func (s *Store) lookupInTime(ctx context.Context, bucket uint8, id blacklist.Identity) (bool, error) {
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > s.cfg.lookupTimeout {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.cfg.lookupTimeout)
+		defer cancel()
+	}
+	return s.lookup(ctx, bucket, id)
+}
+
+// lookup reads the bucket. It makes a missing mark if the options say so.
 func (s *Store) lookup(ctx context.Context, bucket uint8, id blacklist.Identity) (bool, error) {
 	keys := s.layout.lookup(bucket, id)
 	start := floor(id.SessionStart)
@@ -27,8 +82,7 @@ func (s *Store) lookup(ctx context.Context, bucket uint8, id blacklist.Identity)
 	return s.readBucket(ctx, keys, start)
 }
 
-// readBucket answers from one read of the keys, of which the last is the mark. Whatever it cannot read in full is an
-// error, except where an entry that it can read already says revoked.
+// readBucket reads the keys, of which the last is the mark, and answers.
 func (s *Store) readBucket(ctx context.Context, keys []string, start int64) (bool, error) {
 	values, err := s.get(ctx, keys)
 	if err != nil {
@@ -37,11 +91,20 @@ func (s *Store) readBucket(ctx context.Context, keys []string, start int64) (boo
 	if len(values) != len(keys) {
 		return false, unavailable(errReplyFormat)
 	}
-	last := len(values) - 1
-	if values[last] == nil {
+	entries, mark := values[:len(values)-1], values[len(values)-1]
+	refused, err := markRefuses(mark, start)
+	if refused || err != nil {
+		return refused, err
+	}
+	return anyCovers(entries, floor(s.cfg.now()), start)
+}
+
+// markRefuses reports whether the mark refuses a session that began at start.
+func markRefuses(value any, start int64) (bool, error) {
+	if value == nil {
 		return false, errNoMark
 	}
-	mark, ok := values[last].(string)
+	mark, ok := value.(string)
 	if !ok {
 		return false, unavailable(errMarkFormat)
 	}
@@ -49,18 +112,20 @@ func (s *Store) readBucket(ctx context.Context, keys []string, start int64) (boo
 	if err != nil {
 		return false, unavailable(err)
 	}
-	if start <= notBefore {
-		return true, nil
-	}
-	now := floor(s.cfg.now())
-	var bad error
-	for _, v := range values[:last] {
-		if v == nil {
+	return start <= notBefore, nil
+}
+
+// anyCovers reports whether one of the entries is in force and covers a session that began at
+// start. An entry that cannot be read is an error, unless another one covers the session.
+func anyCovers(entries []any, now, start int64) (bool, error) {
+	var unreadable error
+	for _, value := range entries {
+		if value == nil {
 			continue
 		}
-		entry, ok := v.(string)
+		entry, ok := value.(string)
 		if !ok {
-			bad = errEntryFormat
+			unreadable = errEntryFormat
 			continue
 		}
 		covered, err := covers(entry, now, start)
@@ -68,11 +133,11 @@ func (s *Store) readBucket(ctx context.Context, keys []string, start int64) (boo
 			return true, nil
 		}
 		if err != nil {
-			bad = err
+			unreadable = err
 		}
 	}
-	if bad != nil {
-		return false, unavailable(bad)
+	if unreadable != nil {
+		return false, unavailable(unreadable)
 	}
 	return false, nil
 }
@@ -82,30 +147,30 @@ func (s *Store) get(ctx context.Context, keys []string) ([]any, error) {
 	if s.cluster == nil {
 		return s.batches.get(ctx, s.single, keys)
 	}
-	// Not ClusterClient.MGet: it may cut the command up by key, depending on what the server says of MGET.
+	// Not ClusterClient.MGet: depending on how the server describes MGET it may split the command.
 	node, err := s.cluster.MasterForKey(ctx, keys[0])
 	if err != nil {
 		return nil, err
 	}
 	values, err := s.batches.get(ctx, node, keys)
-	if err == nil || !isPassing(err) || ctx.Err() != nil {
+	if err == nil || !isTransient(err) || ctx.Err() != nil {
 		return values, err
 	}
 	s.cluster.ReloadState(ctx)
-	return s.getSlowly(ctx, keys)
+	return s.getEach(ctx, keys)
 }
 
-// send reads for a batch of look-ups: with one MGET on a single server, and on a node of a Cluster, where the keys of one
-// command have to be of one slot, with a pipeline of one for each look-up. Once a second it also asks a single server for
-// its role.
-func (s *Store) send(ctx context.Context, node *redis.Client, batch []*mget) {
-	together := len(batch)
+// send answers the queries: with one MGET on a single server, with a pipeline of one MGET per query
+// on a node of a Cluster, where all keys of a command must belong to one slot. Once a second it
+// also asks a single server for its role.
+func (s *Store) send(ctx context.Context, node *redis.Client, queries []*query) {
+	perCommand := len(queries)
 	if s.cluster != nil {
-		together = 1
+		perCommand = 1
 	}
 	var cmds []redis.Cmder
-	for group := range slices.Chunk(batch, together) {
-		cmds = append(cmds, readAll(ctx, group))
+	for group := range slices.Chunk(queries, perCommand) {
+		cmds = append(cmds, newMGet(ctx, group))
 	}
 	var role *redis.StringCmd
 	if s.cluster == nil && s.role.due(s.cfg.now()) {
@@ -118,7 +183,8 @@ func (s *Store) send(ctx context.Context, node *redis.Client, batch []*mget) {
 	} else {
 		_, err = node.Pipelined(ctx, func(p redis.Pipeliner) error { return p.BatchProcess(ctx, cmds...) })
 	}
-	// A reply that is an error is about its command alone; any other error, of the connection or of a hook, is about all.
+	// An error reply concerns its command only. Any other error, of the connection or a hook,
+	// concerns all commands.
 	var reply redis.Error
 	if errors.As(err, &reply) {
 		err = nil
@@ -126,47 +192,49 @@ func (s *Store) send(ctx context.Context, node *redis.Client, batch []*mget) {
 	if role != nil {
 		err = cmp.Or(err, s.role.check(role))
 	}
-	for i := 0; len(batch) > 0; i, batch = i+1, batch[together:] {
-		answer(batch[:together], cmds[i].(*redis.SliceCmd), err)
+	for i := 0; len(queries) > 0; i, queries = i+1, queries[perCommand:] {
+		distribute(queries[:perCommand], cmds[i].(*redis.SliceCmd), err)
 	}
 }
 
-// readAll returns the MGET of the keys of all look-ups.
-func readAll(ctx context.Context, group []*mget) *redis.SliceCmd {
-	args := make([]any, 1, 1+len(group)*maxKeys)
+// newMGet returns one MGET for the keys of all queries.
+func newMGet(ctx context.Context, queries []*query) *redis.SliceCmd {
+	args := make([]any, 1, 1+len(queries)*maxKeys)
 	args[0] = "mget"
-	for _, m := range group {
-		for _, key := range m.keys {
+	for _, q := range queries {
+		for _, key := range q.keys {
 			args = append(args, key)
 		}
 	}
 	return redis.NewSliceCmd(ctx, args...)
 }
 
-// answer gives each look-up its part of the reply, or the error: err, or that of the reply.
-func answer(group []*mget, cmd *redis.SliceCmd, err error) {
+// distribute gives each query its values of the reply, or an error: err if it is set, else that of
+// the reply.
+func distribute(queries []*query, cmd *redis.SliceCmd, err error) {
 	var values []any
 	if err == nil {
 		values, err = cmd.Result()
 	}
 	keys := 0
-	for _, m := range group {
-		keys += len(m.keys)
+	for _, q := range queries {
+		keys += len(q.keys)
 	}
 	if err == nil && len(values) != keys {
 		err = errReplyFormat
 	}
-	for _, m := range group {
-		if m.err = err; err == nil {
-			m.values, values = values[:len(m.keys)], values[len(m.keys):]
+	for _, q := range queries {
+		if q.err = err; err == nil {
+			q.values, values = values[:len(q.keys)], values[len(q.keys):]
 		}
 	}
 }
 
-// getSlowly reads key by key and lets the client follow every redirect: a slot that is on its way to another master
-// answers for each key by itself, but refuses MGET of keys that are not there. The mark is the last, so that a store
-// emptied between two reads shows: its mark is missing, or was made after every session that could have been revoked.
-func (s *Store) getSlowly(ctx context.Context, keys []string) ([]any, error) {
+// getEach reads key by key, and the client follows every redirect. While a slot moves to another
+// master, each key can be read, but MGET of absent keys is refused. The mark is read last. So if
+// the store is emptied between two reads, its mark is missing, or is later than every revoked
+// session.
+func (s *Store) getEach(ctx context.Context, keys []string) ([]any, error) {
 	values := make([]any, len(keys))
 	entries, mark := keys[:len(keys)-1], keys[len(keys)-1]
 	cmds, err := s.cluster.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -195,13 +263,14 @@ func (s *Store) getSlowly(ctx context.Context, keys []string) ([]any, error) {
 	return values, nil
 }
 
-// roleWatch decides when a look-up also asks the server for its role. The nodes of a Cluster refuse to answer for keys
-// that they do not own, but a single master that was demoted behind a fixed address, or a Sentinel client made with
-// ReplicaOnly, which the options of the client do not show, would go on answering without the latest revocations.
+// roleWatch decides when a look-up also asks a single server for its role. A master that was
+// demoted behind a fixed address would answer without the newest revocations, and so would the
+// replica of a Sentinel client with ReplicaOnly, which its options do not show. The nodes of a
+// Cluster refuse keys that they do not own, so they are not asked.
 type roleWatch struct {
-	mu   sync.Mutex
-	next time.Time
-	bad  bool // the last answer was not "master", so every look-up asks
+	mu        sync.Mutex
+	next      time.Time
+	notMaster bool // the last reply was not "master": every look-up asks
 }
 
 const roleInterval = time.Second
@@ -209,14 +278,14 @@ const roleInterval = time.Second
 func (w *roleWatch) due(now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.bad && now.Before(w.next) {
+	if !w.notMaster && now.Before(w.next) {
 		return false
 	}
 	w.next = now.Add(roleInterval)
 	return true
 }
 
-// check reads the reply to INFO. While the role is not known, or another, every look-up asks.
+// check returns an error unless the reply to INFO says that the server is a master.
 func (w *roleWatch) check(reply *redis.StringCmd) error {
 	text, err := reply.Result()
 	if err == nil && parseInfo(text)["role"] != "master" {
@@ -224,6 +293,6 @@ func (w *roleWatch) check(reply *redis.StringCmd) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.bad = err != nil
+	w.notMaster = err != nil
 	return err
 }

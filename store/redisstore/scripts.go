@@ -2,23 +2,26 @@ package redisstore
 
 import "github.com/redis/go-redis/v9"
 
-// revoke puts an entry in force. One script for all kinds, so that the mark, the comparison and the write are one step
-// of the server: no revocation lands beside a missing mark, none is shortened, no cut-off falls, and of any number of
-// concurrent calls exactly one is told that it was the first.
+// revokeSource is the script that records a revocation. It checks the mark, compares with the old
+// entry and writes in one step of the server. So no entry exists without a mark, no entry is
+// shortened, no cut-off is lowered, and exactly one of any number of concurrent calls is the first.
 //
 //	KEYS  1 the mark, 2 the entry
 //	ARGV  1 now, 2 cut-off or "*", 3 until or "-", 4 milliseconds to keep it or "-", 5 nonce,
-//	      6 the mark to write where it is missing, or "" to refuse
+//	      6 the mark to write if it is missing, or "" to refuse
 //
-// It returns 0, or 1 where the revocation was in force before, plus 2 where it wrote the mark; -1 where the mark is
-// missing, -2 and -3 where the mark or the entry is of another format.
+// It returns a code: 0, plus 1 if the revocation was in force before, plus 2 if it wrote the mark;
+// -1 if the mark is missing, -2 or -3 if the mark or the entry has another format.
 //
-// The nonce is for a write whose reply was lost: the client sends it again, finds the entry that it put there itself,
-// knows it by the nonce, and is not told that somebody else was first. So an entry keeps the nonce of whoever put it in
-// force. The script always writes, also where nothing changes: WAIT covers the writes of its connection, and a retry that
-// wrote nothing would be acknowledged while the first try's write is on its way to the replicas.
+// The nonce is for a write whose reply was lost. The client sends the write again and finds the
+// entry of the first try. The nonce identifies it, so the retry does not report "in force before".
+// For this an entry keeps the nonce of the call that put it in force.
 //
-// It uses nothing beyond Redis 6.0.
+// The script always writes, even if nothing changes: WAIT covers the writes of its connection, and
+// a retry that wrote nothing would be acknowledged while the first write is still on its way to the
+// replicas.
+//
+// The script works with Redis 6.0.
 const revokeSource = `
 local function integer(s) return string.match(s, '^-?%d+$') end
 
@@ -63,8 +66,9 @@ return before + made
 
 var revokeScript = redis.NewScript(revokeSource)
 
-// What the script answers.
+// The codes that the script returns.
 const (
+	codeRecorded    = 0
 	codeBefore      = 1
 	codeMarkMade    = 2
 	codeMarkMissing = -1

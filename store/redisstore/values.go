@@ -11,29 +11,29 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/millis"
 )
 
-// Values are short text, so that an operator can read them and a script can compare them:
+// Values are short texts that operators can read and scripts can compare:
 //
-//	mark:  "1:<not before>"                    the format's version, then milliseconds since 1970
-//	entry: "<cut-off>:<until>:<nonce>"         cut-off "*" for a token or a session; until "-" for never
+//	mark:  "1:<not before>"               the version of the format, then milliseconds since 1970
+//	entry: "<cut-off>:<until>:<nonce>"    cut-off "*" for a token or a session; until "-" for never
 //
-// The nonce is of the Revoke that put the entry in force; see the script.
+// The nonce identifies the Revoke that put the entry in force; see revokeSource.
 const (
 	markVersion = "1:"
 	everything  = "*"
 	never       = "-"
 
-	// maxMillis bounds instants so that a script, which counts in doubles, compares them exactly.
+	// maxMillis bounds times so that scripts, whose numbers are doubles, compare them exactly.
 	maxMillis = 1<<53 - 1
 )
 
 var (
 	errMarkMissing = errors.New("the mark is missing")
-	errMarkFormat  = errors.New("the mark is of another format")
-	errEntryFormat = errors.New("an entry is of another format")
-	errReplyFormat = errors.New("the reply is of another format")
+	errMarkFormat  = errors.New("the mark has another format")
+	errEntryFormat = errors.New("an entry has another format")
+	errReplyFormat = errors.New("the reply has another format")
 )
 
-// floor rounds starts of sessions, cut-offs and the present down.
+// floor returns session starts, cut-offs and the current time in milliseconds, rounded down.
 func floor(t time.Time) int64 { return clamp(millis.Floor(t)) }
 
 func clamp(ms int64) int64 { return min(max(ms, -maxMillis), maxMillis) }
@@ -42,7 +42,7 @@ func formatMark(notBefore time.Time) string {
 	return markVersion + strconv.FormatInt(floor(notBefore), 10)
 }
 
-// parseMark returns the instant up to which every session is refused.
+// parseMark returns the not-before of a mark: sessions that began at or before it are refused.
 func parseMark(s string) (notBefore int64, err error) {
 	digits, ok := strings.CutPrefix(s, markVersion)
 	if !ok {
@@ -54,8 +54,8 @@ func parseMark(s string) (notBefore int64, err error) {
 	return notBefore, nil
 }
 
-// formatUntil returns the end of an entry, the zero time meaning never. An entry that ends beyond what a script
-// compares exactly, in the year 287396, never ends.
+// formatUntil returns the end of an entry; the zero time means never. An entry that would end after
+// the year 287396, which scripts cannot compare exactly, never ends.
 func formatUntil(until time.Time) string {
 	ms := millis.Until(until)
 	if ms > maxMillis {
@@ -64,7 +64,7 @@ func formatUntil(until time.Time) string {
 	return strconv.FormatInt(clamp(ms), 10)
 }
 
-// covers reports whether the entry is in force at now and covers a session begun at start.
+// covers reports whether the entry is in force at now and covers a session that began at start.
 func covers(entry string, now, start int64) (bool, error) {
 	cutOff, rest, ok := strings.Cut(entry, ":")
 	if !ok {
@@ -95,6 +95,6 @@ func covers(entry string, now, start int64) (bool, error) {
 
 func newNonce() string {
 	var b [9]byte
-	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	rand.Read(b[:]) // never returns an error
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }

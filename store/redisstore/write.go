@@ -12,13 +12,14 @@ import (
 // op is one command on the master of its key.
 type op interface {
 	key() string
-	// add puts the command into the pipeline. text says that the server may not know the script yet.
-	add(ctx context.Context, p redis.Pipeliner, text bool)
-	// take reads the reply. An error leaves the op to be done again or given up.
-	take() error
+	// add adds the command to the pipeline. If sendScript is set, a script is sent as text, because
+	// the server may not know it.
+	add(ctx context.Context, p redis.Pipeliner, sendScript bool)
+	// readReply reads the reply and returns its error.
+	readReply() error
 }
 
-// revokeOp runs the script.
+// revokeOp runs revokeSource.
 type revokeOp struct {
 	keys []string // mark, entry
 	args []any
@@ -28,20 +29,20 @@ type revokeOp struct {
 
 func (o *revokeOp) key() string { return o.keys[0] }
 
-func (o *revokeOp) add(ctx context.Context, p redis.Pipeliner, text bool) {
-	if text {
+func (o *revokeOp) add(ctx context.Context, p redis.Pipeliner, sendScript bool) {
+	if sendScript {
 		o.cmd = p.Eval(ctx, revokeSource, o.keys, o.args...)
 		return
 	}
 	o.cmd = p.EvalSha(ctx, revokeScript.Hash(), o.keys, o.args...)
 }
 
-func (o *revokeOp) take() (err error) {
+func (o *revokeOp) readReply() (err error) {
 	o.code, err = o.cmd.Int64()
 	return err
 }
 
-// markOp makes a mark where there is none.
+// markOp makes a mark if there is none.
 type markOp struct {
 	name, value string
 	cmd         *redis.StatusCmd
@@ -54,10 +55,10 @@ func (o *markOp) add(ctx context.Context, p redis.Pipeliner, _ bool) {
 	o.cmd = p.SetArgs(ctx, o.name, o.value, redis.SetArgs{Mode: "NX"})
 }
 
-func (o *markOp) take() error {
+func (o *markOp) readReply() error {
 	err := o.cmd.Err()
 	if errors.Is(err, redis.Nil) {
-		return nil // another process was first
+		return nil // another process has made it
 	}
 	o.made = err == nil
 	return err
@@ -74,7 +75,7 @@ func (o *getOp) key() string { return o.name }
 
 func (o *getOp) add(ctx context.Context, p redis.Pipeliner, _ bool) { o.cmd = p.Get(ctx, o.name) }
 
-func (o *getOp) take() error {
+func (o *getOp) readReply() error {
 	err := o.cmd.Err()
 	if errors.Is(err, redis.Nil) {
 		return nil
@@ -91,22 +92,24 @@ func toOps[O op](in []O) []op {
 	return out
 }
 
-// maxRounds bounds how often a write follows a Cluster that changes its shape; the deadline mostly ends it earlier.
+// maxRounds is the largest number of tries while a Cluster changes. Usually the deadline comes
+// first.
 const maxRounds = 12
 
-// write does the ops and waits until the replicas and disks asked for have them. Any error means that it may have done
-// some of them.
+// write runs the ops and waits for the replicas and disks that the options require. After an error
+// some of the ops may have run.
 func (s *Store) write(ctx context.Context, ops []op) error { return s.run(ctx, ops, true) }
 
-// read does the ops without waiting for anything.
+// read runs the ops without waiting for replicas or disks.
 func (s *Store) read(ctx context.Context, ops []op) error { return s.run(ctx, ops, false) }
 
+// run sends the ops to their masters, and again after errors that a retry may solve.
 func (s *Store) run(ctx context.Context, ops []op, wait bool) error {
-	text := false
+	sendScript := false
 	for round := 1; ; round++ {
 		groups, err := s.group(ctx, ops)
 		if err == nil {
-			ops, err = s.runGroups(ctx, groups, text, wait)
+			ops, err = s.runGroups(ctx, groups, sendScript, wait)
 			if err == nil && len(ops) == 0 {
 				return nil
 			}
@@ -116,23 +119,31 @@ func (s *Store) run(ctx context.Context, ops []op, wait bool) error {
 		case round == maxRounds, ctx.Err() != nil:
 			return unavailable(err)
 		case noScript:
-			text = true // the server was restarted, or forgot its scripts; at once, without a pause
+			sendScript = true // the server was restarted or lost its scripts; retry without a pause
 			continue
-		case s.cluster == nil, !isPassing(err):
-			return unavailable(err) // go-redis has tried again already
+		case s.cluster == nil, !isTransient(err):
+			return unavailable(err) // go-redis has retried already
 		}
 		s.cluster.ReloadState(ctx)
-		pause := time.NewTimer(min(time.Duration(round)*20*time.Millisecond, 200*time.Millisecond))
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
+		if !sleep(ctx, min(time.Duration(round)*20*time.Millisecond, 200*time.Millisecond)) {
 			return unavailable(err)
 		}
 	}
 }
 
-// group returns the ops by the master that owns their keys.
+// sleep waits for the duration. It returns false if ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// group returns the ops by the master of their keys.
 func (s *Store) group(ctx context.Context, ops []op) (map[*redis.Client][]op, error) {
 	if s.cluster == nil {
 		return map[*redis.Client][]op{s.single: ops}, nil
@@ -148,41 +159,42 @@ func (s *Store) group(ctx context.Context, ops []op) (map[*redis.Client][]op, er
 	return groups, nil
 }
 
-// runGroups does each master's ops, at the same time. It returns the ops that are not done, and an error of one of them:
-// one that ends the matter rather than one that passes.
-func (s *Store) runGroups(ctx context.Context, groups map[*redis.Client][]op, text, wait bool) ([]op, error) {
+// runGroups runs the ops of all masters concurrently. It returns the ops that did not succeed, and
+// an error of one of them, preferably one that a retry cannot solve.
+func (s *Store) runGroups(ctx context.Context, groups map[*redis.Client][]op, sendScript, wait bool) ([]op, error) {
 	if len(groups) == 1 {
 		for node, ops := range groups {
-			return s.runNode(ctx, node, ops, text, wait)
+			return s.runNode(ctx, node, ops, sendScript, wait)
 		}
 	}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	var left []op
+	var failed []op
 	var worst error
 	for node, ops := range groups {
 		wg.Go(func() {
-			undone, err := s.runNode(ctx, node, ops, text, wait)
+			remaining, err := s.runNode(ctx, node, ops, sendScript, wait)
 			mu.Lock()
 			defer mu.Unlock()
-			left = append(left, undone...)
-			if worst == nil || err != nil && !isPassing(err) && !redis.HasErrorPrefix(err, "NOSCRIPT") {
+			failed = append(failed, remaining...)
+			if worst == nil || err != nil && !isTransient(err) && !redis.HasErrorPrefix(err, "NOSCRIPT") {
 				worst = err
 			}
 		})
 	}
 	wg.Wait()
-	return left, worst
+	return failed, worst
 }
 
-// runNode sends the ops to one master in one pipeline, and behind them, on the same connection, WAIT: it speaks of the
-// writes of its own connection only. Outside MULTI, where WAIT would not wait.
-func (s *Store) runNode(ctx context.Context, node *redis.Client, ops []op, text, wait bool) ([]op, error) {
+// runNode sends the ops to one master in one pipeline, followed by WAIT. WAIT must use the same
+// connection, because it covers the writes of its connection only, and must not be in MULTI, where
+// it does not wait. runNode returns the ops that did not succeed.
+func (s *Store) runNode(ctx context.Context, node *redis.Client, ops []op, sendScript, wait bool) ([]op, error) {
 	var waited *redis.IntCmd
 	var synced *redis.IntSliceCmd
 	_, err := node.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, o := range ops {
-			o.add(ctx, p, text && i == 0) // the first brings the script along for those behind it
+			o.add(ctx, p, sendScript && i == 0) // the server then knows the script for the others
 		}
 		if wait && s.cfg.replicas > 0 {
 			waited = redis.NewIntCmd(ctx, "wait", s.cfg.replicas, s.cfg.replicasWait.Milliseconds())
@@ -194,19 +206,19 @@ func (s *Store) runNode(ctx context.Context, node *redis.Client, ops []op, text,
 		}
 		return nil
 	})
-	// The pipeline reports the first error of a command, or, where it got no connection, an error that the commands may
-	// not know of.
+	// The pipeline returns the first error of a command. Without a connection it returns an error
+	// that the commands may not have.
 	if errors.Is(err, redis.Nil) {
 		err = nil
 	}
 	for _, o := range ops {
-		if e := o.take(); e != nil && err == nil {
+		if e := o.readReply(); e != nil && err == nil {
 			err = e
 		}
 	}
 	switch {
 	case err != nil:
-		// All of them again: those that were done find their own nonce, and WAIT is to cover them as well.
+		// Retry all ops: those that succeeded find their nonce, and WAIT must cover them too.
 		return ops, err
 	case waited != nil && waited.Val() < int64(s.cfg.replicas):
 		return ops, errFewReplicas
@@ -216,12 +228,13 @@ func (s *Store) runNode(ctx context.Context, node *redis.Client, ops []op, text,
 	return nil, nil
 }
 
-// enoughDisks reads the reply of WAITAOF: the master's own disk, 0 or 1, and how many replicas'.
+// enoughDisks checks the reply of WAITAOF: 1 if the master has written to disk, and the number of
+// replicas that have.
 func enoughDisks(reply []int64, replicas int) bool {
 	return len(reply) == 2 && reply[0] >= 1 && reply[1] >= int64(replicas)
 }
 
 var (
-	errFewReplicas = &storeError{text: "too few replicas have taken the revocation in time"}
-	errFewDisks    = &storeError{text: "too few disks have taken the revocation in time"}
+	errFewReplicas = &storeError{text: "too few replicas have received the revocation in time"}
+	errFewDisks    = &storeError{text: "too few servers have written the revocation to disk in time"}
 )

@@ -24,8 +24,9 @@ func NewMemory(ctx context.Context) (*blacklist.Memory, error) {
 	return list, RevokeOthers(ctx, stack.Config{Blacklist: list})
 }
 
-// RevokeOthers revokes what nobody presents: tokens, sessions, all tokens of subjects, and all of another verifier. A blacklist that holds
-// nothing need not look anything up. The peers know revoked tokens only.
+// RevokeOthers revokes what nobody presents: tokens, sessions, all tokens of subjects, and all of
+// another verifier. A blacklist that holds nothing need not look anything up. The peers know
+// revoked tokens only.
 func RevokeOthers(ctx context.Context, c stack.Config) error {
 	now := time.Now()
 	end := now.Add(Lifetime)

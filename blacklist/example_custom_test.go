@@ -2,24 +2,27 @@ package blacklist_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// row is what a store keeps of a revocation, under its key.
+// row is what mapStore keeps of a revocation.
 type row struct{ cutOff, until time.Time }
 
-// ownStore is a blacklist of one's own: a table of rows by key. Think of the map as the table of a database, and of the
-// mutex as its transaction.
-type ownStore struct {
+func (r row) inForce(now time.Time) bool { return r.until.IsZero() || now.Before(r.until) }
+
+// mapStore is a custom blacklist. In a database the map would be a table, and the mutex a
+// transaction.
+type mapStore struct {
 	mu   sync.Mutex
 	rows map[blacklist.Key]row
 	now  func() time.Time
 }
 
-func (s *ownStore) Revoke(ctx context.Context, r blacklist.Revocation) (before bool, err error) {
+func (s *mapStore) Revoke(ctx context.Context, r blacklist.Revocation) (before bool, err error) {
 	if err := r.Validate(); err != nil {
 		return false, err
 	}
@@ -30,7 +33,7 @@ func (s *ownStore) Revoke(ctx context.Context, r blacklist.Revocation) (before b
 	if !r.Until.IsZero() && !r.Until.After(now) {
 		return false, blacklist.ErrInvalid
 	}
-	key, _ := blacklist.KeyOf(r.Kind, r.Identity) // Validate has seen to it that there is one
+	key, _ := blacklist.KeyOf(r.Kind, r.Identity) // there is one: r is valid
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := row{cutOff: r.CutOff.Truncate(time.Millisecond), until: r.Until}
@@ -40,14 +43,14 @@ func (s *ownStore) Revoke(ctx context.Context, r blacklist.Revocation) (before b
 			next.cutOff = old.cutOff // a later write never lowers a cut-off
 		}
 		if old.until.IsZero() || !next.until.IsZero() && old.until.After(next.until) {
-			next.until = old.until // and never shortens an entry
+			next.until = old.until // a later write never shortens an entry
 		}
 	}
 	s.rows[key] = next
 	return before, nil
 }
 
-func (s *ownStore) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, error) {
+func (s *mapStore) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
@@ -57,7 +60,7 @@ func (s *ownStore) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, 
 	for kind := blacklist.Token; kind <= blacklist.Verifier; kind++ {
 		key, ok := blacklist.KeyOf(kind, id)
 		if !ok {
-			continue // the token has no such id, so that nothing can be revoked by it
+			continue // the token has no such id
 		}
 		entry, ok := s.rows[key]
 		if !ok || !entry.inForce(s.now()) {
@@ -70,11 +73,16 @@ func (s *ownStore) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, 
 	return false, nil
 }
 
-func (r row) inForce(now time.Time) bool { return r.until.IsZero() || now.Before(r.until) }
-
-// A blacklist of one's own has two methods; blacklisttest.Run tells whether it keeps what they promise.
-func Example_ownStore() {
-	var list blacklist.Blacklist = &ownStore{rows: map[blacklist.Key]row{}, now: time.Now}
-	_, _ = list.IsRevoked(context.Background(), blacklist.Identity{Verifier: "own", ID: "1"})
+// A custom blacklist has two methods. blacklisttest.Run tests that it keeps the contract.
+func Example_customStore() {
+	var list blacklist.Blacklist = &mapStore{rows: map[blacklist.Key]row{}, now: time.Now}
+	ctx := context.Background()
+	token := blacklist.Identity{Verifier: "own", ID: "f3a1", SessionStart: time.Now()}
+	fmt.Println(list.IsRevoked(ctx, token))
+	fmt.Println(list.Revoke(ctx, blacklist.OfToken(token, time.Now().Add(time.Hour))))
+	fmt.Println(list.IsRevoked(ctx, token))
 	// Output:
+	// false <nil>
+	// false <nil>
+	// true <nil>
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist/blacklisttest"
 )
 
-func TestOwnStore(t *testing.T) {
+func TestMapStoreConforms(t *testing.T) {
 	blacklisttest.Run(t, func(_ *testing.T, now func() time.Time) blacklist.Blacklist {
-		return &ownStore{rows: map[blacklist.Key]row{}, now: now}
+		return &mapStore{rows: map[blacklist.Key]row{}, now: now}
 	})
 }

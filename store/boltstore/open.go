@@ -1,0 +1,159 @@
+package boltstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/oapi-guard/oapi-guard/internal/millis"
+)
+
+// lockTimeout is how long Open waits for another process to close the file.
+const lockTimeout = time.Second
+
+// Open opens the file, or creates it in an existing directory. The error wraps
+// blacklist.ErrUnavailable if another process has the file open, or if the file is damaged or has
+// another version.
+func Open(path string, options ...Option) (*Store, error) {
+	c, err := newConfig(options)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPath(path, c.existing); err != nil {
+		return nil, err
+	}
+	if err := verifyFile(path); err != nil {
+		return nil, err
+	}
+	db, err := openFile(path, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepare(db, path, c.now); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return start(db, c.now), nil
+}
+
+// checkPath refuses symbolic links and files that other users can write.
+func checkPath(path string, existing bool) error {
+	if path == "" {
+		return errors.New("boltstore: Open needs the path of a file")
+	}
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !existing:
+		return nil
+	case err != nil:
+		return fmt.Errorf("boltstore: %w", err)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("boltstore: %s is not a regular file", path)
+	case info.Mode().Perm()&0o022 != 0:
+		return fmt.Errorf("boltstore: the group or others can write %s and so remove revocations: chmod 600", path)
+	}
+	return nil
+}
+
+// verifyFile checks the pages before bbolt writes to the file. The lock of bbolt keeps other
+// processes from writing meanwhile. An empty file is a new one.
+func verifyFile(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		return nil
+	}
+	db, err := openFile(path, true)
+	if err != nil {
+		return err
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return errors.Join(fmt.Errorf("boltstore: %w", err), db.Close())
+	}
+	if info, err = file.Stat(); err == nil {
+		err = verify(file, info.Size())
+	}
+	if err != nil {
+		err = unavailable(path+" is damaged or cannot be read", err)
+	}
+	return errors.Join(err, file.Close(), db.Close())
+}
+
+func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
+	// The list of free pages stays in the file (no NoFreelistSync). Without it bbolt finds the free
+	// pages in a separate goroutine, and a panic there on a damaged page cannot be recovered.
+	options := &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, ReadOnly: readOnly}
+	err = guarded(func() error {
+		db, err = bbolt.Open(path, 0o600, options)
+		switch {
+		case errors.Is(err, bolterrors.ErrTimeout):
+			return unavailable(path+" is open in another process", err)
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+			return fmt.Errorf("boltstore: %w", err)
+		case err != nil:
+			return unavailable(path+" is damaged or no file of bbolt", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+// prepare checks the content of the file, and writes the mark to a new one.
+func prepare(db *bbolt.DB, path string, now func() time.Time) error {
+	empty := false
+	err := guarded(func() error {
+		return db.View(func(tx *bbolt.Tx) (err error) {
+			empty, err = checkContent(tx, path)
+			return err
+		})
+	})
+	if err != nil || !empty {
+		return err
+	}
+	err = guarded(func() error {
+		return db.Update(func(tx *bbolt.Tx) error { return create(tx, millis.Floor(now())) })
+	})
+	if err != nil {
+		return unavailable(path+" cannot be written", err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// checkContent checks the buckets, the mark and all entries. It reports whether the file is new.
+func checkContent(tx *bbolt.Tx, path string) (empty bool, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return false, err
+	}
+	if info.Size() < tx.Size() {
+		return false, unavailable(path+" is truncated", nil)
+	}
+	meta, entries, expiry := tx.Bucket(metaBucket), tx.Bucket(entryBucket), tx.Bucket(expiryBucket)
+	switch {
+	case meta == nil && entries == nil:
+		return true, nil
+	case meta == nil || entries == nil || expiry == nil:
+		return false, unavailable(path+" is no blacklist, or a damaged one", nil)
+	}
+	if _, err := readMark(tx); err != nil {
+		return false, err
+	}
+	return false, checkEntries(tx)
+}
+
+// syncDir makes the name of a new file durable.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("boltstore: %w", err)
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

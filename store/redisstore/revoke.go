@@ -1,0 +1,103 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/internal/millis"
+)
+
+// Revoke implements blacklist.Blacklist. If the error wraps blacklist.ErrUnavailable, the servers
+// may still have recorded the revocation, for example with too few replicas in time. Calling Revoke
+// again is safe, but may then report true. Retries of go-redis do not have this effect.
+//
+// The cut-off of a verifier is written to all 256 buckets, and was in force before only if it was
+// in force in all of them. If not all buckets could be written, Revoke returns an error and the
+// cut-off is in force in some of them: call Revoke again.
+func (s *Store) Revoke(ctx context.Context, r blacklist.Revocation) (before bool, err error) {
+	if err := r.Validate(); err != nil {
+		return false, err
+	}
+	if err := s.begin(ctx); err != nil {
+		return false, err
+	}
+	defer s.end()
+	now := s.cfg.now()
+	if millis.Until(r.Until) <= floor(now) {
+		return false, fmt.Errorf("%w: Until is not in the future", blacklist.ErrInvalid)
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.writeTimeout)
+	defer cancel()
+	ops := s.revokeOps(r, now)
+	if err := s.write(ctx, toOps(ops)); err != nil {
+		return false, err
+	}
+	before, marksMade, err := combine(ops)
+	if marksMade > 0 {
+		s.logMarksMade(marksMade)
+	}
+	return before, err
+}
+
+// combine returns what the scripts answered: whether the revocation was in force before in all
+// buckets, and how many marks they made.
+func combine(ops []*revokeOp) (before bool, marksMade int, err error) {
+	before = true
+	for _, op := range ops {
+		switch op.code {
+		case codeRecorded, codeBefore, codeMarkMade, codeBefore + codeMarkMade:
+		case codeMarkMissing:
+			return false, marksMade, errNoMark
+		case codeMarkFormat:
+			return false, marksMade, unavailable(errMarkFormat)
+		default:
+			return false, marksMade, unavailable(errEntryFormat)
+		}
+		before = before && op.code&codeBefore != 0
+		if op.code&codeMarkMade != 0 {
+			marksMade++
+		}
+	}
+	return before, marksMade, nil
+}
+
+// revokeOps returns the scripts that record r: one, or one per bucket for a verifier.
+func (s *Store) revokeOps(r blacklist.Revocation, now time.Time) []*revokeOp {
+	args := s.revokeArgs(r, now)
+	first, last := 0, buckets-1
+	if r.Kind != blacklist.Verifier {
+		b := s.layout.bucket(r.Identity)
+		first, last = int(b), int(b)
+	}
+	ops := make([]*revokeOp, 0, last-first+1)
+	for b := first; b <= last; b++ {
+		key, ok := s.layout.entry(uint8(b), r.Kind, r.Identity)
+		if !ok {
+			continue // not possible: Validate accepted r
+		}
+		ops = append(ops, &revokeOp{keys: []string{s.layout.mark(uint8(b)), key}, args: args})
+	}
+	return ops
+}
+
+// revokeArgs returns the arguments of the script.
+func (s *Store) revokeArgs(r blacklist.Revocation, now time.Time) []any {
+	cutOff := everything
+	if r.Kind == blacklist.Subject || r.Kind == blacklist.Verifier {
+		cutOff = strconv.FormatInt(floor(r.CutOff), 10)
+	}
+	until, keep := formatUntil(r.Until), never
+	if until != never {
+		// A duration, not an instant: Redis counts it with its own clock.
+		ms := millis.Until(r.Until) - floor(now) + (keepLonger + s.cfg.skew).Milliseconds()
+		keep = strconv.FormatInt(ms, 10)
+	}
+	mark := ""
+	if s.cfg.missing == LogOut {
+		mark = s.newMark()
+	}
+	return []any{strconv.FormatInt(floor(now), 10), cutOff, until, keep, newNonce(), mark}
+}
