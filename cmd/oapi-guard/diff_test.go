@@ -16,15 +16,15 @@ func TestLineEdits(t *testing.T) {
 		name, old, changed string
 		changes            int
 	}{
-		{"nothing", "", "", 0},
-		{"the same", "a b c", "a b c", 0},
-		{"all is new", "", "a b", 2},
-		{"all is gone", "a b", "", 2},
-		{"a line in the middle", "a b c", "a x c", 2},
-		{"a line more", "a b c", "a b x c", 1},
-		{"a line less", "a b c d", "a b d", 1},
-		{"lines moved", "a b c d e", "c d e a b", 4},
-		{"two places", "a b c d e f g", "a x c d e g", 3},
+		{name: "nothing", old: "", changed: "", changes: 0},
+		{name: "the same", old: "a b c", changed: "a b c", changes: 0},
+		{name: "all is new", old: "", changed: "a b", changes: 2},
+		{name: "all is gone", old: "a b", changed: "", changes: 2},
+		{name: "a line in the middle", old: "a b c", changed: "a x c", changes: 2},
+		{name: "a line more", old: "a b c", changed: "a b x c", changes: 1},
+		{name: "a line less", old: "a b c d", changed: "a b d", changes: 1},
+		{name: "lines moved", old: "a b c d e", changed: "c d e a b", changes: 4},
+		{name: "two places", old: "a b c d e f g", changed: "a x c d e g", changes: 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			edits := lineEdits(strings.Fields(tt.old), strings.Fields(tt.changed))

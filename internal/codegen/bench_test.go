@@ -18,7 +18,7 @@ func BenchmarkGenerate(b *testing.B) {
 	if err := os.WriteFile(large, []byte(largeDocument(500)), 0o644); err != nil {
 		b.Fatal(err)
 	}
-	for _, document := range []struct{ name, path string }{{"reference", "../../api.yaml"}, {"500", large}} {
+	for _, document := range []struct{ name, path string }{{name: "reference", path: "../../api.yaml"}, {name: "500", path: large}} {
 		config := &Config{Spec: document.path, Package: "api"}
 		b.Run(document.name+"/oapi-guard", func(b *testing.B) {
 			for b.Loop() {

@@ -57,25 +57,25 @@ func TestFailClosed(t *testing.T) {
 	code := string(result.Files[APIFile])
 	line := `	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/me", wrapper.GetMe)` + "\n"
 	for _, tt := range []struct{ name, old, new, want string }{
-		{"nothing changed", "", "", ""},
-		{"a route too many", line, line + strings.Replace(line, "/me", "/you", 1), `registers "GET /you"`},
-		{"a route twice", line, line + line, `registers "GET /me"`},
-		{"a route of another method", line, strings.Replace(line, "MethodGet", "MethodPut", 1), `registers "PUT /me"`},
-		{"a route missing", line, "", "registers no handler for GET /me"},
-		{"the handler of another operation", line, strings.Replace(line, "wrapper.GetMe", "wrapper.Login", 1), "same Go name Login"},
-		{"a handler that is not strict", line, strings.Replace(line, "wrapper.GetMe", "wrapper.Other", 1), "no method Other"},
-		{"a handler in a function", line, strings.Replace(line, "wrapper.GetMe", "func(w http.ResponseWriter, r *http.Request) { wrapper.GetMe(w, r) }", 1), "does not understand"},
-		{"a pattern in a variable", line, strings.Replace(line, `"/me"`, "path", 1), "does not understand"},
-		{"a pattern by Sprintf", line, strings.Replace(line, `http.MethodGet+" "+options.BaseURL+"/me"`, `fmt.Sprintf("GET /me")`, 1), "does not understand"},
-		{"another router", line, strings.Replace(line, "m.", "other.", 1), "does not understand"},
-		{"Handle", line, strings.Replace(line, "HandleFunc", "Handle", 1), "does not understand"},
-		{"a route in a loop", line, "for range 1 {\n" + line + "}\n", "does not understand"},
-		{"no strict interface", "type StrictServerInterface interface", "type Strict interface", "no StrictServerInterface"},
-		{"no registrations", "func HandlerWithOptions(", "func Handlers(", "no HandlerWithOptions"},
-		{"an embedded interface", "type StrictServerInterface interface {", "type StrictServerInterface interface {\n\tio.Closer", "not a method"},
-		{"other parameters", "Login(ctx context.Context, request LoginRequestObject) (LoginResponseObject, error)\n", "Login(ctx context.Context) (LoginResponseObject, error)\n", "parameters or results"},
-		{"a method that is registered nowhere", "type StrictServerInterface interface {", "type StrictServerInterface interface {\n\tMore(ctx context.Context, request LoginRequestObject) (LoginResponseObject, error)", "method More"},
-		{"not Go", "package api", "package", "does not parse"},
+		{name: "nothing changed", old: "", new: "", want: ""},
+		{name: "a route too many", old: line, new: line + strings.Replace(line, "/me", "/you", 1), want: `registers "GET /you"`},
+		{name: "a route twice", old: line, new: line + line, want: `registers "GET /me"`},
+		{name: "a route of another method", old: line, new: strings.Replace(line, "MethodGet", "MethodPut", 1), want: `registers "PUT /me"`},
+		{name: "a route missing", old: line, new: "", want: "registers no handler for GET /me"},
+		{name: "the handler of another operation", old: line, new: strings.Replace(line, "wrapper.GetMe", "wrapper.Login", 1), want: "same Go name Login"},
+		{name: "a handler that is not strict", old: line, new: strings.Replace(line, "wrapper.GetMe", "wrapper.Other", 1), want: "no method Other"},
+		{name: "a handler in a function", old: line, new: strings.Replace(line, "wrapper.GetMe", "func(w http.ResponseWriter, r *http.Request) { wrapper.GetMe(w, r) }", 1), want: "does not understand"},
+		{name: "a pattern in a variable", old: line, new: strings.Replace(line, `"/me"`, "path", 1), want: "does not understand"},
+		{name: "a pattern by Sprintf", old: line, new: strings.Replace(line, `http.MethodGet+" "+options.BaseURL+"/me"`, `fmt.Sprintf("GET /me")`, 1), want: "does not understand"},
+		{name: "another router", old: line, new: strings.Replace(line, "m.", "other.", 1), want: "does not understand"},
+		{name: "Handle", old: line, new: strings.Replace(line, "HandleFunc", "Handle", 1), want: "does not understand"},
+		{name: "a route in a loop", old: line, new: "for range 1 {\n" + line + "}\n", want: "does not understand"},
+		{name: "no strict interface", old: "type StrictServerInterface interface", new: "type Strict interface", want: "no StrictServerInterface"},
+		{name: "no registrations", old: "func HandlerWithOptions(", new: "func Handlers(", want: "no HandlerWithOptions"},
+		{name: "an embedded interface", old: "type StrictServerInterface interface {", new: "type StrictServerInterface interface {\n\tio.Closer", want: "not a method"},
+		{name: "other parameters", old: "Login(ctx context.Context, request LoginRequestObject) (LoginResponseObject, error)\n", new: "Login(ctx context.Context) (LoginResponseObject, error)\n", want: "parameters or results"},
+		{name: "a method that is registered nowhere", old: "type StrictServerInterface interface {", new: "type StrictServerInterface interface {\n\tMore(ctx context.Context, request LoginRequestObject) (LoginResponseObject, error)", want: "method More"},
+		{name: "not Go", old: "package api", new: "package", want: "does not parse"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if !strings.Contains(code, tt.old) {
@@ -247,9 +247,9 @@ func TestRealDocuments(t *testing.T) {
 // without a configuration: the errors name the schemas and the way on.
 func TestUncompiled(t *testing.T) {
 	for _, tt := range []struct{ document, schema, way string }{
-		{"asana.yaml", "oapi-codegen refuses schema AttachmentResponse: merging two schemas", "fallback-schemas: raw"},
-		{"lago.yaml", "oapi-codegen refuses schema Currency: another part of the document", "resolve-type-name-collisions: true"},
-		{"qdrant.json", "oapi-codegen's code for schema VectorStorageType does not compile", "always-prefix-enum-values: true"},
+		{document: "asana.yaml", schema: "oapi-codegen refuses schema AttachmentResponse: merging two schemas", way: "fallback-schemas: raw"},
+		{document: "lago.yaml", schema: "oapi-codegen refuses schema Currency: another part of the document", way: "resolve-type-name-collisions: true"},
+		{document: "qdrant.json", schema: "oapi-codegen's code for schema VectorStorageType does not compile", way: "always-prefix-enum-values: true"},
 	} {
 		_, err := Generate(&Config{Spec: specs(t, tt.document)[0], Package: "api"}, testVersion)
 		if err == nil || !strings.Contains(err.Error(), tt.schema) || !strings.Contains(err.Error(), tt.way) {
