@@ -61,7 +61,7 @@ func assignArguments(operations []*operation, types []*tokenType, p *problems) [
 			nameCredential(o, types, p)
 			shareCredential(o, structs, p)
 		case o.credential != "" && !o.requirement.public():
-			p.add(o.credentialAt, "operation %s takes no struct that %s could name: all of its alternatives are one kind of credential; remove it", o.id, keyCredential)
+			p.add(o.credentialAt, "operation %s takes one kind of credential, so that %s has no struct to name; remove it", o.id, keyCredential)
 		}
 	}
 	return slices.SortedFunc(maps.Values(structs), func(a, b *credentialType) int { return strings.Compare(a.goName, b.goName) })
@@ -76,7 +76,7 @@ func nameCredential(o *operation, types []*tokenType, p *problems) {
 	o.argument.credential.goName = name
 	isToken := slices.ContainsFunc(types, func(t *tokenType) bool { return t.goName == name })
 	if isToken || reservedTypeName.MatchString(name) {
-		p.add(o.credentialAt, "the Go name %s is needed for something else in %s; choose another name", name, GuardFile)
+		p.add(o.credentialAt, "the Go name %s has another meaning in %s; choose another name", name, GuardFile)
 	}
 }
 
@@ -94,7 +94,7 @@ func shareCredential(o *operation, structs map[string]*credentialType, p *proble
 		if o.credential == "" {
 			at, fix = o.requirement.at, fmt.Sprintf("choose one with %s.%s", guardKey, keyCredential)
 		}
-		p.add(at, "operation %s takes other credentials than those that the name %s stands for already; %s", o.id, credential.goName, fix)
+		p.add(at, "operation %s takes other credentials than the struct %s of an earlier operation; %s", o.id, credential.goName, fix)
 	}
 	o.argument.credential = earlier
 }

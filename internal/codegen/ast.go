@@ -69,7 +69,7 @@ func parseGenerated(code map[string]string, rt *router) (*generated, error) {
 		}
 	}
 	if strict == nil || register == nil {
-		return nil, fmt.Errorf("the generated code has no StrictServerInterface or no %s; a template of one's own may leave neither out", rt.register)
+		return nil, fmt.Errorf("the generated code has no StrictServerInterface or no %s; a user template has to keep both", rt.register)
 	}
 	for _, field := range strict.Methods.List {
 		if err := g.addMethod(field); err != nil {
@@ -129,7 +129,7 @@ func namesOf(file *ast.File) fileNames {
 func (g *generated) addMethod(field *ast.Field) error {
 	f, ok := field.Type.(*ast.FuncType)
 	if !ok || len(field.Names) != 1 {
-		return fmt.Errorf("StrictServerInterface has something that is not a method: %s", g.text(field))
+		return fmt.Errorf("StrictServerInterface has an element that is not a method: %s", g.text(field))
 	}
 	name := field.Names[0].Name
 	if f.Params.NumFields() != 2 || f.Results.NumFields() != 2 || len(f.Params.List) != 2 || len(f.Results.List) != 2 {

@@ -35,11 +35,11 @@ func checkClaims(schemas openapi3.Schemas, spec *source, types []*tokenType, p *
 		properties := map[string]place{}
 		collectProperties(ref, at, properties, map[*openapi3.Schema]bool{})
 		if !ref.Value.Type.Is("object") && len(properties) == 0 && len(ref.Value.AllOf) == 0 {
-			p.add(t.claimsAt, "schema %q is not an object with properties, and claims are the members of an object", t.claims)
+			p.add(t.claimsAt, "schema %q is not an object with properties; claims are the members of an object", t.claims)
 		}
 		for _, name := range slices.Sorted(maps.Keys(properties)) {
 			if slices.ContainsFunc(reservedClaims, func(reserved string) bool { return strings.EqualFold(reserved, name) }) {
-				p.add(properties[name], "property %q of the claims %q: the name is reserved for the token itself; rename it", name, t.claims)
+				p.add(properties[name], "property %q of the claims %q: the runtime reads and writes this claim itself; rename the property", name, t.claims)
 			}
 		}
 	}

@@ -253,7 +253,7 @@ func (c *Config) settings() (codegen.Configuration, error) {
 			*enabled = true
 		case *enabled && server != nil:
 			key := rt.name + "-server"
-			p.add(generate.at(key), "%s contradicts server %s; remove this line", key, server.name)
+			p.add(generate.at(key), "%s contradicts server: %s; remove this line", key, server.name)
 		}
 	}
 	if !c.has(generate.at("models")) {

@@ -44,7 +44,7 @@ func ReadPackage(dir string) (*Package, error) {
 		p.Files[name] = string(content)
 	}
 	if len(p.Files) == 0 {
-		return nil, Problem{File: dir, Text: "guard-only reads the package that oapi-codegen generated, and there is none"}
+		return nil, Problem{File: dir, Text: "guard-only needs the package that oapi-codegen generated, and there is none"}
 	}
 	return p, nil
 }

@@ -72,7 +72,7 @@ func (r *reader) readSchemeList(required requiredScheme, list []string, at place
 	case listRoles:
 		required.roles = slices.Clone(list)
 		if slices.Contains(list, "") {
-			r.add(at, "security of %s: scheme %q has an empty role, which names nothing; remove it", owner, s.name)
+			r.add(at, "security of %s: scheme %q has an empty role; remove it", owner, s.name)
 		}
 	case listUnknown:
 		if !r.askedList[s] {

@@ -145,7 +145,7 @@ func (r *reader) readOperation(where route, source *openapi3.Operation, at place
 		o.requirement = r.readRequirement(*source.Security, at.at("security"), "operation "+o.id)
 	} else {
 		if r.config.RequireSecurity {
-			r.add(at, "operation %s has no security of its own, and the configuration says %s: true; say what it needs, or security: [] if it is public", o.id, keyRequireSecurity)
+			r.add(at, "operation %s has no security key, and the configuration has %s: true; give it one, or security: [] if it is public", o.id, keyRequireSecurity)
 		}
 		if r.inherited == nil {
 			r.inherited = r.readRequirement(r.doc.Security, place{source: r.spec}.at("security"), "the document")
@@ -162,7 +162,7 @@ func (r *reader) readOperation(where route, source *openapi3.Operation, at place
 func (r *reader) readOperationRules(o *operation, guard entries, inherits bool) {
 	if o.requirement.public() {
 		for _, e := range guard {
-			r.add(e.at, "operation %s is public: rules hold for those who identify; give it a security requirement, or remove the rule", o.id)
+			r.add(e.at, "operation %s is public: rules apply to credentials, and it takes none; give it a security requirement, or remove the rule", o.id)
 		}
 		return
 	}
@@ -192,9 +192,9 @@ func (r *reader) checkFresh(o *operation, at place) {
 		switch {
 		case s.token == "access":
 		case s.kind == kindJWT:
-			r.add(at, "operation %s takes %s tokens, and only access tokens are fresh; ask for a duration such as 15m since the login instead", o.id, s.token)
+			r.add(at, "operation %s takes %s tokens, and only access tokens are fresh; use a duration such as 15m instead", o.id, s.token)
 		default:
-			r.add(at, "operation %s takes credentials of scheme %q (%s), and only access tokens are fresh; ask for a duration such as 15m since the authentication instead", o.id, s.name, s.text)
+			r.add(at, "operation %s takes credentials of scheme %q (%s), and only access tokens are fresh; use a duration such as 15m instead", o.id, s.name, s.text)
 		}
 	}
 }
@@ -203,7 +203,7 @@ func (r *reader) checkFresh(o *operation, at place) {
 func readCredential(e entry, p *problems) string {
 	name, _ := e.value.(string)
 	if !token.IsIdentifier(name) || !token.IsExported(name) {
-		p.add(e.at, "%s is the name of the Go type of the operation's argument, such as UploadCredential", keyCredential)
+		p.add(e.at, "%s is an exported Go name for the operation's argument, such as UploadCredential", keyCredential)
 		return ""
 	}
 	return name
@@ -233,7 +233,7 @@ func readRules(e entries, p *problems) rules {
 	case hasDeny:
 		read.deny = deny.texts(p)
 	case len(roles.value.(map[string]any)) == 0:
-		p.add(roles.at, "roles says nothing; add allow or deny, or remove it")
+		p.add(roles.at, "roles is empty; add allow or deny, or remove it")
 	}
 	return read
 }
@@ -242,7 +242,7 @@ func readFresh(e entry, p *problems) (bool, time.Duration) {
 	switch value := e.value.(type) {
 	case bool:
 		if !value {
-			p.add(e.at, "fresh is true or a duration such as 15m; a rule of the document can be replaced, not dropped: remove this line, or ask for a longer duration")
+			p.add(e.at, "fresh is true or a duration such as 15m; an operation can replace a rule of the document and cannot drop it: remove this line, or use a longer duration")
 		}
 		return value, 0
 	case string:
@@ -290,7 +290,7 @@ func (r *reader) readRequirement(list openapi3.SecurityRequirements, at place, o
 	for i, wanted := range list {
 		at := at.item(i)
 		if wanted == nil {
-			r.add(at, "security of %s has an element without a scheme; name one, or say {} if anonymous callers are welcome", owner)
+			r.add(at, "security of %s has an element without a scheme; name one, or use {} for anonymous callers", owner)
 		}
 		a := alternative{}
 		for _, name := range slices.Sorted(maps.Keys(wanted)) {
@@ -303,7 +303,7 @@ func (r *reader) readRequirement(list openapi3.SecurityRequirements, at place, o
 	}
 	if len(list) > 0 && !slices.ContainsFunc(list, func(a openapi3.SecurityRequirement) bool { return len(a) > 0 }) {
 		r.addWithOverlay(at, []overlayAction{removal(at), addition(at.parent(), "{security: []}")},
-			"security of %s has the empty alternative only; say security: [] if it is public, or add a scheme", owner)
+			"security of %s has only the empty alternative; use security: [] if it is public, or add a scheme", owner)
 	}
 	return read
 }
@@ -320,7 +320,7 @@ func (r *reader) checkConflicts(a alternative, at place, owner string) {
 			if second.acceptsSameToken(first.scheme) {
 				continue // one token satisfies both
 			}
-			r.add(at, "security of %s: %q and %q can never hold together, because both stand in the %s; let them be alternatives, each an element of its own", owner, first.name, second.name, strings.TrimSpace(in+" "+name))
+			r.add(at, "security of %s: no request can satisfy %q and %q together, because both are in the %s; make them alternatives, two elements of the list", owner, first.name, second.name, strings.TrimSpace(in+" "+name))
 		}
 	}
 }

@@ -56,8 +56,9 @@ func read(c *Config, settings codegen.Configuration, cuts map[string]fault) (*re
 		return nil, err
 	}
 	r := &reader{spec: spec, config: c, used: map[string]bool{}, askedList: map[*scheme]bool{}}
+	complete := false
 	if top := spec.root(path); top != nil && spec.overlay == "" {
-		checkKeys(top, spec, c, &r.problems)
+		complete = checkKeys(top, spec, c, &r.problems)
 	}
 	loaded, err := load(path, settings)
 	if err != nil {
@@ -66,7 +67,7 @@ func read(c *Config, settings codegen.Configuration, cuts map[string]fault) (*re
 	doc := newDocument(loaded, settings)
 	r.doc, r.document, r.ids = loaded, doc, doc.ids
 	r.applyCuts(cuts)
-	if err := r.checkLoadedKeys(); err != nil {
+	if err := r.checkLoadedKeys(complete); err != nil {
 		return nil, err
 	}
 	r.schemes = readSchemes(loaded, spec, c, &r.problems)
@@ -119,9 +120,15 @@ func checkRepeated(spec *source) error {
 	return r.err()
 }
 
-// checkLoadedKeys checks the keys of a document that has no text to check: one that an overlay changed,
-// or one that is not a file.
-func (r *reader) checkLoadedKeys() error {
+// checkLoadedKeys checks the keys of a document whose text was not checked completely: one that an
+// overlay changed, and one that is behind a URL or refers to one.
+func (r *reader) checkLoadedKeys(complete bool) error {
+	if complete {
+		return nil
+	}
+	if err := checkLoaded(r.doc, r.spec, r.config, &r.problems); err != nil {
+		return err
+	}
 	if r.spec.root(r.spec.path) != nil && r.spec.overlay == "" {
 		return nil
 	}

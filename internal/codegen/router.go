@@ -62,8 +62,8 @@ const parameterMark = "\x00"
 
 var (
 	wholeSegments = misreading{regexp.MustCompile(`[^/]\x00|\x00[^/]`), "a parameter has to be a whole segment"}
-	wholeEnds     = misreading{regexp.MustCompile(`\x00[^/]`), "a parameter has to be the end of its segment"}
-	apart         = misreading{regexp.MustCompile(`\x00\x00`), "there has to be something between two parameters"}
+	wholeEnds     = misreading{regexp.MustCompile(`\x00[^/]`), "a parameter has to end its segment"}
+	apart         = misreading{regexp.MustCompile(`\x00\x00`), "two parameters need a text between them"}
 	delimited     = misreading{regexp.MustCompile(`\x00[^-/.:]`), `a parameter has to end with the path or at one of / - . :`}
 	braces        = misreading{regexp.MustCompile(`[{}]`), "a brace belongs to a parameter"}
 	asterisk      = misreading{regexp.MustCompile(`\*`), "* is a wildcard"}

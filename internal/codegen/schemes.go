@@ -164,7 +164,7 @@ func (s *scheme) readNames(guard entries, p *problems) {
 	if e, ok := guard[keyGoType]; ok && s.kind == kindJWT {
 		s.goType, s.goTypeAt = readExported(e, p), e.at
 		if reservedTypeName.MatchString(s.goType) {
-			p.add(e.at, "the Go name %s is needed for something else in %s; choose another name", s.goType, GuardFile)
+			p.add(e.at, "the Go name %s has another meaning in %s; choose another name", s.goType, GuardFile)
 		}
 	}
 }
@@ -229,7 +229,7 @@ func (s *scheme) readKind(of *openapi3.SecurityScheme, opaque bool, guard entrie
 	case "mutualTLS":
 		s.kind = kindCertificate
 	default:
-		s.unsupported = "OpenAPI knows no such type; choose http, apiKey, oauth2, openIdConnect or mutualTLS"
+		s.unsupported = "OpenAPI has no such type; use http, apiKey, oauth2, openIdConnect or mutualTLS"
 	}
 }
 
@@ -239,11 +239,11 @@ func (s *scheme) checkKeys(guard entries, p *problems) {
 		at := guard[key].at
 		switch {
 		case s.kind == kindJWT && slices.Contains(otherKeys, key):
-			p.add(at, "%s is what an Authenticator returns, and the credential of this scheme is a JWT; remove it, or say opaque: true", key)
+			p.add(at, "%s is the type that an Authenticator returns, and the credential of this scheme is a JWT; remove it, or set opaque: true", key)
 		case s.kind != kindJWT && slices.Contains(jwtKeys, key):
-			p.add(at, "%s is about JWTs, and the credential of this scheme (%s) is none; remove it%s", key, s.text, s.orToken())
+			p.add(at, "%s is for JWTs, and the credential of this scheme (%s) is not one; remove it%s", key, s.text, s.orToken())
 		case (s.kind == kindBasic || s.kind == kindCertificate || s.text != "http bearer" && strings.HasPrefix(s.text, "http ")) && (key == keyToken || key == keyOpaque):
-			p.add(at, "%s says nothing about a scheme of the type %s; remove it", key, s.text)
+			p.add(at, "%s does not apply to a scheme of type %s; remove it", key, s.text)
 		}
 	}
 }
@@ -293,7 +293,7 @@ func (s *scheme) readPlace(guard entries, p *problems) {
 		at := guard[keyCSRF].at
 		switch {
 		case s.in != "cookie":
-			p.add(at, "csrf is about tokens in cookies; remove it here")
+			p.add(at, "csrf is for tokens in cookies; remove it here")
 		case check == "form":
 			s.csrfForm = true
 		case check != "header":
@@ -341,7 +341,7 @@ func readClaims(e entry, ref *openapi3.SecuritySchemeRef, schemas openapi3.Schem
 			}
 		}
 	}
-	p.add(target.at, "no component schema of the document refers to %s#%s, so that it gets no Go type; add one, NAME: {$ref: '%s#%s'}", base, fragment, base, fragment)
+	p.add(target.at, "no component schema of the document refers to %s#%s, so that it has no Go type; add one, NAME: {$ref: '%s#%s'}", base, fragment, base, fragment)
 	return ""
 }
 
@@ -389,7 +389,7 @@ func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) [
 			types[s.token], verifiers[s.token] = t, s
 		}
 		if first := verifiers[s.token]; first.verifier != s.verifier {
-			p.add(s.at, "token type %q belongs to %s already, and to %s here; give one of them another %s.token", s.token, verifierText(first.verifier), verifierText(s.verifier), guardKey)
+			p.add(s.at, "token type %q is for tokens of %s and, here, of %s; give one of them another %s.token", s.token, verifierText(first.verifier), verifierText(s.verifier), guardKey)
 		}
 		t.schemes = append(t.schemes, name)
 	}

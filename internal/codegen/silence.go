@@ -1,11 +1,13 @@
 package codegen
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"gopkg.in/yaml.v3"
 )
 
@@ -18,6 +20,8 @@ type keyReader struct {
 	seen    map[string]bool
 	// schemes are the names of the security schemes of the document.
 	schemes map[string]bool
+	// incomplete says that a file that the document refers to could not be read here.
+	incomplete bool
 	// visited has the objects that were examined, by node and kind.
 	visited map[visit]bool
 	// examined are the files whose repeated keys were reported.
@@ -32,17 +36,63 @@ type visit struct {
 
 // checkKeys reports keys of a document that nothing reads, and keys that a mapping has twice. top is
 // the root of the document after the overlay.
-func checkKeys(top *yaml.Node, spec *source, c *Config, p *problems) {
+//
+// It reports whether all files of the document were read. Those behind a URL are not.
+func checkKeys(top *yaml.Node, spec *source, c *Config, p *problems) (complete bool) {
 	r := &keyReader{
 		spec: spec, allowed: c.allowedKeys, seen: map[string]bool{}, visited: map[visit]bool{}, examined: map[string]bool{}, problems: p, schemes: schemeNames(top),
 	}
 	r.examined[spec.path] = true // see checkRepeated
 	r.read(top, "document", place{source: spec}, spec.path)
 	for _, key := range slices.Sorted(maps.Keys(r.allowed)) {
-		if !r.seen[key] {
+		if !r.seen[key] && !r.incomplete {
 			p.add(r.allowed[key], "the document has no key %q that %s would acknowledge; remove it here", key, keyAllowKeys)
 		}
 	}
+	return !r.incomplete
+}
+
+// checkLoaded reports keys of the operations, paths and schemes of a document as it was loaded, for
+// those that come from files behind a URL.
+func checkLoaded(doc *openapi3.T, spec *source, c *Config, p *problems) error {
+	r := &keyReader{spec: spec, allowed: c.allowedKeys, seen: map[string]bool{}, problems: p}
+	top := place{source: spec}
+	check := func(extensions map[string]any, kind string, at place) error {
+		for _, key := range slices.Sorted(maps.Keys(extensions)) {
+			text, err := json.Marshal(extensions[key])
+			if err != nil {
+				return err
+			}
+			value, err := parseJSON(text)
+			if err != nil {
+				return err
+			}
+			r.checkKey(key, value, openapiObjects[kind], kind, false, at.at(key))
+		}
+		return nil
+	}
+	for path, item := range doc.Paths.Map() {
+		at := top.at("paths", path)
+		if err := check(item.Extensions, "pathItem", at); err != nil {
+			return err
+		}
+		for method, o := range item.Operations() {
+			if err := check(o.Extensions, "operation", at.at(strings.ToLower(method))); err != nil {
+				return err
+			}
+		}
+	}
+	if doc.Components == nil {
+		return nil
+	}
+	for name, ref := range doc.Components.SecuritySchemes {
+		if ref != nil && ref.Value != nil {
+			if err := check(ref.Value.Extensions, "securityScheme", top.at("components", "securitySchemes", name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // checkRepeated reports the keys that a mapping of the file has twice.
@@ -190,6 +240,7 @@ func (r *keyReader) follow(ref, kind string, at place, file string) {
 		r.checkRepeated(file)
 	}
 	node := r.spec.root(file)
+	r.incomplete = r.incomplete || node == nil
 	for _, key := range splitPointer(fragment) {
 		if node == nil {
 			return
@@ -212,7 +263,7 @@ func (r *keyReader) checkKey(key string, value *yaml.Node, description object, k
 	case exact:
 		r.add(at, "%s beside $ref has no effect; put it on the object that $ref names, or %s", guardKey, r.elsewhere(kind, at))
 	case key == guardKey, key == "security":
-		r.add(at, "%s means nothing here; put it on the operations, or on the document, or if that is known, %s", key, r.acknowledge(at.pointer))
+		r.add(at, "%s has no effect here; put it on the operations, or on the document, or if that is meant, %s", key, r.acknowledge(at.pointer))
 	case near(key, "security"):
 		r.add(at, "unknown key %q; say security, or if it is not about security, %s", key, r.acknowledge(key))
 	case near(key, guardKey):
@@ -224,7 +275,7 @@ func (r *keyReader) checkKey(key string, value *yaml.Node, description object, k
 			}
 		}
 	case description.closed:
-		r.add(at, "OpenAPI knows no key %q here; %s, or if it is known to mean nothing, %s", key, insteadOf(key, kind), r.acknowledge(key))
+		r.add(at, "OpenAPI knows no key %q here; %s, or if it may stay, %s", key, insteadOf(key, kind), r.acknowledge(key))
 	}
 }
 
@@ -248,9 +299,9 @@ func (r *keyReader) isAllowed(key string, at place) bool {
 // elsewhere says where the configuration has the keys of an x-guard.
 func (r *keyReader) elsewhere(kind string, at place) string {
 	if kind == "securityScheme" {
-		return "say it in the configuration: " + keySchemes + ": {" + at.parent().key() + ": {...}}"
+		return "set it in the configuration: " + keySchemes + ": {" + at.parent().key() + ": {...}}"
 	}
-	return "say it in the configuration, under " + keyOperations
+	return "set it in the configuration, under " + keyOperations
 }
 
 // insteadOf names what an unknown key may be meant as.

@@ -68,7 +68,7 @@ func (e entry) texts(p *problems) []string {
 		return nil
 	}
 	if len(list) == 0 {
-		p.add(e.at, "%s is empty, which would let in everybody or nobody; name roles, or remove it", e.at.key())
+		p.add(e.at, "%s is empty, which would admit everybody or nobody; name roles, or remove it", e.at.key())
 	}
 	var texts []string
 	for i, item := range list {
@@ -77,7 +77,7 @@ func (e entry) texts(p *problems) []string {
 		case !ok:
 			p.add(e.at.item(i), "%s has to be a list of strings, and this is %s", e.at.key(), jsonType(item))
 		case text == "":
-			p.add(e.at.item(i), "%s has an empty string, which names nothing; remove it", e.at.key())
+			p.add(e.at.item(i), "%s has an empty string; remove it", e.at.key())
 		case slices.Contains(texts, text):
 			p.add(e.at.item(i), "%s has %s twice; remove one", e.at.key(), strconv.Quote(text))
 		default:

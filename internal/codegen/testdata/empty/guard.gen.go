@@ -18,7 +18,7 @@ const _ = guard.GeneratedCodeVersion2
 func GuardedOperations() []guard.Operation { return []guard.Operation{} }
 
 // GuardedServer is StrictServerInterface with the verified credential as an argument of every secured operation. Where anonymous
-// callers are welcome the argument is a pointer, nil for them.
+// callers are admitted the argument is a pointer, nil for them.
 type GuardedServer interface {
 }
 
@@ -27,7 +27,7 @@ type UnimplementedGuardedServer struct{}
 
 var _ GuardedServer = UnimplementedGuardedServer{}
 
-// guardedStrictServer hands each secured operation the credential that its guard accepted; without one the operation fails with
+// guardedStrictServer passes the credential that the guard accepted to each secured operation. Without one the operation returns
 // security.ErrUnguarded and the server is not called.
 type guardedStrictServer struct{ server GuardedServer }
 

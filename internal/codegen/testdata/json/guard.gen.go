@@ -40,7 +40,7 @@ var (
 func GuardedOperations() []guard.Operation { return guardedOperations.List() }
 
 // GuardedServer is StrictServerInterface with the verified credential as an argument of every secured operation. Where anonymous
-// callers are welcome the argument is a pointer, nil for them.
+// callers are admitted the argument is a pointer, nil for them.
 type GuardedServer interface {
 	// (POST /subscriptions) access
 	Subscribe(ctx context.Context, token AccessToken, request SubscribeRequestObject) (SubscribeResponseObject, error)
@@ -55,7 +55,7 @@ func (UnimplementedGuardedServer) Subscribe(context.Context, AccessToken, Subscr
 	return nil, security.ErrNotImplemented
 }
 
-// guardedStrictServer hands each secured operation the credential that its guard accepted; without one the operation fails with
+// guardedStrictServer passes the credential that the guard accepted to each secured operation. Without one the operation returns
 // security.ErrUnguarded and the server is not called.
 type guardedStrictServer struct{ server GuardedServer }
 

@@ -19,9 +19,9 @@ type AccessToken struct {
 	security.Token[security.NoClaims]
 }
 
-// Authenticator resolves the credentials that are not JWTs, a method for each security scheme. It returns whom the credential speaks for;
-// or security.ErrInvalidCredentials where it is not accepted, security.ErrAccessDenied where it is not allowed, and any other error for
-// "could not know", which is answered 503.
+// Authenticator resolves the credentials that are not JWTs, with a method for each security scheme. A method returns the caller, or
+// security.ErrInvalidCredentials for a credential that is not accepted, security.ErrAccessDenied for one that is not allowed, or any
+// other error where the answer is unavailable: 503.
 type Authenticator interface {
 	// Key resolves credentials of the scheme key: apiKey in header.
 	Key(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
@@ -76,7 +76,7 @@ var (
 func GuardedOperations() []guard.Operation { return guardedOperations.List() }
 
 // GuardedServer is StrictServerInterface with the verified credential as an argument of every secured operation. Where anonymous
-// callers are welcome the argument is a pointer, nil for them.
+// callers are admitted the argument is a pointer, nil for them.
 type GuardedServer interface {
 	// (GET /admin) access (admin, "the boss")
 	Admin(ctx context.Context, token AccessToken, request AdminRequestObject) (AdminResponseObject, error)
@@ -98,7 +98,7 @@ func (UnimplementedGuardedServer) Either(context.Context, AccessOrKeyCredential,
 	return nil, security.ErrNotImplemented
 }
 
-// guardedStrictServer hands each secured operation the credential that its guard accepted; without one the operation fails with
+// guardedStrictServer passes the credential that the guard accepted to each secured operation. Without one the operation returns
 // security.ErrUnguarded and the server is not called.
 type guardedStrictServer struct{ server GuardedServer }
 
@@ -122,7 +122,7 @@ func (s guardedStrictServer) Either(ctx context.Context, request EitherRequestOb
 	return s.server.Either(ctx, credential, request)
 }
 
-// GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for those who make guards themselves.
+// GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for code that makes guards itself.
 func GuardedAuthenticators(authenticator Authenticator) guard.Authenticators {
 	return guard.Authenticators{
 		"key": guard.AuthenticateKey(authenticator.Key),
