@@ -74,6 +74,8 @@ var (
 	// ErrUnavailable means that the blacklist, the keys or another part of the decision did not
 	// answer. The decision is neither yes nor no: 503 with Retry-After.
 	ErrUnavailable = &Error{http.StatusServiceUnavailable, "", "Service Unavailable", "Try again later."}
+	// ErrNotImplemented means that the server does not implement the operation yet: 501.
+	ErrNotImplemented = &Error{http.StatusNotImplemented, "", "Not Implemented", "This operation is not implemented."}
 	// ErrUnguarded means that a request reached a secured operation without its guard. The handler
 	// did not run: 500.
 	ErrUnguarded = &Error{http.StatusInternalServerError, "", "Internal Server Error", "The server is not set up for this."}

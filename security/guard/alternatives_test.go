@@ -37,7 +37,27 @@ func TestAlternatives(t *testing.T) {
 		{name: "either, none", requirement: eitherTokenOrKey, status: 401, challenges: []string{bearerChallenge, keyChallenge}},
 		{
 			name: "either, the first is malformed", requirement: eitherTokenOrKey,
-			changes: []change{withAuthorization("Bearer"), field("X-API-Key", "bob")}, status: 400,
+			changes: []change{withAuthorization("Bearer"), field("X-API-Key", "bob")}, status: 200, who: "key:bob",
+		},
+		{
+			name: "either, the first is malformed and the second does not hold", requirement: eitherTokenOrKey,
+			changes: []change{withAuthorization("Bearer"), field("X-API-Key", "x")}, status: 400,
+		},
+		{
+			name: "either, the second is empty", requirement: eitherTokenOrKey,
+			changes: []change{withAuthorization("Bearer " + alice), field("X-API-Key", "")}, status: 200, who: "access:alice",
+		},
+		{
+			name: "either, the second is there twice", requirement: eitherTokenOrKey,
+			changes: []change{withAuthorization("Bearer " + alice), field("X-API-Key", "alice", "bob")}, status: 200, who: "access:alice",
+		},
+		{
+			name: "a plain key or a token, a token", requirement: Requirement{{plainKeyScheme}, {accessScheme}},
+			changes: []change{withAuthorization("Bearer " + alice)}, status: 200, who: "access:alice",
+		},
+		{
+			name: "a token or a plain key, a key", requirement: Requirement{{accessScheme}, {plainKeyScheme}},
+			changes: []change{withAuthorization("alice")}, status: 200, who: "plainKey:alice",
 		},
 		{
 			name: "either, unavailable outweighs a refusal", requirement: eitherTokenOrKey,

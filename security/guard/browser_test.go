@@ -102,7 +102,7 @@ func TestCredentialLocations(t *testing.T) {
 	f.run(t, []browserCase{
 		{name: "cookie", requirement: anyLocation, request: "GET /\nCookie: __Host-access=" + good, status: 200},
 		{name: "query", requirement: anyLocation, request: "GET /?jwt=" + good, status: 200},
-		{name: "query, blank", requirement: anyLocation, request: "GET /?jwt=", status: 400},
+		{name: "query, blank", requirement: anyLocation, request: "GET /?jwt=", status: 401},
 		{name: "query, twice", requirement: anyLocation, request: "GET /?jwt=" + good + "&jwt=" + good, status: 400},
 		{name: "query, bad", requirement: anyLocation, request: "GET /?jwt=bad", status: 401},
 		{name: "header and query", requirement: anyLocation, request: "GET /?jwt=" + good + "\nAuthorization: Bearer " + good, status: 400},
@@ -140,7 +140,9 @@ func TestCredentialLocations(t *testing.T) {
 			request: "GET /\nAuthorization: Bearer " + good, status: 401,
 		},
 		{name: "bad cookie, optional", requirement: optionalLocation, request: "GET /\nCookie: __Host-access=bad", status: 401},
-		{name: "blank cookie, optional", requirement: optionalLocation, request: "GET /\nCookie: __Host-access=", status: 400},
+		{name: "blank cookie, optional", requirement: optionalLocation, request: "GET /\nCookie: __Host-access=", status: 200},
+		{name: "blank cookie", requirement: anyLocation, request: "GET /\nCookie: __Host-access=", status: 401},
+		{name: "blank Authorization, optional", requirement: optionalLocation, request: "GET /\nAuthorization:", status: 200},
 		{name: "cookie twice", requirement: anyLocation, request: "GET /\nCookie: __Host-access=" + good + "; __Host-access=" + good, status: 200},
 		{
 			name: "cookie twice in two headers", requirement: anyLocation,
@@ -175,7 +177,7 @@ func TestCredentialLocations(t *testing.T) {
 			name: "custom header twice", requirement: Requirement{{customHeaderScheme}},
 			request: "GET /\nX-Access-Token: " + good + "\nX-Access-Token: " + good, status: 400,
 		},
-		{name: "custom header blank", requirement: Requirement{{customHeaderScheme}}, request: "GET /\nX-Access-Token:", status: 400},
+		{name: "custom header blank", requirement: Requirement{{customHeaderScheme}}, request: "GET /\nX-Access-Token:", status: 401},
 		{name: "custom word", requirement: Requirement{{wordScheme}}, request: "GET /\nAuthorization: Token " + good, status: 200},
 		{name: "custom word in another case", requirement: Requirement{{wordScheme}}, request: "GET /\nAuthorization: tOKEN " + good, status: 200},
 		{name: "another word", requirement: Requirement{{wordScheme}}, request: "GET /\nAuthorization: Bearer " + good, status: 401},

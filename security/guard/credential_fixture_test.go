@@ -18,6 +18,8 @@ import (
 // Schemes of the tables, besides accessScheme and refreshScheme.
 var (
 	basicScheme        = &Scheme{Name: "basic", Kind: KindBasic}
+	plainKeyScheme     = &Scheme{Name: "plainKey", Kind: KindKey, Parameter: "authorization"}
+	wordKeyScheme      = &Scheme{Name: "wordKey", Kind: KindKey, Parameter: "Authorization", Prefix: "Word"}
 	keyScheme          = &Scheme{Name: "key", Kind: KindKey, Parameter: "X-API-Key"}
 	keyQueryScheme     = &Scheme{Name: "keyQuery", Kind: KindKey, In: InQuery, Parameter: "key"}
 	sessionScheme      = &Scheme{Name: "session", Kind: KindKey, In: InCookie, Parameter: "session"}
@@ -57,7 +59,7 @@ func testAuthenticators() Authenticators {
 			}
 			return account(c.Username())
 		}),
-		"key": key, "keyQuery": key, "session": key, "opaque": key,
+		"key": key, "plainKey": key, "wordKey": key, "keyQuery": key, "session": key, "opaque": key,
 		"digest": AuthenticateKey(func(_ context.Context, text string) (*Caller[Principal], error) {
 			return account(strings.TrimSuffix(strings.TrimPrefix(text, `username="`), `", qop=auth`))
 		}),

@@ -46,7 +46,15 @@ func TestCredentialKinds(t *testing.T) {
 			name: "key, wrong", requirement: Requirement{{keyScheme}}, changes: []change{field("X-API-Key", "x y")},
 			status: 401, challenges: []string{keyChallenge},
 		},
-		{name: "key, empty", requirement: Requirement{{keyScheme}}, changes: []change{field("X-API-Key", "")}, status: 400},
+		{name: "key, empty", requirement: Requirement{{keyScheme}}, changes: []change{field("X-API-Key", "")}, status: 401, challenges: []string{keyChallenge}},
+		{name: "key, a space", requirement: Requirement{{keyScheme}}, changes: []change{field("X-API-Key", " ")}, status: 401, challenges: []string{keyChallenge}},
+		{name: "key in Authorization", requirement: Requirement{{plainKeyScheme}}, changes: []change{withAuthorization("alice")}, status: 200, who: "plainKey:alice"},
+		{name: "key in Authorization, a token", requirement: Requirement{{plainKeyScheme}}, changes: []change{withAuthorization("bearer alice")}, status: 401},
+		{name: "key in Authorization, a password", requirement: Requirement{{plainKeyScheme}}, changes: []change{withBasic("alice")}, status: 401},
+		{
+			name: "key in Authorization, the key of another scheme", requirement: Requirement{{plainKeyScheme}, {wordKeyScheme}},
+			changes: []change{withAuthorization("Word alice")}, status: 200, who: "wordKey:alice",
+		},
 		{name: "key, twice", requirement: Requirement{{keyScheme}}, changes: []change{field("X-API-Key", "alice", "alice")}, status: 400},
 		{
 			name: "key, long", requirement: Requirement{{keyScheme}},

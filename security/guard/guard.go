@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/security"
@@ -204,6 +205,9 @@ func (g *Guard) decide(ctx context.Context, r Request, passed *result) decision 
 		}
 		best = best.orBetter(decision{refused: failed})
 	}
+	if err := g.malformed(&at); err != nil {
+		return refuse(err)
+	}
 	return best
 }
 
@@ -247,17 +251,35 @@ func (g *Guard) tryAlternative(ctx context.Context, r Request, a alternative, at
 	return refused{}
 }
 
-// locate reads the credential at each source.
+// locate reads the credential at each source. One that is malformed counts as present: it displaces
+// others and is not anonymous, and no alternative with it is complete. A plain key in the header
+// Authorization is no credential of another authentication scheme.
 func (g *Guard) locate(ctx context.Context, r Request, at *located) (err error) {
 	for i := range g.sources {
-		if g.sources[i].in == inConnection {
+		s := &g.sources[i]
+		if s.in == inConnection {
 			at[i].certificate, err = g.policy.clientCertificate(ctx, r)
 			at[i].present = at[i].certificate != nil
-		} else {
-			at[i], err = g.sources[i].locate(r)
+			if err != nil {
+				return err
+			}
+			continue
 		}
-		if err != nil {
-			return err
+		if at[i], err = s.locate(r); err != nil {
+			at[i] = locatedCredential{present: true, malformed: err}
+		}
+		if at[i].present && s.isPlainKey() && g.hasOtherScheme(at[i].text) {
+			at[i] = locatedCredential{}
+		}
+	}
+	return nil
+}
+
+// malformed returns why a credential of the request is malformed, or nil.
+func (g *Guard) malformed(at *located) error {
+	for i := range g.sources {
+		if at[i].malformed != nil {
+			return at[i].malformed
 		}
 	}
 	return nil
@@ -294,9 +316,9 @@ func (g *Guard) hasQuery(at *located) bool {
 }
 
 // admitAnonymous lets a request without credentials pass if the operation is optional. A header
-// Authorization that no alternative understands is not anonymous.
+// Authorization that no alternative understands is not anonymous; an empty one is.
 func (g *Guard) admitAnonymous(r Request, passed *result) decision {
-	if !g.optional || len(r.Header(authorization)) > 0 {
+	if !g.optional || slices.ContainsFunc(r.Header(authorization), func(value string) bool { return strings.Trim(value, " ") != "" }) {
 		return refuse(security.ErrNoCredentials)
 	}
 	passed.guard = g
@@ -306,7 +328,7 @@ func (g *Guard) admitAnonymous(r Request, passed *result) decision {
 // isComplete reports whether every credential of the alternative is present and not displaced.
 func (a alternative) isComplete(at *located) bool {
 	for i := range a {
-		if !at[a[i].source].present {
+		if source := &at[a[i].source]; !source.present || source.malformed != nil {
 			return false
 		}
 		for _, header := range a[i].displacedBy {

@@ -59,7 +59,7 @@ func TestGuardAnswers(t *testing.T) {
 			name: "two headers", requirement: required, authorization: []string{bearer(access), bearer(access)},
 			status: 400, challenge: withError("invalid_request"),
 		},
-		{name: "blank header", requirement: required, authorization: []string{""}, status: 400, challenge: withError("invalid_request")},
+		{name: "blank header", requirement: required, authorization: []string{""}, status: 401, challenge: challenge, exact: true},
 		{
 			name: "scheme alone", requirement: required, authorization: []string{"Bearer"}, status: 400,
 			challenge: withError("invalid_request"),

@@ -141,13 +141,13 @@ func TestRequestReads(t *testing.T) {
 	r.AddCookie(&http.Cookie{Name: "c", Value: "2"})
 	request := httpRequest{r}
 	for name, got := range map[string][]string{
-		"header": request.Header("X-Token"), "query": queryValues(request, "jwt"), "cookie": cookieValues(request, "c"),
+		"header": request.Header("X-Token"), "query": readable(queryValues(request, "jwt")), "cookie": readable(cookieValues(request, "c")),
 	} {
 		if len(got) != 2 {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
-	if request.Method() != http.MethodPost || request.TLS() != nil || cookieValues(request, "none") != nil {
+	if request.Method() != http.MethodPost || request.TLS() != nil || readable(cookieValues(request, "none")) != nil {
 		t.Error("wrong method, TLS or absent cookie")
 	}
 }
@@ -159,3 +159,6 @@ func TestErrorAs(t *testing.T) {
 		t.Errorf("%v", e)
 	}
 }
+
+// readable returns the values that can be read.
+func readable(values []string, _ int) []string { return values }
