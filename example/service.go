@@ -62,7 +62,7 @@ func (s *service) Refresh(ctx context.Context, token gen.RefreshToken, _ gen.Ref
 	if err := s.validator.Consume(ctx, token); err != nil {
 		return nil, err
 	}
-	// Roles and claims come from the account and not from the old token, so that they are as they are now.
+	// Roles and claims come from the account and not from the old token, so that they are up to date.
 	user, ok := s.accounts.find(token.Subject())
 	if !ok {
 		return nil, security.ErrInvalidToken
