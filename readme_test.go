@@ -81,3 +81,35 @@ func TestLinks(t *testing.T) {
 		}
 	}
 }
+
+// TestArchitecture checks that the files exist that the table "Where to change what" names. A name
+// without a folder is in the folder of the name in front of it.
+func TestArchitecture(t *testing.T) {
+	text := pages(t)["ARCHITECTURE.md"]
+	rows, found := 0, 0
+	for _, row := range regexp.MustCompile(`(?m)^\|[^|]*\|([^|]*)\|$`).FindAllStringSubmatch(text, -1) {
+		rows++
+		folder := "."
+		for _, quoted := range regexp.MustCompile("`([^`\\s]+)`").FindAllStringSubmatch(row[1], -1) {
+			name := quoted[1]
+			if !strings.ContainsAny(name, "./") && folder != "." {
+				continue // a word of the code, such as the name of a function
+			}
+			matches, err := filepath.Glob(name)
+			if err == nil && len(matches) == 0 {
+				matches, err = filepath.Glob(filepath.Join(folder, name))
+			}
+			if err != nil || len(matches) == 0 {
+				t.Errorf("ARCHITECTURE.md names %s, which does not exist", name)
+				continue
+			}
+			found++
+			if folder = matches[0]; filepath.Ext(folder) != "" {
+				folder = filepath.Dir(folder)
+			}
+		}
+	}
+	if rows < 30 || found < 40 {
+		t.Errorf("%d names in %d rows, want at least 40 in 30", found, rows)
+	}
+}
