@@ -1,10 +1,10 @@
-// Package existing shows how a project that uses oapi-codegen's strict server moves from a JWT middleware
-// of its own to guards. Folder before is the project with the middleware, folder after is the project
-// with guards. Both have the same api.yaml, the same api/api.gen.go and the same handlers.go, byte for
-// byte; folder api has one more file that only after uses, guard.gen.go.
+// Package existing shows how a project with oapi-codegen's strict server moves from a JWT middleware to
+// guards. Folder before is the project with the middleware, and folder after is the project with
+// guards. They share api.yaml and api/api.gen.go, and handlers.go is the same file in both, byte for
+// byte. api/guard.gen.go is for after only.
 //
-// scripts/migration-lines.sh counts the lines that go and come, and the test sends the same requests to
-// both programs.
+// scripts/migration-lines.sh counts the lines that go and come. The test sends the same requests to both
+// programs and compares the responses.
 package existing
 
 //go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen --config oapi-codegen.yaml api.yaml

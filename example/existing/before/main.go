@@ -1,5 +1,4 @@
-// Command before is a service whose tokens a middleware of its own checks. It listens on ADDR and signs
-// with SECRET.
+// Command before is a service with a JWT middleware. It listens on ADDR and signs with SECRET.
 package main
 
 import (
