@@ -21,6 +21,18 @@ type service struct{ url string }
 // start builds and runs the program of the folder.
 func start(t *testing.T, folder string) service {
 	t.Helper()
+	// go test runs a test again if a file that the test has read has changed.
+	for _, pattern := range []string{folder + "/*.go", "api/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
+		}
+		for _, file := range files {
+			if _, err := os.ReadFile(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	program := filepath.Join(t.TempDir(), folder)
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./"+folder).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
