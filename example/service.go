@@ -42,12 +42,8 @@ func (s *service) Login(ctx context.Context, request gen.LoginRequestObject) (ge
 	if err != nil {
 		return nil, err
 	}
-	options := []security.TokenOption{security.WithRoles(user.role), security.WithScopes(userScopes...), security.WithFresh()}
 	browser := request.Body.Cookies != nil && *request.Body.Cookies
-	if browser {
-		options = append(options, security.WithCSRF())
-	}
-	pair, err := s.tokens.IssueTokenPair(ctx, user.username, claimsOf(user), options...)
+	pair, err := s.issue(ctx, user, browser, security.WithFresh())
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +51,15 @@ func (s *service) Login(ctx context.Context, request gen.LoginRequestObject) (ge
 		return s.cookies.set(pair)
 	}
 	return gen.Login200JSONResponse{TokenPairJSONResponse: tokenResponse(pair)}, nil
+}
+
+// issue issues a pair of tokens. The option is for a new session or for one that continues.
+func (s *service) issue(ctx context.Context, user account, browser bool, option security.TokenOption) (security.TokenPair, error) {
+	options := []security.TokenOption{option, security.WithRoles(user.role), security.WithScopes(userScopes...)}
+	if browser {
+		options = append(options, security.WithCSRF())
+	}
+	return s.tokens.IssueTokenPair(ctx, user.username, claimsOf(user), options...)
 }
 
 // Refresh consumes the token first: of two requests with the same token only one gets a new pair.
@@ -67,12 +72,8 @@ func (s *service) Refresh(ctx context.Context, token gen.RefreshToken, _ gen.Ref
 	if !ok {
 		return nil, security.ErrInvalidToken
 	}
-	options := []security.TokenOption{security.WithRoles(user.role), security.WithScopes(userScopes...), security.WithSession(token)}
 	browser := token.CSRF() != "" // the old token was issued for a cookie, so the new ones are too
-	if browser {
-		options = append(options, security.WithCSRF())
-	}
-	pair, err := s.tokens.IssueTokenPair(ctx, user.username, claimsOf(user), options...)
+	pair, err := s.issue(ctx, user, browser, security.WithSession(token))
 	if err != nil {
 		return nil, err
 	}
