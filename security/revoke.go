@@ -96,7 +96,7 @@ func (v *Validator) revokeSubject(ctx context.Context, verifier *Verifier, subje
 	if verifier == nil {
 		return errZeroValidator
 	}
-	_, err := v.revoke(ctx, blacklist.OfSubject(verifier.name, subject, cutOff, verifier.cutOffEntryEnd(cutOff)))
+	_, err := v.revoke(ctx, blacklist.OfSubject(verifier.issuer, subject, cutOff, verifier.cutOffEntryEnd(cutOff)))
 	return err
 }
 
@@ -111,8 +111,8 @@ func (v *Validator) RevokeIssuedBefore(ctx context.Context, cutOff time.Time) (t
 		return cutOff, errZeroValidator
 	}
 	var errs []error
-	for name, verifier := range v.verifiers {
-		_, err := v.revoke(ctx, blacklist.OfVerifier(name, cutOff, verifier.cutOffEntryEnd(cutOff)))
+	for _, verifier := range v.verifiers {
+		_, err := v.revoke(ctx, blacklist.OfIssuer(verifier.issuer, cutOff, verifier.cutOffEntryEnd(cutOff)))
 		errs = append(errs, err)
 	}
 	return cutOff, errors.Join(errs...)
@@ -198,5 +198,5 @@ func audit(ctx context.Context, logger *slog.Logger, level slog.Level, message s
 	}
 	key, _ := blacklist.KeyOf(kind, id)
 	logger.LogAttrs(ctx, level, message,
-		slog.String("verifier", id.Verifier), slog.String("kind", kind.String()), slog.String("hash", hex.EncodeToString(key[:8])))
+		slog.String("issuer", id.Issuer), slog.String("kind", kind.String()), slog.String("hash", hex.EncodeToString(key[:8])))
 }

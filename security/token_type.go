@@ -85,7 +85,7 @@ func (t tokenType[C]) newToken(v *Verifier, c *payload.Claims) (AnyToken, error)
 	state := &tokenState[C]{verifiedToken: verifiedToken{
 		claims: c, verifier: v, typ: t.name,
 		identity: blacklist.Identity{
-			Verifier: v.name, ID: c.ID, Session: c.SessionID(), Subject: c.Subject, SessionStart: c.SessionStart().Time(),
+			Issuer: v.issuer, ID: c.ID, Session: c.SessionID(), Subject: c.Subject, SessionStart: c.SessionStart().Time(),
 		},
 	}}
 	if t.hasClaims() && c.Private != nil {

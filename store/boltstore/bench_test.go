@@ -44,7 +44,7 @@ func filled(b *testing.B, n int) *Store {
 var later = time.Now().Add(time.Hour)
 
 func benchID(i int) blacklist.Identity {
-	return blacklist.Identity{Verifier: "own", ID: fmt.Sprint("token", i), Session: "s", Subject: "u", SessionStart: later}
+	return blacklist.Identity{Issuer: "own", ID: fmt.Sprint("token", i), Session: "s", Subject: "u", SessionStart: later}
 }
 
 func BenchmarkStore(b *testing.B) {

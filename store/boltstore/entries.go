@@ -24,7 +24,7 @@ func lookUp(tx *bbolt.Tx, id blacklist.Identity, now, start int64) (bool, error)
 	if entries == nil {
 		return false, errNoEntries
 	}
-	for kind := blacklist.Token; kind <= blacklist.Verifier; kind++ {
+	for kind := blacklist.Token; kind <= blacklist.Issuer; kind++ {
 		key, ok := blacklist.KeyOf(kind, id)
 		if !ok {
 			continue

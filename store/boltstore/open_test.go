@@ -24,7 +24,7 @@ func TestRevocationsSurviveReopening(t *testing.T) {
 		blacklist.OfToken(token("a"), until),
 		blacklist.OfSession(token("b"), time.Time{}),
 		blacklist.OfSubject("v", "uc", start, until),
-		blacklist.OfVerifier("w", start, until),
+		blacklist.OfIssuer("w", start, until),
 	} {
 		if before, err := s.Revoke(t.Context(), r); before || err != nil {
 			t.Fatalf("Revoke of a %s = %v, %v", r.Kind, before, err)
@@ -43,12 +43,12 @@ func TestRevocationsSurviveReopening(t *testing.T) {
 		{name: "a revoked session", id: token("b"), want: true},
 		{
 			name: "a session of the subject at the cut-off",
-			id:   blacklist.Identity{Verifier: "v", ID: "c", Subject: "uc", SessionStart: start},
+			id:   blacklist.Identity{Issuer: "v", ID: "c", Subject: "uc", SessionStart: start},
 			want: true,
 		},
 		{
-			name: "a session of the verifier at the cut-off",
-			id:   blacklist.Identity{Verifier: "w", ID: "d", SessionStart: start},
+			name: "a session of the issuer at the cut-off",
+			id:   blacklist.Identity{Issuer: "w", ID: "d", SessionStart: start},
 			want: true,
 		},
 		{name: "a token that was never revoked", id: token("e"), want: false},
@@ -93,7 +93,7 @@ func TestMarkRefusesSessionsUpToItsMillisecond(t *testing.T) {
 			{name: "the millisecond after the mark", start: whole.Add(time.Millisecond), want: false},
 			{name: "an hour after the mark", start: whole.Add(time.Hour), want: false},
 		} {
-			id := blacklist.Identity{Verifier: "v", ID: "a", Session: "s", Subject: "u", SessionStart: tt.start}
+			id := blacklist.Identity{Issuer: "v", ID: "a", Session: "s", Subject: "u", SessionStart: tt.start}
 			if got := revoked(t, s, id); got != tt.want {
 				t.Errorf("%s, session begun in %s: revoked = %v, want %v", when, tt.name, got, tt.want)
 			}
@@ -113,7 +113,7 @@ func TestDeletedFileRefusesOlderSessions(t *testing.T) {
 	path := newPath(t)
 	now := time.Now()
 	s := open(t, path)
-	stolen := blacklist.Identity{Verifier: "v", ID: "stolen", SessionStart: now.Add(time.Second)}
+	stolen := blacklist.Identity{Issuer: "v", ID: "stolen", SessionStart: now.Add(time.Second)}
 	revoke(t, s, stolen, time.Time{})
 	if err := errors.Join(s.Close(), os.Remove(path)); err != nil {
 		t.Fatal(err)

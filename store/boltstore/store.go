@@ -90,7 +90,7 @@ func (s *Store) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, err
 
 // Ping reports whether look-ups work. It does not write, so it does not notice a full disk.
 func (s *Store) Ping(ctx context.Context) error {
-	_, err := s.IsRevoked(ctx, blacklist.Identity{Verifier: "readiness", ID: "readiness", SessionStart: s.now()})
+	_, err := s.IsRevoked(ctx, blacklist.Identity{Issuer: "readiness", ID: "readiness", SessionStart: s.now()})
 	return err
 }
 

@@ -51,7 +51,7 @@ func newPath(t testing.TB) string {
 // it.
 func token(name string) blacklist.Identity {
 	return blacklist.Identity{
-		Verifier: "v", ID: name, Session: "s" + name, Subject: "u" + name,
+		Issuer: "v", ID: name, Session: "s" + name, Subject: "u" + name,
 		SessionStart: time.Now().Add(time.Hour),
 	}
 }

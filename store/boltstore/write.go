@@ -65,7 +65,7 @@ func newRequest(r blacklist.Revocation, now int64) (*request, error) {
 	if e.until <= now {
 		return nil, fmt.Errorf("%w: Until is not in the future", blacklist.ErrInvalid)
 	}
-	if r.Kind == blacklist.Subject || r.Kind == blacklist.Verifier {
+	if r.Kind == blacklist.Subject || r.Kind == blacklist.Issuer {
 		e.cutOff = millis.Floor(r.CutOff)
 	}
 	key, ok := blacklist.KeyOf(r.Kind, r.Identity)

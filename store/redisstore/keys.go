@@ -46,12 +46,12 @@ func newLayout(prefix string, hmacKey []byte) (*layout, error) {
 	return l, nil
 }
 
-// bucket returns the bucket of all entries about the token except the cut-off of its verifier,
+// bucket returns the bucket of all entries about the token except the cut-off of its issuer,
 // which is in every bucket. The subject decides, if there is one, so that revoking a session or a
 // subject writes to the bucket that the look-ups of its tokens read.
 func (l *layout) bucket(id blacklist.Identity) uint8 {
 	buf := make([]byte, 0, 128)
-	for _, s := range [...]string{id.Verifier, cmp.Or(id.Subject, id.Session, id.ID)} {
+	for _, s := range [...]string{id.Issuer, cmp.Or(id.Subject, id.Session, id.ID)} {
 		buf = binary.BigEndian.AppendUint32(buf, uint32(len(s)))
 		buf = append(buf, s...)
 	}
@@ -94,7 +94,7 @@ func (l *layout) appendEntry(buf []byte, bucket uint8, kind blacklist.Kind, id b
 	}
 	var letter string
 	switch kind {
-	case blacklist.Verifier:
+	case blacklist.Issuer:
 		letter = "i:"
 	case blacklist.Subject:
 		letter = "u:"
@@ -118,7 +118,7 @@ const maxKeys = 5
 func (l *layout) lookup(bucket uint8, id blacklist.Identity) []string {
 	// All keys are parts of one string, to save allocations: every request makes them.
 	buf, ends := make([]byte, 0, 512), make([]int, 0, maxKeys)
-	for _, kind := range [...]blacklist.Kind{blacklist.Verifier, blacklist.Subject, blacklist.Session, blacklist.Token} {
+	for _, kind := range [...]blacklist.Kind{blacklist.Issuer, blacklist.Subject, blacklist.Session, blacklist.Token} {
 		var ok bool
 		if buf, ok = l.appendEntry(buf, bucket, kind, id); ok {
 			ends = append(ends, len(buf))

@@ -16,10 +16,10 @@ func TestKeysOfALookUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := blacklist.Identity{Verifier: "v", ID: "j", Session: "s", Subject: "u"}
+	id := blacklist.Identity{Issuer: "v", ID: "j", Session: "s", Subject: "u"}
 	sum := sha256.Sum256([]byte("\x00\x00\x00\x01v\x00\x00\x00\x01u"))
 	if l.bucket(id) != sum[0] {
-		t.Error("the bucket is not the first byte of SHA-256 over length-prefixed verifier and subject")
+		t.Error("the bucket is not the first byte of SHA-256 over length-prefixed issuer and subject")
 	}
 	keys := l.lookup(l.bucket(id), id)
 	if len(keys) != 5 {
@@ -50,15 +50,15 @@ func TestKeysOfALookUp(t *testing.T) {
 		keys   int
 	}{
 		{
-			name: "no subject", id: blacklist.Identity{Verifier: "v", Session: "s", ID: "j"},
+			name: "no subject", id: blacklist.Identity{Issuer: "v", Session: "s", ID: "j"},
 			hashed: "\x00\x00\x00\x01v\x00\x00\x00\x01s", keys: 4,
 		},
 		{
-			name: "only a token id", id: blacklist.Identity{Verifier: "v", ID: "j"},
+			name: "only a token id", id: blacklist.Identity{Issuer: "v", ID: "j"},
 			hashed: "\x00\x00\x00\x01v\x00\x00\x00\x01j", keys: 3,
 		},
 		{
-			name: "no ids", id: blacklist.Identity{Verifier: "v"},
+			name: "no ids", id: blacklist.Identity{Issuer: "v"},
 			hashed: "\x00\x00\x00\x01v\x00\x00\x00\x00", keys: 2,
 		},
 	} {
@@ -72,22 +72,22 @@ func TestKeysOfALookUp(t *testing.T) {
 	}
 }
 
-// TestVerifierCutOffIsInAllBuckets: Revoke writes the cut-off of a verifier to all 256 buckets. It
+// TestIssuerCutOffIsInAllBuckets: Revoke writes the cut-off of an issuer to all 256 buckets. It
 // was in force before only if it was in all of them.
-func TestVerifierCutOffIsInAllBuckets(t *testing.T) {
+func TestIssuerCutOffIsInAllBuckets(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))
-	r := blacklist.OfVerifier("v", time.Now(), inAnHour())
+	r := blacklist.OfIssuer("v", time.Now(), inAnHour())
 	if revoke(t, s, r) || !revoke(t, s, r) {
 		t.Error("Revoke reports before wrongly")
 	}
 	for b := range buckets {
-		key, _ := s.layout.entry(uint8(b), blacklist.Verifier, r.Identity)
+		key, _ := s.layout.entry(uint8(b), blacklist.Issuer, r.Identity)
 		if srv.Do("EXISTS", key) != int64(1) {
 			t.Errorf("bucket %d does not contain the cut-off", b)
 		}
 	}
-	last, _ := s.layout.entry(buckets-1, blacklist.Verifier, r.Identity)
+	last, _ := s.layout.entry(buckets-1, blacklist.Issuer, r.Identity)
 	srv.Do("DEL", last)
 	if revoke(t, s, r) || !revoke(t, s, r) {
 		t.Error("Revoke reports before wrongly after one bucket lost the cut-off")
@@ -103,7 +103,7 @@ func TestRedisContainsNoIDs(t *testing.T) {
 	id := user("a")
 	kinds := []blacklist.Revocation{
 		blacklist.OfToken(id, inAnHour()), blacklist.OfSession(id, inAnHour()),
-		blacklist.OfSubject(id.Verifier, id.Subject, time.Now(), inAnHour()),
+		blacklist.OfSubject(id.Issuer, id.Subject, time.Now(), inAnHour()),
 	}
 	keys := func(opts ...Option) map[string]bool {
 		srv.Do("FLUSHALL")
@@ -122,7 +122,7 @@ func TestRedisContainsNoIDs(t *testing.T) {
 			}
 			_, digest, _ := strings.Cut(key, "}:")
 			found[digest] = true
-			for _, part := range []string{id.ID, id.Session, id.Subject, id.Verifier} {
+			for _, part := range []string{id.ID, id.Session, id.Subject, id.Issuer} {
 				if strings.Contains(key+srv.Do("GET", key).(string), part) {
 					t.Errorf("%q contains %q", key, part)
 				}

@@ -80,13 +80,13 @@ func revokeAll(t *testing.T, s *Store) []blacklist.Identity {
 		case 1:
 			revoke(t, s, blacklist.OfSession(id, inAnHour()))
 		case 2:
-			revoke(t, s, blacklist.OfSubject(id.Verifier, id.Subject, time.Now(), inAnHour()))
+			revoke(t, s, blacklist.OfSubject(id.Issuer, id.Subject, time.Now(), inAnHour()))
 		case 3:
-			id.Verifier = "https://distrusted.example"
+			id.Issuer = "https://distrusted.example"
 			ids[i] = id
 		}
 	}
-	revoke(t, s, blacklist.OfVerifier("https://distrusted.example", time.Now(), time.Time{}))
+	revoke(t, s, blacklist.OfIssuer("https://distrusted.example", time.Now(), time.Time{}))
 	for _, id := range ids {
 		if !isRevoked(t, s, id) {
 			t.Fatalf("%s is not revoked", id.ID)

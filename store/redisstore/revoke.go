@@ -14,7 +14,7 @@ import (
 // may still have recorded the revocation, for example with too few replicas in time. Calling Revoke
 // again is safe, but may then report true. Retries of go-redis do not have this effect.
 //
-// The cut-off of a verifier is written to all 256 buckets, and was in force before only if it was
+// The cut-off of an issuer is written to all 256 buckets, and was in force before only if it was
 // in force in all of them. If not all buckets could be written, Revoke returns an error and the
 // cut-off is in force in some of them: call Revoke again.
 func (s *Store) Revoke(ctx context.Context, r blacklist.Revocation) (before bool, err error) {
@@ -64,11 +64,11 @@ func combine(ops []*revokeOp) (before bool, marksMade int, err error) {
 	return before, marksMade, nil
 }
 
-// revokeOps returns the scripts that record r: one, or one per bucket for a verifier.
+// revokeOps returns the scripts that record r: one, or one per bucket for an issuer.
 func (s *Store) revokeOps(r blacklist.Revocation, now time.Time) []*revokeOp {
 	args := s.revokeArgs(r, now)
 	first, last := 0, buckets-1
-	if r.Kind != blacklist.Verifier {
+	if r.Kind != blacklist.Issuer {
 		b := s.layout.bucket(r.Identity)
 		first, last = int(b), int(b)
 	}
@@ -86,7 +86,7 @@ func (s *Store) revokeOps(r blacklist.Revocation, now time.Time) []*revokeOp {
 // revokeArgs returns the arguments of the script.
 func (s *Store) revokeArgs(r blacklist.Revocation, now time.Time) []any {
 	cutOff := everything
-	if r.Kind == blacklist.Subject || r.Kind == blacklist.Verifier {
+	if r.Kind == blacklist.Subject || r.Kind == blacklist.Issuer {
 		cutOff = strconv.FormatInt(floor(r.CutOff), 10)
 	}
 	until, keep := formatUntil(r.Until), never
