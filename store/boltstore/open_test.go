@@ -236,12 +236,46 @@ func TestOpenRefusesChangedContent(t *testing.T) {
 			text:   "damaged",
 		},
 		{
-			name: "the mark has another version",
+			name: "the mark has a later version",
 			change: func(tx *bbolt.Tx) error {
 				mark := binary.BigEndian.AppendUint64([]byte{version + 1}, 0)
 				return tx.Bucket(metaBucket).Put(markKey, seal(markKey, mark))
 			},
-			text: "version",
+			text: "another format version",
+		},
+		{
+			name: "the mark has version 1",
+			change: func(tx *bbolt.Tx) error {
+				mark := binary.BigEndian.AppendUint64([]byte{1}, 0)
+				return tx.Bucket(metaBucket).Put(markKey, seal(markKey, mark))
+			},
+			text: "delete the file",
+		},
+		{
+			name: "the mark has another place key and the old checksum",
+			change: func(tx *bbolt.Tx) error {
+				mark := append([]byte(nil), tx.Bucket(metaBucket).Get(markKey)...)
+				mark[markSize-checksumSize-1]++
+				return tx.Bucket(metaBucket).Put(markKey, mark)
+			},
+			text: "mark is damaged",
+		},
+		{
+			name: "an entry has no kind",
+			change: func(tx *bbolt.Tx) error {
+				key, _ := tx.Bucket(entryBucket).Cursor().First()
+				return putEntry(tx.Bucket(entryBucket), blacklist.Key(key), entry{cutOff: everything, until: 1})
+			},
+			text: "damaged",
+		},
+		{
+			name: "an entry has an unknown kind",
+			change: func(tx *bbolt.Tx) error {
+				key, _ := tx.Bucket(entryBucket).Cursor().First()
+				e := entry{kind: blacklist.Issuer + 1, cutOff: everything, until: 1}
+				return putEntry(tx.Bucket(entryBucket), blacklist.Key(key), e)
+			},
+			text: "damaged",
 		},
 		{
 			name: "the mark is zero",
