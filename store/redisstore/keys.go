@@ -26,8 +26,12 @@ const (
 
 // layout makes the keys that the package documentation describes.
 type layout struct {
-	tags [buckets]string // "{P:b}:"
-	key  []byte          // of the HMAC; nil for plain SHA-256
+	tags     [buckets]string // "{P:b}:"
+	key      []byte          // of the HMAC; nil for plain SHA-256
+	markHead string          // "2:CHECK:", with which every mark begins
+	// markHeadArg is markHead as an argument of a script, to save an allocation.
+	markHeadArg any
+	places      blacklist.PlaceKey // of the places in the entries
 }
 
 func newLayout(prefix string, hmacKey []byte) (*layout, error) {
@@ -43,7 +47,16 @@ func newLayout(prefix string, hmacKey []byte) (*layout, error) {
 	for b := range l.tags {
 		l.tags[b] = fmt.Sprintf("{%s:%02x}:", prefix, b)
 	}
+	check, places := l.derive("mark", prefix), l.derive("place", prefix)
+	l.markHead = markVersion + base64.RawURLEncoding.EncodeToString(check[:checkBytes]) + ":"
+	l.markHeadArg = l.markHead
+	l.places = blacklist.PlaceKey(places[:])
 	return l, nil
+}
+
+// derive returns a value for the purpose that all processes with the same prefix and secret share.
+func (l *layout) derive(purpose, prefix string) [sha256.Size]byte {
+	return l.withSecret(sha256.Sum256([]byte(purpose + " of " + prefix)))
 }
 
 // bucket returns the bucket of all entries about the token except the cut-off of its issuer,

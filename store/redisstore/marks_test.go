@@ -224,20 +224,20 @@ func TestValuesOfAnotherFormatAreErrors(t *testing.T) {
 	mark := s.layout.mark(b)
 	token, _ := s.layout.entry(b, blacklist.Token, id)
 	subject, _ := s.layout.entry(b, blacklist.Subject, id)
-	good := srv.Do("GET", mark)
+	good, head := srv.Do("GET", mark), s.layout.markHead
 	for _, tt := range []struct {
 		name        string
 		key         string
 		values      []string
 		revokeFails bool // Revoke of the token fails too
 	}{
-		{name: "a mark of another version", key: mark, values: []string{"", "1", "2:1", "true"}, revokeFails: true},
-		{name: "a mark without a time", key: mark, values: []string{"1:", "1:x", "1:1e3"}},
-		{name: "an entry without all parts", key: token, values: []string{"", "1", "*", "*:", "*:-", "*:-:", "0", "false"}, revokeFails: true},
-		{name: "an entry with another end", key: token, values: []string{"*:x:n", "*:1e400:n"}, revokeFails: true},
-		{name: "a token's entry with a cut-off", key: token, values: []string{"y:-:n"}, revokeFails: true},
-		{name: "a subject's entry with another cut-off", key: subject, values: []string{"x:-:n", ":-:n"}},
-		{name: "a subject's entry with another end", key: subject, values: []string{"9999999999999:soon:n"}},
+		{name: "a mark of another version", key: mark, values: []string{"", "1", "3:1", "2:1", "true"}, revokeFails: true},
+		{name: "a mark without a time", key: mark, values: []string{head, head + "x", head + "1e3"}},
+		{name: "an entry without all parts", key: token, values: []string{"", "1", "*", "*:", "*:-", "*:-:", "*:-:n", "*:-:0123456789_:", "0", "false"}, revokeFails: true},
+		{name: "an entry with another end", key: token, values: []string{"*:x:0123456789_:n", "*:1e400:0123456789_:n"}, revokeFails: true},
+		{name: "a token's entry with a cut-off", key: token, values: []string{"y:-:0123456789_:n"}, revokeFails: true},
+		{name: "a subject's entry with another cut-off", key: subject, values: []string{"x:-:0123456789_:n", ":-:0123456789_:n"}},
+		{name: "a subject's entry with another end", key: subject, values: []string{"9999999999999:soon:0123456789_:n"}},
 	} {
 		for _, value := range tt.values {
 			srv.Do("SET", tt.key, value)
@@ -263,7 +263,7 @@ func TestValuesOfAnotherFormatAreErrors(t *testing.T) {
 	}
 	srv.Do("DEL", token)
 
-	srv.Do("SET", mark, "2:1")
+	srv.Do("SET", mark, "3:1")
 	if _, err := New(t.Context(), client); err == nil {
 		t.Error("New accepts marks of another version")
 	} else {

@@ -53,6 +53,10 @@ func combine(ops []*revokeOp) (before bool, marksMade int, err error) {
 			return false, marksMade, errNoMark
 		case codeMarkFormat:
 			return false, marksMade, unavailable(errMarkFormat)
+		case codeVersion1:
+			return false, marksMade, unavailable(errVersion1)
+		case codeOtherKey:
+			return false, marksMade, unavailable(errOtherKey)
 		default:
 			return false, marksMade, unavailable(errEntryFormat)
 		}
@@ -87,7 +91,7 @@ func (s *Store) revokeOps(r blacklist.Revocation, now time.Time) []*revokeOp {
 func (s *Store) revokeArgs(r blacklist.Revocation, now time.Time) []any {
 	cutOff := everything
 	if r.Kind == blacklist.Subject || r.Kind == blacklist.Issuer {
-		cutOff = strconv.FormatInt(floor(r.CutOff), 10)
+		cutOff = formatTime(r.CutOff)
 	}
 	until, keep := formatUntil(r.Until), never
 	if until != never {
@@ -95,9 +99,10 @@ func (s *Store) revokeArgs(r blacklist.Revocation, now time.Time) []any {
 		ms := millis.Until(r.Until) - floor(now) + (keepLonger + s.cfg.skew).Milliseconds()
 		keep = strconv.FormatInt(ms, 10)
 	}
-	mark := ""
+	notBefore := ""
 	if s.cfg.missing == LogOut {
-		mark = s.newMark()
+		notBefore = s.notBefore()
 	}
-	return []any{strconv.FormatInt(floor(now), 10), cutOff, until, keep, newNonce(), mark}
+	place, _ := blacklist.PlaceOf(s.layout.places, r.Kind, r.Identity)
+	return []any{formatTime(now), cutOff, until, keep, newTail(place), s.layout.markHeadArg, notBefore}
 }
