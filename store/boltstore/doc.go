@@ -42,7 +42,7 @@
 // # Space
 //
 // Each write removes some expired entries. The file does not shrink; bbolt uses the free pages
-// again. A million entries take about 360 bytes each. When the disk is full, revocations fail and
+// again. A million entries take about 380 bytes each. When the disk is full, revocations fail and
 // look-ups still answer.
 //
 // # Time
