@@ -36,7 +36,7 @@ func TestOpenBlacklist(t *testing.T) {
 		if !strings.Contains(s.about, about) || strings.Contains(s.about, "hunter2") {
 			t.Errorf("%q is said to be %q", text, s.about)
 		}
-		if _, err := s.IsRevoked(t.Context(), blacklist.Identity{Verifier: "v", ID: "1", SessionStart: time.Now().Add(time.Hour)}); err != nil {
+		if _, err := s.IsRevoked(t.Context(), blacklist.Identity{Issuer: "v", ID: "1", SessionStart: time.Now().Add(time.Hour)}); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 		if err := s.Close(); err != nil {

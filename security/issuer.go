@@ -285,7 +285,7 @@ func (i *Issuer) logSession(ctx context.Context, r *tokenRequest) {
 	if r.parent != nil {
 		message = "session continued"
 	}
-	id := blacklist.Identity{Verifier: i.verifier.name, Subject: r.Subject, Session: r.Session}
+	id := blacklist.Identity{Issuer: i.verifier.issuer, Subject: r.Subject, Session: r.Session}
 	audit(ctx, i.verifier.logger, slog.LevelInfo, message, blacklist.Session, id)
 }
 

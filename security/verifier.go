@@ -343,9 +343,13 @@ func (v *Verifier) withIdentity(err error, c *payload.Claims, want TokenType) er
 
 // identityOf returns how the blacklist knows a token.
 func (v *Verifier) identityOf(c *payload.Claims, typ string) blacklist.Identity {
-	return blacklist.Identity{
-		Verifier: v.name, ID: c.ID, Session: c.SessionID(typ), Subject: c.Subject, SessionStart: c.SessionStart().Time(),
+	id := blacklist.Identity{
+		Issuer: v.issuer, ID: c.ID, Session: c.SessionID(typ), Subject: c.Subject, SessionStart: c.SessionStart().Time(),
 	}
+	if v.tenants != nil {
+		id.Issuer, id.Template = v.tenants.fill(v.issuer, c.Tenant), v.issuer
+	}
+	return id
 }
 
 // openedToken is a token whose signature was verified.

@@ -25,7 +25,7 @@ func newCorporateVerifier(ctx context.Context, issuer string, options ...keys.Re
 	if err != nil {
 		return nil, nil, err
 	}
-	layout, err := security.IdentityProvider(security.WithTypeClaim("typ", "Bearer"), security.WithRolesAt("realm_access.roles"))
+	layout, err := security.IdentityProvider(security.WithTypeClaim("typ", "Bearer"), security.WithRolesAt("realm_access", "roles"))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -46,7 +46,7 @@ func (s *service) ChangePassword(ctx context.Context, token api.AccessToken, _ a
 
 // newKey returns a key for an example. The secret of an application is random.
 func newKey(letter, id string) (*keys.Key, error) {
-	return keys.NewHMAC(keys.HS256, []byte(strings.Repeat(letter, 32)), keys.WithID(id))
+	return keys.NewHMAC(keys.HS256, []byte(strings.Repeat(letter+"!", 16)), keys.WithID(id))
 }
 
 // newAuthority sets up the tokens of the application.
