@@ -27,6 +27,8 @@ type TokenCookie struct {
 	token, csrf http.Cookie
 	// session is set where the cookies end with the browser's session and not with the token.
 	session bool
+	// former are attributes that the cookies had before.
+	former []*TokenCookie
 }
 
 // Option changes a TokenCookie.
@@ -56,6 +58,22 @@ func WithSessionCookies() Option { return func(c *TokenCookie) { c.session = tru
 // where some browsers need it. On a network, anybody who reads the traffic can take the token.
 func WithoutSecure() Option {
 	return func(c *TokenCookie) { c.token.Secure, c.csrf.Secure = false, false }
+}
+
+// WithFormer names attributes that the cookies had before a change, such as another path or domain. A
+// browser keeps a cookie with former attributes beside the new one, and sends both. [TokenCookie.Set]
+// and [TokenCookie.Clear] delete it.
+func WithFormer(options ...Option) Option {
+	return func(c *TokenCookie) {
+		former := &TokenCookie{token: c.token, csrf: c.csrf}
+		former.token.Path, former.csrf.Path, former.token.Domain, former.csrf.Domain = "/", "/", "", ""
+		for _, option := range options {
+			if option != nil {
+				option(former)
+			}
+		}
+		c.former = append(c.former, former)
+	}
 }
 
 // New makes the cookies of the given names: name is that of the scheme in the document, csrfName
@@ -122,14 +140,34 @@ func (c *TokenCookie) Set(token security.IssuedToken) ([]*http.Cookie, error) {
 			return nil, fmt.Errorf("cookies: cookie %q has %d bytes and browsers store %d: give the token fewer claims", cookie.Name, n, maxCookie)
 		}
 	}
-	return cookies, nil
+	return append(cookies, c.clearFormer()...), nil
 }
 
 // Clear returns the cookies that delete those of Set.
 func (c *TokenCookie) Clear() []*http.Cookie {
+	return append(c.expired(), c.clearFormer()...)
+}
+
+// expired returns the cookies with a time in the past, which deletes them.
+func (c *TokenCookie) expired() []*http.Cookie {
 	cookies := c.both("", "")
 	for _, cookie := range cookies {
 		cookie.MaxAge = -1
+	}
+	return cookies
+}
+
+// clearFormer returns the cookies that delete those with former attributes, but for one that has the
+// attributes of today.
+func (c *TokenCookie) clearFormer() []*http.Cookie {
+	var cookies []*http.Cookie
+	today := c.both("", "")
+	for _, former := range c.former {
+		for i, cookie := range former.expired() {
+			if cookie.Path != today[i].Path || cookie.Domain != today[i].Domain {
+				cookies = append(cookies, cookie)
+			}
+		}
 	}
 	return cookies
 }
