@@ -24,24 +24,24 @@ import (
 )
 
 const (
-	// callers is how many callers the parallel benchmarks with Redis have.
+	// callers is the number of callers in the parallel benchmarks with Redis.
 	callers = 64
-	// answerSize is the size of every answer, in bytes.
+	// answerSize is the size of each response, in bytes.
 	answerSize = len(`{"name":"Alice Liddell","subject":"user-000000"}` + "\n")
 )
 
-// distinct is how many distinct tokens there are per algorithm: more than one caller presents in a
-// round of 300 ms on a machine of today, so that none comes a second time.
+// distinct is the number of distinct tokens per algorithm. It is more than one caller presents in a
+// round of 300 ms, so that no token comes twice.
 var distinct = map[string]int{"HS256": 100_000, "RS256": 20_000, "ES256": 100_000, "EdDSA": 100_000}
 
 var profileURLs = []*url.URL{{Path: "/profile"}}
 
-// quiet keeps out of the results what go-redis says while a server starts.
+// quiet keeps the log of go-redis out of the results.
 type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}
 
-// TestMain writes the facts of the machine in front of the results, in the format of those
+// TestMain writes facts about the machine before the results, in their format
 // (golang.org/design/14313-benchmark-format).
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -64,10 +64,10 @@ func redisVersion() string {
 	return string(regexp.MustCompile(`\d+\.\d+\.\d+`).Find(out))
 }
 
-// BenchmarkServe is one request after the other through the handler, without a network.
+// BenchmarkServe sends one request after the other to the handler, without a network.
 func BenchmarkServe(b *testing.B) {
 	for _, algorithm := range tokens.Algorithms {
-		// A benchmark of its own, so that what -bench does not ask for is not made ready either.
+		// A separate benchmark, so that only what -bench selects is set up.
 		b.Run("alg="+algorithm, func(b *testing.B) {
 			s := newSetup(b, algorithm)
 			headers := caller.Headers(s.issue(b, distinct[algorithm], time.Now()))
@@ -81,7 +81,7 @@ func BenchmarkServe(b *testing.B) {
 	}
 }
 
-// BenchmarkParallel is a caller per core.
+// BenchmarkParallel has a caller for each core.
 func BenchmarkParallel(b *testing.B) {
 	s := newSetup(b, "HS256")
 	headers := caller.Headers(s.issue(b, distinct["HS256"], time.Now()))
@@ -93,7 +93,7 @@ func BenchmarkParallel(b *testing.B) {
 	}
 }
 
-// BenchmarkRedis asks a Redis on the same machine about every token.
+// BenchmarkRedis looks up each token in a Redis on the same machine.
 func BenchmarkRedis(b *testing.B) {
 	s := newSetup(b, "HS256")
 	s.useRedis(b)
@@ -111,8 +111,8 @@ func BenchmarkRedis(b *testing.B) {
 	}
 }
 
-// BenchmarkHTTP is one request after the other over loopback: what of the differences a client can
-// see.
+// BenchmarkHTTP sends one request after the other over loopback. It shows which differences a
+// client can see.
 func BenchmarkHTTP(b *testing.B) {
 	s := newSetup(b, "HS256")
 	headers := caller.Headers(s.issue(b, distinct["HS256"], time.Now()))
@@ -122,7 +122,7 @@ func BenchmarkHTTP(b *testing.B) {
 	}
 }
 
-// label names a benchmark by what it measures, for the report: the stack is last.
+// label returns the name of a benchmark for the report. The stack comes last.
 func label(tokens, callers int, redis string, c candidate) string {
 	return "tokens=" + strconv.Itoa(tokens) + "/callers=" + strconv.Itoa(callers) + "/redis=" + redis + "/stack=" + c.name
 }
@@ -142,9 +142,9 @@ func serveParallel(b *testing.B, handler http.Handler, headers [][]string, perCo
 	b.SetParallelism(perCore)
 	var started atomic.Int64
 	b.RunParallel(func(pb *testing.PB) {
-		// Callers have their tokens in the same order, but begin at places of their own.
+		// Callers have the tokens in the same order. Each begins at another one.
 		start := int(started.Add(1)) * len(headers) / (perCore * runtime.GOMAXPROCS(0))
-		// One of its own, as every connection of a server has.
+		// Each caller has a context, as each connection of a server has.
 		ctx, cancel := context.WithCancel(b.Context())
 		defer cancel()
 		c := caller.New(ctx, handler, headers, profileURLs, answerSize, start)

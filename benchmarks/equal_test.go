@@ -26,7 +26,7 @@ func send(t *testing.T, handler http.Handler, token string) *httptest.ResponseRe
 	return w
 }
 
-// TestEqualWork checks that the stacks do the same: what is measured are the costs of one
+// TestEqualWork checks that all stacks do the same, so that the benchmarks compare the cost of one
 // behaviour.
 func TestEqualWork(t *testing.T) {
 	const body = `{"name":"Alice Liddell","subject":"user-000000"}` + "\n"
@@ -36,7 +36,7 @@ func TestEqualWork(t *testing.T) {
 		now := time.Now()
 		good := s.issue(t, 2, now)
 		expired := s.issue(t, 1, now.Add(-2*tokens.Lifetime))[0]
-		// With the same key, but of another issuer, or for another audience.
+		// Tokens with the same key, of another issuer or for another audience.
 		foreign, elsewhere := *s, *s
 		foreign.issuer, elsewhere.issuer = new(*s.issuer), new(*s.issuer)
 		foreign.issuer.Name = "https://other.example.com"
@@ -80,7 +80,7 @@ func TestEqualWork(t *testing.T) {
 	}
 }
 
-// TestRedisDown checks that nobody passes where Redis does not answer.
+// TestRedisDown checks that no stack accepts a token while Redis does not answer.
 func TestRedisDown(t *testing.T) {
 	s := newSetup(t, "HS256")
 	s.useRedis(t)
@@ -103,8 +103,8 @@ func TestRedisDown(t *testing.T) {
 	}
 }
 
-// TestEqualWorkInMemory is the other half of the matrix: oapi-guard's blacklist in memory, and
-// peers that ask nobody.
+// TestEqualWorkInMemory does the same with the blacklist of oapi-guard in memory, and with peers
+// that look nothing up.
 func TestEqualWorkInMemory(t *testing.T) {
 	s := newSetup(t, "HS256")
 	now := time.Now()

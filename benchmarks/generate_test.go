@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// TestGenerated checks that the code that oapi-guard and oapi-codegen generate is what is
-// committed, and that oapi-guard's api.gen.go is oapi-codegen's own output: the floor stands on it.
+// TestGenerated checks that the committed code of oapi-guard and oapi-codegen is up to date, and
+// that api.gen.go of oapi-guard is the output of oapi-codegen, which the stack floor uses.
 func TestGenerated(t *testing.T) {
 	dir := t.TempDir()
-	// What stands in oapi-guard.yaml; oapi-guard keeps the schema of the claims, which only x-guard
-	// refers to.
+	// The same as in oapi-guard.yaml. oapi-guard keeps the schema of the claims, to which only
+	// x-guard refers.
 	config := filepath.Join(dir, "oapi-codegen.yaml")
 	err := os.WriteFile(config, []byte(`
 package: api
@@ -27,7 +27,7 @@ output-options: {skip-prune: true}
 	for _, tt := range []struct {
 		name    string
 		command []string
-		files   map[string]string // by what is committed
+		files   map[string]string // by the committed file
 	}{
 		{"oapi-guard", []string{"oapi-guard", "generate", "--output", dir},
 			map[string]string{"api/api.gen.go": file, "api/guard.gen.go": filepath.Join(dir, "guard.gen.go")}},

@@ -27,7 +27,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/store/redisstore"
 )
 
-// candidate is a stack under its name in the results.
+// candidate is a stack with its name in the results.
 type candidate struct {
 	name string
 	new  func(stack.Config) (http.Handler, error)
@@ -45,12 +45,12 @@ var candidates = []candidate{
 	{"echo-jwt", echo.New},
 }
 
-// newFloor answers with the profile of the first token.
+// newFloor returns a handler that answers with the profile of the first token.
 func newFloor(stack.Config) (http.Handler, error) {
 	return floor.New(api.Profile{Name: tokens.Name, Subject: tokens.Subject(0)}), nil
 }
 
-// setup is what the stacks of one run share.
+// setup is shared by the stacks of a run.
 type setup struct {
 	issuer *tokens.Issuer
 	config stack.Config
@@ -72,16 +72,16 @@ func newSetup(tb testing.TB, algorithm string) *setup {
 	return s
 }
 
-// useRedis puts the revocations into a Redis of the test's own. The clients of all stacks have the
-// same options.
+// useRedis puts the revocations into a Redis that the test starts. The clients of all stacks have
+// the same options.
 func (s *setup) useRedis(tb testing.TB) {
 	tb.Helper()
 	server := redistest.Start(tb)
 	options := server.Options()
-	options.PoolSize = callers // or the peers' and our callers wait for connections instead of for Redis
+	options.PoolSize = callers // otherwise callers wait for connections instead of for Redis
 	client := redistest.Closed(tb, redis.NewClient(options))
-	// The marks of an empty store refuse the sessions begun before they were made; these are made
-	// an hour ago.
+	// The marks of an empty store revoke sessions that began before the marks were made. These
+	// marks are made an hour ago.
 	s.openStore(tb, client, redisstore.WithClock(func() time.Time { return time.Now().Add(-time.Hour) }))
 	s.config.Blacklist = s.openStore(tb, client)
 	s.config.Redis = client
@@ -109,7 +109,7 @@ func (s *setup) issue(tb testing.TB, n int, at time.Time) []security.IssuedToken
 	return issued
 }
 
-// revoke revokes the token for the subject, for all stacks.
+// revoke revokes the token of the subject, for all stacks.
 func (s *setup) revoke(tb testing.TB, token security.IssuedToken, subject string, begun time.Time) {
 	tb.Helper()
 	id := blacklist.Identity{Issuer: s.config.Issuer, ID: token.ID(), Session: token.Session(), Subject: subject, SessionStart: begun}

@@ -27,7 +27,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// TestOperations checks that every package guards the same operations in the same way.
+// TestOperations checks that all packages guard the same operations in the same way.
 func TestOperations(t *testing.T) {
 	text := func(operations []guard.Operation) []string {
 		var lines []string
@@ -61,7 +61,7 @@ func TestOperations(t *testing.T) {
 	}
 }
 
-// recorder keeps what happened in the course of a request.
+// recorder records the steps of a request.
 type recorder struct {
 	mu    sync.Mutex
 	steps []string
@@ -73,7 +73,7 @@ func (r *recorder) add(step string) {
 	r.steps = append(r.steps, step)
 }
 
-// middleware returns a function for Options that records the subject on the context.
+// middleware returns a function for Options that records the subject in the context.
 func (r *recorder) middleware(name string) func(context.Context) {
 	return func(ctx context.Context) {
 		step := name
@@ -84,8 +84,8 @@ func (r *recorder) middleware(name string) func(context.Context) {
 	}
 }
 
-// TestMiddlewares checks what runs in front of the guard and what behind it, and that middleware
-// behind it sees the credential.
+// TestMiddlewares checks which middleware runs before the guard and which behind it, and that
+// middleware behind it sees the credential.
 func TestMiddlewares(t *testing.T) {
 	f := newFixture(t)
 	token := "Authorization: " + f.bearer(accessType, "alice")
@@ -121,8 +121,8 @@ func TestMiddlewares(t *testing.T) {
 
 var errOfHandler = errors.New("password of the database")
 
-// TestHandlerErrors checks the answers to errors that handlers return, and what the application's
-// error handler sees of them.
+// TestHandlerErrors checks the responses to errors of handlers, and which of them reach the error
+// handler of the application.
 func TestHandlerErrors(t *testing.T) {
 	f := newFixture(t)
 	token := "Authorization: " + f.bearer(accessType, "alice")
@@ -130,11 +130,12 @@ func TestHandlerErrors(t *testing.T) {
 		name   string
 		err    error
 		status int
-		// handled says that the application's error handler sees it, if there is one.
+		// handled reports that the error reaches the error handler of the application, if there is
+		// one.
 		handled bool
 	}{
 		{name: "revoked", err: security.ErrTokenRevoked, status: 401},
-		{name: "denied, with more to it", err: fmt.Errorf("%w: %w", errOfHandler, security.ErrAccessDenied), status: 403},
+		{name: "denied, with another error", err: fmt.Errorf("%w: %w", errOfHandler, security.ErrAccessDenied), status: 403},
 		{name: "unavailable", err: errors.Join(errOfHandler, security.ErrUnavailable), status: 503},
 		{name: "another error", err: errOfHandler, status: 500, handled: true},
 		{name: "another error, wrapped", err: fmt.Errorf("query: %w", errOfHandler), status: 500, handled: true},
@@ -151,7 +152,7 @@ func TestHandlerErrors(t *testing.T) {
 					t.Errorf("%s: %s: status %d, want %d: %s", tt.name, request, got.status, tt.status, got.body)
 				}
 				if strings.Contains(got.body, "password") || strings.Contains(got.body, "query") {
-					t.Errorf("%s: %s: the answer tells the text of the error: %s", tt.name, request, got.body)
+					t.Errorf("%s: %s: the response contains the text of the error: %s", tt.name, request, got.body)
 				}
 				if problem := got.header.Get("Content-Type") == "application/problem+json"; !problem && (!tt.handled || !r.HasErrorHandler()) {
 					t.Errorf("%s: %s: %s", tt.name, request, got.header.Get("Content-Type"))
@@ -160,17 +161,17 @@ func TestHandlerErrors(t *testing.T) {
 					t.Errorf("%s: %s: challenge %q", tt.name, request, got.header.Get("WWW-Authenticate"))
 				}
 				if want := tt.handled && r.HasErrorHandler(); want != (len(handled) == 1) {
-					t.Errorf("%s: %s: the application's error handler saw %q", tt.name, request, handled)
+					t.Errorf("%s: %s: the error handler of the application got %q", tt.name, request, handled)
 				} else if want && !errors.Is(handled[0], errOfHandler) {
-					t.Errorf("%s: %s: the application's error handler saw %v", tt.name, request, handled[0])
+					t.Errorf("%s: %s: the error handler of the application got %v", tt.name, request, handled[0])
 				}
 			}
 		})
 	}
 }
 
-// TestUnguarded checks that secured operations answer 500 and do not run where oapi-codegen's own
-// functions mounted the handlers.
+// TestUnguarded mounts the handlers with the functions of oapi-codegen. Secured operations answer
+// 500 and do not run.
 func TestUnguarded(t *testing.T) {
 	f := newFixture(t)
 	token := "Authorization: " + f.bearer(accessType, "alice")
@@ -188,8 +189,7 @@ func TestUnguarded(t *testing.T) {
 	})
 }
 
-// TestKeepAlive checks that nothing of a user's request is left for the next one on the same
-// connection.
+// TestKeepAlive checks that a request leaves nothing for the next one on the same connection.
 func TestKeepAlive(t *testing.T) {
 	f := newFixture(t)
 	eachRouter(t, func(t *testing.T, r Router) {
@@ -214,14 +214,14 @@ func TestKeepAlive(t *testing.T) {
 			}
 		}
 		if reused != 6 {
-			t.Errorf("%d requests used the connection of another one", reused)
+			t.Errorf("only %d requests reused a connection", reused)
 		}
 	})
 }
 
-// TestTokensAreKept checks that a token stays what it is after its request, also where the router
-// uses its buffers again.
-func TestTokensAreKept(t *testing.T) {
+// TestTokenOutlivesRequest checks that a token stays the same after its request, also where the
+// router reuses its buffers.
+func TestTokenOutlivesRequest(t *testing.T) {
 	f := newFixture(t)
 	eachRouter(t, func(t *testing.T, r Router) {
 		var mu sync.Mutex
@@ -238,14 +238,14 @@ func TestTokensAreKept(t *testing.T) {
 				for j := range 10 {
 					subject := fmt.Sprintf("user %d of %d", j, i)
 					if got := c.send("GET /me", "", "Authorization: "+f.bearer(accessType, subject)); got.seen.Subject != subject {
-						t.Errorf("%q was taken for %q", subject, got.seen.Subject)
+						t.Errorf("a request of %q got the token of %q", subject, got.seen.Subject)
 					}
 				}
 			})
 		}
 		group.Wait()
 		if len(kept) != 80 {
-			t.Errorf("%d subjects", len(kept))
+			t.Errorf("%d subjects were recorded", len(kept))
 		}
 		for subject, token := range kept {
 			if token.Subject() != subject {
@@ -255,7 +255,7 @@ func TestTokensAreKept(t *testing.T) {
 	})
 }
 
-// TestBaseURL checks that the base URL stands in front of every path.
+// TestBaseURL checks that the base URL precedes each path.
 func TestBaseURL(t *testing.T) {
 	f := newFixture(t)
 	token := "Authorization: " + f.bearer(accessType, "alice")
@@ -272,8 +272,8 @@ func TestBaseURL(t *testing.T) {
 	})
 }
 
-// TestCancellation checks on which routers the context of a handler can end: on fiber it never
-// does, nor on gin without ContextWithFallback.
+// TestCancellation checks on which routers the context of a handler can end. On fiber it never
+// ends, and on gin not without ContextWithFallback.
 func TestCancellation(t *testing.T) {
 	f := newFixture(t)
 	token := "Authorization: " + f.bearer(accessType, "alice")
@@ -282,7 +282,7 @@ func TestCancellation(t *testing.T) {
 		c := f.start(t, r, service.Server{Reached: func(ctx context.Context, _ string) { ends.Store(ctx.Done() != nil) }}, Options{})
 		c.send("GET /me", "", token)
 		if want := !slices.Contains([]string{"gin", "fiber", "fiber-v3"}, r.Name); ends.Load() != want {
-			t.Errorf("the handler's context can end: %t, want %t", ends.Load(), want)
+			t.Errorf("the context of the handler can end: %t, want %t", ends.Load(), want)
 		}
 	})
 }

@@ -19,10 +19,10 @@ import (
 	"github.com/oapi-guard/oapi-guard/crosstest/service"
 )
 
-// bodySize is that of the bodies which nobody may read.
+// bodySize is the size of bodies that must not be read.
 const bodySize = 64 << 20
 
-// countingListener counts what a server reads of its connections.
+// countingListener counts the bytes that a server reads from its connections.
 type countingListener struct {
 	net.Listener
 	read atomic.Int64
@@ -47,11 +47,11 @@ func (c *countingConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// uploads are the ways to send a long body without a token.
+// uploads are ways to send a long body without a token.
 var uploads = []struct {
 	name, fields string
 	send         func(io.Writer) error
-	// most is what net/http may read of the connection before it gives the connection up, in bytes.
+	// most is how many bytes net/http may read from the connection before it closes it.
 	most int64
 }{
 	{
@@ -84,7 +84,7 @@ var uploads = []struct {
 	},
 }
 
-// zeros writes until the other side stops reading.
+// zeros writes zeros until the other side stops reading.
 func zeros(w io.Writer, n int) error {
 	buf := make([]byte, 64<<10)
 	for ; n > 0; n -= len(buf) {
@@ -95,8 +95,8 @@ func zeros(w io.Writer, n int) error {
 	return nil
 }
 
-// upload sends a body to POST /upload without a token, and returns the status of the answer; 0
-// where the server hung up before it could be read.
+// upload sends a body to POST /upload without a token. It returns the status, or 0 if the server
+// closed the connection before the response could be read.
 func upload(t *testing.T, address, fields string, send func(io.Writer) error) int {
 	t.Helper()
 	conn := must(net.Dial("tcp", address))(t)
@@ -108,7 +108,7 @@ func upload(t *testing.T, address, fields string, send func(io.Writer) error) in
 	response, err := http.ReadResponse(reader, nil)
 	status := 0
 	if err == nil && response.StatusCode == http.StatusContinue {
-		// The server of fiber asks for the body before it asks anybody else.
+		// The server of fiber reads the body before any handler.
 		go func() { sent <- zeros(conn, bodySize) }()
 		response, err = http.ReadResponse(reader, nil)
 		defer func() { <-sent }()
@@ -122,9 +122,9 @@ func upload(t *testing.T, address, fields string, send func(io.Writer) error) in
 	return status
 }
 
-// TestBodiesAreNotRead sends 64 MiB without a token to the routers that are built on net/http: the
-// answer is 401, and no byte of the body is read behind the server. What net/http itself reads, in
-// the hope to keep the connection, is its own business, and bounded.
+// TestBodiesAreNotRead sends 64 MiB without a token to the routers on net/http. The response is
+// 401, and neither guard nor handler reads the body. net/http itself reads a limited part in order
+// to keep the connection.
 func TestBodiesAreNotRead(t *testing.T) {
 	f := newFixture(t)
 	eachRouter(t, func(t *testing.T, r Router) {
@@ -148,7 +148,7 @@ func TestBodiesAreNotRead(t *testing.T) {
 			status := upload(t, listener.Addr().String(), tt.fields, tt.send)
 			server.Close()
 			if status != 401 || chain.Load() != 0 || listener.read.Load() > tt.most {
-				t.Errorf("%s: status %d, %d bytes read behind the server and %d of the connection", tt.name, status, chain.Load(), listener.read.Load())
+				t.Errorf("%s: status %d, %d bytes read by the chain and %d from the connection", tt.name, status, chain.Load(), listener.read.Load())
 			}
 		}
 	})
@@ -165,9 +165,9 @@ func (b *countingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestFiberBodies does the same on fiber, whose server reads bodies before any handler runs: beyond
-// its limit it answers 413 itself. With StreamRequestBody and DisablePreParseMultipartForm the
-// guard comes first: 401, little of the body read, and no temporary file.
+// TestFiberBodies does the same on fiber, whose server reads bodies before any handler and answers
+// 413 above its limit. With StreamRequestBody and DisablePreParseMultipartForm the guard comes
+// first: 401, little of the body read, and no temporary file.
 func TestFiberBodies(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)

@@ -13,7 +13,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// deepmapServer answers with the subject, and fails for an item that is called fail.
+// deepmapServer answers with the subject, and fails for the item "fail".
 type deepmapServer struct{}
 
 func (deepmapServer) GetPublic(context.Context, deepmap.GetPublicRequestObject) (deepmap.GetPublicResponseObject, error) {
@@ -47,9 +47,9 @@ func (deepmapServer) PutItem(_ context.Context, credential deepmap.AccessOrKeyCr
 	return answer, nil
 }
 
-// TestDeepmap serves what oapi-codegen v2.1.0 generated, behind guards that were generated for it.
-// Its own functions panic where an error has no handler; here a bad body and an error of a handler
-// are answered.
+// TestDeepmap serves code of oapi-codegen v2.1.0 behind generated guards. The functions of that
+// version panic on an error without a handler. Here a bad body and an error of a handler are
+// answered.
 func TestDeepmap(t *testing.T) {
 	f := newFixture(t)
 	handler, err := deepmap.GuardedHandler(deepmapServer{}, f.validator, service.Authenticator{})
@@ -89,7 +89,7 @@ func TestDeepmap(t *testing.T) {
 			t.Errorf("%s %q: status %d, want %d: %s", tt.request, tt.fields, got.status, tt.status, got.body)
 		}
 	}
-	// Without its guard an operation does not run.
+	// An operation does not run without its guard.
 	unguarded := httptest.NewServer(deepmap.Handler(deepmap.NewGuardedStrictHandler(deepmapServer{}, f.policy, nil, deepmap.StrictHTTPServerOptions{})))
 	if got := newClient(t, unguarded.URL, unguarded.Close).sendPlain("GET /me", "", alice); got.status != http.StatusInternalServerError {
 		t.Errorf("without its guard: status %d", got.status)

@@ -22,8 +22,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// eachFiber runs a test on both versions of fiber, whose configuration may have bodies as streams,
-// a limit of bodies and names of header fields as they were sent.
+// eachFiber runs a test on both versions of fiber. stream passes bodies as streams, limit bounds
+// bodies, and rawNames keeps the names of header fields as they were sent.
 func (f *fixture) eachFiber(stream, rawNames bool, limit int, s service.Server, test func(*testing.T, client)) {
 	f.t.Run("fiber", func(t *testing.T) {
 		app := fiber2.New(fiber2.Config{DisableStartupMessage: true, StreamRequestBody: stream, DisableHeaderNormalizing: rawNames, BodyLimit: limit})
@@ -47,8 +47,8 @@ func (f *fixture) eachFiber(stream, rawNames bool, limit int, s service.Server, 
 	})
 }
 
-// TestFiberStreams checks that a guard which needs the body reads a stream only if it is known to
-// be short, and leaves it readable.
+// TestFiberStreams checks that a guard that needs the body reads a stream only if its length is
+// known and short, and leaves it readable.
 func TestFiberStreams(t *testing.T) {
 	f := newFixture(t)
 	token := f.token(accessType, "carol", security.WithCSRF())
@@ -65,10 +65,10 @@ func TestFiberStreams(t *testing.T) {
 		if got := c.send("POST /form", "title=a", fields...); got.status != 403 {
 			t.Errorf("a body without the field: status %d: %s", got.status, got.body)
 		}
-		// The rest of this one never comes, and nobody waits for it.
+		// The rest of this body never comes. The server must not wait for it.
 		unfinished := "\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("x", 20<<10)
 		if got := c.sendRaw("POST /form\r\n" + strings.Join(fields, "\r\n") + unfinished); got != 400 {
-			t.Errorf("a long body that does not come: status %d", got)
+			t.Errorf("a long body that is not sent: status %d", got)
 		}
 		chunked := must(http.NewRequest(http.MethodPost, c.url+"/form", io.MultiReader(strings.NewReader(short))))(t)
 		for _, field := range fields {
@@ -83,8 +83,8 @@ func TestFiberStreams(t *testing.T) {
 	})
 }
 
-// TestFiberValidatesStreams checks that a validator of requests gets a stream up to the
-// application's limit of bodies, and leaves it readable.
+// TestFiberValidatesStreams checks that a schema validator gets a stream up to the body limit of
+// the application, and leaves it readable.
 func TestFiberValidatesStreams(t *testing.T) {
 	v := &requests{}
 	f := newFixture(t, guard.WithSchemaValidator(v))
@@ -112,8 +112,8 @@ func TestFiberValidatesStreams(t *testing.T) {
 	})
 }
 
-// TestFiberFieldNames checks that header fields count however their names are written, also where
-// the application has turned off that fasthttp makes them canonical.
+// TestFiberFieldNames checks that header fields count in every spelling of their names, also if the
+// application has turned off canonical names in fasthttp.
 func TestFiberFieldNames(t *testing.T) {
 	f := newFixture(t)
 	bearer := f.bearer(accessType, "alice")
@@ -137,7 +137,7 @@ func TestFiberFieldNames(t *testing.T) {
 	}
 }
 
-// TestFiberErrors checks what fiber's own error handler tells the client of an error.
+// TestFiberErrors checks what the error handler of fiber answers to errors of handlers.
 func TestFiberErrors(t *testing.T) {
 	f := newFixture(t)
 	for _, tt := range []struct {
@@ -154,24 +154,23 @@ func TestFiberErrors(t *testing.T) {
 		{err2: context.Canceled, err3: context.Canceled, status: 500, body: "Internal Server Error"},
 	} {
 		eachRouter(t, func(t *testing.T, r Router) {
-			own := map[string]error{"fiber": tt.err2, "fiber-v3": tt.err3}[r.Name]
-			if own == nil {
+			returned := map[string]error{"fiber": tt.err2, "fiber-v3": tt.err3}[r.Name]
+			if returned == nil {
 				return
 			}
 			var handled error
-			c := f.start(t, r, service.Server{Fail: func(string) error { return own }}, Options{OnError: func(err error) { handled = err }})
+			c := f.start(t, r, service.Server{Fail: func(string) error { return returned }}, Options{OnError: func(err error) { handled = err }})
 			if got := c.send("GET /public", ""); got.status != tt.status || got.body != tt.body {
-				t.Errorf("%v: status %d, %q", own, got.status, got.body)
+				t.Errorf("%v: status %d, %q", returned, got.status, got.body)
 			}
-			if !errors.Is(handled, own) {
-				t.Errorf("%v: the application's error handler saw %v", own, handled)
+			if !errors.Is(handled, returned) {
+				t.Errorf("%v: the error handler of the application got %v", returned, handled)
 			}
 		})
 	}
 }
 
-// TestFiberLeftovers checks that what a guard does not read of a body is not taken for another
-// request.
+// TestFiberLeftovers checks that the unread rest of a body is not read as another request.
 func TestFiberLeftovers(t *testing.T) {
 	f := newFixture(t)
 	token := f.bearer(accessType, "alice")
@@ -196,11 +195,12 @@ func TestFiberLeftovers(t *testing.T) {
 				if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 					t.Fatal(err)
 				}
-				// The server may close before it has read everything, which resets the connection.
+				// The server may close the connection before it has read everything, which resets
+				// it.
 				answers, _ := io.ReadAll(conn)
 				conn.Close()
 				if n := strings.Count(string(answers), "HTTP/1.1 "); n > 1 || reached.Load() != tt.calls {
-					t.Errorf("%s, %.8q: %d answers, %d calls", tt.name, framed, n, reached.Load())
+					t.Errorf("%s, %.8q: %d responses, %d calls", tt.name, framed, n, reached.Load())
 				}
 			}
 		}

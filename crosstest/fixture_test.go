@@ -20,7 +20,7 @@ var (
 	refreshType = security.NewTokenType[security.NoClaims]("refresh")
 )
 
-// fixture is an issuer and a validator of its tokens.
+// fixture has an issuer, a validator of its tokens and a policy.
 type fixture struct {
 	t         *testing.T
 	issuer    *security.Issuer
@@ -58,7 +58,7 @@ func must[T any](value T, err error) func(*testing.T) T {
 	}
 }
 
-// client sends requests to one router over connections of its own.
+// client sends requests to one router. It shares no connections with other clients.
 type client struct {
 	t   *testing.T
 	url string
@@ -88,17 +88,16 @@ func newClient(t *testing.T, url string, stop func()) client {
 	}}
 }
 
-// answer is a response that has been read.
+// answer is a response with its body.
 type answer struct {
 	status int
 	header http.Header
 	body   string
-	// seen is what the handler saw, empty where none ran.
+	// seen is what the handler got. It is empty if no handler ran.
 	seen service.Seen
 }
 
-// send sends a request such as "PUT /items/1", with header fields such as "Authorization: Bearer
-// x".
+// send sends a request such as "PUT /items/1" with header fields such as "Accept: text/plain".
 func (c client) send(request, body string, fields ...string) answer {
 	c.t.Helper()
 	a := c.sendPlain(request, body, fields...)
@@ -110,7 +109,7 @@ func (c client) send(request, body string, fields ...string) answer {
 	return a
 }
 
-// sendPlain is send for an API whose answers do not say what its handlers saw.
+// sendPlain is send for an API whose responses do not contain what its handlers got.
 func (c client) sendPlain(request, body string, fields ...string) answer {
 	c.t.Helper()
 	method, target, _ := strings.Cut(request, " ")

@@ -1,8 +1,9 @@
-// Package crosstest has the tests that need more modules than the library itself does. It serves the API of api/spec.yaml on every router
-// that oapi-codegen generates a server for, and sends the same requests to all of them.
+// Package crosstest has the tests that need more modules than the library. It serves the API of
+// api/spec.yaml on every router that oapi-codegen supports, and sends the same requests to each.
 //
-// [Routers] are the routers, [Router.Start] serves the API on one of them, and package service has what its operations do. The folders of
-// api are generated, and in each of them server.gen.go fits the service to that package's types.
+// [Routers] are the routers. [Router.Start] serves the API on one of them. Package service implements
+// the operations. The folders of api are generated: in each of them server.gen.go adapts the service
+// to the types of the package.
 package crosstest
 
 //go:generate go -C .. run ./cmd/oapi-guard generate --config crosstest/api/std-http/oapi-guard.yaml

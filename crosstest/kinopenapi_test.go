@@ -22,9 +22,9 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
-// TestNetHTTPMiddleware checks the authentication function in oapi-codegen's own middleware for
-// net/http, in front of handlers that stand behind no guard. Of the reference API these are the
-// operations that the function takes: those whose security is not optional.
+// TestNetHTTPMiddleware runs the authentication function in the middleware of oapi-codegen for
+// net/http, in front of handlers without guards. It uses the operations of the reference API whose
+// security is not optional, because the function refuses others.
 func TestNetHTTPMiddleware(t *testing.T) {
 	key, err := keys.NewHMAC(keys.HS256, []byte("0123456789abcdef0123456789abcdef"))
 	if err != nil {

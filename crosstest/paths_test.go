@@ -16,9 +16,9 @@ import (
 	"github.com/oapi-guard/oapi-guard/crosstest/service"
 )
 
-// TestPaths asks for operations in odd ways. However a router reads a path or a method, a secured
-// operation runs behind its guard and nowhere else. The columns are the statuses without and with a
-// good token, in the order of Routers.
+// TestPaths sends unusual spellings of paths and methods. However a router reads them, a secured
+// operation runs only behind its guard. The columns are the statuses without and with a valid
+// token, in the order of Routers.
 func TestPaths(t *testing.T) {
 	f := newFixture(t)
 	token := f.bearer(accessType, "alice")
@@ -53,7 +53,7 @@ func TestPaths(t *testing.T) {
 		{"POST /me\r\nX-HTTP-Method-Override: GET", "405/405 405/405 405/405 405/405 405/405 404/404 404/404 405/405 405/405"},
 		{"GET /x\r\nX-Original-URL: /me", "404/404 404/404 404/404 404/404 404/404 404/404 404/404 404/404 404/404"},
 		{"GET /settings", "405/405 405/405 405/405 405/405 405/405 404/404 404/404 405/405 405/405"},
-		// A public path with a parameter beside a secured one, declared before it and behind it.
+		// A public path with a parameter next to a secured path, declared before it and after it.
 		{"GET /pages/admin/users", "401/200 401/200 401/200 401/200 401/200 401/200 401/200 401/200 401/200"},
 		{"GET /pages/admin%2Fusers", "200/200 200/200 401/200 200/200 200/200 401/200 401/200 200/200 200/200"},
 		{"GET /pages/%61dmin/users", "401/200 404/404 401/200 200/200 200/200 401/200 401/200 404/404 404/404"},
@@ -108,7 +108,7 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// sendRaw sends a request line, and header fields in further lines, as they are. It returns the
+// sendRaw sends a request line and header fields, one in each line, unchanged. It returns the
 // status.
 func (c client) sendRaw(request string) int {
 	c.t.Helper()

@@ -18,8 +18,9 @@ func eachRouter(t *testing.T, test func(*testing.T, Router)) {
 	}
 }
 
-// TestTable sends the same requests to every router, which has to answer them in the same way.
-func TestTable(t *testing.T) {
+// TestSameAnswersOnEveryRouter sends the same requests to every router. All must answer them in the
+// same way.
+func TestSameAnswersOnEveryRouter(t *testing.T) {
 	f := newFixture(t)
 	fresh, role := security.WithFresh(), security.WithRoles("ADMIN")
 	access := "Authorization: " + f.bearer(accessType, "alice")
@@ -42,7 +43,7 @@ func TestTable(t *testing.T) {
 		fields  []string
 		body    string
 		status  int
-		// seen is the operation and the token that the handler saw.
+		// seen is the operation and the token that the handler got.
 		seen string
 	}{
 		{request: "GET /public", status: 200, seen: "GetPublic"},
@@ -68,7 +69,7 @@ func TestTable(t *testing.T) {
 		// The concrete path is another operation than the one with the parameter.
 		{request: "GET /items/mine", fields: []string{refresh}, status: 200, seen: "GetMyItems refresh alice"},
 		{request: "GET /items/mine", fields: []string{access}, status: 401},
-		// Credentials are looked at before parameters are.
+		// Credentials are checked before parameters.
 		{request: "GET /items/7?limit=5", fields: []string{access}, status: 200, seen: `GetItem access alice {"id":7,"Params":{"limit":5}}`},
 		{request: "GET /items/x", status: 401},
 		{request: "GET /items/x", fields: []string{access}, status: 400},
@@ -129,10 +130,10 @@ func TestTable(t *testing.T) {
 			}
 			seen := fmt.Sprint(got.seen.Operation, " ", got.seen.Type, " ", got.seen.Subject, " ", string(got.seen.Request))
 			if !strings.HasPrefix(seen, tt.seen) || tt.seen == "" && got.seen.Operation != "" {
-				t.Errorf("%s: the handler saw %q, want %q", tt.request, seen, tt.seen)
+				t.Errorf("%s: the handler got %q, want %q", tt.request, seen, tt.seen)
 			}
 			if got.seen.Context != got.seen.Subject {
-				t.Errorf("%s: the handler got a token of %q, and %q stands on its context", tt.request, got.seen.Subject, got.seen.Context)
+				t.Errorf("%s: the handler got a token of %q, and its context has one of %q", tt.request, got.seen.Subject, got.seen.Context)
 			}
 		}
 	})

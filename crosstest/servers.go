@@ -11,17 +11,17 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// Router is a router that oapi-codegen generates a server for, with the package under api that was
-// generated for it.
+// Router is a router that oapi-codegen supports, with its generated package under api.
 type Router struct {
 	Name string
-	// handler returns the API as a net/http handler, where the router is built on net/http.
+	// handler returns the API as a net/http handler. It is nil if the router is not built on
+	// net/http.
 	handler func(s service.Server, p *guard.Policy, o Options) (http.Handler, error)
-	// serve serves the API on a listener until stop is called, where it is not.
+	// serve serves the API on a listener until stop is called. It is for routers without handler.
 	serve func(l net.Listener, s service.Server, p *guard.Policy, o Options) (stop func(), err error)
 }
 
-// Routers are all of them.
+// Routers are all routers.
 var Routers = []Router{
 	{Name: "std-http", handler: stdHTTP},
 	{Name: "chi", handler: chiRouter},
@@ -34,38 +34,37 @@ var Routers = []Router{
 	{Name: "fiber-v3", serve: serveFiberV3},
 }
 
-// Options are what an application may set up around its handlers. The functions are called by
-// middleware with its context.
+// Options are what an application may set up around its handlers. Middleware calls the functions
+// with its context.
 type Options struct {
 	BaseURL string
-	// Before is called by middleware of the router, in front of the guards.
+	// Before is called by middleware of the router, before the guards.
 	Before func(context.Context)
-	// Behind is called by middleware of the operations, behind the guards, where the router's
-	// options have a place for it: see HasBehind.
+	// Behind is called by middleware of the operations, behind the guards, if the options of the
+	// router have it: see HasBehind.
 	Behind func(context.Context)
 	// Strict is called by a StrictMiddlewareFunc.
 	Strict func(context.Context)
-	// OnError is told of the errors that reach the application's own error handler, where the
-	// router has one: see HasErrorHandler.
+	// OnError is called with errors that reach the error handler of the application, if the router
+	// has one: see HasErrorHandler.
 	OnError func(error)
-	// Unguarded registers the handlers with oapi-codegen's own function, so that nothing guards
-	// them.
+	// Unguarded registers the handlers with the function of oapi-codegen, without guards.
 	Unguarded bool
-	// TLS makes the server speak TLS, where it is not nil.
+	// TLS makes the server use TLS if it is not nil.
 	TLS *tls.Config
 }
 
-// HasBehind reports whether the options of the router's generated code have a place for middleware
-// behind the guards.
+// HasBehind reports whether the generated code for the router has options for middleware behind the
+// guards.
 func (r Router) HasBehind() bool { return r.Name != "iris" }
 
-// HasErrorHandler reports whether the router hands errors of handlers to an error handler of the
+// HasErrorHandler reports whether the router passes errors of handlers to an error handler of the
 // application.
 func (r Router) HasErrorHandler() bool {
 	return strings.HasPrefix(r.Name, "echo") || strings.HasPrefix(r.Name, "fiber")
 }
 
-// Start serves the API on a port of its own. The caller calls stop when it is done.
+// Start serves the API on a free port. The caller must call stop.
 func (r Router) Start(s service.Server, p *guard.Policy, o Options) (url string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -86,7 +85,7 @@ func (r Router) Start(s service.Server, p *guard.Policy, o Options) (url string,
 	return scheme + l.Addr().String(), stop, nil
 }
 
-// serveHTTP serves what is a net/http handler.
+// serveHTTP serves a net/http handler.
 func (r Router) serveHTTP(l net.Listener, s service.Server, p *guard.Policy, o Options) (func(), error) {
 	h, err := r.handler(s, p, o)
 	if err != nil {

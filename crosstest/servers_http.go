@@ -14,7 +14,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// calling makes a middleware of a function of the options.
+// calling makes middleware from a function of the options.
 func calling(f func(context.Context)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -19,9 +19,9 @@ import (
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// TestShapes sends credentials of every kind, alone and together, to operations of every shape. Who
-// is what the handler got.
-func TestShapes(t *testing.T) {
+// TestCredentialArguments sends credentials of every kind, alone and together, to operations with
+// every shape of argument. who is what the handler got.
+func TestCredentialArguments(t *testing.T) {
 	f := newFixture(t)
 	alice := "Authorization: " + f.bearer(accessType, "alice")
 	admin := "Authorization: " + f.bearer(accessType, "root", security.WithRoles("ADMIN"))
@@ -52,7 +52,7 @@ func TestShapes(t *testing.T) {
 		fields  []string
 		status  int
 		who     string
-		// challenges are those of an answer of 401 or 403, in order.
+		// challenges are those of a response 401 or 403, in order.
 		challenges []string
 	}{
 		{request: "GET /basic", status: 401, challenges: []string{basicChallenge}},
@@ -166,8 +166,8 @@ func TestShapes(t *testing.T) {
 	})
 }
 
-// TestCertificates connects with certificates of clients: one that the server's authority has
-// signed, and none.
+// TestCertificates connects with a client certificate that the authority of the server signed, and
+// without one.
 func TestCertificates(t *testing.T) {
 	f := newFixture(t)
 	authority, authorityKey := newCertificate(t, "authority", nil, nil)
@@ -178,7 +178,7 @@ func TestCertificates(t *testing.T) {
 		return tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key}
 	}
 	config := &tls.Config{Certificates: []tls.Certificate{issue("127.0.0.1")}, ClientCAs: pool, ClientAuth: tls.VerifyClientCertIfGiven}
-	// What a client only claims is in PeerCertificates, and does not count.
+	// An unverified certificate is in PeerCertificates, and does not count.
 	claimed := config.Clone()
 	claimed.ClientAuth = tls.RequestClientCert
 	for _, tt := range []struct {
@@ -207,8 +207,8 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// newCertificate makes a certificate of the name that the parent has signed, or one that signs
-// others.
+// newCertificate makes a certificate with the name that the parent signed. Without a parent it
+// makes an authority.
 func newCertificate(t *testing.T, name string, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)

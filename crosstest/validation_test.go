@@ -15,8 +15,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// requests is a validator of requests that keeps what it is given, and refuses what has "bad" in
-// its query.
+// requests is a schema validator that records requests, and refuses those with "bad" in the query.
 type requests struct {
 	mu   sync.Mutex
 	last string
@@ -44,9 +43,9 @@ func (v *requests) ValidateRequest(r *http.Request, o *guard.Operation, params g
 	return nil
 }
 
-// TestRequestValidator checks what a validator of requests gets to see, and that its answer counts
-// behind the guard's and in front of the handler.
-func TestRequestValidator(t *testing.T) {
+// TestSchemaValidator checks what a schema validator gets, and that it runs after the guard and
+// before the handler.
+func TestSchemaValidator(t *testing.T) {
 	v := &requests{}
 	f := newFixture(t, guard.WithSchemaValidator(v))
 	token := "Authorization: " + f.bearer(accessType, "alice")
@@ -74,20 +73,20 @@ func TestRequestValidator(t *testing.T) {
 			c := f.start(t, r, service.Server{}, Options{})
 			got := c.send(tt.request, tt.body, tt.fields...)
 			if got.status != tt.status || v.last != tt.saw {
-				t.Errorf("%s: status %d, the validator saw %q; want %d, %q: %s", tt.request, got.status, v.last, tt.status, tt.saw, got.body)
+				t.Errorf("%s: status %d, the validator got %q; want %d, %q: %s", tt.request, got.status, v.last, tt.status, tt.saw, got.body)
 			}
 			if tt.status == 400 && !strings.Contains(got.body, `"rule":"enum"`) {
-				t.Errorf("%s: the answer does not tell the violation: %s", tt.request, got.body)
+				t.Errorf("%s: the response lacks the violation: %s", tt.request, got.body)
 			}
 			if tt.body != "" && !strings.Contains(string(got.seen.Request), tt.body) {
-				t.Errorf("%s: the handler saw %s", tt.request, got.seen.Request)
+				t.Errorf("%s: the handler got %s", tt.request, got.seen.Request)
 			}
 		})
 	}
 }
 
-// TestParameters checks that the validator of requests gets a parameter of the path as the handler
-// does, however it is written.
+// TestParameters checks that the schema validator and the handler get the same path parameter, in
+// every encoding.
 func TestParameters(t *testing.T) {
 	v := &requests{}
 	f := newFixture(t, guard.WithSchemaValidator(v))
@@ -100,7 +99,7 @@ func TestParameters(t *testing.T) {
 		} {
 			v.last = ""
 			got := c.send("GET /names/"+path, "", token)
-			// These routers read the path after it is decoded: a slash is a slash to them.
+			// These routers decode the path before they split it at slashes.
 			if strings.Contains(want, "/") && slices.Contains([]string{"gorilla", "gin", "iris"}, r.Name) && got.status == 404 {
 				continue
 			}

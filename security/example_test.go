@@ -12,7 +12,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
-// secret stands for 32 bytes of a random source, as base64 -d <<< "$JWT_SECRET" gives them.
+// secret stands for 32 random bytes, such as those of base64 -d <<< "$JWT_SECRET".
 var secret = []byte(strings.Repeat("s!", 16))
 
 // newAuthority sets up the tokens of an application.
@@ -90,7 +90,7 @@ func ExampleIssuer() {
 	// revoked: true
 }
 
-// A token of an identity provider has a verifier of its own, beside that of the application.
+// Tokens of an identity provider have a second verifier.
 func ExampleWithVerifier() {
 	realmKeys, err := keys.NewHMAC(keys.HS256, []byte(strings.Repeat("k!", 16)))
 	if err != nil {

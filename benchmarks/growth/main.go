@@ -1,9 +1,11 @@
-// Command growth generates APIs of many operations and the benchmarks that compare them: too much code to keep in the repository.
+// Command growth generates APIs of many operations, and benchmarks that compare them. They are too
+// much code for the repository.
 //
 //	go run ./growth testdata/growth 10 100 1000
 //
-// writes one package for each number of operations into the folder, which lies in this module's testdata and is emptied first,
-// and a package of tests that measures them all: go test -bench . ./testdata/growth
+// writes a package for each number of operations into the folder, and a package of tests that
+// measures them all: go test -bench . ./testdata/growth. The folder is in testdata of this module,
+// and is emptied first.
 package main
 
 import (
@@ -31,7 +33,7 @@ var files embed.FS
 
 var templates = template.Must(template.ParseFS(files, "templates/*.tmpl"))
 
-// api is what the templates of one API are given.
+// api is the data for the templates of one API.
 type api struct {
 	Package    string
 	Operations []operation
@@ -67,8 +69,8 @@ func run(args []string, stderr io.Writer) error {
 	return render(filepath.Join(dir, "growth_test.go"), "growth_test.go.tmpl", map[string]any{"Path": path, "APIs": apis})
 }
 
-// importPath returns the import path of a folder in this module's testdata, which may not be there
-// yet.
+// importPath returns the import path of a folder in testdata of this module. The folder may not
+// exist yet.
 func importPath(dir string) (string, error) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Path}}\n{{.Dir}}").Output()
 	if err != nil {
@@ -95,7 +97,7 @@ func newAPI(n int) api {
 	return a
 }
 
-// generate writes the document, the servers, and what oapi-guard makes of the document.
+// generate writes the document and the servers, and runs oapi-guard on the document.
 func (a api) generate(dir string, stderr io.Writer) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err

@@ -1,4 +1,4 @@
-// Command report makes a table and a picture of the raw output of the benchmarks.
+// Command report makes a table and a picture from the raw output of the benchmarks.
 //
 //	go run ./report -out results < results/raw.txt
 //

@@ -17,13 +17,13 @@ const (
 	guard = "oapi-guard"
 )
 
-// report is what one run measured.
+// report has the measurements of one run.
 type report struct {
 	facts  map[string]string
 	groups []*group
 }
 
-// factKeys are the facts of the machine in the raw output, in the order in which they are told.
+// factKeys are the facts about the machine in the raw output, in the order of the report.
 var factKeys = []string{"date", "cpu", "cores", "goos", "goarch", "go", "redis"}
 
 // group is one benchmark with its parameters, measured on several stacks.
@@ -35,7 +35,7 @@ type group struct {
 
 type param struct{ key, value string }
 
-// stack is what a group measured of one stack.
+// stack has the measurements of one stack in a group.
 type stack struct {
 	name                      string
 	seconds, bytes, allocated []float64
@@ -92,7 +92,7 @@ func (r *report) add(result *benchfmt.Result) error {
 	return nil
 }
 
-// split returns the group of a benchmark, empty yet, and its stack: the parameter of that name.
+// split returns an empty group for a benchmark, and its stack, which is the parameter of that name.
 func split(full benchfmt.Name) (g *group, name string) {
 	base, parts := full.Parts()
 	g = &group{benchmark: string(base)}
@@ -113,7 +113,7 @@ func (g *group) same(other *group) bool {
 	return g.benchmark == other.benchmark && slices.Equal(g.params, other.params)
 }
 
-// check checks that there is something to compare in every group.
+// check returns an error if a group has nothing to compare.
 func (r *report) check() error {
 	if len(r.groups) == 0 {
 		return errors.New("no benchmark in the raw output")
@@ -141,7 +141,7 @@ func (g *group) find(name string) *stack {
 	return nil
 }
 
-// param returns the value of a parameter, empty where the group has none of this name.
+// param returns the value of a parameter, or "" if the group lacks it.
 func (g *group) param(key string) string {
 	for _, p := range g.params {
 		if p.key == key {
@@ -151,10 +151,10 @@ func (g *group) param(key string) string {
 	return ""
 }
 
-// nanoseconds is the median over the rounds.
+// nanoseconds returns the median of the rounds.
 func (s *stack) nanoseconds() float64 { return median(s.seconds) * 1e9 }
 
-// added returns the nanoseconds that the stack takes longer than the floor.
+// added returns how many nanoseconds the stack adds to the floor.
 func (g *group) added(s *stack) float64 { return s.nanoseconds() - g.find(floor).nanoseconds() }
 
 func median(values []float64) float64 {

@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write what the report is now into testdata")
 
-// TestReport compares the table and the picture of a small run with what is committed.
+// TestReport compares the table and the picture of a small run with the committed ones.
 func TestReport(t *testing.T) {
 	raw, err := os.ReadFile("testdata/raw.txt")
 	if err != nil {
@@ -45,7 +45,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// TestFigures checks the arithmetic on figures that were made to be worked out by hand.
+// TestFigures checks the arithmetic with figures that are easy to calculate by hand.
 func TestFigures(t *testing.T) {
 	file, err := os.Open("testdata/raw.txt")
 	if err != nil {
@@ -66,7 +66,7 @@ func TestFigures(t *testing.T) {
 		"| floor | 1,100 | (1,000 to 1,200) | 224 | 7 | 1.00 |  |  |\n",
 		"| oapi-guard | 3,100 | (3,000 to 3,200) | 1,731 | 18 | 2.82 | 2,000 | 1.00 |\n",
 		"| hand-written | 8,600 | (6,000 to 11,200) | 4,842 | 72 | 7.82 | 7,500 | 3.75 |\n",
-		// Nothing is compared with an addition that is lost in the noise.
+		// Nothing is compared with an addition that is smaller than the noise.
 		"| oapi-guard | 800 | (800 to 800) | 224 | 7 | 0.89 | -100 |  |\n",
 	} {
 		if !strings.Contains(table, want) {
@@ -88,7 +88,7 @@ func TestMedian(t *testing.T) {
 	}
 }
 
-// TestEscaping checks that names of the raw output stay text.
+// TestEscaping checks that names in the raw output stay text.
 func TestEscaping(t *testing.T) {
 	raw := strings.NewReplacer("hand-written", "<script>|&amp").Replace(mustRead(t, "testdata/raw.txt"))
 	r, err := parse(strings.NewReader(raw))
@@ -96,14 +96,14 @@ func TestEscaping(t *testing.T) {
 		t.Fatal(err)
 	}
 	if table := r.table(); !strings.Contains(table, `| &lt;script>\|&amp;amp | 8,600 |`) {
-		t.Errorf("the table has it as it is:\n%s", table)
+		t.Errorf("the name is not escaped in the table:\n%s", table)
 	}
 	picture, err := r.svg()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if bytes.Contains(picture, []byte("<script")) {
-		t.Errorf("the picture has it as it is:\n%s", picture)
+		t.Errorf("the name is not escaped in the picture:\n%s", picture)
 	}
 	var texts []string
 	decoder := xml.NewDecoder(bytes.NewReader(picture))
@@ -131,7 +131,7 @@ func TestParseErrors(t *testing.T) {
 	const good = "BenchmarkServe/alg=A/stack=floor-2 1 10 ns/op 1 B/op 1 allocs/op\n" +
 		"BenchmarkServe/alg=A/stack=oapi-guard-2 1 20 ns/op 1 B/op 1 allocs/op\n"
 	if _, err := parse(strings.NewReader(good)); err != nil {
-		t.Fatalf("what the cases change is not good: %v", err)
+		t.Fatalf("the output that the rows change is not valid: %v", err)
 	}
 	for _, tt := range []struct{ name, raw, want string }{
 		{"nothing", "PASS\n", "no benchmark"},

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// panels are the groups that the picture shows, by benchmark and parameters.
+// panels are the groups in the picture, by benchmark and parameters.
 var panels = []struct {
 	title, benchmark string
 	params           map[string]string
@@ -27,8 +27,8 @@ const (
 	barHeight = 14
 )
 
-// style follows the colours of the page that shows the picture, where its reader has told them. The
-// picture has a background of its own, so that it can be read on any other page too.
+// style follows the colour scheme that the reader prefers. The picture has a background, so that it
+// is readable on every page.
 const style = `
 text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328 }
 .heading { font-weight: 600; font-size: 15px }
@@ -76,7 +76,7 @@ type bar struct {
 	Class   string   `xml:"class,attr,omitempty"`
 }
 
-// svg returns the picture: for some groups, what each stack adds to a request.
+// svg returns the picture. It shows for some groups what each stack adds to a request.
 func (r *report) svg() ([]byte, error) {
 	const heading = "What each stack adds to a request"
 	p := picture{Width: width, Role: "img", Title: heading, Style: style}
@@ -113,7 +113,7 @@ func (g *group) has(params map[string]string) bool {
 	return true
 }
 
-// bars draws a bar for every stack below y and returns where they end.
+// bars draws a bar for each stack below y, and returns the y below them.
 func (g *group) bars(p *picture, y int) int {
 	longest := 0.0
 	for _, s := range g.stacks {

@@ -52,7 +52,7 @@ func (g *group) row(s *stack) string {
 
 func number(value float64) string { return english.Sprintf("%.0f", value) }
 
-// machine says in one line where and when the run was.
+// machine returns a line about where and when the run was.
 func (r *report) machine() string {
 	fact := func(key string) string {
 		if value := r.facts[key]; value != "" {
@@ -63,7 +63,7 @@ func (r *report) machine() string {
 	return fmt.Sprintf("%s, %s cores, %s/%s, %s, Redis %s, %s.", fact("cpu"), fact("cores"), fact("goos"), fact("goarch"), fact("go"), fact("redis"), fact("date"))
 }
 
-// rounds says how often everything was measured.
+// rounds returns a line about the number of rounds.
 func (r *report) rounds() string {
 	least, most := len(r.groups[0].stacks[0].seconds), 0
 	for _, g := range r.groups {
@@ -76,12 +76,12 @@ func (r *report) rounds() string {
 	return fmt.Sprintf("%d to %d rounds", least, most)
 }
 
-// cell keeps a text from ending its cell or starting markup.
+// cell escapes a text, so that it neither ends its cell nor starts markup.
 func cell(text string) string {
 	return strings.NewReplacer(`\`, `\\`, "|", `\|`, "<", "&lt;", "&", "&amp;", "\n", " ").Replace(text)
 }
 
-// heading says what a benchmark measures.
+// heading returns what a benchmark measures.
 func heading(benchmark string) string {
 	switch benchmark {
 	case "Serve":
@@ -98,14 +98,14 @@ func heading(benchmark string) string {
 	return cell(benchmark)
 }
 
-// title tells the parameters.
+// title returns the parameters.
 func (g *group) title() string {
 	var parts []string
 	for _, p := range g.params {
 		switch p.key {
 		case "alg":
 			parts = append(parts, p.value)
-		case "redis": // the heading says it
+		case "redis": // is in the heading
 		case "tokens":
 			parts = append(parts, count(p.value, "token"))
 		case "callers":

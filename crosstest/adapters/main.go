@@ -1,6 +1,6 @@
-// Program adapters writes server.gen.go beside the guard.gen.go of each folder that it is given: a
-// GuardedServer whose methods call a service.Server, so that one service runs in packages whose
-// types differ.
+// Program adapters writes server.gen.go next to guard.gen.go in each of the folders. It contains a
+// GuardedServer whose methods call a service.Server, so that one service runs in packages with
+// different types.
 package main
 
 import (
@@ -33,9 +33,9 @@ func main() {
 
 type operation struct {
 	Name, Request, Response string
-	// Argument is the type of the credential, "" where there is none.
+	// Argument is the type of the credential, or "" for none.
 	Argument string
-	// Empty says that the response has no body.
+	// Empty reports that the response has no body.
 	Empty bool
 }
 
@@ -103,14 +103,14 @@ func write(from, to string) error {
 }
 
 // operationOf reads Name(ctx, credential, request) (response, error), where the credential may be
-// missing.
+// absent.
 func operationOf(m *ast.Field, source []byte) operation {
 	f := m.Type.(*ast.FuncType)
 	text := func(e ast.Expr) string { return string(source[e.Pos()-1 : e.End()-1]) }
 	o := operation{
 		Name: m.Names[0].Name, Response: text(f.Results.List[0].Type), Request: text(f.Params.List[len(f.Params.List)-1].Type),
 	}
-	// The API answers HEAD alone without a body.
+	// In this API only HEAD answers without a body.
 	o.Empty = o.Name == "HeadResource"
 	if len(f.Params.List) == 3 {
 		o.Argument = text(f.Params.List[1].Type)

@@ -12,7 +12,7 @@ import (
 )
 
 // Authenticator is the Authenticator of every generated package. It knows alice, who is an
-// administrator, and bob, who is nothing.
+// administrator, and bob, who has no role.
 type Authenticator struct{}
 
 func account(name string) (*guard.Caller[guard.Principal], error) {

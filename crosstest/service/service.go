@@ -1,5 +1,5 @@
-// Package service is what runs behind every router of this module: the generated packages differ in
-// their types, not in what their operations do.
+// Package service implements the operations behind every router of this module. The generated
+// packages differ only in their types.
 package service
 
 import (
@@ -12,16 +12,16 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// Seen is what the handler of an operation saw. It is the answer to every request that reaches one.
+// Seen is what the handler of an operation got. It is the body of each response of a handler.
 type Seen struct {
 	Operation string `json:"operation"`
-	// Type and Subject are those of the token argument, empty for anonymous callers and public
-	// operations.
+	// Type and Subject are those of the token argument. They are empty for anonymous callers and
+	// public operations.
 	Type    string `json:"type,omitempty"`
 	Subject string `json:"subject,omitempty"`
-	// Credentials are those of an argument that is no token.
+	// Credentials describes an argument that is not a token.
 	Credentials string `json:"credentials,omitempty"`
-	// Context is the subject that guard.FromContext finds on the handler's context.
+	// Context is the subject that guard.FromContext finds in the context of the handler.
 	Context string `json:"context,omitempty"`
 	// Request is the request object.
 	Request json.RawMessage `json:"request"`
@@ -29,14 +29,14 @@ type Seen struct {
 
 // Server is the server of every generated package.
 type Server struct {
-	// Fail is the error that an operation returns; nil where all succeed.
+	// Fail is the error that all operations return. With nil they succeed.
 	Fail func(operation string) error
-	// Reached is told of every call of an operation; nil where nobody wants to know.
+	// Reached is called for each call of an operation, if it is not nil.
 	Reached func(ctx context.Context, operation string)
 }
 
-// Handle is called by the method of every operation, with its credential argument, nil where it has
-// none, and its request object.
+// Handle is called by the method of each operation with its request object and its credential
+// argument, or nil if it has none.
 func (s Server) Handle(ctx context.Context, operation string, credential, request any) (Seen, error) {
 	if s.Reached != nil {
 		s.Reached(ctx, operation)
@@ -69,8 +69,8 @@ func (s Server) Handle(ctx context.Context, operation string, credential, reques
 
 var anyToken = reflect.TypeFor[security.AnyToken]()
 
-// describe names the schemes or types of credentials and whom they speak for, and in a struct the
-// fields that are set.
+// describe returns the schemes or types of credentials with their subjects. For a struct it returns
+// the fields that are set.
 func describe(value reflect.Value) string {
 	switch own := value.Interface().(type) {
 	case security.AnyToken:

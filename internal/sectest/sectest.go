@@ -1,5 +1,5 @@
-// Package sectest has what the tests of package security and of the packages around it share: a
-// clock that moves only when told to, a blacklist that fails when told to, and tokens made by hand.
+// Package sectest has helpers for the tests of package security and of the packages around it: a
+// clock that a test moves, a blacklist that fails on request, and handmade tokens.
 package sectest
 
 import (
@@ -23,16 +23,16 @@ import (
 // Issuer is the issuer of the tests.
 const Issuer = "https://issuer.example"
 
-// Secret is their key, and GoodHeader the header of an access token that it signs.
+// Secret is the symmetric key of the tests.
 var Secret = []byte("0123456789abcdef0123456789abcdef")
 
 // GoodHeader is the header of an access token.
 const GoodHeader = `{"alg":"HS256","kid":"k1","typ":"at+jwt"}`
 
-// ErrSecretive is an error whose text no client and no log may see.
+// ErrSecretive is an error whose text must not reach clients or logs.
 var ErrSecretive = errors.New("dial tcp: redis://user:hunter2@internal.example")
 
-// Clock is a clock that moves only when told to.
+// Clock is a clock that moves only by Advance.
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -55,7 +55,7 @@ func (c *Clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// Must returns the value, or ends the test.
+// Must returns the value. It ends the test on an error.
 func Must[T any](value T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()
@@ -66,7 +66,7 @@ func Must[T any](value T, err error) func(testing.TB) T {
 	}
 }
 
-// FaultyList is a blacklist that fails when told to and counts its calls.
+// FaultyList is a blacklist that fails on request and counts its calls.
 type FaultyList struct {
 	blacklist.Blacklist
 	mu               sync.Mutex
@@ -119,8 +119,8 @@ func SignHS256(signed string) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// PayloadWith returns a good payload with members replaced, added, or removed where the value is
-// "". Values are JSON.
+// PayloadWith returns a valid payload with changed members. A change is a name and a JSON value, or
+// "" to remove the member.
 func PayloadWith(changes ...string) string {
 	names := []string{"iss", "sub", "aud", "exp", "iat", "jti", "sid"}
 	values := map[string]string{
@@ -143,8 +143,8 @@ func PayloadWith(changes ...string) string {
 	return "{" + strings.Join(members, ",") + "}"
 }
 
-// CheckProblem checks that an answer is a problem of RFC 9457 that nothing caches and that repeats
-// nothing secret.
+// CheckProblem checks that a response is a problem of RFC 9457 that must not be stored and repeats
+// no secret.
 func CheckProblem(t testing.TB, w *httptest.ResponseRecorder) {
 	t.Helper()
 	var problem struct {
@@ -165,7 +165,7 @@ func CheckProblem(t testing.TB, w *httptest.ResponseRecorder) {
 	}
 	for _, secret := range []string{"redis", "hunter2", "alice", "garbage", "(", "signature"} {
 		if strings.Contains(w.Body.String()+fmt.Sprint(w.Header()), secret) {
-			t.Errorf("the answer holds %q: %s %v", secret, w.Body, w.Header())
+			t.Errorf("the response contains %q: %s %v", secret, w.Body, w.Header())
 		}
 	}
 }

@@ -30,7 +30,7 @@ var (
 	key     = &guard.Scheme{Name: "key", Kind: guard.KindKey, Parameter: "X-Key"}
 )
 
-// operations are those of testdata/security.yaml.
+// operations are the operations of testdata/security.yaml.
 func operations() []guard.Operation {
 	return []guard.Operation{
 		{ID: "own", Method: "GET", Path: "/own", Requirement: guard.Requirement{{access}}},
@@ -43,7 +43,7 @@ func operations() []guard.Operation {
 	}
 }
 
-// authenticators take the key "good", and say of "down" that they could not know.
+// authenticators accept the key "good". For "down" the decision is unavailable.
 var authenticators = guard.Authenticators{"key": guard.AuthenticateKey(func(_ context.Context, text string) (*guard.Caller[guard.Principal], error) {
 	switch text {
 	case "good":
@@ -54,7 +54,7 @@ var authenticators = guard.Authenticators{"key": guard.AuthenticateKey(func(_ co
 	return nil, fmt.Errorf("no such key %s: %w", text, security.ErrInvalidCredentials)
 })}
 
-// router is a second router, as those of kin-openapi are.
+// router is a second router beside that of the application, as routers of kin-openapi are.
 type router struct{ document *openapi3.T }
 
 func (r router) FindRoute(request *http.Request) (*routers.Route, map[string]string, error) {
@@ -73,7 +73,7 @@ func (r router) FindRoute(request *http.Request) (*routers.Route, map[string]str
 	return &routers.Route{Spec: r.document, Path: path, PathItem: item, Method: request.Method, Operation: operation}, params, nil
 }
 
-// validated serves next behind kin-openapi's own middleware with the authentication function.
+// validated serves next behind the middleware of kin-openapi with the authentication function.
 func (a *application) validated(t testing.TB, document *openapi3.T, authenticate openapi3filter.AuthenticationFunc, multi bool, next http.HandlerFunc) http.Handler {
 	t.Helper()
 	return openapi3filter.NewValidator(router{document},
@@ -84,8 +84,8 @@ func (a *application) validated(t testing.TB, document *openapi3.T, authenticate
 		})).Middleware(next)
 }
 
-// TestAuthenticationFunc checks that kin-openapi lets a request pass if and only if the guard of
-// the operation does, and that the handler finds the credential.
+// TestAuthenticationFunc checks that kin-openapi accepts a request if and only if the guard of the
+// operation does, and that the handler finds the credential.
 func TestAuthenticationFunc(t *testing.T) {
 	a := newApplication(t)
 	token, scoped := "Authorization: Bearer "+a.token(t), "Authorization: Bearer "+a.token(t, security.WithScopes("write"))
@@ -113,7 +113,7 @@ func TestAuthenticationFunc(t *testing.T) {
 			name, route, body string
 			header            []string
 			status            int
-			want              string // who, or a word of the challenge or of the detail
+			want              string // the caller, or a part of the challenge or of the detail
 		}{
 			{name: "a token", route: "GET /own", header: []string{token}, status: 204, want: "access alice"},
 			{name: "a token for the alias", route: "GET /alias", header: []string{token}, status: 204, want: "access alice"},
@@ -188,7 +188,7 @@ func TestAuthenticationFunc(t *testing.T) {
 	}
 }
 
-// countingList counts look-ups.
+// countingList is a blacklist that counts look-ups.
 type countingList struct {
 	blacklist.None
 	lookUps atomic.Int32
@@ -199,7 +199,7 @@ func (l *countingList) IsRevoked(ctx context.Context, id blacklist.Identity) (bo
 	return l.None.IsRevoked(ctx, id)
 }
 
-// TestOneDecision checks that a guard decides once over a request that kin-openapi checks, and anew
+// TestOneDecision checks that a guard decides once when kin-openapi checks a request, and again
 // when it checks the request again.
 func TestOneDecision(t *testing.T) {
 	signing := must(keys.NewHMAC(keys.HS256, []byte("0123456789abcdef0123456789abcdef")))(t)
@@ -220,7 +220,7 @@ func TestOneDecision(t *testing.T) {
 	if err := openapi3filter.ValidateRequest(t.Context(), input(r)); err != nil || list.lookUps.Load() != 1 {
 		t.Errorf("%v, %d look-ups", err, list.lookUps.Load())
 	}
-	// Whatever it is asked, it says yes to the schemes only by which the request identified.
+	// The function accepts only the schemes of the credentials in the request.
 	for scheme, want := range map[string]bool{"access": true, "key": true, "refresh": false, "": false} {
 		if err := authenticate(t.Context(), &openapi3filter.AuthenticationInput{RequestValidationInput: input(r), SecuritySchemeName: scheme}); (err == nil) != want {
 			t.Errorf("scheme %q: %v", scheme, err)
@@ -238,11 +238,11 @@ func TestOneDecision(t *testing.T) {
 	}
 	// Middleware prints such errors to clients by default.
 	if strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "no such key") {
-		t.Errorf("the error says more than it may: %v", err)
+		t.Errorf("the error repeats the credential or the text of the authenticator: %v", err)
 	}
 }
 
-// TestOptional shows why optional operations are refused, and that their guards are what decides.
+// TestOptional shows why optional operations are refused, and that their guards decide rightly.
 func TestOptional(t *testing.T) {
 	a := newApplication(t)
 	for _, order := range []string{"[{access: []}, {}]", "[{}, {access: []}]"} {
@@ -267,7 +267,7 @@ func TestOptional(t *testing.T) {
 			status        int
 			subject       string
 		}{
-			{next: handler, authorization: "Bearer secret", status: 200}, // this is kin-openapi's doing
+			{next: handler, authorization: "Bearer secret", status: 200}, // kin-openapi accepts it as anonymous
 			{next: guarded, authorization: "Bearer secret", status: 401},
 			{next: guarded, authorization: "Bearer " + a.token(t), status: 200, subject: "alice"},
 			{next: guarded, status: 200},
@@ -286,9 +286,9 @@ func TestOptional(t *testing.T) {
 	}
 }
 
-// TestNewAuthenticationFunc checks that an application which kin-openapi would guard wrongly does
-// not start.
-func TestNewAuthenticationFunc(t *testing.T) {
+// TestAuthenticationFuncRefuses has operations that kin-openapi would protect wrongly.
+// AuthenticationFunc returns an error.
+func TestAuthenticationFuncRefuses(t *testing.T) {
 	a := newApplication(t)
 	document := load(t, "testdata/security.yaml")
 	change := func(f func(o *guard.Operation)) []guard.Operation {
@@ -363,18 +363,18 @@ func TestNewAuthenticationFunc(t *testing.T) {
 		}
 	}
 	if _, err := kinopenapi.AuthenticationFunc(nil, a.policy, authenticators, operations()); err == nil {
-		t.Error("without a document")
+		t.Error("without a document: no error")
 	}
 	if _, err := kinopenapi.AuthenticationFunc(document, nil, authenticators, operations()); err == nil {
-		t.Error("without a policy")
+		t.Error("without a policy: no error")
 	}
 	if _, err := kinopenapi.AuthenticationFunc(document, a.policy, nil, operations()); err == nil {
-		t.Error("without an authenticator")
+		t.Error("without an authenticator: no error")
 	}
 }
 
-// TestUnknownOperation checks that an operation of the document which the function was not made
-// with is refused, and so is a question that makes no sense.
+// TestUnknownOperation checks that an operation of the document that the function does not know is
+// refused, and a malformed call too.
 func TestUnknownOperation(t *testing.T) {
 	var failure guard.Failure
 	a := newApplication(t, guard.WithErrorHandler(func(_ context.Context, f guard.Failure) guard.Response { failure = f; return f.Response }))
@@ -388,16 +388,15 @@ func TestUnknownOperation(t *testing.T) {
 	if w.Code != 500 || !errors.Is(failure.Err, security.ErrUnguarded) {
 		t.Errorf("status %d %v", w.Code, failure.Err)
 	}
-	for _, question := range []*openapi3filter.AuthenticationInput{nil, {}, {RequestValidationInput: &openapi3filter.RequestValidationInput{}},
+	for _, malformed := range []*openapi3filter.AuthenticationInput{nil, {}, {RequestValidationInput: &openapi3filter.RequestValidationInput{}},
 		{RequestValidationInput: &openapi3filter.RequestValidationInput{Request: r}}} {
-		if err := authenticate(t.Context(), question); !errors.Is(err, security.ErrUnguarded) {
+		if err := authenticate(t.Context(), malformed); !errors.Is(err, security.ErrUnguarded) {
 			t.Errorf("%v", err)
 		}
 	}
 }
 
-// TestWriteError checks the answers to errors of kin-openapi that its middleware does not make by
-// itself.
+// TestWriteError checks the responses to errors that the middleware of kin-openapi does not make.
 func TestWriteError(t *testing.T) {
 	var failures []guard.Failure
 	a := newApplication(t, guard.WithErrorHandler(func(_ context.Context, f guard.Failure) guard.Response {
@@ -407,7 +406,7 @@ func TestWriteError(t *testing.T) {
 	o := guard.Operation{ID: "o", Requirement: guard.Requirement{{access}}}
 	_, refused := must(guard.NewGuards(a.policy, nil, &o))(t).Of(&o).Authenticate(httptest.NewRequest(http.MethodGet, "/", nil))
 	if len(failures) != 1 || failures[0].Operation == nil {
-		t.Fatalf("the guard told of %d failures", len(failures))
+		t.Fatalf("the guard reported %d failures, want 1", len(failures))
 	}
 	secret := errors.New("secret")
 	for _, tt := range []struct {
@@ -415,24 +414,24 @@ func TestWriteError(t *testing.T) {
 		err    error
 		status int
 	}{
-		{"of a guard", &openapi3filter.SecurityRequirementsError{Errors: []error{secret, refused}}, 401},
-		{"of nobody", secret, 500},
-		{"no error at all", nil, 500},
-		{"of another function", &openapi3filter.SecurityRequirementsError{Errors: []error{secret}}, 500},
-		{"of another function, by the rules", &openapi3filter.SecurityRequirementsError{Errors: []error{fmt.Errorf("secret: %w", security.ErrAccessDenied)}}, 403},
-		{"without a function", &openapi3filter.SecurityRequirementsError{Errors: []error{openapi3filter.ErrAuthenticationServiceMissing}}, 500},
-		{"a long body", &openapi3filter.RequestError{RequestBody: &openapi3.RequestBody{}, Reason: "secret", Err: &http.MaxBytesError{Limit: 1}}, 413},
-		{"a body that is not wanted", &openapi3filter.RequestError{Reason: "secret", Err: secret}, 500},
-		{"several, one of nobody", openapi3.MultiError{&openapi3filter.RequestError{RequestBody: &openapi3.RequestBody{}}, secret}, 500},
-		{"none of several", openapi3.MultiError{}, 500},
-		{"a router's, wrapped", fmt.Errorf("secret: %w", routers.ErrPathNotFound), 404},
+		{"error of a guard", &openapi3filter.SecurityRequirementsError{Errors: []error{secret, refused}}, 401},
+		{"error of the application", secret, 500},
+		{"nil", nil, 500},
+		{"error of another function", &openapi3filter.SecurityRequirementsError{Errors: []error{secret}}, 500},
+		{"sentinel of another function", &openapi3filter.SecurityRequirementsError{Errors: []error{fmt.Errorf("secret: %w", security.ErrAccessDenied)}}, 403},
+		{"no authentication function", &openapi3filter.SecurityRequirementsError{Errors: []error{openapi3filter.ErrAuthenticationServiceMissing}}, 500},
+		{"body that is too long", &openapi3filter.RequestError{RequestBody: &openapi3.RequestBody{}, Reason: "secret", Err: &http.MaxBytesError{Limit: 1}}, 413},
+		{"request error without a parameter or body", &openapi3filter.RequestError{Reason: "secret", Err: secret}, 500},
+		{"several errors, one of the application", openapi3.MultiError{&openapi3filter.RequestError{RequestBody: &openapi3.RequestBody{}}, secret}, 500},
+		{"empty list of errors", openapi3.MultiError{}, 500},
+		{"wrapped error of a router", fmt.Errorf("secret: %w", routers.ErrPathNotFound), 404},
 	} {
 		w := httptest.NewRecorder()
 		kinopenapi.WriteError(w, httptest.NewRequest(http.MethodGet, "/", nil), a.policy, tt.err)
 		if w.Code != tt.status || strings.Contains(w.Body.String(), "secret") {
 			t.Errorf("%s: %d %s", tt.name, w.Code, w.Body)
 		}
-		// What the guard has told of already is not told again.
+		// The guard has already reported its refusal, which is not reported again.
 		if tt.status == 401 && (len(failures) != 1 || w.Header().Get("WWW-Authenticate") != `Bearer realm="api"`) {
 			t.Errorf("%s: %d failures, %v", tt.name, len(failures), w.Header())
 		}
@@ -442,7 +441,7 @@ func TestWriteError(t *testing.T) {
 	}
 }
 
-// TestAuthenticateConcurrently checks for the race detector that requests share nothing.
+// TestAuthenticateConcurrently checks, for the race detector, that requests share nothing.
 func TestAuthenticateConcurrently(t *testing.T) {
 	a := newApplication(t)
 	document := load(t, "testdata/security.yaml")

@@ -38,13 +38,13 @@ func load(t testing.TB, file string) *openapi3.T {
 	return must(openapi3.NewLoader().LoadFromFile(file))(t)
 }
 
-// parse returns the document in a text, which lacks its first lines.
+// parse returns the document in a text. It adds the first lines.
 func parse(t testing.TB, text string) *openapi3.T {
 	t.Helper()
 	return must(openapi3.NewLoader().LoadFromData([]byte("openapi: 3.0.3\ninfo: {title: test, version: 1.0.0}\n" + text)))(t)
 }
 
-// application is one that issues and takes tokens.
+// application issues and verifies tokens.
 type application struct {
 	issuer    *security.Issuer
 	validator *security.Validator
@@ -65,21 +65,21 @@ func (a *application) token(t testing.TB, options ...security.TokenOption) strin
 	return must(a.issuer.IssueAccessToken(t.Context(), "alice", nil, options...))(t).Text()
 }
 
-// checked makes an application whose requests are checked against the document.
+// checked makes an application that checks requests against the document.
 func checked(t testing.TB, document *openapi3.T, options ...kinopenapi.Option) *application {
 	t.Helper()
 	return newApplication(t, guard.WithSchemaValidator(must(kinopenapi.NewSchemaValidator(document, options...))(t)))
 }
 
-// seen is what a handler saw of a request.
+// seen is what a handler got from a request.
 type seen struct {
 	param, query, body string
 	header             http.Header
 	validated          any
 }
 
-// serve registers a guarded handler for each operation of the document, as generated code does, and
-// serves them. The handlers answer 204 and say what they saw.
+// serve serves a guarded handler for each operation of the document, as generated code does. The
+// handlers answer 204 and send what they got.
 func (a *application) serve(t testing.TB, document *openapi3.T) (string, <-chan seen) {
 	t.Helper()
 	saw := make(chan seen, 100)
@@ -117,7 +117,7 @@ func (a *application) serve(t testing.TB, document *openapi3.T) (string, <-chan 
 	return server.URL, saw
 }
 
-// problem is an answer to a request that was refused.
+// problem is the response to a refused request.
 type problem struct {
 	Title      string
 	Status     int
@@ -125,7 +125,7 @@ type problem struct {
 	Violations []guard.Violation
 }
 
-// send sends a request and returns its answer. header has lines of the form "Name: value".
+// send sends a request and returns the response. header has lines of the form "Name: value".
 func send(t testing.TB, method, url, body string, header ...string) (*http.Response, problem) {
 	t.Helper()
 	r := must(http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body)))(t)
@@ -137,9 +137,9 @@ func send(t testing.TB, method, url, body string, header ...string) (*http.Respo
 	response := must(client.Do(r))(t)
 	defer response.Body.Close()
 	text := must(io.ReadAll(response.Body))(t)
-	// What a request says never comes back: its values in these tests have this word.
+	// No response repeats a value of the request. The values of these tests contain this word.
 	if bytes.Contains(text, []byte("secret")) {
-		t.Errorf("the answer quotes the request: %s", text)
+		t.Errorf("the response repeats a value of the request: %s", text)
 	}
 	var said problem
 	if len(text) > 0 {

@@ -15,20 +15,20 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
-// operation returns a document of one operation, POST /x.
+// operation returns a document with one operation, POST /x.
 func operation(text string) string {
 	return "paths:\n  /x:\n    post:\n      operationId: x\n      responses: {'204': {description: done}}\n" + text
 }
 
-// TestNewSchemaValidator checks what cannot be checked at all: it is an error when the service
-// starts, not with every request, and it names what to do.
+// TestNewSchemaValidator has documents that cannot be checked. They are errors when the service
+// starts, and name the remedy.
 func TestNewSchemaValidator(t *testing.T) {
 	parameter := func(text string) string { return operation("      parameters: [" + text + "]\n") }
 	body := func(text string) string { return operation("      requestBody: {content: {" + text + "}}\n") }
 	for _, tt := range []struct {
 		name, document string
 		options        []kinopenapi.Option
-		want           string // of the error
+		want           string // a part of the error
 	}{
 		{name: "a document", document: operation("")},
 		{name: "a nil option", document: operation(""), options: []kinopenapi.Option{nil}, want: "nil option"},
@@ -118,14 +118,14 @@ func TestNewSchemaValidator(t *testing.T) {
 			options: []kinopenapi.Option{kinopenapi.WithUncheckedBodies("x")},
 		},
 		{
-			name: "XML that is left alone by its path", document: body("application/xml: {schema: {type: object}}"),
+			name: "XML that is not checked, by method and path", document: body("application/xml: {schema: {type: object}}"),
 			options: []kinopenapi.Option{kinopenapi.WithUncheckedBodies("POST /x")},
 		},
 		{
-			name: "another operation left alone", document: operation(""),
+			name: "an unknown operation that is not checked", document: operation(""),
 			options: []kinopenapi.Option{kinopenapi.WithUncheckedBodies("x", "y")}, want: `["y"]`,
 		},
-		{name: "no operation", document: operation(""), options: []kinopenapi.Option{kinopenapi.WithUncheckedBodies("")}, want: `[""]`},
+		{name: "an empty operation name", document: operation(""), options: []kinopenapi.Option{kinopenapi.WithUncheckedBodies("")}, want: `[""]`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			v, err := kinopenapi.NewSchemaValidator(parse(t, tt.document), tt.options...)
@@ -138,27 +138,27 @@ func TestNewSchemaValidator(t *testing.T) {
 		})
 	}
 	if _, err := kinopenapi.NewSchemaValidator(nil); err == nil {
-		t.Error("a validator without a document")
+		t.Error("a nil document: no error")
 	}
 }
 
-// anything is an engine of regular expressions for which everything matches.
+// anything is a regular expression engine whose expressions match everything.
 func anything(string) (openapi3.RegexMatcher, error) { return regexp.MustCompile(""), nil }
 
-// TestFormats checks that formats come from the document, an option, or nowhere.
+// TestFormats checks formats of the document, formats of an option, and unknown formats.
 func TestFormats(t *testing.T) {
 	const text = "      parameters: [{name: p, in: query, schema: {type: string, format: own}}]\n"
-	own := openapi3.NewRegexpFormatValidator("^own$")
-	of := parse(t, operation(text))
-	of.SetStringFormatValidator("own", own)
+	format := openapi3.NewRegexpFormatValidator("^own$")
+	withFormat := parse(t, operation(text))
+	withFormat.SetStringFormatValidator("own", format)
 	for name, tt := range map[string]struct {
 		document *openapi3.T
 		options  []kinopenapi.Option
 		want     []guard.Violation
 	}{
-		"nowhere":      {parse(t, operation(text)), nil, nil},
-		"the document": {of, nil, at("query p format")},
-		"an option":    {parse(t, operation(text)), []kinopenapi.Option{kinopenapi.WithSchemaOptions(openapi3.WithStringFormatValidator("own", own))}, at("query p format")},
+		"unknown format":         {parse(t, operation(text)), nil, nil},
+		"format of the document": {withFormat, nil, at("query p format")},
+		"format of an option":    {parse(t, operation(text)), []kinopenapi.Option{kinopenapi.WithSchemaOptions(openapi3.WithStringFormatValidator("own", format))}, at("query p format")},
 	} {
 		v := must(kinopenapi.NewSchemaValidator(tt.document, tt.options...))(t)
 		err := v.ValidateRequest(httptest.NewRequest(http.MethodPost, "/x?p=secret", nil), &guard.Operation{Method: http.MethodPost, Path: "/x"}, nil)
@@ -169,8 +169,8 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// TestOtherDocument checks that operations of another document are an error when the guards are
-// made, and refused where they get by.
+// TestOtherDocument checks that operations of another document are errors of NewGuards and of
+// ValidateRequest.
 func TestOtherDocument(t *testing.T) {
 	v := must(kinopenapi.NewSchemaValidator(load(t, "testdata/api.yaml")))(t)
 	a := newApplication(t, guard.WithSchemaValidator(v))
@@ -179,7 +179,7 @@ func TestOtherDocument(t *testing.T) {
 			t.Errorf("%v is known", o)
 		}
 		if _, err := guard.NewGuards(a.policy, nil, o); err == nil {
-			t.Errorf("a guard for %v", o)
+			t.Errorf("guards for %v: no error", o)
 		}
 		var invalid *guard.InvalidRequestError
 		if err := v.ValidateRequest(httptest.NewRequest(http.MethodPost, "/items", nil), o, nil); err == nil || errors.As(err, &invalid) {

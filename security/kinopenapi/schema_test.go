@@ -13,13 +13,13 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
-// TestSchemas checks which schemas are refused because short values could keep kin-openapi busy for
-// hours, or because it would not check them in full.
+// TestSchemas has schemas for which short values could keep kin-openapi busy for hours, and schemas
+// that it would not check in full. They are refused.
 func TestSchemas(t *testing.T) {
 	twenty := kinopenapi.WithJSONSchema2020(4096)
 	const long = "take hours"
 	for _, tt := range []struct {
-		name, version, a, b string // the schemas A, of the body, and B
+		name, version, a, b string // A is the schema of the body
 		options             []kinopenapi.Option
 		want                string
 	}{
@@ -92,10 +92,10 @@ func TestSchemas(t *testing.T) {
 			options: []kinopenapi.Option{twenty}, want: long,
 		},
 		{
-			name: "no limit for it", version: "3.1.0", a: "{}", b: "{}",
+			name: "no limit of the body", version: "3.1.0", a: "{}", b: "{}",
 			options: []kinopenapi.Option{kinopenapi.WithJSONSchema2020(0)}, want: "positive",
 		},
-		{name: "left alone", version: "3.1.0", a: "{const: 1}", b: "{}", options: []kinopenapi.Option{kinopenapi.WithUncheckedBodies("x")}},
+		{name: "a body that is not checked", version: "3.1.0", a: "{const: 1}", b: "{}", options: []kinopenapi.Option{kinopenapi.WithUncheckedBodies("x")}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			document := parse(t, operation("      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/A'}}}}\n"+
@@ -119,8 +119,7 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
-// TestJSONSchema2020Limit checks that the bodies of the slow validator have a limit of their own,
-// and only they.
+// TestJSONSchema2020Limit checks that only the bodies of the slow validator have its limit.
 func TestJSONSchema2020Limit(t *testing.T) {
 	document := load(t, "testdata/api31.yaml")
 	url, _ := checked(t, document, kinopenapi.WithJSONSchema2020(100)).serve(t, document)
@@ -137,9 +136,9 @@ func TestJSONSchema2020Limit(t *testing.T) {
 	}
 }
 
-// TestCost checks that a body in which much is wrong, deep down or side by side, costs no more than
-// its length suggests: the whole of it would be gigabytes.
-func TestCost(t *testing.T) {
+// TestManyViolationsStayCheap checks that a body with many violations, nested or side by side,
+// costs no more than its length suggests. Reporting all of them would take gigabytes.
+func TestManyViolationsStayCheap(t *testing.T) {
 	v := must(kinopenapi.NewSchemaValidator(load(t, "testdata/api.yaml")))(t)
 	var members strings.Builder
 	for i := range 50_000 {
@@ -159,10 +158,10 @@ func TestCost(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 {
-			t.Errorf("%s: a body of %d bytes took %d", name, len(body), used)
+			t.Errorf("%s: a body of %d bytes allocated %d bytes", name, len(body), used)
 		}
 	}
-	// Short ones are told all of it.
+	// All violations of a short body are reported.
 	r := httptest.NewRequest(http.MethodPost, "/items", strings.NewReader(`{"name":"","kind":"","count":0.5}`))
 	r.Header.Set("Content-Type", "application/json")
 	invalid, ok := v.ValidateRequest(r, &guard.Operation{Method: http.MethodPost, Path: "/items"}, nil).(*guard.InvalidRequestError)

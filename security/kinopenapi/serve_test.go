@@ -22,8 +22,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
-// TestPathParameters checks that the value of the path is the one that the handler gets, however it
-// was written.
+// TestPathParameters checks that the checked value of a path parameter is the one that the handler
+// gets, in every encoding.
 func TestPathParameters(t *testing.T) {
 	document := load(t, "testdata/api.yaml")
 	url, saw := checked(t, document).serve(t, document)
@@ -56,13 +56,13 @@ func TestPathParameters(t *testing.T) {
 	}
 }
 
-// params are parameters of a path.
+// params are path parameters.
 type params map[string]string
 
 func (p params) Param(name string) string { return p[name] }
 
-// TestParameterNames checks that a router may know a parameter by its name in the document or by
-// that of net/http's patterns.
+// TestParameterNames checks that a router may name a parameter as the document or as the patterns
+// of net/http do.
 func TestParameterNames(t *testing.T) {
 	v := must(kinopenapi.NewSchemaValidator(load(t, "testdata/api.yaml")))(t)
 	o := &guard.Operation{Method: http.MethodGet, Path: "/items/{item-id}"}
@@ -89,8 +89,9 @@ func TestParameterNames(t *testing.T) {
 	}
 }
 
-// TestBodyOnce checks that the handler gets the value that was checked, and can read the body too.
-func TestBodyOnce(t *testing.T) {
+// TestHandlerGetsCheckedValueAndBody checks that the handler gets the checked value and can also
+// read the body.
+func TestHandlerGetsCheckedValueAndBody(t *testing.T) {
 	document := load(t, "testdata/api.yaml")
 	url, saw := checked(t, document).serve(t, document)
 	send(t, http.MethodPost, url+"/items", `{"name":"a","name":"b"}`, asJSON)
@@ -100,8 +101,8 @@ func TestBodyOnce(t *testing.T) {
 	}
 }
 
-// TestStaleGetBody checks that the body that is checked is the one that the handler gets, whatever
-// another validator left.
+// TestStaleGetBody checks that the handler gets the checked body, whatever GetBody another
+// validator left.
 func TestStaleGetBody(t *testing.T) {
 	v := must(kinopenapi.NewSchemaValidator(load(t, "testdata/api.yaml")))(t)
 	r := httptest.NewRequest(http.MethodPost, "/items", strings.NewReader(`{"name":"checked"}`))
@@ -115,7 +116,7 @@ func TestStaleGetBody(t *testing.T) {
 	}
 }
 
-// TestDefaults checks that defaults reach the handler with the option, and only with it.
+// TestDefaults checks that the handler gets defaults with the option, and only with it.
 func TestDefaults(t *testing.T) {
 	for _, tt := range []struct {
 		options     []kinopenapi.Option
@@ -137,7 +138,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestLongBodies checks the limits of bodies, the validator's own and one in front of it.
+// TestLongBodies checks the limit of the validator and a limit in front of it.
 func TestLongBodies(t *testing.T) {
 	document := load(t, "testdata/api.yaml")
 	long := `{"name":"` + strings.Repeat("s", 100) + `"}`
@@ -158,7 +159,7 @@ func TestLongBodies(t *testing.T) {
 	if response, _ := send(t, http.MethodPost, server.URL, long, asJSON); response.StatusCode != 413 {
 		t.Errorf("with http.MaxBytesHandler: status %d", response.StatusCode)
 	}
-	// An operation whose bodies are not checked streams what it likes.
+	// Bodies that are not checked have no limit.
 	url, saw = checked(t, document, kinopenapi.WithMaxBody(1), kinopenapi.WithUncheckedBodies("addItem", "PUT /files/{name}")).serve(t, document)
 	for _, route := range []string{"POST /items", "PUT /files/a"} {
 		method, path, _ := strings.Cut(route, " ")
@@ -167,11 +168,11 @@ func TestLongBodies(t *testing.T) {
 		}
 	}
 	if response, said := send(t, http.MethodPut, url+"/files/secret", ""); response.StatusCode != 400 || !slices.Equal(said.Violations, at("path name maxLength")) {
-		t.Errorf("its parameters: status %d %v", response.StatusCode, said.Violations)
+		t.Errorf("parameters of an operation with unchecked bodies: status %d %v", response.StatusCode, said.Violations)
 	}
 }
 
-// TestBrokenBodies checks that a body which cannot be read is not said to differ from the document.
+// TestBrokenBodies checks that a body that cannot be read is not reported as a violation.
 func TestBrokenBodies(t *testing.T) {
 	document := load(t, "testdata/api.yaml")
 	var failure guard.Failure
@@ -179,8 +180,8 @@ func TestBrokenBodies(t *testing.T) {
 		guard.WithErrorHandler(func(_ context.Context, f guard.Failure) guard.Response { failure = f; return f.Response }))
 	url, _ := a.serve(t, document)
 	for _, body := range []string{
-		"Transfer-Encoding: chunked\r\n\r\nzz\r\n", // no length of a chunk
-		"Content-Length: 100\r\n\r\n{",             // ends before its end
+		"Transfer-Encoding: chunked\r\n\r\nzz\r\n", // no chunk length
+		"Content-Length: 100\r\n\r\n{",             // truncated
 	} {
 		conn := must(net.Dial("tcp", strings.TrimPrefix(url, "http://")))(t)
 		if _, err := io.WriteString(conn, "POST /items HTTP/1.1\r\nHost: x\r\n"+asJSON+"\r\n"+body); err != nil {
@@ -200,7 +201,7 @@ func TestBrokenBodies(t *testing.T) {
 	}
 }
 
-// TestManyViolations checks that an answer stays short, whatever the request.
+// TestManyViolations checks that a response stays short for every request.
 func TestManyViolations(t *testing.T) {
 	document := load(t, "testdata/api.yaml")
 	url, _ := checked(t, document).serve(t, document)
@@ -218,15 +219,15 @@ func TestManyViolations(t *testing.T) {
 	if invalid, ok := err.(*guard.InvalidRequestError); !ok || len(invalid.Violations) != 20 {
 		t.Errorf("%+v", invalid)
 	}
-	// A name of the request's own stays out where it is long.
+	// A long name from the request is left out.
 	_, said = send(t, http.MethodPost, url+"/items", `{"name":"a","labels":{"`+strings.Repeat("secret", 50)+`":1}}`, asJSON)
 	if !slices.Equal(said.Violations, at("body /labels type")) {
 		t.Errorf("%v", said.Violations)
 	}
 }
 
-// TestAfterGuard checks that nothing is said of the document, and nothing read, before the guard
-// has let the request pass.
+// TestAfterGuard checks that the body is read and violations are reported only after the guard
+// accepted the request.
 func TestAfterGuard(t *testing.T) {
 	document := load(t, "testdata/api.yaml")
 	a := checked(t, document)
@@ -270,7 +271,7 @@ func (r *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// server implements what the tests need of the reference API.
+// server implements the operations of the reference API that the tests need.
 type server struct {
 	gen.GuardedServer
 	gen.Authenticator
@@ -282,13 +283,13 @@ func (s server) Login(_ context.Context, request gen.LoginRequestObject) (gen.Lo
 	return gen.Login204Response{}, nil
 }
 
-// TestReferenceAPI checks the generated server of this repository: the strict handler binds the
-// value that was checked.
+// TestReferenceAPI checks the generated server of this repository. Its strict handler binds the
+// checked value.
 func TestReferenceAPI(t *testing.T) {
 	a := checked(t, load(t, "../../api.yaml"))
 	login := make(chan gen.Credentials, 1)
-	own := server{login: login}
-	handler := must(gen.GuardedHandlerWithOptions(gen.NewGuardedStrictHandler(own, a.policy, nil, gen.StrictHTTPServerOptions{}), a.policy, own, gen.StdHTTPServerOptions{}))(t)
+	api := server{login: login}
+	handler := must(gen.GuardedHandlerWithOptions(gen.NewGuardedStrictHandler(api, a.policy, nil, gen.StrictHTTPServerOptions{}), a.policy, api, gen.StdHTTPServerOptions{}))(t)
 	ts := httptest.NewServer(handler)
 	defer ts.Close()
 	for _, tt := range []struct {
@@ -298,7 +299,7 @@ func TestReferenceAPI(t *testing.T) {
 		want        []guard.Violation
 	}{
 		{route: "POST /login", body: `{"username":"alice","password":"secret"}`, status: 204},
-		// encoding/json alone would bind the last of these, which nobody has checked.
+		// encoding/json alone would bind the last member, which was not checked.
 		{route: "POST /login", body: `{"username":"alice","password":"secret","USERNAME":""}`, status: 204},
 		{route: "POST /login", body: `{"username":"","password":"secret"}`, status: 400, want: at("body /username minLength")},
 		{route: "POST /login", body: `{"username":"alice"}`, status: 400, want: at("body /password required")},
@@ -327,9 +328,9 @@ func TestReferenceAPI(t *testing.T) {
 	}
 }
 
-// TestConcurrently checks many requests at once, for the race detector: the document is shared and
-// stays as it is.
-func TestConcurrently(t *testing.T) {
+// TestValidateConcurrently sends many requests at once, for the race detector. The shared document
+// stays unchanged.
+func TestValidateConcurrently(t *testing.T) {
 	for _, file := range []string{"testdata/api.yaml", "testdata/api31.yaml"} {
 		document := load(t, file)
 		before := must(document.MarshalJSON())(t)
@@ -360,7 +361,7 @@ func TestConcurrently(t *testing.T) {
 	}
 }
 
-// broken is a format whose check fails as no check should.
+// broken is a format whose check panics.
 type broken struct{}
 
 func (broken) Validate(value string) error {
@@ -370,8 +371,8 @@ func (broken) Validate(value string) error {
 	return nil
 }
 
-// TestPanics checks that kin-openapi and what is plugged into it cannot take the service down, nor
-// put the blame on the request.
+// TestPanics checks that a panic of kin-openapi or of a function of the application neither ends
+// the service nor blames the request.
 func TestPanics(t *testing.T) {
 	document := load(t, "testdata/api.yaml")
 	v := must(kinopenapi.NewSchemaValidator(document, kinopenapi.WithSchemaOptions(openapi3.WithStringFormatValidator("date", broken{}))))(t)

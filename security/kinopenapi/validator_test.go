@@ -15,8 +15,8 @@ const (
 	asForm = "Content-Type: application/x-www-form-urlencoded"
 )
 
-// at makes a list of violations of fields of three words: place, name, rule. The name "-" is that
-// of the whole body.
+// at makes a list of violations from fields of three words: location, name and rule. The name "-"
+// is that of the whole body.
 func at(fields ...string) []guard.Violation {
 	var list []guard.Violation
 	for _, field := range fields {
@@ -26,8 +26,7 @@ func at(fields ...string) []guard.Violation {
 	return list
 }
 
-// TestParameters checks what the answer says of parameters that are not what the document says,
-// over HTTP.
+// TestParameters checks the violations of parameters, over HTTP.
 func TestParameters(t *testing.T) {
 	document := load(t, "testdata/api.yaml")
 	url, saw := checked(t, document).serve(t, document)
@@ -116,7 +115,7 @@ func TestParameters(t *testing.T) {
 	}
 }
 
-// TestBodies does the same for bodies.
+// TestBodies checks the violations of bodies, over HTTP.
 func TestBodies(t *testing.T) {
 	document := load(t, "testdata/api.yaml")
 	url, saw := checked(t, document).serve(t, document)
@@ -334,7 +333,8 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-// TestJSONSchema2020 checks a document of OpenAPI 3.1, whose schemas another library checks.
+// TestJSONSchema2020 checks a document of OpenAPI 3.1, whose schemas the second validator of
+// kin-openapi checks.
 func TestJSONSchema2020(t *testing.T) {
 	document := load(t, "testdata/api31.yaml")
 	url, saw := checked(t, document, kinopenapi.WithJSONSchema2020(4096)).serve(t, document)

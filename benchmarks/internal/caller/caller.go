@@ -1,5 +1,4 @@
-// Package caller calls handlers in the process, at little cost of its own: the same for every
-// stack.
+// Package caller calls handlers in the process. It adds little cost, and the same for each stack.
 package caller
 
 import (
@@ -12,7 +11,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// Headers returns the values of the header Authorization that carry the tokens.
+// Headers returns values of the header Authorization for the tokens.
 func Headers(issued []security.IssuedToken) [][]string {
 	values := make([][]string, len(issued))
 	for i, token := range issued {
@@ -21,7 +20,7 @@ func Headers(issued []security.IssuedToken) [][]string {
 	return values
 }
 
-// Caller sends requests to a handler, one after the other: GET, with the tokens and the URLs in
+// Caller sends GET requests to a handler, one after the other, with the tokens and the URLs in
 // turn. It is for one goroutine.
 type Caller struct {
 	handler  http.Handler
@@ -34,8 +33,8 @@ type Caller struct {
 	next     int
 }
 
-// New returns a caller that begins with the start-th token. Every answer has the status 200 and
-// size bytes. The context is that of the requests: one that can be cancelled, as those of a server.
+// New returns a caller that begins with the start-th token. Each response must have the status 200
+// and size bytes. The context is that of the requests. It can be cancelled, as in a server.
 func New(ctx context.Context, handler http.Handler, headers [][]string, urls []*url.URL, size, start int) *Caller {
 	return &Caller{
 		handler: handler, headers: headers, urls: urls, size: size, next: start,
@@ -44,9 +43,9 @@ func New(ctx context.Context, handler http.Handler, headers [][]string, urls []*
 	}
 }
 
-// Call sends the next request. Another answer than a good one is an error.
+// Call sends the next request. Any other response is an error.
 func (c *Caller) Call() error {
-	// A fresh copy, because some stacks write their context into the request that they are given.
+	// A new copy, because some stacks write their context into the request.
 	c.request = *c.template
 	c.request.Header["Authorization"] = c.headers[c.next%len(c.headers)]
 	c.request.URL = c.urls[c.next%len(c.urls)]
@@ -60,7 +59,7 @@ func (c *Caller) Call() error {
 	return nil
 }
 
-// response is a response that forgets its body.
+// response is a response that discards its body.
 type response struct {
 	header       http.Header
 	status, size int

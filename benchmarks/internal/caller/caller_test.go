@@ -10,7 +10,7 @@ import (
 
 type key struct{}
 
-// TestCall checks that every request is a fresh one, with the next token and the next URL.
+// TestCall checks that each request is new, with the next token and the next URL.
 func TestCall(t *testing.T) {
 	var seen []string
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -33,7 +33,7 @@ func TestCall(t *testing.T) {
 	}
 }
 
-// TestCallErrors checks that no benchmark measures refusals.
+// TestCallErrors checks that refused requests are errors, so that no benchmark measures them.
 func TestCallErrors(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
 		"a status": func(w http.ResponseWriter, _ *http.Request) {

@@ -1,7 +1,6 @@
-// Package golangjwt verifies access tokens with golang-jwt, in the way of an application that uses
-// it with care: one parser with every check switched on, typed claims, the type of the token, and a
-// look-up in Redis where tokens can be revoked. The peers of oapi-guard that bring no verification
-// of their own share it.
+// Package golangjwt verifies access tokens with golang-jwt as a careful application does: one
+// parser with all checks, typed claims, the type of the token, and a look-up in Redis where tokens
+// can be revoked. The peers of oapi-guard that do not verify tokens use it.
 package golangjwt
 
 import (
@@ -25,9 +24,9 @@ type Claims struct {
 }
 
 var (
-	// ErrRevoked says that the token was revoked.
+	// ErrRevoked means that the token was revoked.
 	ErrRevoked = errors.New("revoked token")
-	// ErrUnavailable says that Redis could not be asked.
+	// ErrUnavailable means that Redis did not answer.
 	ErrUnavailable = errors.New("revocations cannot be looked up")
 )
 
@@ -84,7 +83,7 @@ func (v *Verifier) Verify(ctx context.Context, text string) (*Claims, error) {
 	return claims, nil
 }
 
-// keyOf returns the key for access tokens; a refresh token is none (RFC 9068, section 4).
+// keyOf returns the key for access tokens. A refresh token is not one (RFC 9068, section 4).
 func (v *Verifier) keyOf(token *jwt.Token) (any, error) {
 	if typ, _ := token.Header["typ"].(string); typ != "at+jwt" {
 		return nil, errors.New("not an access token")
@@ -92,7 +91,7 @@ func (v *Verifier) keyOf(token *jwt.Token) (any, error) {
 	return v.key, nil
 }
 
-// RevocationKey is the key in Redis that says that the token with this id is revoked.
+// RevocationKey returns the key in Redis that marks the token with this id as revoked.
 func RevocationKey(id string) string { return "revoked:" + id }
 
 // Bearer returns the token of an Authorization header (RFC 6750, section 2.1).
@@ -103,12 +102,12 @@ func Bearer(header string) (string, bool) {
 
 type contextKey struct{}
 
-// NewContext returns a context that carries the claims.
+// NewContext returns a context with the claims.
 func NewContext(ctx context.Context, claims *Claims) context.Context {
 	return context.WithValue(ctx, contextKey{}, claims)
 }
 
-// FromContext returns the claims of a context, nil where there are none.
+// FromContext returns the claims of a context, or nil.
 func FromContext(ctx context.Context) *Claims {
 	claims, _ := ctx.Value(contextKey{}).(*Claims)
 	return claims

@@ -1,5 +1,5 @@
-// Package growth measures what a request costs in APIs of many operations. The APIs are generated
-// by benchmarks/growth.
+// Package growth measures the cost of a request in APIs of many operations, which benchmarks/growth
+// generates.
 package growth
 
 import (
@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	_ "github.com/oapi-codegen/runtime" // of the generated APIs, which are not there when go.mod is tidied
+	_ "github.com/oapi-codegen/runtime" // for the generated APIs, which do not exist when go.mod is tidied
 
 	"github.com/oapi-guard/oapi-guard/benchmarks/internal/caller"
 	"github.com/oapi-guard/oapi-guard/benchmarks/internal/golangjwt"
@@ -22,17 +22,17 @@ import (
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// answer is what every operation answers.
+// answer is the response of each operation.
 var answer = fmt.Sprintf(`{"name":%q,"subject":%q}`+"\n", tokens.Name, tokens.Subject(0))
 
-// API is a generated API. All its operations are GET requests below a path of their own, and answer
-// with a profile.
+// API is a generated API. Its operations are GET requests with different paths, and answer with a
+// profile.
 type API struct {
-	// Operations is how many there are.
+	// Operations is the number of operations.
 	Operations int
 	// Spec is the document.
 	Spec func() (*openapi3.T, error)
-	// Plain is oapi-codegen's strict server; the function says whom to answer.
+	// Plain is the strict server of oapi-codegen. The function returns the subject of the response.
 	Plain func(func(context.Context) (name, subject string)) http.Handler
 	// Guarded is the same behind the guards of oapi-guard.
 	Guarded func(*security.Validator) (http.Handler, error)
@@ -85,7 +85,7 @@ func (a API) guarded(config stack.Config) (http.Handler, error) {
 	return a.Guarded(validator)
 }
 
-// urls are one of each operation.
+// urls returns a URL for each operation.
 func (a API) urls() []*url.URL {
 	urls := make([]*url.URL, a.Operations)
 	for i := range urls {
@@ -94,7 +94,8 @@ func (a API) urls() []*url.URL {
 	return urls
 }
 
-// Test checks that every operation of every stack lets the token pass, and only with it.
+// Test checks that each operation of each stack accepts the token, and refuses requests without
+// one.
 func (a API) Test(t *testing.T) {
 	names, handlers, issued := a.handlers(t)
 	for _, name := range names {
@@ -111,7 +112,7 @@ func (a API) Test(t *testing.T) {
 	}
 }
 
-// Benchmark asks every operation in turn.
+// Benchmark calls each operation in turn.
 func (a API) Benchmark(b *testing.B) {
 	names, handlers, issued := a.handlers(b)
 	for _, name := range names {

@@ -1,4 +1,4 @@
-// Package stack has what every stack of the benchmarks is built from.
+// Package stack has the configuration of the stacks of the benchmarks.
 package stack
 
 import (
@@ -7,17 +7,17 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// Config says whose tokens a stack accepts and where revoked ones are looked up. It is the same for
-// all stacks of one run.
+// Config tells whose tokens a stack accepts, and where it looks up revoked ones. It is the same for
+// all stacks of a run.
 type Config struct {
 	// Issuer and Audience are the claims iss and aud of the tokens.
 	Issuer, Audience string
-	// Algorithm is the tokens' alg (RFC 7518, section 3.1).
+	// Algorithm is the alg of the tokens (RFC 7518, section 3.1).
 	Algorithm string
-	// Key is what verifies them: a []byte, *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey.
+	// Key verifies the tokens: a []byte, *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey.
 	Key any
-	// Blacklist is what oapi-guard asks.
+	// Blacklist is the blacklist of oapi-guard.
 	Blacklist blacklist.Blacklist
-	// Redis is what the peers ask, with one EXISTS. They ask nothing where it is nil.
+	// Redis is for the peers, which call EXISTS once. With nil they look nothing up.
 	Redis *redis.Client
 }

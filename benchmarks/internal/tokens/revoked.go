@@ -11,10 +11,11 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// revoked is how many tokens, sessions and subjects are revoked that nobody presents tokens of.
+// revoked is the number of revoked tokens, sessions and subjects. No benchmark presents their
+// tokens.
 const revoked = 1000
 
-// NewMemory returns a blacklist in memory that holds them.
+// NewMemory returns a blacklist in memory that contains them.
 func NewMemory(ctx context.Context) (*blacklist.Memory, error) {
 	list, err := blacklist.NewMemory(blacklist.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
@@ -23,9 +24,9 @@ func NewMemory(ctx context.Context) (*blacklist.Memory, error) {
 	return list, RevokeOthers(ctx, stack.Config{Blacklist: list})
 }
 
-// RevokeOthers revokes what nobody presents: tokens, sessions, all tokens of subjects, and all of
-// another issuer. A blacklist that holds nothing need not look anything up. The peers know
-// revoked tokens only.
+// RevokeOthers revokes tokens, sessions, all tokens of subjects, and all tokens of another
+// issuer, none of which a benchmark presents. An empty blacklist would need no look-ups. The
+// peers know only revoked tokens.
 func RevokeOthers(ctx context.Context, c stack.Config) error {
 	now := time.Now()
 	end := now.Add(Lifetime)

@@ -1,5 +1,5 @@
-// Package tokens issues the access tokens of the benchmarks, with an issuer of oapi-guard: in the
-// layout of RFC 9068, which every stack reads.
+// Package tokens issues the access tokens of the benchmarks with an issuer of oapi-guard, in the
+// layout of RFC 9068, which all stacks read.
 package tokens
 
 import (
@@ -27,14 +27,14 @@ const (
 	Lifetime = 24 * time.Hour
 )
 
-// Algorithms are the algorithms that are measured.
+// Algorithms are the measured algorithms.
 var Algorithms = []string{"HS256", "RS256", "ES256", "EdDSA"}
 
-// Subject returns the subject of the i-th token. They are all of one length, and so are the
-// answers.
+// Subject returns the subject of the i-th token. All subjects have the same length, and so have the
+// responses.
 func Subject(i int) string { return fmt.Sprintf("user-%06d", i) }
 
-// Issuer issues tokens with a key of its own.
+// Issuer issues tokens with one key.
 type Issuer struct {
 	// Name and Audience are the claims iss and aud.
 	Name, Audience string
@@ -44,7 +44,7 @@ type Issuer struct {
 	signKey   *keys.Key
 }
 
-// NewIssuer makes a key for the algorithm, and the issuer of its tokens.
+// NewIssuer makes a key for the algorithm, and an issuer with the key.
 func NewIssuer(algorithm string) (*Issuer, error) {
 	i := &Issuer{Name: "https://login.example.com", Audience: "https://api.example.com", algorithm: algorithm}
 	var err error
@@ -78,14 +78,13 @@ func NewIssuer(algorithm string) (*Issuer, error) {
 	return i, err
 }
 
-// Config returns the configuration of stacks that accept the issuer's tokens. It names no
+// Config returns the configuration of stacks that accept the tokens of the issuer. It has no
 // blacklist.
 func (i *Issuer) Config() stack.Config {
 	return stack.Config{Issuer: i.Name, Audience: i.Audience, Algorithm: i.algorithm, Key: i.verifyKey}
 }
 
-// Issue returns n distinct tokens, the i-th for Subject(i). They are issued as if it were at the
-// given time.
+// Issue returns n distinct tokens, the i-th for Subject(i), issued at the given time.
 func (i *Issuer) Issue(ctx context.Context, n int, at time.Time) ([]security.IssuedToken, error) {
 	issuer, err := i.issuerAt(at)
 	if err != nil {
@@ -112,7 +111,7 @@ func (i *Issuer) Issue(ctx context.Context, n int, at time.Time) ([]security.Iss
 	return issued, nil
 }
 
-// IssueRefresh returns a refresh token for Subject(0), which is no access token.
+// IssueRefresh returns a refresh token for Subject(0), which stacks must refuse.
 func (i *Issuer) IssueRefresh(ctx context.Context, at time.Time) (security.IssuedToken, error) {
 	issuer, err := i.issuerAt(at)
 	if err != nil {

@@ -17,12 +17,12 @@ import (
 // New returns the handler.
 func New(c stack.Config) (http.Handler, error) {
 	verifier := golangjwt.New(c)
-	// echo-jwt's own parsing checks neither issuer nor audience.
+	// The parser of echo-jwt checks neither issuer nor audience.
 	authenticate, err := echojwt.Config{
 		ParseTokenFunc: func(c echo.Context, text string) (any, error) {
 			return verifier.Verify(c.Request().Context(), text)
 		},
-		// A strict server sees the context of the request, and not echo's.
+		// A strict server gets the context of the request, not that of echo.
 		SuccessHandler: func(c echo.Context) {
 			claims, _ := c.Get("user").(*golangjwt.Claims)
 			r := c.Request()

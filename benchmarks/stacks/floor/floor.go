@@ -1,5 +1,5 @@
-// Package floor is oapi-codegen's strict server without any authentication: what a request costs
-// before anybody asks who sends it.
+// Package floor is the strict server of oapi-codegen without authentication. It shows what a
+// request costs without security.
 package floor
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/benchmarks/api"
 )
 
-// New returns the handler. It answers everybody with the same profile.
+// New returns the handler. It answers every request with the same profile.
 func New(profile api.Profile) http.Handler {
 	return api.Handler(api.NewStrictHandler(server{profile}, nil))
 }

@@ -25,7 +25,7 @@ func New(c stack.Config) (http.Handler, error) {
 	verifier := golangjwt.New(c)
 	api := operations.NewBenchmarkAPI(spec)
 	api.Logger = func(string, ...any) {}
-	// The generated hook has no context: a look-up outlives a request that was given up.
+	// The generated hook has no context, so a look-up continues when the request is cancelled.
 	api.AccessAuth = func(token string, _ []string) (*models.Principal, error) {
 		claims, err := verifier.Verify(context.Background(), token)
 		if err != nil {

@@ -18,7 +18,7 @@ import (
 // New returns the handler.
 func New(c stack.Config) (http.Handler, error) { return newHandler(c) }
 
-// NewUncached returns the handler with a verifier that verifies every token anew.
+// NewUncached returns the handler with a verifier without a cache.
 func NewUncached(c stack.Config) (http.Handler, error) {
 	return newHandler(c, security.WithoutTokenCache())
 }
@@ -31,8 +31,8 @@ func newHandler(c stack.Config, options ...security.VerifierOption) (http.Handle
 	return api.GuardedHandler(server{}, validator)
 }
 
-// NewValidator returns the validator of every benchmark of oapi-guard, with its defaults but for
-// the options.
+// NewValidator returns the validator of all benchmarks of oapi-guard, with defaults except for the
+// options.
 func NewValidator(c stack.Config, options ...security.VerifierOption) (*security.Validator, error) {
 	key, err := newKey(c)
 	if err != nil {

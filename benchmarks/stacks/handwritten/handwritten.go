@@ -1,4 +1,4 @@
-// Package handwritten is oapi-codegen's strict server behind a middleware of one's own over
+// Package handwritten is the strict server of oapi-codegen behind a handwritten middleware with
 // golang-jwt.
 package handwritten
 
@@ -17,7 +17,7 @@ func New(c stack.Config) (http.Handler, error) {
 	return authenticate(golangjwt.New(c), api.Handler(NewServer())), nil
 }
 
-// authenticate lets requests with a valid token pass, with its claims on their context.
+// authenticate accepts requests with a valid token, and puts its claims into their context.
 func authenticate(verifier *golangjwt.Verifier, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text, ok := golangjwt.Bearer(r.Header.Get("Authorization"))
@@ -41,7 +41,7 @@ func refuse(w http.ResponseWriter, status int) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// NewServer returns the API for a middleware that leaves the claims on the context.
+// NewServer returns the API for middleware that puts the claims into the context.
 func NewServer() api.ServerInterface { return api.NewStrictHandler(server{}, nil) }
 
 type server struct{}

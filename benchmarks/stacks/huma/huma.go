@@ -1,4 +1,4 @@
-// Package huma is huma on net/http's router, with a middleware of one's own over golang-jwt.
+// Package huma is huma on the router of net/http, with a handwritten middleware with golang-jwt.
 package huma
 
 import (
@@ -23,7 +23,7 @@ type getProfileOutput struct{ Body profile }
 func New(c stack.Config) (http.Handler, error) {
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("Benchmark API", "1.0.0")
-	config.CreateHooks = nil // else bodies have the member $schema, which those of the others have not
+	config.CreateHooks = nil // otherwise bodies have the member $schema, which other stacks do not write
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"access": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
 	}
@@ -39,8 +39,8 @@ func New(c stack.Config) (http.Handler, error) {
 	return mux, nil
 }
 
-// authenticate lets requests for secured operations pass with a valid token, whose claims it leaves
-// on their context.
+// authenticate accepts requests for secured operations with a valid token, and puts its claims into
+// their context.
 func authenticate(api huma.API, verifier *golangjwt.Verifier) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		if len(ctx.Operation().Security) == 0 {

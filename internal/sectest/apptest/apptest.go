@@ -34,7 +34,7 @@ type App struct {
 	List      *sectest.FaultyList
 }
 
-// New makes an application with a symmetric key whose id is k1. Its clock does not move by itself.
+// New makes an application with a symmetric key whose id is k1. Its clock moves only by Advance.
 func New(t testing.TB, options ...security.Option) *App {
 	t.Helper()
 	key := sectest.Must(keys.NewHMAC(keys.HS256, sectest.Secret, keys.WithID("k1")))(t)
@@ -78,7 +78,7 @@ func Get(h http.Handler, authorization ...string) *httptest.ResponseRecorder {
 	return w
 }
 
-// Refuses returns why the application refuses a text, or nil.
+// Refuses verifies a text and looks it up on the blacklist. It returns the error, or nil.
 func (a *App) Refuses(t testing.TB, text string, typ security.TokenType) error {
 	t.Helper()
 	token, err := a.Verifier.Verify(t.Context(), typ, text)
