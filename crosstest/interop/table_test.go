@@ -1,0 +1,145 @@
+package interop
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/oapi-guard/oapi-guard/security"
+)
+
+// row is one token, and whether a verifier that expects an access token may accept it.
+type row struct {
+	name string
+	// short is the name in the table.
+	short    string
+	issuer   func(issuing) *security.Issuer
+	refresh  bool
+	audience string
+	accepted bool
+	// claim is the claim that tells. A verifier that ignores it is not asked.
+	claim string
+}
+
+var rows = []row{
+	{name: "access token", short: "access", issuer: func(i issuing) *security.Issuer { return i.api }, audience: audience, accepted: true},
+	{name: "access token, the issuer is the audience", short: "access, default aud", issuer: func(i issuing) *security.Issuer { return i.itself }, audience: issuer, accepted: true},
+	{name: "refresh token", short: "refresh", issuer: func(i issuing) *security.Issuer { return i.api }, refresh: true, audience: audience, claim: "aud"},
+	{name: "refresh token, the issuer is the audience", short: "refresh, default aud", issuer: func(i issuing) *security.Issuer { return i.itself }, refresh: true, audience: issuer, claim: "aud"},
+	{name: "other audience", short: "other aud", issuer: func(i issuing) *security.Issuer { return i.otherAudience }, audience: audience, claim: "aud"},
+	{name: "other issuer", short: "other iss", issuer: func(i issuing) *security.Issuer { return i.otherIssuer }, audience: audience, claim: "iss"},
+	{name: "expired", short: "expired", issuer: func(i issuing) *security.Issuer { return i.hourAgo }, audience: audience, claim: "exp"},
+	{name: "other key with the same id", short: "other key", issuer: func(i issuing) *security.Issuer { return i.otherKey }, audience: audience},
+}
+
+// request issues the token of the row. The verifier is asked at once: a token has to be valid in the
+// moment of its issue.
+func (r row) request(t *testing.T, i issuing) request {
+	t.Helper()
+	issue := r.issuer(i).IssueAccessToken
+	if r.refresh {
+		issue = r.issuer(i).IssueRefreshToken
+	}
+	token := must(issue(t.Context(), subject, nil, security.WithClientID("client-1"), security.WithScopes("read"), security.WithRoles("admin")))(t)
+	return request{
+		Token: token.Text(), Algorithm: i.key.Algorithm(), Issuer: issuer, Audience: r.audience, Type: "at+jwt",
+		JWKSURL: i.jwksURL, JWK: i.jwk, PEM: i.pem, Secret: i.secret, public: i.public,
+	}
+}
+
+// check returns what is wrong with the decision, or "".
+func (r row) check(d decision) string {
+	switch {
+	case d.Accepted != r.accepted && d.Accepted:
+		return "accepted"
+	case d.Accepted != r.accepted:
+		return "refused: " + d.Error
+	case d.Accepted && d.Subject != subject:
+		return fmt.Sprintf("accepted with the subject %q", d.Subject)
+	}
+	return ""
+}
+
+// TestVerifiers issues tokens and has the verifiers of other projects verify them. It prints the
+// table.
+func TestVerifiers(t *testing.T) {
+	all := map[string]issuing{}
+	for _, algorithm := range algorithms {
+		all[string(algorithm)] = newIssuing(t, algorithm)
+	}
+	lines := []string{header(), strings.Repeat("|---", len(rows)+3) + "|"}
+	failures := map[string]int{}
+	for _, v := range verifiers {
+		t.Run(strings.ReplaceAll(v.name, "/", " "), func(t *testing.T) {
+			ask, version, err := v.start(t)
+			if err != nil {
+				lines = append(lines, fmt.Sprintf("| %s | not run: %v |", v.name, err))
+				skip(t, err)
+			}
+			cells := []string{v.name, version}
+			for _, r := range rows {
+				cells = append(cells, r.run(t, v, ask, all, failures))
+			}
+			lines = append(lines, "| "+strings.Join(append(cells, names(v)), " | ")+" |")
+		})
+	}
+	t.Logf("\n%s", strings.Join(lines, "\n"))
+	for name := range pending {
+		if failures[name] == 0 {
+			t.Errorf("every verifier does what is right for %q: remove the row from pending", name)
+		}
+	}
+}
+
+// run asks the verifier about the row in each algorithm. It returns the cell of the table.
+func (r row) run(t *testing.T, v verifier, ask func(request) decision, all map[string]issuing, failures map[string]int) string {
+	t.Helper()
+	if slices.Contains(v.ignores, r.claim) {
+		return "-"
+	}
+	var wrong []string
+	for _, algorithm := range v.algorithms {
+		problem := r.check(ask(r.request(t, all[string(algorithm)])))
+		if problem == "" {
+			continue
+		}
+		wrong = append(wrong, string(algorithm))
+		failures[r.name]++
+		if reason, known := pending[r.name]; known {
+			t.Logf("%s, %s: %s (pending: %s)", r.name, algorithm, problem, reason)
+		} else {
+			t.Errorf("%s, %s: %s", r.name, algorithm, problem)
+		}
+	}
+	switch {
+	case len(wrong) == 0 && r.accepted:
+		return "yes"
+	case len(wrong) == 0:
+		return "no"
+	case len(wrong) == len(v.algorithms):
+		return "WRONG"
+	default:
+		return "WRONG: " + strings.Join(wrong, " ")
+	}
+}
+
+func header() string {
+	cells := []string{"verifier", "version"}
+	for _, r := range rows {
+		cells = append(cells, r.short)
+	}
+	return "| " + strings.Join(append(cells, "algorithms"), " | ") + " |"
+}
+
+// names lists the algorithms: "all" or their names.
+func names(v verifier) string {
+	if len(v.algorithms) == len(algorithms) {
+		return "all"
+	}
+	var list []string
+	for _, algorithm := range v.algorithms {
+		list = append(list, string(algorithm))
+	}
+	return strings.Join(list, " ")
+}
