@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -126,8 +127,8 @@ func (p *program) read(value any) error {
 		return json.Unmarshal(p.stdout.Bytes(), value)
 	}
 	lines := strings.Split(strings.TrimSpace(p.stderr.String()), "\n")
-	for _, line := range lines {
-		if strings.Contains(line, "Error") {
+	for _, line := range slices.Backward(lines) {
+		if strings.Contains(strings.ToLower(line), "error:") {
 			return errors.New(strings.TrimSpace(line))
 		}
 	}

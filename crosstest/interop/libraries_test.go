@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/MicahParks/keyfunc/v3"
+	"github.com/auth0/go-jwt-middleware/v2/jwks"
 	"github.com/auth0/go-jwt-middleware/v2/validator"
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/dvsekhvalnov/jose2go"
@@ -104,12 +106,13 @@ func goOIDC(ctx context.Context, r request) (string, error) {
 }
 
 func auth0Middleware(ctx context.Context, r request) (string, error) {
-	find := func(context.Context) (any, error) {
-		if r.symmetric() {
-			return r.Secret, nil
+	find := func(context.Context) (any, error) { return r.Secret, nil }
+	if !r.symmetric() {
+		address, err := url.Parse(r.JWKSURL)
+		if err != nil {
+			return "", err
 		}
-		var key josev4.JSONWebKey
-		return &key, json.Unmarshal(r.JWK, &key)
+		find = jwks.NewProvider(address, jwks.WithCustomJWKSURI(address)).KeyFunc
 	}
 	v, err := validator.New(find, validator.SignatureAlgorithm(r.Algorithm), r.Issuer, []string{r.Audience})
 	if err != nil {
@@ -132,7 +135,8 @@ func jose2goDecode(_ context.Context, r request) (string, error) {
 		return "", errors.New("another algorithm")
 	}
 	var claims struct{ Sub string }
-	return claims.Sub, errors.Join(json.Unmarshal([]byte(text), &claims))
+	err = json.Unmarshal([]byte(text), &claims)
+	return claims.Sub, err
 }
 
 func kataras(_ context.Context, r request) (string, error) {
@@ -146,7 +150,8 @@ func kataras(_ context.Context, r request) (string, error) {
 	keys := make(katarasjwt.Keys)
 	keys.Register(algorithms[string(r.Algorithm)], "key-of-"+string(r.Algorithm), r.publicKey(), nil)
 	var claims katarasjwt.Claims
-	return claims.Subject, keys.VerifyToken([]byte(r.Token), &claims, expected)
+	err := keys.VerifyToken([]byte(r.Token), &claims, expected)
+	return claims.Subject, err
 }
 
 // The command lines that Debian has. They check signatures; jwt checks the times too.

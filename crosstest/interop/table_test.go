@@ -54,7 +54,7 @@ func (r row) check(d decision) string {
 	case d.Accepted != r.accepted && d.Accepted:
 		return "accepted"
 	case d.Accepted != r.accepted:
-		return "refused: " + d.Error
+		return "refused: " + d.Error[:min(len(d.Error), 200)]
 	case d.Accepted && d.Subject != subject:
 		return fmt.Sprintf("accepted with the subject %q", d.Subject)
 	}
@@ -69,12 +69,13 @@ func TestVerifiers(t *testing.T) {
 		all[string(algorithm)] = newIssuing(t, algorithm)
 	}
 	lines := []string{header(), strings.Repeat("|---", len(rows)+3) + "|"}
-	failures := map[string]int{}
+	failures, complete := map[string]int{}, true
 	for _, v := range verifiers {
 		t.Run(strings.ReplaceAll(v.name, "/", " "), func(t *testing.T) {
 			ask, version, err := v.start(t)
 			if err != nil {
 				lines = append(lines, fmt.Sprintf("| %s | not run: %v |", v.name, err))
+				complete = false
 				skip(t, err)
 			}
 			cells := []string{v.name, version}
@@ -86,7 +87,7 @@ func TestVerifiers(t *testing.T) {
 	}
 	t.Logf("\n%s", strings.Join(lines, "\n"))
 	for name := range pending {
-		if failures[name] == 0 {
+		if complete && failures[name] == 0 {
 			t.Errorf("every verifier does what is right for %q: remove the row from pending", name)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -152,22 +151,21 @@ func (v verifier) start(t *testing.T) (ask func(request) decision, version strin
 
 // moduleVersion returns the version of the Go module that the test was built with.
 func moduleVersion(path string) string {
-	info, _ := debug.ReadBuildInfo()
-	for _, module := range info.Deps {
-		if module.Path == path {
-			return module.Version
-		}
-	}
-	return "unknown"
+	return output("go", "list", "-m", "-f", "{{.Version}}", path)
 }
 
 // debianVersion returns the version of an installed Debian package.
 func debianVersion(name string) string {
-	out, err := exec.Command("dpkg-query", "-W", "-f", "${Version}", name).Output()
+	return output("dpkg-query", "-W", "-f", "${Version}", name)
+}
+
+// output returns what a command prints, or "unknown".
+func output(name string, arguments ...string) string {
+	out, err := exec.Command(name, arguments...).Output()
 	if err != nil {
 		return "unknown"
 	}
-	return string(out)
+	return strings.TrimSpace(string(out))
 }
 
 // octJWK returns the secret as a JWK.
@@ -178,7 +176,7 @@ func octJWK(secret []byte) []byte {
 // compiled is a program of C that is compiled when it starts.
 func compiled(file, library string) command {
 	return command{
-		install: "apt-get install gcc pkg-config " + library + "-dev",
+		install: "apt-get install gcc pkg-config " + library + "-dev libjansson-dev",
 		argv: []string{"sh", "-c", `set -e
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

@@ -1,7 +1,7 @@
 import django
 from django.conf import settings
 
-settings.configure(INSTALLED_APPS=["rest_framework_simplejwt"], SECRET_KEY="interop" * 8)
+settings.configure(INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"], SECRET_KEY="interop" * 8)
 django.setup()
 
 from rest_framework_simplejwt.backends import TokenBackend  # noqa: E402

@@ -11,7 +11,7 @@ serve(JWT::VERSION::STRING) do |request|
   if symmetric(request)
     JWT.decode(request["token"], secret(request), true, rules).first
   else
-    keys = JWT::JWK::Set.new(JSON.parse(key_set(request)))
+    keys = JSON.parse(key_set(request), symbolize_names: true)
     JWT.decode(request["token"], nil, true, rules.merge(jwks: keys)).first
   end
 end
