@@ -8,3 +8,17 @@ var pending = map[string]string{
 	"refresh token": "a refresh token has the audience of access tokens",
 	"refresh token, the issuer is the audience": "a refresh token has the audience of access tokens",
 }
+
+// pendingRows has the rows of the other tests that fail until the core is changed. A row that is right
+// fails the test: remove it then.
+var pendingRows = map[string]string{
+	"Flask: no audience though one is set here": "the layout accepts tokens without aud",
+	"in Flask: audience on both sides":          "the layout writes no aud",
+	"Flask rotation: new key behind":            "a token without kid is tried with one key only",
+	"Flask rotation: new key in front":          "a token without kid is tried with one key only",
+	"Sanic: access":                             "jti is no UUID",
+	"Sanic: private claims":                     "jti is no UUID",
+	"Sanic: fresh":                              "jti is no UUID",
+	"Sanic: refresh":                            "jti is no UUID",
+	"Sanic: one role":                           "jti is no UUID",
+}

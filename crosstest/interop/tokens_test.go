@@ -36,12 +36,14 @@ var algorithms = []keys.Algorithm{
 
 // material is the key of an algorithm in each form that a verifier takes.
 type material struct {
-	key     *keys.Key
-	secret  []byte
-	public  crypto.PublicKey
-	pem     string
-	jwk     json.RawMessage
-	jwksURL string
+	key    *keys.Key
+	secret []byte
+	public crypto.PublicKey
+	pem    string
+	// privatePEM is for issuers of other projects.
+	privatePEM string
+	jwk        json.RawMessage
+	jwksURL    string
 }
 
 var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
@@ -60,13 +62,16 @@ func newMaterial(t *testing.T, algorithm keys.Algorithm) material {
 	case algorithm == keys.EdDSA:
 		public, private, err := ed25519.GenerateKey(rand.Reader)
 		m.public, m.key = public, must(keys.NewEd25519(must(private, err)(t), id))(t)
+		m.privatePEM = privatePEM(t, private)
 	case strings.HasPrefix(string(algorithm), "ES"):
 		curve := map[keys.Algorithm]elliptic.Curve{keys.ES256: elliptic.P256(), keys.ES384: elliptic.P384(), keys.ES512: elliptic.P521()}[algorithm]
 		private := must(ecdsa.GenerateKey(curve, rand.Reader))(t)
 		m.public, m.key = private.Public(), must(keys.NewECDSA(private, id))(t)
+		m.privatePEM = privatePEM(t, private)
 	default:
 		private := must(rsaKey())(t)
 		m.public, m.key = private.Public(), must(keys.NewRSA(algorithm, private, id))(t)
+		m.privatePEM = privatePEM(t, private)
 	}
 	m.pem = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: must(x509.MarshalPKIXPublicKey(m.public))(t)}))
 	handler := must(keys.JWKSHandler(must(keys.NewSet(m.key))(t), time.Hour))(t)
@@ -83,12 +88,21 @@ func newMaterial(t *testing.T, algorithm keys.Algorithm) material {
 	return m
 }
 
+func privatePEM(t *testing.T, private crypto.PrivateKey) string {
+	t.Helper()
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(private))(t)}))
+}
+
 // issuing is the issuers of one algorithm's tokens, one for each way in which a token can be wrong.
 type issuing struct {
 	material
 	// api issues for the audience, itself for the name of the issuer, which is the default.
-	api, itself, otherAudience, otherIssuer, hourAgo, otherKey *security.Issuer
+	// plain writes the header typ JWT, where there is an option for that.
+	api, itself, otherAudience, otherIssuer, hourAgo, otherKey, plain *security.Issuer
 }
+
+// plainJWT is the option for the header typ JWT.
+var plainJWT []security.Option
 
 func newIssuing(t *testing.T, algorithm keys.Algorithm) issuing {
 	t.Helper()
@@ -100,6 +114,7 @@ func newIssuing(t *testing.T, algorithm keys.Algorithm) issuing {
 	i.itself = newIssuer(issuer, i.key)
 	i.otherAudience = newIssuer(issuer, i.key, security.WithAudience("https://other.example.com"))
 	i.otherIssuer = newIssuer("https://other.example", i.key, security.WithAudience(audience))
+	i.plain = newIssuer(issuer, i.key, append([]security.Option{security.WithAudience(audience)}, plainJWT...)...)
 	i.hourAgo = newIssuer(issuer, i.key, security.WithAudience(audience),
 		security.WithClock(func() time.Time { return time.Now().Add(-time.Hour) }))
 	i.otherKey = newIssuer(issuer, otherKey(t, algorithm), security.WithAudience(audience))

@@ -46,6 +46,8 @@ type verifier struct {
 	algorithms []keys.Algorithm
 	// ignores has the claims that the verifier does not check: aud, iss, exp.
 	ignores []string
+	// typed verifiers accept the typ of RFC 9068 only.
+	typed bool
 	// One of the three runs it: a program beside this file, a Go module or a command line.
 	program command
 	module  string
@@ -79,10 +81,10 @@ var verifiers = []verifier{
 	{name: "passport-jwt", algorithms: noEdDSA, program: node("passport-jwt.mjs")},
 	{name: "express-jwt", algorithms: noEdDSA, program: node("express-jwt.mjs")},
 	{name: "express-oauth2-jwt-bearer", algorithms: algorithms, program: node("express-oauth2-jwt-bearer.mjs")},
-	{name: "express-oauth2-jwt-bearer, strict", algorithms: algorithms, program: node("express-oauth2-jwt-bearer.mjs", "strict")},
+	{name: "express-oauth2-jwt-bearer, strict", algorithms: algorithms, typed: true, program: node("express-oauth2-jwt-bearer.mjs", "strict")},
 	{name: "@fastify/jwt", algorithms: algorithms, program: node("fastify-jwt.mjs")},
 	{name: "aws-jwt-verify", algorithms: asymmetricNoPSS, program: node("aws-jwt-verify.mjs")},
-	{name: "oauth4webapi", algorithms: asymmetric, program: node("oauth4webapi.mjs")},
+	{name: "oauth4webapi", algorithms: asymmetric, typed: true, program: node("oauth4webapi.mjs")},
 	{name: "@okta/jwt-verifier", algorithms: only(keys.RS256), program: node("okta-jwt-verifier.mjs")},
 	{name: "hono", algorithms: algorithms, program: node("hono.mjs")},
 	{name: "@hapi/jwt", algorithms: noEdDSA, program: node("hapi-jwt.mjs")},
