@@ -97,24 +97,20 @@ func privatePEM(t *testing.T, private crypto.PrivateKey) string {
 type issuing struct {
 	material
 	// api issues for the audience, itself for the name of the issuer, which is the default.
-	// plain writes the header typ JWT, where there is an option for that.
-	api, itself, otherAudience, otherIssuer, hourAgo, otherKey, plain *security.Issuer
+	api, itself, otherAudience, otherIssuer, hourAgo, otherKey *security.Issuer
 }
 
-// plainJWT is the option for the header typ JWT.
-var plainJWT []security.Option
-
-func newIssuing(t *testing.T, algorithm keys.Algorithm) issuing {
+func newIssuing(t *testing.T, algorithm keys.Algorithm, layout security.Layout) issuing {
 	t.Helper()
 	i := issuing{material: newMaterial(t, algorithm)}
 	newIssuer := func(name string, key *keys.Key, options ...security.Option) *security.Issuer {
+		options = append(options, security.WithLayout(layout))
 		return must(security.New(name, must(keys.NewSet(key))(t), blacklist.None{}, options...))(t).Issuer
 	}
 	i.api = newIssuer(issuer, i.key, security.WithAudience(audience))
 	i.itself = newIssuer(issuer, i.key)
 	i.otherAudience = newIssuer(issuer, i.key, security.WithAudience("https://other.example.com"))
 	i.otherIssuer = newIssuer("https://other.example", i.key, security.WithAudience(audience))
-	i.plain = newIssuer(issuer, i.key, append([]security.Option{security.WithAudience(audience)}, plainJWT...)...)
 	i.hourAgo = newIssuer(issuer, i.key, security.WithAudience(audience),
 		security.WithClock(func() time.Time { return time.Now().Add(-time.Hour) }))
 	i.otherKey = newIssuer(issuer, otherKey(t, algorithm), security.WithAudience(audience))

@@ -46,8 +46,8 @@ type verifier struct {
 	algorithms []keys.Algorithm
 	// ignores has the claims that the verifier does not check: aud, iss, exp.
 	ignores []string
-	// typed verifiers accept the typ of RFC 9068 only.
-	typed bool
+	// typ is the only header typ that the verifier accepts. Most do not look at it.
+	typ string
 	// One of the three runs it: a program beside this file, a Go module or a command line.
 	program command
 	module  string
@@ -81,10 +81,10 @@ var verifiers = []verifier{
 	{name: "passport-jwt", algorithms: noEdDSA, program: node("passport-jwt.mjs")},
 	{name: "express-jwt", algorithms: noEdDSA, program: node("express-jwt.mjs")},
 	{name: "express-oauth2-jwt-bearer", algorithms: algorithms, program: node("express-oauth2-jwt-bearer.mjs")},
-	{name: "express-oauth2-jwt-bearer, strict", algorithms: algorithms, typed: true, program: node("express-oauth2-jwt-bearer.mjs", "strict")},
+	{name: "express-oauth2-jwt-bearer, strict", algorithms: algorithms, typ: "at+jwt", program: node("express-oauth2-jwt-bearer.mjs", "strict")},
 	{name: "@fastify/jwt", algorithms: algorithms, program: node("fastify-jwt.mjs")},
 	{name: "aws-jwt-verify", algorithms: asymmetricNoPSS, program: node("aws-jwt-verify.mjs")},
-	{name: "oauth4webapi", algorithms: asymmetric, typed: true, program: node("oauth4webapi.mjs")},
+	{name: "oauth4webapi", algorithms: asymmetric, typ: "at+jwt", program: node("oauth4webapi.mjs")},
 	{name: "@okta/jwt-verifier", algorithms: only(keys.RS256), program: node("okta-jwt-verifier.mjs")},
 	{name: "hono", algorithms: algorithms, program: node("hono.mjs")},
 	{name: "@hapi/jwt", algorithms: noEdDSA, program: node("hapi-jwt.mjs")},
@@ -105,7 +105,7 @@ var verifiers = []verifier{
 	{name: "Crypt::JWT", algorithms: algorithms, program: perl("crypt_jwt.pl", "libcrypt-jwt-perl")},
 	{name: "Mojo::JWT", algorithms: only(keys.HS256, keys.HS384, keys.HS512, keys.RS256, keys.RS384, keys.RS512),
 		ignores: []string{"aud", "iss"}, program: perl("mojo_jwt.pl", "libmojo-jwt-perl")},
-	{name: "libjwt (C)", algorithms: classic, program: compiled("libjwt.c", "libjwt")},
+	{name: "libjwt (C)", algorithms: classic, typ: "JWT", program: compiled("libjwt.c", "libjwt")},
 	{name: "jwt of golang-jwt (command)", algorithms: algorithms, ignores: []string{"aud", "iss"}, tool: "jwt", verify: jwtTool},
 	{name: "jose of latchset (command)", algorithms: noEdDSA, ignores: []string{"aud", "iss", "exp"}, tool: "jose", verify: joseTool},
 

@@ -59,11 +59,13 @@ int main(int argc, char **argv) {
 	while (fgets(line, sizeof line, stdin)) {
 		json_t *request = json_loads(line, 0, NULL);
 		unsigned char secret[256];
-		const unsigned char *key = (const unsigned char *)member(request, "pem");
-		int length = (int)strlen((const char *)key);
+		const unsigned char *key = secret;
+		int length;
 		if (strncmp(member(request, "algorithm"), "HS", 2) == 0) {
-			key = secret;
 			length = (int)decode64(member(request, "secret"), secret);
+		} else {
+			key = (const unsigned char *)member(request, "pem");
+			length = (int)strlen((const char *)key);
 		}
 		jwt_t *jwt = NULL;
 		const char *error = NULL;
