@@ -3,6 +3,7 @@ package interop
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // required reports whether INTEROP=required, where a program that cannot be had fails the test. CI
@@ -32,9 +34,11 @@ func skip(t *testing.T, reason error) {
 // one for each to its standard output. Its first line has the version of what it tries.
 type program struct {
 	version string
-	stdin   io.WriteCloser
-	stdout  *bufio.Scanner
-	stderr  *strings.Builder
+	// issuer is the URL of an OpenID provider.
+	issuer string
+	stdin  io.WriteCloser
+	stdout *bufio.Scanner
+	stderr *strings.Builder
 }
 
 // command is how a program is started.
@@ -81,7 +85,10 @@ func (c command) start(t *testing.T) (*program, error) {
 		return nil, fmt.Errorf("there is no %s: %s", c.argv[0], c.install)
 	}
 	p := &program{stderr: &strings.Builder{}}
-	process := exec.CommandContext(t.Context(), path, c.argv[1:]...)
+	// A program that does not respond is ended, and reading from it fails.
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	t.Cleanup(cancel)
+	process := exec.CommandContext(ctx, path, c.argv[1:]...)
 	process.Stderr = p.stderr
 	// Python writes no compiled files into the folders of the repository.
 	process.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "NODE_ENV=production", "NODE_NO_WARNINGS=1")
@@ -101,11 +108,11 @@ func (c command) start(t *testing.T) (*program, error) {
 		_ = p.stdin.Close()
 		_ = process.Wait()
 	})
-	var hello struct{ Version string }
+	var hello struct{ Version, Issuer string }
 	if err := p.read(&hello); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, c.install)
 	}
-	p.version = hello.Version
+	p.version, p.issuer = hello.Version, hello.Issuer
 	return p, nil
 }
 
