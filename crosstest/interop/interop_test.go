@@ -128,7 +128,7 @@ func (p *program) ask(request, response any) error {
 	return p.read(response)
 }
 
-// read reads a line. Where the program ended, the error has the last line that it wrote to stderr.
+// read reads a line. Where the program ended, the error has a line that it wrote to stderr.
 func (p *program) read(value any) error {
 	if p.stdout.Scan() {
 		return json.Unmarshal(p.stdout.Bytes(), value)
@@ -139,5 +139,5 @@ func (p *program) read(value any) error {
 			return errors.New(strings.TrimSpace(line))
 		}
 	}
-	return fmt.Errorf("the program ended: %s", lines[len(lines)-1])
+	return fmt.Errorf("the program ended: %s", lines[0])
 }

@@ -165,14 +165,27 @@ func header() string {
 	return "| " + strings.Join(append(cells, "algorithms"), " | ") + " |"
 }
 
-// names lists the algorithms: "all" or their names.
+// names lists the algorithms by family: "RS" is RS256, RS384 and RS512.
 func names(v verifier) string {
 	if len(v.algorithms) == len(algorithms) {
 		return "all"
 	}
-	var list []string
+	families := map[string][]string{}
+	var order []string
 	for _, algorithm := range v.algorithms {
-		list = append(list, string(algorithm))
+		family := string(algorithm[:2])
+		if families[family] == nil {
+			order = append(order, family)
+		}
+		families[family] = append(families[family], string(algorithm))
+	}
+	var list []string
+	for _, family := range order {
+		if len(families[family]) == 3 {
+			list = append(list, family)
+		} else {
+			list = append(list, families[family]...)
+		}
 	}
 	return strings.Join(list, " ")
 }
