@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -39,6 +40,8 @@ type program struct {
 	stdin  io.WriteCloser
 	stdout *bufio.Scanner
 	stderr *strings.Builder
+	// wait waits for the end of the program. Afterwards stderr is complete.
+	wait func() error
 }
 
 // command is how a program is started.
@@ -104,9 +107,10 @@ func (c command) start(t *testing.T) (*program, error) {
 	if err := process.Start(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, c.install)
 	}
+	p.wait = sync.OnceValue(process.Wait)
 	t.Cleanup(func() {
 		_ = p.stdin.Close()
-		_ = process.Wait()
+		_ = p.wait()
 	})
 	var hello struct{ Version, Issuer string }
 	if err := p.read(&hello); err != nil {
@@ -133,6 +137,7 @@ func (p *program) read(value any) error {
 	if p.stdout.Scan() {
 		return json.Unmarshal(p.stdout.Bytes(), value)
 	}
+	_ = p.wait()
 	lines := strings.Split(strings.TrimSpace(p.stderr.String()), "\n")
 	for _, line := range slices.Backward(lines) {
 		if strings.Contains(strings.ToLower(line), "error:") {

@@ -51,6 +51,22 @@ func (p provider) machineToken(t *testing.T, resource string) string {
 	return must(config.Token(t.Context()))(t).AccessToken
 }
 
+// openidClientToken returns an access token for the resource, which openid-client asks for.
+func (p provider) openidClientToken(t *testing.T, resource string) string {
+	t.Helper()
+	client, err := node("openid-client.mjs").start(t)
+	if err != nil {
+		skip(t, err)
+	}
+	t.Logf("openid-client %s", client.version)
+	var response struct{ Token string }
+	request := map[string]string{"issuer": p.issuer, "id": "service", "secret": "secret of the service", "resource": resource, "scope": "read"}
+	if err := client.ask(request, &response); err != nil {
+		t.Fatal(err)
+	}
+	return response.Token
+}
+
 // userTokens logs a user in by the authorization code flow.
 func (p provider) userTokens(t *testing.T, resource string) (access, id string) {
 	t.Helper()
@@ -114,6 +130,7 @@ func TestProvider(t *testing.T) {
 	}{
 		{name: "access token of a user", text: userAccess, subject: subject},
 		{name: "access token of a service", text: p.machineToken(t, audience), subject: "service"},
+		{name: "access token of a service with openid-client", text: p.openidClientToken(t, audience), subject: "service"},
 		{name: "PS256", text: p.machineToken(t, audience+"/PS256"), audiences: []string{audience + "/PS256"}, subject: "service"},
 		{name: "ES256", text: p.machineToken(t, audience+"/ES256"), audiences: []string{audience + "/ES256"}, subject: "service"},
 		{name: "EdDSA", text: p.machineToken(t, audience+"/EdDSA"), audiences: []string{audience + "/EdDSA"}, subject: "service"},
