@@ -30,8 +30,8 @@ const (
 	answerSize = len(`{"name":"Alice Liddell","subject":"user-000000"}` + "\n")
 )
 
-// distinct is how many distinct tokens there are per algorithm: more than one caller presents in a round of 300 ms on a machine of today, so
-// that none comes a second time.
+// distinct is how many distinct tokens there are per algorithm: more than one caller presents in a
+// round of 300 ms on a machine of today, so that none comes a second time.
 var distinct = map[string]int{"HS256": 100_000, "RS256": 20_000, "ES256": 100_000, "EdDSA": 100_000}
 
 var profileURLs = []*url.URL{{Path: "/profile"}}
@@ -41,7 +41,8 @@ type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}
 
-// TestMain writes the facts of the machine in front of the results, in the format of those (golang.org/design/14313-benchmark-format).
+// TestMain writes the facts of the machine in front of the results, in the format of those
+// (golang.org/design/14313-benchmark-format).
 func TestMain(m *testing.M) {
 	flag.Parse()
 	redis.SetLogger(quiet{})
@@ -110,7 +111,8 @@ func BenchmarkRedis(b *testing.B) {
 	}
 }
 
-// BenchmarkHTTP is one request after the other over loopback: what of the differences a client can see.
+// BenchmarkHTTP is one request after the other over loopback: what of the differences a client can
+// see.
 func BenchmarkHTTP(b *testing.B) {
 	s := newSetup(b, "HS256")
 	headers := caller.Headers(s.issue(b, distinct["HS256"], time.Now()))

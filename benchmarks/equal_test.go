@@ -26,7 +26,8 @@ func send(t *testing.T, handler http.Handler, token string) *httptest.ResponseRe
 	return w
 }
 
-// TestEqualWork checks that the stacks do the same: what is measured are the costs of one behaviour.
+// TestEqualWork checks that the stacks do the same: what is measured are the costs of one
+// behaviour.
 func TestEqualWork(t *testing.T) {
 	const body = `{"name":"Alice Liddell","subject":"user-000000"}` + "\n"
 	for _, algorithm := range tokens.Algorithms {
@@ -102,7 +103,8 @@ func TestRedisDown(t *testing.T) {
 	}
 }
 
-// TestEqualWorkInMemory is the other half of the matrix: oapi-guard's blacklist in memory, and peers that ask nobody.
+// TestEqualWorkInMemory is the other half of the matrix: oapi-guard's blacklist in memory, and
+// peers that ask nobody.
 func TestEqualWorkInMemory(t *testing.T) {
 	s := newSetup(t, "HS256")
 	now := time.Now()

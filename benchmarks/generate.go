@@ -10,7 +10,8 @@ package benchmarks
 //go:generate mkdir -p stacks/goswagger/gen
 //go:generate go run github.com/go-swagger/go-swagger/cmd/swagger@v0.36.7 generate server --quiet -f stacks/goswagger/swagger.yaml -A benchmark -P models.Principal --exclude-main -t stacks/goswagger/gen
 
-// What no server of this module needs of the output of goa and go-swagger: clients, documents, a command line.
+// What no server of this module needs of the output of goa and go-swagger: clients, documents, a
+// command line.
 //go:generate rm -r stacks/goa/gen/http/cli stacks/goa/gen/http/profiles/client stacks/goa/gen/profiles/client.go stacks/goa/gen/http/profiles/server/paths.go
 //go:generate rm stacks/goa/gen/http/openapi.json stacks/goa/gen/http/openapi.yaml stacks/goa/gen/http/openapi3.json stacks/goa/gen/http/openapi3.yaml
 //go:generate rm stacks/goswagger/gen/restapi/doc.go stacks/goswagger/gen/restapi/server.go stacks/goswagger/gen/restapi/configure_benchmark.go stacks/goswagger/gen/restapi/operations/get_profile_urlbuilder.go

@@ -8,11 +8,12 @@ import (
 	"testing"
 )
 
-// TestGenerated checks that the code that oapi-guard and oapi-codegen generate is what is committed, and that oapi-guard's api.gen.go
-// is oapi-codegen's own output: the floor stands on it.
+// TestGenerated checks that the code that oapi-guard and oapi-codegen generate is what is
+// committed, and that oapi-guard's api.gen.go is oapi-codegen's own output: the floor stands on it.
 func TestGenerated(t *testing.T) {
 	dir := t.TempDir()
-	// What stands in oapi-guard.yaml; oapi-guard keeps the schema of the claims, which only x-guard refers to.
+	// What stands in oapi-guard.yaml; oapi-guard keeps the schema of the claims, which only x-guard
+	// refers to.
 	config := filepath.Join(dir, "oapi-codegen.yaml")
 	err := os.WriteFile(config, []byte(`
 package: api

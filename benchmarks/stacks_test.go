@@ -72,14 +72,16 @@ func newSetup(tb testing.TB, algorithm string) *setup {
 	return s
 }
 
-// useRedis puts the revocations into a Redis of the test's own. The clients of all stacks have the same options.
+// useRedis puts the revocations into a Redis of the test's own. The clients of all stacks have the
+// same options.
 func (s *setup) useRedis(tb testing.TB) {
 	tb.Helper()
 	server := redistest.Start(tb)
 	options := server.Options()
 	options.PoolSize = callers // or the peers' and our callers wait for connections instead of for Redis
 	client := redistest.Closed(tb, redis.NewClient(options))
-	// The marks of an empty store refuse the sessions begun before they were made; these are made an hour ago.
+	// The marks of an empty store refuse the sessions begun before they were made; these are made
+	// an hour ago.
 	s.openStore(tb, client, redisstore.WithClock(func() time.Time { return time.Now().Add(-time.Hour) }))
 	s.config.Blacklist = s.openStore(tb, client)
 	s.config.Redis = client
@@ -110,7 +112,7 @@ func (s *setup) issue(tb testing.TB, n int, at time.Time) []security.IssuedToken
 // revoke revokes the token for the subject, for all stacks.
 func (s *setup) revoke(tb testing.TB, token security.IssuedToken, subject string, begun time.Time) {
 	tb.Helper()
-	id := blacklist.Identity{Verifier: security.OwnVerifier, ID: token.ID(), Session: token.Session(), Subject: subject, SessionStart: begun}
+	id := blacklist.Identity{Issuer: s.config.Issuer, ID: token.ID(), Session: token.Session(), Subject: subject, SessionStart: begun}
 	if _, err := s.config.Blacklist.Revoke(tb.Context(), blacklist.OfToken(id, token.ExpiresAt())); err != nil {
 		tb.Fatal(err)
 	}

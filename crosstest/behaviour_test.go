@@ -84,7 +84,8 @@ func (r *recorder) middleware(name string) func(context.Context) {
 	}
 }
 
-// TestMiddlewares checks what runs in front of the guard and what behind it, and that middleware behind it sees the credential.
+// TestMiddlewares checks what runs in front of the guard and what behind it, and that middleware
+// behind it sees the credential.
 func TestMiddlewares(t *testing.T) {
 	f := newFixture(t)
 	token := "Authorization: " + f.bearer(accessType, "alice")
@@ -94,10 +95,10 @@ func TestMiddlewares(t *testing.T) {
 		status  int
 		steps   []string
 	}{
-		{"GET /me", []string{token}, 200, []string{"before", "behind alice", "strict alice", "GetMe"}},
-		{"GET /me", nil, 401, []string{"before"}},
-		{"GET /optional", nil, 200, []string{"before", "behind", "strict", "GetOptional"}},
-		{"GET /items/x", nil, 401, []string{"before"}},
+		{request: "GET /me", fields: []string{token}, status: 200, steps: []string{"before", "behind alice", "strict alice", "GetMe"}},
+		{request: "GET /me", status: 401, steps: []string{"before"}},
+		{request: "GET /optional", status: 200, steps: []string{"before", "behind", "strict", "GetOptional"}},
+		{request: "GET /items/x", status: 401, steps: []string{"before"}},
 	} {
 		eachRouter(t, func(t *testing.T, r Router) {
 			var seen recorder
@@ -120,7 +121,8 @@ func TestMiddlewares(t *testing.T) {
 
 var errOfHandler = errors.New("password of the database")
 
-// TestHandlerErrors checks the answers to errors that handlers return, and what the application's error handler sees of them.
+// TestHandlerErrors checks the answers to errors that handlers return, and what the application's
+// error handler sees of them.
 func TestHandlerErrors(t *testing.T) {
 	f := newFixture(t)
 	token := "Authorization: " + f.bearer(accessType, "alice")
@@ -131,11 +133,11 @@ func TestHandlerErrors(t *testing.T) {
 		// handled says that the application's error handler sees it, if there is one.
 		handled bool
 	}{
-		{"revoked", security.ErrTokenRevoked, 401, false},
-		{"denied, with more to it", fmt.Errorf("%w: %w", errOfHandler, security.ErrAccessDenied), 403, false},
-		{"unavailable", errors.Join(errOfHandler, security.ErrUnavailable), 503, false},
-		{"another error", errOfHandler, 500, true},
-		{"another error, wrapped", fmt.Errorf("query: %w", errOfHandler), 500, true},
+		{name: "revoked", err: security.ErrTokenRevoked, status: 401},
+		{name: "denied, with more to it", err: fmt.Errorf("%w: %w", errOfHandler, security.ErrAccessDenied), status: 403},
+		{name: "unavailable", err: errors.Join(errOfHandler, security.ErrUnavailable), status: 503},
+		{name: "another error", err: errOfHandler, status: 500, handled: true},
+		{name: "another error, wrapped", err: fmt.Errorf("query: %w", errOfHandler), status: 500, handled: true},
 	} {
 		eachRouter(t, func(t *testing.T, r Router) {
 			var handled []error
@@ -167,7 +169,8 @@ func TestHandlerErrors(t *testing.T) {
 	}
 }
 
-// TestUnguarded checks that secured operations answer 500 and do not run where oapi-codegen's own functions mounted the handlers.
+// TestUnguarded checks that secured operations answer 500 and do not run where oapi-codegen's own
+// functions mounted the handlers.
 func TestUnguarded(t *testing.T) {
 	f := newFixture(t)
 	token := "Authorization: " + f.bearer(accessType, "alice")
@@ -185,7 +188,8 @@ func TestUnguarded(t *testing.T) {
 	})
 }
 
-// TestKeepAlive checks that nothing of a user's request is left for the next one on the same connection.
+// TestKeepAlive checks that nothing of a user's request is left for the next one on the same
+// connection.
 func TestKeepAlive(t *testing.T) {
 	f := newFixture(t)
 	eachRouter(t, func(t *testing.T, r Router) {
@@ -215,7 +219,8 @@ func TestKeepAlive(t *testing.T) {
 	})
 }
 
-// TestTokensAreKept checks that a token stays what it is after its request, also where the router uses its buffers again.
+// TestTokensAreKept checks that a token stays what it is after its request, also where the router
+// uses its buffers again.
 func TestTokensAreKept(t *testing.T) {
 	f := newFixture(t)
 	eachRouter(t, func(t *testing.T, r Router) {
@@ -267,7 +272,8 @@ func TestBaseURL(t *testing.T) {
 	})
 }
 
-// TestCancellation checks on which routers the context of a handler can end: on fiber it never does, nor on gin without ContextWithFallback.
+// TestCancellation checks on which routers the context of a handler can end: on fiber it never
+// does, nor on gin without ContextWithFallback.
 func TestCancellation(t *testing.T) {
 	f := newFixture(t)
 	token := "Authorization: " + f.bearer(accessType, "alice")

@@ -54,20 +54,34 @@ var uploads = []struct {
 	// most is what net/http may read of the connection before it gives the connection up, in bytes.
 	most int64
 }{
-	{"Content-Length", "Content-Type: text/plain\r\nContent-Length: 67108864\r\n", func(w io.Writer) error { return zeros(w, bodySize) }, 64 << 10},
-	{"chunked", "Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n", func(w io.Writer) error {
-		if _, err := io.WriteString(w, "4000000\r\n"); err != nil {
-			return err
-		}
-		return zeros(w, bodySize)
-	}, 768 << 10},
-	{"Expect", "Content-Type: text/plain\r\nContent-Length: 67108864\r\nExpect: 100-continue\r\n", func(io.Writer) error { return nil }, 64 << 10},
-	{"multipart", "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 67108864\r\n", func(w io.Writer) error {
-		if _, err := io.WriteString(w, "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n"); err != nil {
-			return err
-		}
-		return zeros(w, bodySize)
-	}, 64 << 10},
+	{
+		name: "Content-Length", fields: "Content-Type: text/plain\r\nContent-Length: 67108864\r\n",
+		send: func(w io.Writer) error { return zeros(w, bodySize) }, most: 64 << 10,
+	},
+	{
+		name: "chunked", fields: "Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n",
+		send: func(w io.Writer) error {
+			if _, err := io.WriteString(w, "4000000\r\n"); err != nil {
+				return err
+			}
+			return zeros(w, bodySize)
+		},
+		most: 768 << 10,
+	},
+	{
+		name: "Expect", fields: "Content-Type: text/plain\r\nContent-Length: 67108864\r\nExpect: 100-continue\r\n",
+		send: func(io.Writer) error { return nil }, most: 64 << 10,
+	},
+	{
+		name: "multipart", fields: "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 67108864\r\n",
+		send: func(w io.Writer) error {
+			if _, err := io.WriteString(w, "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n"); err != nil {
+				return err
+			}
+			return zeros(w, bodySize)
+		},
+		most: 64 << 10,
+	},
 }
 
 // zeros writes until the other side stops reading.
@@ -81,8 +95,8 @@ func zeros(w io.Writer, n int) error {
 	return nil
 }
 
-// upload sends a body to POST /upload without a token, and returns the status of the answer; 0 where the server hung up before it could be
-// read.
+// upload sends a body to POST /upload without a token, and returns the status of the answer; 0
+// where the server hung up before it could be read.
 func upload(t *testing.T, address, fields string, send func(io.Writer) error) int {
 	t.Helper()
 	conn := must(net.Dial("tcp", address))(t)
@@ -108,8 +122,9 @@ func upload(t *testing.T, address, fields string, send func(io.Writer) error) in
 	return status
 }
 
-// TestBodiesAreNotRead sends 64 MiB without a token to the routers that are built on net/http: the answer is 401, and no byte of the body is read
-// behind the server. What net/http itself reads, in the hope to keep the connection, is its own business, and bounded.
+// TestBodiesAreNotRead sends 64 MiB without a token to the routers that are built on net/http: the
+// answer is 401, and no byte of the body is read behind the server. What net/http itself reads, in
+// the hope to keep the connection, is its own business, and bounded.
 func TestBodiesAreNotRead(t *testing.T) {
 	f := newFixture(t)
 	eachRouter(t, func(t *testing.T, r Router) {
@@ -150,8 +165,9 @@ func (b *countingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestFiberBodies does the same on fiber, whose server reads bodies before any handler runs: beyond its limit it answers 413 itself. With
-// StreamRequestBody and DisablePreParseMultipartForm the guard comes first: 401, little of the body read, and no temporary file.
+// TestFiberBodies does the same on fiber, whose server reads bodies before any handler runs: beyond
+// its limit it answers 413 itself. With StreamRequestBody and DisablePreParseMultipartForm the
+// guard comes first: 401, little of the body read, and no temporary file.
 func TestFiberBodies(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)

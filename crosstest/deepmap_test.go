@@ -47,8 +47,9 @@ func (deepmapServer) PutItem(_ context.Context, credential deepmap.AccessOrKeyCr
 	return answer, nil
 }
 
-// TestDeepmap serves what oapi-codegen v2.1.0 generated, behind guards that were generated for it. Its own functions panic where an error
-// has no handler; here a bad body and an error of a handler are answered.
+// TestDeepmap serves what oapi-codegen v2.1.0 generated, behind guards that were generated for it.
+// Its own functions panic where an error has no handler; here a bad body and an error of a handler
+// are answered.
 func TestDeepmap(t *testing.T) {
 	f := newFixture(t)
 	handler, err := deepmap.GuardedHandler(deepmapServer{}, f.validator, service.Authenticator{})
@@ -66,19 +67,22 @@ func TestDeepmap(t *testing.T) {
 		status        int
 		answer        string
 	}{
-		{"GET /public", "", nil, 204, ""},
-		{"GET /me", "", nil, 401, `"status":401`},
-		{"GET /me", "", []string{refresh}, 401, `"status":401`},
-		{"GET /me", "", []string{alice}, 200, `"name":"alice"`},
-		{"GET /optional", "", nil, 200, `"name":"nobody"`},
-		{"GET /optional", "", []string{alice}, 200, `"name":"alice"`},
-		{"GET /optional", "", []string{"Authorization: Bearer x"}, 401, `"status":401`},
-		{"PUT /items/1", `{"title":"a"}`, []string{body, alice}, 200, `"name":"alice"`},
-		{"PUT /items/1", `{"title":"a"}`, []string{body, "X-API-Key: bob"}, 200, `"name":"key of bob"`},
-		{"PUT /items/x", `{"title":`, []string{body}, 401, `"status":401`},
-		{"PUT /items/x", `{"title":"a"}`, []string{body, alice}, 400, `"status":400`},
-		{"PUT /items/1", `{"title":`, []string{body, alice}, 400, `"status":400`},
-		{"PUT /items/1", `{"title":"fail"}`, []string{body, alice}, 500, `"status":500`},
+		{request: "GET /public", status: 204},
+		{request: "GET /me", status: 401, answer: `"status":401`},
+		{request: "GET /me", fields: []string{refresh}, status: 401, answer: `"status":401`},
+		{request: "GET /me", fields: []string{alice}, status: 200, answer: `"name":"alice"`},
+		{request: "GET /optional", status: 200, answer: `"name":"nobody"`},
+		{request: "GET /optional", fields: []string{alice}, status: 200, answer: `"name":"alice"`},
+		{request: "GET /optional", fields: []string{"Authorization: Bearer x"}, status: 401, answer: `"status":401`},
+		{request: "PUT /items/1", body: `{"title":"a"}`, fields: []string{body, alice}, status: 200, answer: `"name":"alice"`},
+		{
+			request: "PUT /items/1", body: `{"title":"a"}`, fields: []string{body, "X-API-Key: bob"}, status: 200,
+			answer: `"name":"key of bob"`,
+		},
+		{request: "PUT /items/x", body: `{"title":`, fields: []string{body}, status: 401, answer: `"status":401`},
+		{request: "PUT /items/x", body: `{"title":"a"}`, fields: []string{body, alice}, status: 400, answer: `"status":400`},
+		{request: "PUT /items/1", body: `{"title":`, fields: []string{body, alice}, status: 400, answer: `"status":400`},
+		{request: "PUT /items/1", body: `{"title":"fail"}`, fields: []string{body, alice}, status: 500, answer: `"status":500`},
 	} {
 		got := c.sendPlain(tt.request, tt.body, tt.fields...)
 		if got.status != tt.status || !strings.Contains(got.body, tt.answer) || strings.Contains(got.body, "password") {

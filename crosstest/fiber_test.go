@@ -22,12 +22,13 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// eachFiber runs a test on both versions of fiber, whose configuration may have bodies as streams, a limit of bodies and names of
-// header fields as they were sent.
+// eachFiber runs a test on both versions of fiber, whose configuration may have bodies as streams,
+// a limit of bodies and names of header fields as they were sent.
 func (f *fixture) eachFiber(stream, rawNames bool, limit int, s service.Server, test func(*testing.T, client)) {
 	f.t.Run("fiber", func(t *testing.T) {
 		app := fiber2.New(fiber2.Config{DisableStartupMessage: true, StreamRequestBody: stream, DisableHeaderNormalizing: rawNames, BodyLimit: limit})
-		if err := fiberapi.RegisterGuardedHandlers(app, fiberapi.Server{Server: s}, f.validator, service.Authenticator{}); err != nil {
+		strict := fiberapi.NewGuardedStrictHandler(fiberapi.Server{Server: s}, nil)
+		if err := fiberapi.RegisterGuardedHandlersWithOptions(app, strict, f.policy, service.Authenticator{}, fiberapi.FiberServerOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
@@ -36,7 +37,8 @@ func (f *fixture) eachFiber(stream, rawNames bool, limit int, s service.Server, 
 	})
 	f.t.Run("fiber-v3", func(t *testing.T) {
 		app := fiber3.New(fiber3.Config{StreamRequestBody: stream, DisableHeaderNormalizing: rawNames, BodyLimit: limit})
-		if err := fiberv3api.RegisterGuardedHandlers(app, fiberv3api.Server{Server: s}, f.validator, service.Authenticator{}); err != nil {
+		strict := fiberv3api.NewGuardedStrictHandler(fiberv3api.Server{Server: s}, nil)
+		if err := fiberv3api.RegisterGuardedHandlersWithOptions(app, strict, f.policy, service.Authenticator{}, fiberv3api.FiberServerOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
@@ -45,7 +47,8 @@ func (f *fixture) eachFiber(stream, rawNames bool, limit int, s service.Server, 
 	})
 }
 
-// TestFiberStreams checks that a guard which needs the body reads a stream only if it is known to be short, and leaves it readable.
+// TestFiberStreams checks that a guard which needs the body reads a stream only if it is known to
+// be short, and leaves it readable.
 func TestFiberStreams(t *testing.T) {
 	f := newFixture(t)
 	token := f.token(accessType, "carol", security.WithCSRF())
@@ -80,8 +83,8 @@ func TestFiberStreams(t *testing.T) {
 	})
 }
 
-// TestFiberValidatesStreams checks that a validator of requests gets a stream up to the application's limit of bodies, and leaves it
-// readable.
+// TestFiberValidatesStreams checks that a validator of requests gets a stream up to the
+// application's limit of bodies, and leaves it readable.
 func TestFiberValidatesStreams(t *testing.T) {
 	v := &requests{}
 	f := newFixture(t, guard.WithSchemaValidator(v))
@@ -109,8 +112,8 @@ func TestFiberValidatesStreams(t *testing.T) {
 	})
 }
 
-// TestFiberFieldNames checks that header fields count however their names are written, also where the application has turned off that
-// fasthttp makes them canonical.
+// TestFiberFieldNames checks that header fields count however their names are written, also where
+// the application has turned off that fasthttp makes them canonical.
 func TestFiberFieldNames(t *testing.T) {
 	f := newFixture(t)
 	bearer := f.bearer(accessType, "alice")
@@ -142,10 +145,13 @@ func TestFiberErrors(t *testing.T) {
 		status     int
 		body       string
 	}{
-		{errOfHandler, errOfHandler, 500, "Internal Server Error"},
-		{fiber2.NewError(409, "taken"), fiber3.NewError(409, "taken"), 409, "taken"},
-		{fmt.Errorf("%w: %w", errOfHandler, fiber2.ErrConflict), fmt.Errorf("%w: %w", errOfHandler, fiber3.ErrConflict), 409, "Conflict"},
-		{context.Canceled, context.Canceled, 500, "Internal Server Error"},
+		{err2: errOfHandler, err3: errOfHandler, status: 500, body: "Internal Server Error"},
+		{err2: fiber2.NewError(409, "taken"), err3: fiber3.NewError(409, "taken"), status: 409, body: "taken"},
+		{
+			err2: fmt.Errorf("%w: %w", errOfHandler, fiber2.ErrConflict),
+			err3: fmt.Errorf("%w: %w", errOfHandler, fiber3.ErrConflict), status: 409, body: "Conflict",
+		},
+		{err2: context.Canceled, err3: context.Canceled, status: 500, body: "Internal Server Error"},
 	} {
 		eachRouter(t, func(t *testing.T, r Router) {
 			own := map[string]error{"fiber": tt.err2, "fiber-v3": tt.err3}[r.Name]
@@ -164,7 +170,8 @@ func TestFiberErrors(t *testing.T) {
 	}
 }
 
-// TestFiberLeftovers checks that what a guard does not read of a body is not taken for another request.
+// TestFiberLeftovers checks that what a guard does not read of a body is not taken for another
+// request.
 func TestFiberLeftovers(t *testing.T) {
 	f := newFixture(t)
 	token := f.bearer(accessType, "alice")

@@ -97,7 +97,8 @@ type answer struct {
 	seen service.Seen
 }
 
-// send sends a request such as "PUT /items/1", with header fields such as "Authorization: Bearer x".
+// send sends a request such as "PUT /items/1", with header fields such as "Authorization: Bearer
+// x".
 func (c client) send(request, body string, fields ...string) answer {
 	c.t.Helper()
 	a := c.sendPlain(request, body, fields...)

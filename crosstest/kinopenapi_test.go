@@ -22,8 +22,9 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
-// TestNetHTTPMiddleware checks the authentication function in oapi-codegen's own middleware for net/http, in front of handlers that stand behind
-// no guard. Of the reference API these are the operations that the function takes: those whose security is not optional.
+// TestNetHTTPMiddleware checks the authentication function in oapi-codegen's own middleware for
+// net/http, in front of handlers that stand behind no guard. Of the reference API these are the
+// operations that the function takes: those whose security is not optional.
 func TestNetHTTPMiddleware(t *testing.T) {
 	key, err := keys.NewHMAC(keys.HS256, []byte("0123456789abcdef0123456789abcdef"))
 	if err != nil {
@@ -123,23 +124,32 @@ func TestNetHTTPMiddleware(t *testing.T) {
 		status                           int
 		want                             string
 	}{
-		{"public", "POST /login", "", `{"username":"a","password":"b"}`, 200, "nobody"},
-		{"public, with a bad body", "POST /login", "", `{"username":"hunter2"}`, 400, "/password"},
-		{"a token", "GET /protected", access, "", 200, "access alice "},
-		{"no token", "GET /protected", "", "", 401, "needs credentials"},
-		{"a bad token", "GET /protected", "Bearer hunter2", "", 401, "not valid"},
-		{"another type", "POST /logout", access, "", 401, "wrong type"},
-		{"the right type", "POST /logout", refresh, "", 200, "refresh alice "},
-		{"a rule of x-guard", "PUT /email", old, `{"email":"a@b"}`, 401, "more recent"},
-		{"that rule kept", "PUT /email", access, `{"email":"a@b"}`, 200, `access alice {"email":"a@b"}`},
-		{"a bad body", "PUT /email", access, `{"email":"hunter2` + strings.Repeat("2", 300) + `"}`, 400, "maxLength"},
-		{"a role", "GET /admin/users", access, "", 403, "do not allow"},
-		{"a path parameter", "DELETE /admin/users/" + strings.Repeat("u", 65) + "/sessions", admin, "", 400, "maxLength"},
-		{"a key", "GET /reports", "key good", "", 200, "partner"},
-		{"a bad key", "GET /reports", "key hunter2", "", 401, "not valid"},
-		{"a token without the scope", "GET /reports", access, "", 403, "do not allow"},
-		{"one of two credentials", "POST /reports", access, `{}`, 401, "needs credentials"},
-		{"no such path", "GET /hunter2", access, "", 404, "description"},
+		{name: "public", route: "POST /login", body: `{"username":"a","password":"b"}`, status: 200, want: "nobody"},
+		{name: "public, with a bad body", route: "POST /login", body: `{"username":"hunter2"}`, status: 400, want: "/password"},
+		{name: "a token", route: "GET /protected", authorization: access, status: 200, want: "access alice "},
+		{name: "no token", route: "GET /protected", status: 401, want: "needs credentials"},
+		{name: "a bad token", route: "GET /protected", authorization: "Bearer hunter2", status: 401, want: "not valid"},
+		{name: "another type", route: "POST /logout", authorization: access, status: 401, want: "wrong type"},
+		{name: "the right type", route: "POST /logout", authorization: refresh, status: 200, want: "refresh alice "},
+		{name: "a rule of x-guard", route: "PUT /email", authorization: old, body: `{"email":"a@b"}`, status: 401, want: "more recent"},
+		{
+			name: "that rule kept", route: "PUT /email", authorization: access, body: `{"email":"a@b"}`, status: 200,
+			want: `access alice {"email":"a@b"}`,
+		},
+		{
+			name: "a bad body", route: "PUT /email", authorization: access,
+			body: `{"email":"hunter2` + strings.Repeat("2", 300) + `"}`, status: 400, want: "maxLength",
+		},
+		{name: "a role", route: "GET /admin/users", authorization: access, status: 403, want: "do not allow"},
+		{
+			name: "a path parameter", route: "DELETE /admin/users/" + strings.Repeat("u", 65) + "/sessions",
+			authorization: admin, status: 400, want: "maxLength",
+		},
+		{name: "a key", route: "GET /reports", authorization: "key good", status: 200, want: "partner"},
+		{name: "a bad key", route: "GET /reports", authorization: "key hunter2", status: 401, want: "not valid"},
+		{name: "a token without the scope", route: "GET /reports", authorization: access, status: 403, want: "do not allow"},
+		{name: "one of two credentials", route: "POST /reports", authorization: access, body: `{}`, status: 401, want: "needs credentials"},
+		{name: "no such path", route: "GET /hunter2", authorization: access, status: 404, want: "description"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			method, path, _ := strings.Cut(tt.route, " ")

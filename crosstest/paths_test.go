@@ -16,8 +16,9 @@ import (
 	"github.com/oapi-guard/oapi-guard/crosstest/service"
 )
 
-// TestPaths asks for operations in odd ways. However a router reads a path or a method, a secured operation runs behind its guard and
-// nowhere else. The columns are the statuses without and with a good token, in the order of Routers.
+// TestPaths asks for operations in odd ways. However a router reads a path or a method, a secured
+// operation runs behind its guard and nowhere else. The columns are the statuses without and with a
+// good token, in the order of Routers.
 func TestPaths(t *testing.T) {
 	f := newFixture(t)
 	token := f.bearer(accessType, "alice")
@@ -107,7 +108,8 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// sendRaw sends a request line, and header fields in further lines, as they are. It returns the status.
+// sendRaw sends a request line, and header fields in further lines, as they are. It returns the
+// status.
 func (c client) sendRaw(request string) int {
 	c.t.Helper()
 	conn := must(net.Dial("tcp", strings.TrimPrefix(c.url, "http://")))(c.t)

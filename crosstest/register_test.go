@@ -27,7 +27,8 @@ func TestNoPolicy(t *testing.T) {
 	})
 }
 
-// TestUnknownOperations checks that nothing is registered where the validator of requests does not know the operations.
+// TestUnknownOperations checks that nothing is registered where the validator of requests does not
+// know the operations.
 func TestUnknownOperations(t *testing.T) {
 	f := newFixture(t, guard.WithSchemaValidator(ignorant{}))
 	eachRouter(t, func(t *testing.T, r Router) {
@@ -46,8 +47,8 @@ func (ignorant) ValidateRequest(*http.Request, *guard.Operation, guard.PathParam
 	return nil
 }
 
-// TestClashes checks that a route of the application which clashes with one of the document is an error on routers that panic, and that
-// iris's error of building is returned.
+// TestClashes checks that a route of the application which clashes with one of the document is an
+// error on routers that panic, and that iris's error of building is returned.
 func TestClashes(t *testing.T) {
 	f := newFixture(t)
 	for name, register := range map[string]func() error{

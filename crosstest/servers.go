@@ -11,7 +11,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// Router is a router that oapi-codegen generates a server for, with the package under api that was generated for it.
+// Router is a router that oapi-codegen generates a server for, with the package under api that was
+// generated for it.
 type Router struct {
 	Name string
 	// handler returns the API as a net/http handler, where the router is built on net/http.
@@ -33,28 +34,33 @@ var Routers = []Router{
 	{Name: "fiber-v3", serve: serveFiberV3},
 }
 
-// Options are what an application may set up around its handlers. The functions are called by middleware with its context.
+// Options are what an application may set up around its handlers. The functions are called by
+// middleware with its context.
 type Options struct {
 	BaseURL string
 	// Before is called by middleware of the router, in front of the guards.
 	Before func(context.Context)
-	// Behind is called by middleware of the operations, behind the guards, where the router's options have a place for it: see
-	// HasBehind.
+	// Behind is called by middleware of the operations, behind the guards, where the router's
+	// options have a place for it: see HasBehind.
 	Behind func(context.Context)
 	// Strict is called by a StrictMiddlewareFunc.
 	Strict func(context.Context)
-	// OnError is told of the errors that reach the application's own error handler, where the router has one: see HasErrorHandler.
+	// OnError is told of the errors that reach the application's own error handler, where the
+	// router has one: see HasErrorHandler.
 	OnError func(error)
-	// Unguarded registers the handlers with oapi-codegen's own function, so that nothing guards them.
+	// Unguarded registers the handlers with oapi-codegen's own function, so that nothing guards
+	// them.
 	Unguarded bool
 	// TLS makes the server speak TLS, where it is not nil.
 	TLS *tls.Config
 }
 
-// HasBehind reports whether the options of the router's generated code have a place for middleware behind the guards.
+// HasBehind reports whether the options of the router's generated code have a place for middleware
+// behind the guards.
 func (r Router) HasBehind() bool { return r.Name != "iris" }
 
-// HasErrorHandler reports whether the router hands errors of handlers to an error handler of the application.
+// HasErrorHandler reports whether the router hands errors of handlers to an error handler of the
+// application.
 func (r Router) HasErrorHandler() bool {
 	return strings.HasPrefix(r.Name, "echo") || strings.HasPrefix(r.Name, "fiber")
 }

@@ -19,7 +19,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// TestShapes sends credentials of every kind, alone and together, to operations of every shape. Who is what the handler got.
+// TestShapes sends credentials of every kind, alone and together, to operations of every shape. Who
+// is what the handler got.
 func TestShapes(t *testing.T) {
 	f := newFixture(t)
 	alice := "Authorization: " + f.bearer(accessType, "alice")
@@ -54,89 +55,97 @@ func TestShapes(t *testing.T) {
 		// challenges are those of an answer of 401 or 403, in order.
 		challenges []string
 	}{
-		{"GET /basic", nil, 401, "", []string{basicChallenge}},
-		{"GET /basic", []string{basic("alice")}, 200, "basic:alice", nil},
-		{"GET /basic", []string{basic("carol")}, 401, "", []string{basicChallenge}},
-		{"GET /basic", []string{"Authorization: Basic !"}, 401, "", []string{basicChallenge}},
-		{"GET /basic", []string{"Authorization: Basic"}, 400, "", nil},
-		{"GET /basic", []string{basic("down")}, 503, "", nil},
-		{"GET /basic", []string{basic("nobody")}, 500, "", nil},
-		{"GET /basic", []string{alice}, 401, "", []string{basicChallenge}},
-		{"GET /basic", []string{basic("alice"), alice}, 400, "", nil},
-		{"POST /basic", []string{basic("alice")}, 200, "basic:alice", nil},
-		{"POST /basic", []string{basic("alice"), crossSite}, 403, "", nil},
-		{"GET /basic", []string{basic("alice"), crossSite}, 200, "basic:alice", nil},
-		{"GET /digest", nil, 401, "", []string{`digest realm="api"`}},
-		{"GET /digest", []string{`Authorization: Digest username="bob", qop=auth`}, 200, "digest:bob", nil},
-		{"GET /digest", []string{`Authorization: Digest username="carol", qop=auth`}, 401, "", []string{`digest realm="api"`}},
-		{"GET /opaque", nil, 401, "", []string{bearerChallenge}},
-		{"GET /opaque", []string{"Authorization: Bearer alice"}, 200, "opaque:alice", nil},
-		{"GET /opaque", []string{badToken}, 401, "", []string{invalidOpaque}},
-		{"GET /opaque", []string{"Authorization: Bearer alice alice"}, 400, "", nil},
-		{"GET /key", nil, 401, "", []string{keyChallenge}},
-		{"GET /key", []string{key("alice")}, 200, "key:alice", nil},
-		{"GET /key", []string{key("carol")}, 401, "", []string{keyChallenge}},
-		{"GET /key", []string{key("alice"), key("alice")}, 400, "", nil},
-		{"GET /key?key=alice", nil, 401, "", []string{keyChallenge}},
-		{"POST /key?key=alice", nil, 200, "keyQuery:alice", nil},
-		{"POST /key?k%65y=bob", nil, 200, "keyQuery:bob", nil},
-		{"POST /key?key=alice&key=bob", nil, 400, "", nil},
-		{"POST /key?key=", nil, 400, "", nil},
-		{"POST /key", []string{key("alice")}, 401, "", []string{queryChallenge}},
-		{"GET /session", nil, 200, "", nil},
-		{"GET /session", []string{"Cookie: session=alice"}, 200, "session:alice", nil},
-		{"GET /session", []string{"Cookie: session=carol"}, 401, "", []string{sessionChallenge}},
-		{"GET /session", []string{"Cookie: session=alice; session=bob"}, 400, "", nil},
-		{"GET /session", []string{"Cookie: session=alice", crossSite}, 200, "session:alice", nil},
-		{"GET /session", []string{basic("alice")}, 401, "", []string{sessionChallenge}},
-		{"POST /session", []string{"Cookie: session=alice"}, 200, "session:alice", nil},
-		{"POST /session", []string{"Cookie: session=alice", crossSite}, 403, "", nil},
-		{"POST /session", []string{"Cookie: session=alice", "Origin: https://other.example"}, 403, "", nil},
-		{"GET /certificate", nil, 401, "", []string{`ClientCertificate realm="api"`}},
-		{"GET /certificate", []string{"X-Forwarded-Client-Cert: alice"}, 401, "", []string{`ClientCertificate realm="api"`}},
+		{request: "GET /basic", status: 401, challenges: []string{basicChallenge}},
+		{request: "GET /basic", fields: []string{basic("alice")}, status: 200, who: "basic:alice"},
+		{request: "GET /basic", fields: []string{basic("carol")}, status: 401, challenges: []string{basicChallenge}},
+		{request: "GET /basic", fields: []string{"Authorization: Basic !"}, status: 401, challenges: []string{basicChallenge}},
+		{request: "GET /basic", fields: []string{"Authorization: Basic"}, status: 400},
+		{request: "GET /basic", fields: []string{basic("down")}, status: 503},
+		{request: "GET /basic", fields: []string{basic("nobody")}, status: 500},
+		{request: "GET /basic", fields: []string{alice}, status: 401, challenges: []string{basicChallenge}},
+		{request: "GET /basic", fields: []string{basic("alice"), alice}, status: 400},
+		{request: "POST /basic", fields: []string{basic("alice")}, status: 200, who: "basic:alice"},
+		{request: "POST /basic", fields: []string{basic("alice"), crossSite}, status: 403},
+		{request: "GET /basic", fields: []string{basic("alice"), crossSite}, status: 200, who: "basic:alice"},
+		{request: "GET /digest", status: 401, challenges: []string{`digest realm="api"`}},
+		{request: "GET /digest", fields: []string{`Authorization: Digest username="bob", qop=auth`}, status: 200, who: "digest:bob"},
+		{
+			request: "GET /digest", fields: []string{`Authorization: Digest username="carol", qop=auth`}, status: 401,
+			challenges: []string{`digest realm="api"`},
+		},
+		{request: "GET /opaque", status: 401, challenges: []string{bearerChallenge}},
+		{request: "GET /opaque", fields: []string{"Authorization: Bearer alice"}, status: 200, who: "opaque:alice"},
+		{request: "GET /opaque", fields: []string{badToken}, status: 401, challenges: []string{invalidOpaque}},
+		{request: "GET /opaque", fields: []string{"Authorization: Bearer alice alice"}, status: 400},
+		{request: "GET /key", status: 401, challenges: []string{keyChallenge}},
+		{request: "GET /key", fields: []string{key("alice")}, status: 200, who: "key:alice"},
+		{request: "GET /key", fields: []string{key("carol")}, status: 401, challenges: []string{keyChallenge}},
+		{request: "GET /key", fields: []string{key("alice"), key("alice")}, status: 400},
+		{request: "GET /key?key=alice", status: 401, challenges: []string{keyChallenge}},
+		{request: "POST /key?key=alice", status: 200, who: "keyQuery:alice"},
+		{request: "POST /key?k%65y=bob", status: 200, who: "keyQuery:bob"},
+		{request: "POST /key?key=alice&key=bob", status: 400},
+		{request: "POST /key?key=", status: 401, challenges: []string{queryChallenge}},
+		{request: "POST /key", fields: []string{key("alice")}, status: 401, challenges: []string{queryChallenge}},
+		{request: "GET /session", status: 200},
+		{request: "GET /session", fields: []string{"Cookie: session=alice"}, status: 200, who: "session:alice"},
+		{request: "GET /session", fields: []string{"Cookie: session=carol"}, status: 401, challenges: []string{sessionChallenge}},
+		{request: "GET /session", fields: []string{"Cookie: session=alice; session=bob"}, status: 400},
+		{request: "GET /session", fields: []string{"Cookie: session=alice", crossSite}, status: 200, who: "session:alice"},
+		{request: "GET /session", fields: []string{basic("alice")}, status: 401, challenges: []string{sessionChallenge}},
+		{request: "POST /session", fields: []string{"Cookie: session=alice"}, status: 200, who: "session:alice"},
+		{request: "POST /session", fields: []string{"Cookie: session=alice", crossSite}, status: 403},
+		{request: "POST /session", fields: []string{"Cookie: session=alice", "Origin: https://other.example"}, status: 403},
+		{request: "GET /certificate", status: 401, challenges: []string{`ClientCertificate realm="api"`}},
+		{
+			request: "GET /certificate", fields: []string{"X-Forwarded-Client-Cert: alice"}, status: 401,
+			challenges: []string{`ClientCertificate realm="api"`},
+		},
 
-		{"GET /either", nil, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"GET /either", []string{alice}, 200, "Access=access:alice", nil},
-		{"GET /either", []string{key("bob")}, 200, "Key=key:bob", nil},
-		{"GET /either", []string{alice, key("bob")}, 200, "Access=access:alice", nil},
-		{"GET /either", []string{badToken, key("bob")}, 200, "Key=key:bob", nil},
-		{"GET /either", []string{alice, key("carol")}, 200, "Access=access:alice", nil},
-		{"GET /either", []string{badToken, key("carol")}, 401, "", []string{invalid, keyChallenge}},
-		{"GET /either", []string{badToken}, 401, "", []string{invalid, keyChallenge}},
-		{"GET /either", []string{key("carol")}, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"GET /either", []string{badToken, key("down")}, 503, "", nil},
-		{"GET /either", []string{"Authorization: Bearer", key("bob")}, 400, "", nil},
-		{"GET /either", []string{basic("alice")}, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"PUT /either", nil, 200, "", nil},
-		{"PUT /either", []string{key("alice")}, 200, "Key=key:alice", nil},
-		{"PUT /either", []string{badToken}, 401, "", []string{invalid, keyChallenge}},
-		{"PUT /either", []string{key("down")}, 503, "", nil},
-		{"PUT /either", []string{basic("alice")}, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"POST /either", []string{admin}, 200, "Access=access:root", nil},
-		{"POST /either", []string{basic("alice")}, 200, "Basic=basic:alice", nil},
-		{"POST /either", []string{basic("bob")}, 401, "", []string{bearerChallenge, basicChallenge}},
-		{"POST /either", []string{alice}, 403, "", []string{insufficient}},
-		{"POST /either", []string{old}, 401, "", []string{tooOld, basicChallenge}},
-		{"GET /both", nil, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"GET /both", []string{alice, key("bob")}, 200, "Access=access:alice Key=key:bob", nil},
-		{"GET /both", []string{alice}, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"GET /both", []string{key("bob")}, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"GET /both", []string{badToken, key("bob")}, 401, "", []string{invalid, keyChallenge}},
-		{"GET /both", []string{alice, key("carol")}, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"GET /both", []string{alice, key("down")}, 503, "", nil},
-		{"PUT /both", nil, 200, "", nil},
-		{"PUT /both", []string{alice, key("bob")}, 200, "Access=access:alice Key=key:bob", nil},
-		{"PUT /both", []string{alice}, 401, "", []string{bearerChallenge, keyChallenge}},
-		{"POST /both", []string{basic("bob")}, 200, "Basic=basic:bob", nil},
-		{"POST /both", []string{basic("bob"), key("alice")}, 200, "Basic=basic:bob", nil},
-		{"POST /both", []string{alice, key("bob")}, 200, "Access=access:alice Key=key:bob", nil},
-		{"POST /both", []string{alice}, 401, "", []string{bearerChallenge, keyChallenge, basicChallenge}},
-		{"GET /two-tokens", []string{alice, refresh}, 200, "Access=access:alice Refresh=refresh:alice", nil},
-		{"GET /two-tokens", []string{alice, refreshBob}, 403, "", []string{insufficient}},
-		{"GET /two-tokens", []string{alice}, 401, "", []string{bearerChallenge}},
-		{"POST /two-tokens", []string{alice}, 200, "Access=access:alice", nil},
-		{"POST /two-tokens", []string{refresh}, 200, "Refresh=refresh:alice", nil},
-		{"POST /two-tokens", []string{alice, refreshBob}, 200, "Refresh=refresh:bob", nil},
+		{request: "GET /either", status: 401, challenges: []string{bearerChallenge, keyChallenge}},
+		{request: "GET /either", fields: []string{alice}, status: 200, who: "Access=access:alice"},
+		{request: "GET /either", fields: []string{key("bob")}, status: 200, who: "Key=key:bob"},
+		{request: "GET /either", fields: []string{alice, key("bob")}, status: 200, who: "Access=access:alice"},
+		{request: "GET /either", fields: []string{badToken, key("bob")}, status: 200, who: "Key=key:bob"},
+		{request: "GET /either", fields: []string{alice, key("carol")}, status: 200, who: "Access=access:alice"},
+		{request: "GET /either", fields: []string{badToken, key("carol")}, status: 401, challenges: []string{invalid, keyChallenge}},
+		{request: "GET /either", fields: []string{badToken}, status: 401, challenges: []string{invalid, keyChallenge}},
+		{request: "GET /either", fields: []string{key("carol")}, status: 401, challenges: []string{bearerChallenge, keyChallenge}},
+		{request: "GET /either", fields: []string{badToken, key("down")}, status: 503},
+		{request: "GET /either", fields: []string{"Authorization: Bearer", key("bob")}, status: 200, who: "Key=key:bob"},
+		{request: "GET /either", fields: []string{"Authorization: Bearer", key("carol")}, status: 400},
+		{request: "GET /either", fields: []string{alice, key("")}, status: 200, who: "Access=access:alice"},
+		{request: "GET /either", fields: []string{basic("alice")}, status: 401, challenges: []string{bearerChallenge, keyChallenge}},
+		{request: "PUT /either", status: 200},
+		{request: "PUT /either", fields: []string{key("alice")}, status: 200, who: "Key=key:alice"},
+		{request: "PUT /either", fields: []string{badToken}, status: 401, challenges: []string{invalid, keyChallenge}},
+		{request: "PUT /either", fields: []string{key("down")}, status: 503},
+		{request: "PUT /either", fields: []string{basic("alice")}, status: 401, challenges: []string{bearerChallenge, keyChallenge}},
+		{request: "POST /either", fields: []string{admin}, status: 200, who: "Access=access:root"},
+		{request: "POST /either", fields: []string{basic("alice")}, status: 200, who: "Basic=basic:alice"},
+		{request: "POST /either", fields: []string{basic("bob")}, status: 401, challenges: []string{bearerChallenge, basicChallenge}},
+		{request: "POST /either", fields: []string{alice}, status: 403, challenges: []string{insufficient}},
+		{request: "POST /either", fields: []string{old}, status: 401, challenges: []string{tooOld, basicChallenge}},
+		{request: "GET /both", status: 401, challenges: []string{bearerChallenge, keyChallenge}},
+		{request: "GET /both", fields: []string{alice, key("bob")}, status: 200, who: "Access=access:alice Key=key:bob"},
+		{request: "GET /both", fields: []string{alice}, status: 401, challenges: []string{bearerChallenge, keyChallenge}},
+		{request: "GET /both", fields: []string{key("bob")}, status: 401, challenges: []string{bearerChallenge, keyChallenge}},
+		{request: "GET /both", fields: []string{badToken, key("bob")}, status: 401, challenges: []string{invalid, keyChallenge}},
+		{request: "GET /both", fields: []string{alice, key("carol")}, status: 401, challenges: []string{bearerChallenge, keyChallenge}},
+		{request: "GET /both", fields: []string{alice, key("down")}, status: 503},
+		{request: "PUT /both", status: 200},
+		{request: "PUT /both", fields: []string{alice, key("bob")}, status: 200, who: "Access=access:alice Key=key:bob"},
+		{request: "PUT /both", fields: []string{alice}, status: 401, challenges: []string{bearerChallenge, keyChallenge}},
+		{request: "POST /both", fields: []string{basic("bob")}, status: 200, who: "Basic=basic:bob"},
+		{request: "POST /both", fields: []string{basic("bob"), key("alice")}, status: 200, who: "Basic=basic:bob"},
+		{request: "POST /both", fields: []string{alice, key("bob")}, status: 200, who: "Access=access:alice Key=key:bob"},
+		{request: "POST /both", fields: []string{alice}, status: 401, challenges: []string{bearerChallenge, keyChallenge, basicChallenge}},
+		{request: "GET /two-tokens", fields: []string{alice, refresh}, status: 200, who: "Access=access:alice Refresh=refresh:alice"},
+		{request: "GET /two-tokens", fields: []string{alice, refreshBob}, status: 403, challenges: []string{insufficient}},
+		{request: "GET /two-tokens", fields: []string{alice}, status: 401, challenges: []string{bearerChallenge}},
+		{request: "POST /two-tokens", fields: []string{alice}, status: 200, who: "Access=access:alice"},
+		{request: "POST /two-tokens", fields: []string{refresh}, status: 200, who: "Refresh=refresh:alice"},
+		{request: "POST /two-tokens", fields: []string{alice, refreshBob}, status: 200, who: "Refresh=refresh:bob"},
 	}
 	eachRouter(t, func(t *testing.T, r Router) {
 		c := f.start(t, r, service.Server{}, Options{})
@@ -157,7 +166,8 @@ func TestShapes(t *testing.T) {
 	})
 }
 
-// TestCertificates connects with certificates of clients: one that the server's authority has signed, and none.
+// TestCertificates connects with certificates of clients: one that the server's authority has
+// signed, and none.
 func TestCertificates(t *testing.T) {
 	f := newFixture(t)
 	authority, authorityKey := newCertificate(t, "authority", nil, nil)
@@ -178,10 +188,10 @@ func TestCertificates(t *testing.T) {
 		status int
 		who    string
 	}{
-		{"alice", config, "alice", 200, "mtls:alice"},
-		{"somebody else", config, "carol", 401, ""},
-		{"none", config, "", 401, ""},
-		{"not verified", claimed, "alice", 401, ""},
+		{name: "alice", config: config, client: "alice", status: 200, who: "mtls:alice"},
+		{name: "somebody else", config: config, client: "carol", status: 401},
+		{name: "none", config: config, status: 401},
+		{name: "not verified", config: claimed, client: "alice", status: 401},
 	} {
 		eachRouter(t, func(t *testing.T, r Router) {
 			c := f.start(t, r, service.Server{}, Options{TLS: tt.config})
@@ -197,7 +207,8 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// newCertificate makes a certificate of the name that the parent has signed, or one that signs others.
+// newCertificate makes a certificate of the name that the parent has signed, or one that signs
+// others.
 func newCertificate(t *testing.T, name string, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)

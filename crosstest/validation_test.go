@@ -15,7 +15,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// requests is a validator of requests that keeps what it is given, and refuses what has "bad" in its query.
+// requests is a validator of requests that keeps what it is given, and refuses what has "bad" in
+// its query.
 type requests struct {
 	mu   sync.Mutex
 	last string
@@ -43,8 +44,8 @@ func (v *requests) ValidateRequest(r *http.Request, o *guard.Operation, params g
 	return nil
 }
 
-// TestRequestValidator checks what a validator of requests gets to see, and that its answer counts behind the guard's and in front of
-// the handler.
+// TestRequestValidator checks what a validator of requests gets to see, and that its answer counts
+// behind the guard's and in front of the handler.
 func TestRequestValidator(t *testing.T) {
 	v := &requests{}
 	f := newFixture(t, guard.WithSchemaValidator(v))
@@ -55,15 +56,18 @@ func TestRequestValidator(t *testing.T) {
 		status        int
 		saw           string
 	}{
-		{"GET /public", "", nil, 200, "getPublic GET /public? id= name=   "},
-		{"GET /public?bad", "", nil, 400, "getPublic GET /public?bad id= name=   "},
-		{"GET /me?bad", "", nil, 401, ""},
-		{"GET /me?bad", "", []string{token}, 400, "getMe GET /me?bad id= name=   alice"},
-		{"PUT /items/7?a=%20", `{"title":"a"}`, []string{token, "Content-Type: application/json", "X-Twice: 1", "X-Twice: 2"}, 200,
-			`putItem PUT /items/7?a=%20 id=7 name= 1,2 {"title":"a"} alice`},
-		{"GET /items/x?bad", "", []string{token}, 400, "getItem GET /items/x?bad id=x name=   alice"},
-		{"GET /names/a%20b", "", []string{token}, 200, "getName GET /names/a b? id= name=a b   alice"},
-		{"GET /names/100%25", "", []string{token}, 200, "getName GET /names/100%? id= name=100%   alice"},
+		{request: "GET /public", status: 200, saw: "getPublic GET /public? id= name=   "},
+		{request: "GET /public?bad", status: 400, saw: "getPublic GET /public?bad id= name=   "},
+		{request: "GET /me?bad", status: 401},
+		{request: "GET /me?bad", fields: []string{token}, status: 400, saw: "getMe GET /me?bad id= name=   alice"},
+		{
+			request: "PUT /items/7?a=%20", body: `{"title":"a"}`,
+			fields: []string{token, "Content-Type: application/json", "X-Twice: 1", "X-Twice: 2"}, status: 200,
+			saw: `putItem PUT /items/7?a=%20 id=7 name= 1,2 {"title":"a"} alice`,
+		},
+		{request: "GET /items/x?bad", fields: []string{token}, status: 400, saw: "getItem GET /items/x?bad id=x name=   alice"},
+		{request: "GET /names/a%20b", fields: []string{token}, status: 200, saw: "getName GET /names/a b? id= name=a b   alice"},
+		{request: "GET /names/100%25", fields: []string{token}, status: 200, saw: "getName GET /names/100%? id= name=100%   alice"},
 	} {
 		eachRouter(t, func(t *testing.T, r Router) {
 			v.last = ""
@@ -82,7 +86,8 @@ func TestRequestValidator(t *testing.T) {
 	}
 }
 
-// TestParameters checks that the validator of requests gets a parameter of the path as the handler does, however it is written.
+// TestParameters checks that the validator of requests gets a parameter of the path as the handler
+// does, however it is written.
 func TestParameters(t *testing.T) {
 	v := &requests{}
 	f := newFixture(t, guard.WithSchemaValidator(v))

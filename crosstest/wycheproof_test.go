@@ -11,9 +11,10 @@ import (
 	"github.com/c2sp/wycheproof"
 )
 
-// TestWycheproof runs the vectors of Project Wycheproof for signatures and keys in JSON (RFC 7515 and RFC 7517). What they have to
-// go through is not exported, as an application has whole tokens only: the test of this name in the package security runs them, and
-// is given their folder here. The cache of go test does not see that package change: run this with -count=1.
+// TestWycheproof runs the vectors of Project Wycheproof for signatures and keys in JSON (RFC 7515
+// and RFC 7517). What they have to go through is not exported, as an application has whole tokens
+// only: the test of this name in the package security runs them, and is given their folder here.
+// The cache of go test does not see that package change: run this with -count=1.
 func TestWycheproof(t *testing.T) {
 	files := []string{"json_web_signature_test.json", "json_web_key_test.json"}
 	dir := t.TempDir()

@@ -29,9 +29,10 @@ func benchTokens(b *testing.B, f *fixture, n int) []string {
 	return texts
 }
 
-// BenchmarkVerify compares the verification of a token with typed claims with golang-jwt's, on the same tokens: kept by the cache (warm),
-// the private claims too or decoded anew; with the cache off (cold); and with one that is so small that every token is verified, kept, and
-// evicted (churn).
+// BenchmarkVerify compares the verification of a token with typed claims with that of golang-jwt,
+// on the same tokens: with the token in the cache (warm), with private claims that are decoded anew
+// or shared, without a cache (cold), and with a cache that is so small that it evicts every token
+// (churn).
 func BenchmarkVerify(b *testing.B) {
 	material := testKeys()
 	for _, bench := range []struct {
@@ -45,7 +46,7 @@ func BenchmarkVerify(b *testing.B) {
 	} {
 		f := newFixture(b)
 		set := must(keys.NewSet(bench.key))(b)
-		// The clock is that of an application, not that of the fixture.
+		// The clock runs, as in an application.
 		verifier := func(options ...VerifierOption) *Verifier {
 			return must(NewVerifier(testIssuer, set, options...))(b)
 		}
@@ -103,7 +104,8 @@ func benchGolangJWT(b *testing.B, texts []string, algorithm string, key any) {
 	}
 }
 
-// BenchmarkHostile refuses input that is made to cost: the time and the allocations do not grow with it.
+// BenchmarkHostile refuses input that is made to be expensive. Time and allocations must not grow
+// with its size.
 func BenchmarkHostile(b *testing.B) {
 	f := newFixture(b)
 	good := must(f.issuer.IssueAccessToken(b.Context(), "alice", nil))(b).Text()
@@ -138,7 +140,7 @@ func BenchmarkIssue(b *testing.B) {
 	}
 }
 
-// testKeys are made once, because an RSA key takes long to make.
+// testKeys makes keys once, because making an RSA key takes long.
 var testKeys = sync.OnceValue(func() (k struct {
 	rsa              *rsa.PrivateKey
 	p256, p384, p521 *ecdsa.PrivateKey

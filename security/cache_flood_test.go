@@ -14,7 +14,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
-// flooded is a cache with room for 500 tokens, of which 100 are in use.
+// flooded is an application whose cache has room for 500 tokens. 100 tokens are in use.
 type flooded struct {
 	*cacheFixture
 	hot  []string
@@ -30,7 +30,7 @@ func newFlooded(t *testing.T) *flooded {
 		f.hot = append(f.hot, uniqueToken(fmt.Sprint("hot", i)))
 	}
 	if f.use(t); f.use(t) != floodedHot {
-		t.Fatal("the tokens in use are not kept")
+		t.Fatal("the tokens in use are not cached")
 	}
 	f.use(t)
 	return f
@@ -38,7 +38,7 @@ func newFlooded(t *testing.T) *flooded {
 
 func uniqueToken(id string) string { return compactHS256(goodHeader, payloadWith("jti", `"`+id+`"`)) }
 
-// use presents each of the tokens in use once, and returns how many of them were kept.
+// use presents each of the tokens in use once. It returns how many were cached.
 func (f *flooded) use(t *testing.T) (found int) {
 	for range f.hot {
 		found += f.useNext(t)
@@ -51,7 +51,7 @@ func (f *flooded) useNext(t *testing.T) int {
 	return f.present(t, f.hot[f.next%len(f.hot)])
 }
 
-// fifo is the cache that this one is better than.
+// fifo is a cache that evicts the oldest token, for comparison.
 type fifo struct {
 	kept  map[string]bool
 	order []string
@@ -70,8 +70,9 @@ func (c *fifo) present(text string) (found int) {
 	return 0
 }
 
-// TestCacheFloodOfValidTokens presents forty times as many valid tokens as there is room for, none of them seen before or after, and
-// between ten of them one that is in use. More than a thousand tokens come before the same one is used again.
+// TestCacheFloodOfValidTokens presents forty times as many valid tokens as there is room for. Each
+// comes once. After every ten of them comes one of the tokens in use, so that more than a thousand
+// tokens come before the same one is used again.
 func TestCacheFloodOfValidTokens(t *testing.T) {
 	f := newFlooded(t)
 	plain := &fifo{kept: map[string]bool{}}
@@ -90,22 +91,22 @@ func TestCacheFloodOfValidTokens(t *testing.T) {
 		}
 	}
 	if n := f.kept(t); n > floodedRoom {
-		t.Errorf("%d tokens are kept", n)
+		t.Errorf("%d tokens are cached", n)
 	}
-	t.Logf("of %d tokens in use %d were kept during the flood; first in, first out would have kept %d", used, found, plainFound)
+	t.Logf("%d requests with tokens in use during the flood: %d found in the cache, %d found in one that evicts the oldest", used, found, plainFound)
 	if found*10 < used*9 {
-		t.Errorf("of %d tokens in use only %d were kept during the flood", used, found)
+		t.Errorf("%d requests with tokens in use during the flood: only %d found in the cache", used, found)
 	}
 	if plainFound*10 > used {
-		t.Errorf("a plain cache would have kept %d of %d: the test tests nothing", plainFound, used)
+		t.Errorf("a cache that evicts the oldest finds %d of %d: the flood is too small to show anything", plainFound, used)
 	}
 	if found := f.use(t); found < 9*floodedHot/10 {
-		t.Errorf("after the flood %d of %d are kept", found, floodedHot)
+		t.Errorf("after the flood %d of %d tokens in use are cached", found, floodedHot)
 	}
 }
 
-// TestCacheRecovers floods a cache whose tokens are not in use meanwhile: with tokens that are seen once, and with tokens that are
-// presented again and again as if they were in use too. What is really in use is soon kept again.
+// TestCacheRecovers floods a cache while its tokens are not in use: with tokens that come once, and
+// with tokens that come again and again. Afterwards the tokens in use are soon cached again.
 func TestCacheRecovers(t *testing.T) {
 	for _, tt := range []struct{ times, rounds int }{{1, 1}, {4, 20}} {
 		f := newFlooded(t)
@@ -119,15 +120,16 @@ func TestCacheRecovers(t *testing.T) {
 		for f.use(t) < 9*floodedHot/10 && rounds <= tt.rounds {
 			rounds++
 		}
-		t.Logf("a flood of tokens that are seen %d times: kept again in round %d", tt.times, rounds)
+		t.Logf("a flood of tokens that are seen %d times: cached again in round %d", tt.times, rounds)
 		if rounds > tt.rounds {
-			t.Errorf("tokens in use are not kept again after %d rounds", tt.rounds)
+			t.Errorf("tokens in use are not cached again after %d rounds", tt.rounds)
 		}
 		f.kept(t)
 	}
 }
 
-// TestCacheFloodOfInvalidTokens presents half a million tokens that are refused: what is kept stays as it is.
+// TestCacheFloodOfInvalidTokens presents half a million tokens that are refused. The contents of
+// the cache stay as they are.
 func TestCacheFloodOfInvalidTokens(t *testing.T) {
 	f := newFlooded(t)
 	head := base64.RawURLEncoding.EncodeToString([]byte(goodHeader)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payloadWith()))
@@ -136,7 +138,7 @@ func TestCacheFloodOfInvalidTokens(t *testing.T) {
 	for name, text := range map[string]func(i int) string{
 		"a bad signature":    func(i int) string { return fmt.Sprintf("%s.%043d", head, i*4) },
 		"an unknown key id":  func(i int) string { return fmt.Sprintf("%s%d.AAAA", other, i) },
-		"a header of no use": func(i int) string { return fmt.Sprintf("%d.AAAA.AAAA", i) },
+		"a malformed header": func(i int) string { return fmt.Sprintf("%d.AAAA.AAAA", i) },
 		"no token":           func(i int) string { return fmt.Sprint(i) },
 		"signed, and another type": func(i int) string {
 			return compactHS256(`{"alg":"HS256","kid":"k1","typ":"rt+jwt"}`, payloadWith("jti", fmt.Sprintf(`"%d"`, i)))
@@ -148,13 +150,14 @@ func TestCacheFloodOfInvalidTokens(t *testing.T) {
 			}
 		}
 		if kept, found := f.kept(t), f.use(t); kept != floodedHot || found != floodedHot {
-			t.Errorf("%s: %d tokens are kept, %d of those in use", name, kept, found)
+			t.Errorf("%s: %d tokens are cached, %d of those in use", name, kept, found)
 		}
 	}
 }
 
-// TestCacheFloodConcurrently has many requests that add tokens at once, and two bounds: one by number, one by bytes.
-func TestCacheFloodConcurrently(t *testing.T) {
+// TestCacheBoundsHoldConcurrently adds tokens from many goroutines at once, with a bound on their
+// number and with one on their bytes.
+func TestCacheBoundsHoldConcurrently(t *testing.T) {
 	for _, bounds := range [][2]int{{100, DefaultCacheBytes}, {DefaultCachedTokens, minCacheBytes}} {
 		f := newCacheFixture(t, WithTokenCache(bounds[0], bounds[1]))
 		var group sync.WaitGroup
@@ -171,18 +174,18 @@ func TestCacheFloodConcurrently(t *testing.T) {
 		tokens := f.verifier.cache.table.Load().tokens
 		at := tokens.EstimatedSize()
 		n := f.kept(t)
-		t.Logf("%d tokens, %d bytes: %d kept, %d before the last maintenance", bounds[0], bounds[1], n, at)
+		t.Logf("bounds of %d tokens and %d bytes: %d cached, %d before the last maintenance", bounds[0], bounds[1], n, at)
 		if n > bounds[0] || n == 0 {
-			t.Errorf("%d tokens are kept", n)
+			t.Errorf("%d tokens are cached", n)
 		}
 	}
 }
 
-// TestCacheConcurrently has requests while keys are replaced and time goes by: every answer is one of those that are right at some moment
-// of the request.
-func TestCacheConcurrently(t *testing.T) {
+// TestCacheWhileKeysChange verifies tokens while keys are replaced and time passes. Every answer is
+// right for some moment of the request.
+func TestCacheWhileKeysChange(t *testing.T) {
 	f := newCacheFixture(t, WithTokenCache(50, minCacheBytes))
-	other := must(keys.NewSet(f.key(t, []byte(strings.Repeat("x", 32)))))(t)
+	other := must(keys.NewSet(f.key(t, []byte(strings.Repeat("x!", 16)))))(t)
 	texts := make([]string, 100)
 	for i := range texts {
 		texts[i] = must(f.issuer.IssueAccessToken(t.Context(), fmt.Sprint("user", i), userClaims{Name: fmt.Sprint("user", i)}))(t).Text()
@@ -218,7 +221,7 @@ func TestCacheConcurrently(t *testing.T) {
 				case err != nil:
 					t.Error(err)
 				case token.Subject() != fmt.Sprint("user", n):
-					t.Errorf("the token of another one: %s", token.Subject())
+					t.Errorf("the token of another subject: %s", token.Subject())
 				default:
 					good.Add(1)
 				}
@@ -229,22 +232,22 @@ func TestCacheConcurrently(t *testing.T) {
 	close(stop)
 	group.Wait()
 	if good.Load() == 0 || refused.Load() == 0 {
-		t.Errorf("%d good, %d refused: the test tests nothing", good.Load(), refused.Load())
+		t.Errorf("%d accepted, %d refused: want some of each", good.Load(), refused.Load())
 	}
-	// Nothing of the replaced set is left over.
+	// No token of the replaced key set is accepted.
 	f.source.change(other, nil)
 	for _, text := range texts {
 		if _, err := f.verifier.Verify(t.Context(), accessToken, text); err == nil {
-			t.Fatal("a token of a key that was replaced")
+			t.Fatal("a token of a replaced key is accepted")
 		}
 	}
 	if n := f.kept(t); n != 0 {
-		t.Errorf("%d tokens are kept", n)
+		t.Errorf("%d tokens are cached", n)
 	}
 }
 
-// TestCacheCountsBytes compares what kept tokens are said to take with what the heap grows by.
-func TestCacheCountsBytes(t *testing.T) {
+// TestCacheEstimatesBytes compares the estimated size of cached tokens with the growth of the heap.
+func TestCacheEstimatesBytes(t *testing.T) {
 	heap := func() int {
 		var m runtime.MemStats
 		runtime.GC()
@@ -281,22 +284,23 @@ func TestCacheCountsBytes(t *testing.T) {
 		}
 		tokens := f.verifier.cache.table.Load().tokens
 		tokens.CleanUp()
-		took, said := heap()-before, 0
+		took, estimated := heap()-before, 0
 		for _, kept := range tokens.All() {
-			said += int(kept.size)
+			estimated += int(kept.size)
 		}
-		t.Logf("%s: %d bytes each, said to be %d", tt.name, took/n, said/(n+1))
-		if took > said || said > 3*took {
-			t.Errorf("%s: %d tokens take %d bytes, and are said to take %d", tt.name, n, took, said)
+		t.Logf("%s: %d bytes each, estimated %d", tt.name, took/n, estimated/(n+1))
+		if took > estimated || estimated > 3*took {
+			t.Errorf("%s: %d tokens take %d bytes, estimated %d", tt.name, n, took, estimated)
 		}
 		if tokens.EstimatedSize() != n+1 {
-			t.Errorf("%s: %d of %d tokens are kept", tt.name, tokens.EstimatedSize(), n+1)
+			t.Errorf("%s: %d of %d tokens are cached", tt.name, tokens.EstimatedSize(), n+1)
 		}
 		runtime.KeepAlive(f)
 	}
 }
 
-// TestCacheAdmits checks that a token is kept at once while there is room, and when it comes for the second time from then on.
+// TestCacheAdmits checks that a new token is admitted at once while there is room, and later when
+// it comes for the second time.
 func TestCacheAdmits(t *testing.T) {
 	g := &cacheTable{}
 	g.room.Store(100)

@@ -9,22 +9,24 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
-	"github.com/oapi-guard/oapi-guard/internal/payload"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/oapi-guard/oapi-guard/internal/payload"
+
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
-// TestCacheComparesWhatWasSigned puts the signature of a token that is kept under other texts: it is good for its own text only.
+// TestCacheComparesWhatWasSigned puts the signature of a cached token under other texts. It is
+// valid for its text only.
 func TestCacheComparesWhatWasSigned(t *testing.T) {
 	f := newCacheFixture(t)
 	alice := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 	admin := must(f.issuer.IssueAccessToken(t.Context(), "admin", nil, WithRoles("ADMIN")))(t).Text()
 	signed := func(text string) string { return text[:strings.LastIndexByte(text, '.')] }
 	signature := alice[strings.LastIndexByte(alice, '.'):]
-	for range 3 { // kept, found, and found in front
+	for range 3 { // stored, found in the cache, found in the front
 		if c, err := f.verifier.Verify(t.Context(), accessToken, alice); err != nil || c.Subject() != "alice" {
 			t.Fatalf("%v", err)
 		}
@@ -36,17 +38,17 @@ func TestCacheComparesWhatWasSigned(t *testing.T) {
 	}
 }
 
-// sumOfToken is what a token is kept under.
+// sumOfToken returns the key of a token in the cache.
 func sumOfToken(text string) tokenSum { return sumOf(text[strings.LastIndexByte(text, '.')+1:]) }
 
-// hasInFront reports whether a token has a place in the front.
+// hasInFront reports whether a token is in the front.
 func (f *cacheFixture) hasInFront(text string) bool {
 	sum := sumOfToken(text)
 	known := f.verifier.cache.table.Load().front.slot(&sum).Load()
 	return known != nil && known.sum == sum
 }
 
-// inSlotOf returns the first of the texts whose slot is that of another one.
+// inSlotOf returns the first of the texts that has the same slot as the other text.
 func inSlotOf(other string, text func(i int) string) string {
 	var f front
 	i, wanted := 0, sumOfToken(other)
@@ -58,8 +60,8 @@ func inSlotOf(other string, text func(i int) string) string {
 	}
 }
 
-// TestCacheSharedSlot has two good tokens and a bad one with the same slot: each is decided as if it had one of its own, and a token in use
-// gets the slot of one that is not.
+// TestCacheSharedSlot has two valid tokens and a forged one with the same slot. Each gets the
+// decision that it gets alone, and a token in use takes the slot of one that is not.
 func TestCacheSharedSlot(t *testing.T) {
 	f := newCacheFixture(t)
 	first := uniqueToken("first")
@@ -70,36 +72,37 @@ func TestCacheSharedSlot(t *testing.T) {
 		t.Helper()
 		for _, text := range []string{first, second} {
 			if f.present(t, text) != 1 {
-				t.Errorf("%s: %s is not kept", when, text)
+				t.Errorf("%s: %s is not cached", when, text)
 			}
 		}
 		if _, err := f.verifier.Verify(t.Context(), accessToken, forged); !errors.Is(err, ErrInvalidToken) {
-			t.Errorf("%s: the bad signature: %v", when, err)
+			t.Errorf("%s: the forged signature: %v", when, err)
 		}
 	}
 	f.present(t, first)
 	f.present(t, second)
-	decide("the slot is free at first")
+	decide("the slot is free")
 	if !f.hasInFront(first) {
-		t.Error("the first token in use has no place in the free slot")
+		t.Error("the first token in use is not in the free slot")
 	}
 	f.clock.Advance((touchInterval - 1) * time.Millisecond)
-	decide("the first one has the slot")
+	decide("the first token has the slot")
 	if !f.hasInFront(first) {
-		t.Error("the second token took the slot of one that is in use")
+		t.Error("the second token took the slot of a token in use")
 	}
 	f.clock.Advance(touchInterval * time.Millisecond)
 	f.present(t, second)
-	decide("the second one takes the slot")
+	decide("the second token takes the slot")
 	if !f.hasInFront(second) {
 		t.Error("the second token never gets the slot")
 	}
-	decide("the second one has the slot")
+	decide("the second token has the slot")
 	f.kept(t)
 }
 
-// TestCacheLeavesFront has tokens in front that are to leave the cache: because they expire, and because others need the room.
-func TestCacheLeavesFront(t *testing.T) {
+// TestTokenThatLeavesCacheLeavesFront has tokens in the front that leave the cache: they expire, or
+// others need the room.
+func TestTokenThatLeavesCacheLeavesFront(t *testing.T) {
 	for name, leave := range map[string]func(t *testing.T, f *cacheFixture){
 		"expired": func(t *testing.T, f *cacheFixture) {
 			f.clock.Advance(2 * time.Hour)
@@ -123,23 +126,23 @@ func TestCacheLeavesFront(t *testing.T) {
 			}
 			for _, text := range texts {
 				if f.present(t, text) != 1 || !f.hasInFront(text) {
-					t.Fatal("a token is not in front")
+					t.Fatal("a token is not in the front")
 				}
 			}
 			leave(t, f)
 			f.kept(t)
 			for _, text := range texts {
 				if f.hasInFront(text) {
-					t.Errorf("%s is still in front", text)
+					t.Errorf("%s is still in the front", text)
 				}
 			}
 		})
 	}
 }
 
-// TestCacheLeftMeanwhile puts a token in front that left the cache between a request's look at the one and at the other, and one that came
-// back since as another.
-func TestCacheLeftMeanwhile(t *testing.T) {
+// TestFrontRefusesTokenThatLeftCache puts a token in the front that left the cache after the
+// request found it there, and one that left and came back as another entry.
+func TestFrontRefusesTokenThatLeftCache(t *testing.T) {
 	f := newCacheFixture(t)
 	text := uniqueToken("first")
 	f.present(t, text)
@@ -152,14 +155,15 @@ func TestCacheLeftMeanwhile(t *testing.T) {
 		}
 		g.putInFront(known, payload.InstantOf(f.clock.Now()))
 		if f.hasInFront(text) {
-			t.Errorf("back again: %t: what left is in front", backAgain)
+			t.Errorf("came back: %t: the entry that left is in the front", backAgain)
 		}
 	}
 }
 
-// TestCacheHearsOfFront presents tokens that come four times each to a cache that is full, and between them tokens that are always found in
-// front: those stay, because the cache behind hears that they are in use.
-func TestCacheHearsOfFront(t *testing.T) {
+// TestFrontTellsCacheOfUse fills the cache with tokens that come four times each. Between them come
+// tokens that are always found in the front. Those stay cached, because the front tells the cache
+// that they are in use.
+func TestFrontTellsCacheOfUse(t *testing.T) {
 	f := newCacheFixture(t, WithTokenCache(50, DefaultCacheBytes))
 	hot := make([]string, 10)
 	for i := range hot {
@@ -179,16 +183,16 @@ func TestCacheHearsOfFront(t *testing.T) {
 			found += f.present(t, text)
 		}
 	}
-	t.Logf("of %d requests with tokens in use %d found them", used, found)
+	t.Logf("%d requests with tokens in use: %d found in the cache", used, found)
 	if used-found > 10 {
-		t.Errorf("of %d requests with tokens in use %d found them", used, found)
+		t.Errorf("%d requests with tokens in use: %d found in the cache", used, found)
 	}
 	f.kept(t)
 }
 
-// TestCacheHearsInTime takes a token out of the cache behind the back of the front: it is found there until the cache is told of it the next
-// time.
-func TestCacheHearsInTime(t *testing.T) {
+// TestFrontAsksCacheInTime removes a token from the cache and leaves it in the front. It is found
+// there until the front next tells the cache of its use.
+func TestFrontAsksCacheInTime(t *testing.T) {
 	for wait, want := range map[time.Duration]int{0: 1, (touchInterval - 1) * time.Millisecond: 1, touchInterval * time.Millisecond: 0, -time.Millisecond: 0, time.Hour: 0} {
 		f := newCacheFixture(t)
 		text := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil, WithLifetime(2*time.Hour)))(t).Text()
@@ -207,7 +211,8 @@ func TestCacheHearsInTime(t *testing.T) {
 	}
 }
 
-// TestCacheEveryAlgorithm presents a token of each kind of signature twice: the second one is found.
+// TestCacheEveryAlgorithm presents a token of each kind of signature three times. From the second
+// time on it is cached.
 func TestCacheEveryAlgorithm(t *testing.T) {
 	long := must(rsa.GenerateKey(rand.Reader, 4096))(t)
 	curve := must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader))(t)
@@ -225,7 +230,7 @@ func TestCacheEveryAlgorithm(t *testing.T) {
 			var place cachePlace
 			v.cache.locate(text, payload.InstantOf(v.now()), &place)
 			if found := place.find(accessToken, payload.InstantOf(v.now())) != nil; found != (i > 0) {
-				t.Errorf("%s, the %d. time: found: %t", name, i+1, found)
+				t.Errorf("%s, presented %d times: found: %t", name, i+1, found)
 			}
 			if _, err := v.Verify(t.Context(), accessToken, text); err != nil {
 				t.Fatal(err)

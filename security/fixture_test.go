@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -42,6 +43,10 @@ var (
 	payloadWith  = sectest.PayloadWith
 )
 
+// fraction is how far the clock of the tests begins behind a whole second. The times of a token are
+// whole seconds, so that a token ends this much before its lifetime is over.
+const fraction = 123 * time.Millisecond
+
 type clock = sectest.Clock
 
 func must[T any](value T, err error) func(testing.TB) T { return sectest.Must(value, err) }
@@ -67,7 +72,7 @@ func newFixture(t testing.TB, options ...Option) *fixture {
 	return f
 }
 
-// validate decides over the text of a token as the guard of an operation without rules does.
+// validate makes the decision of a guard of an operation without rules.
 func (f *fixture) validate(ctx context.Context, text string, typ TokenType) (AnyToken, error) {
 	token, err := f.validator.Verifier(typ.Verifier()).Verify(ctx, typ, text)
 	if err != nil {
@@ -80,7 +85,7 @@ func (f *fixture) validate(ctx context.Context, text string, typ TokenType) (Any
 	return token, err
 }
 
-// token verifies a text, for tests that need a token.
+// token verifies a text and returns the token.
 func (f *fixture) token(t testing.TB, text string, typ TokenType) AnyToken {
 	t.Helper()
 	return must(f.verifier.Verify(t.Context(), typ, text))(t)

@@ -12,40 +12,73 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
-// TestIdentityProvider reads tokens as identity providers lay them out.
+// TestIdentityProvider reads tokens in the layouts of identity providers.
 func TestIdentityProvider(t *testing.T) {
-	keycloak := must(IdentityProvider(WithTypeClaim("typ", "Bearer"), WithRolesAt("realm_access.roles")))(t)
+	keycloak := must(IdentityProvider(WithTypeClaim("typ", "Bearer"), WithRolesAt("realm_access", "roles")))(t)
 	byHeader := must(IdentityProvider(WithTypeHeader("AT+JWT", "application/JWT")))(t)
 	cognito := must(IdentityProvider(WithTypeClaim("token_use", "access"), WithoutTokenIDs()))(t)
 	anything := must(IdentityProvider(WithUnsafeAnyType()))(t)
 	const header = `{"alg":"HS256","kid":"k1","typ":"JWT"}`
 	for _, tt := range []struct {
-		name    string
-		profile Layout
-		text    string
-		want    error
-		roles   string
+		name   string
+		layout Layout
+		text   string
+		want   error
+		roles  string
 	}{
-		{"Keycloak", keycloak, compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `{"x":[],"roles":["ADMIN","USER"]}`)), nil, "[ADMIN USER]"},
-		{"Keycloak, roles a string", keycloak, compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `{"roles":"ADMIN"}`)), nil, "[ADMIN]"},
-		{"Keycloak, roles malformed", keycloak, compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `{"roles":{"ADMIN":true}}`)), nil, "[]"},
-		{"Keycloak, path through a list", keycloak, compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `["roles"]`)), nil, "[]"},
-		{"Keycloak, roles at the top", keycloak, compactHS256(header, payloadWith("typ", `"Bearer"`, "roles", `["ADMIN"]`)), nil, "[]"},
-		{"Keycloak, an ID token", keycloak, compactHS256(header, payloadWith("typ", `"ID"`)), ErrWrongTokenType, ""},
-		{"Keycloak, no type", keycloak, compactHS256(header, payloadWith()), ErrWrongTokenType, ""},
-		{"Keycloak, the type in the header", keycloak, compactHS256(`{"alg":"HS256","kid":"k1","typ":"Bearer"}`, payloadWith()), ErrWrongTokenType, ""},
-		{"by header", byHeader, compactHS256(header, payloadWith("roles", `["ADMIN"]`)), nil, "[ADMIN]"},
-		{"by header, the other value", byHeader, compactHS256(goodHeader, payloadWith()), nil, "[]"},
-		{"by header, another", byHeader, compactHS256(`{"alg":"HS256","kid":"k1","typ":"id+jwt"}`, payloadWith()), ErrWrongTokenType, ""},
-		{"Cognito without jti", cognito, compactHS256(header, payloadWith("token_use", `"access"`, "jti", "")), nil, "[]"},
-		{"Cognito, an ID token", cognito, compactHS256(header, payloadWith("token_use", `"id"`)), ErrWrongTokenType, ""},
-		{"by header without jti", byHeader, compactHS256(header, payloadWith("jti", "")), ErrInvalidToken, ""},
-		{"any type", anything, compactHS256(header, payloadWith()), nil, "[]"},
-		{"any type, another audience", anything, compactHS256(header, payloadWith("aud", `"x"`)), ErrInvalidToken, ""},
-		{"any type, no audience", anything, compactHS256(header, payloadWith("aud", "")), ErrInvalidToken, ""},
+		{
+			name: "Keycloak", layout: keycloak,
+			text:  compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `{"x":[],"roles":["ADMIN","USER"]}`)),
+			roles: "[ADMIN USER]",
+		},
+		{
+			name: "Keycloak, roles a string", layout: keycloak,
+			text:  compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `{"roles":"ADMIN"}`)),
+			roles: "[ADMIN]",
+		},
+		{
+			name: "Keycloak, roles malformed", layout: keycloak,
+			text:  compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `{"roles":{"ADMIN":true}}`)),
+			roles: "[]",
+		},
+		{
+			name: "Keycloak, path through a list", layout: keycloak,
+			text: compactHS256(header, payloadWith("typ", `"Bearer"`, "realm_access", `["roles"]`)), roles: "[]",
+		},
+		{
+			name: "Keycloak, roles at the top", layout: keycloak,
+			text: compactHS256(header, payloadWith("typ", `"Bearer"`, "roles", `["ADMIN"]`)), roles: "[]",
+		},
+		{name: "Keycloak, ID token", layout: keycloak, text: compactHS256(header, payloadWith("typ", `"ID"`)), want: ErrWrongTokenType},
+		{name: "Keycloak, no type", layout: keycloak, text: compactHS256(header, payloadWith()), want: ErrWrongTokenType},
+		{
+			name: "Keycloak, type in the header", layout: keycloak,
+			text: compactHS256(`{"alg":"HS256","kid":"k1","typ":"Bearer"}`, payloadWith()), want: ErrWrongTokenType,
+		},
+		{name: "by header", layout: byHeader, text: compactHS256(header, payloadWith("roles", `["ADMIN"]`)), roles: "[ADMIN]"},
+		{name: "by header, the other value", layout: byHeader, text: compactHS256(goodHeader, payloadWith()), roles: "[]"},
+		{
+			name: "by header, not one of the values", layout: byHeader,
+			text: compactHS256(`{"alg":"HS256","kid":"k1","typ":"id+jwt"}`, payloadWith()), want: ErrWrongTokenType,
+		},
+		{
+			name: "Cognito without jti", layout: cognito,
+			text: compactHS256(header, payloadWith("token_use", `"access"`, "jti", "")), roles: "[]",
+		},
+		{
+			name: "Cognito, an ID token", layout: cognito, text: compactHS256(header, payloadWith("token_use", `"id"`)),
+			want: ErrWrongTokenType,
+		},
+		{name: "by header without jti", layout: byHeader, text: compactHS256(header, payloadWith("jti", "")), want: ErrInvalidToken},
+		{name: "any type", layout: anything, text: compactHS256(header, payloadWith()), roles: "[]"},
+		{
+			name: "any type, another audience", layout: anything, text: compactHS256(header, payloadWith("aud", `"x"`)),
+			want: ErrInvalidToken,
+		},
+		{name: "any type, no audience", layout: anything, text: compactHS256(header, payloadWith("aud", "")), want: ErrInvalidToken},
 	} {
 		f := newFixture(t)
-		f.verifier = must(NewVerifier(testIssuer, f.verifier.keys, WithLayout(tt.profile), WithAudience(testIssuer), WithClock(f.clock.Now)))(t)
+		f.verifier = must(NewVerifier(testIssuer, f.verifier.keys, WithLayout(tt.layout), WithAudience(testIssuer), WithClock(f.clock.Now)))(t)
 		f.validator = must(NewValidator(f.verifier, f.list))(t)
 		token, err := f.validate(t.Context(), tt.text, accessToken)
 		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
@@ -58,20 +91,20 @@ func TestIdentityProvider(t *testing.T) {
 			}
 		}
 		if _, err := NewIssuer(f.verifier); err == nil {
-			t.Errorf("%s: an issuer of somebody else's tokens", tt.name)
+			t.Errorf("%s: an issuer of the tokens of an identity provider", tt.name)
 		}
 	}
 	key := must(keys.NewSet(must(keys.NewHMAC(keys.HS256, testSecret))(t)))(t)
 	for name, err := range map[string]error{
-		"no type":                        second(IdentityProvider(WithRolesAt("roles"))),
-		"two places":                     second(IdentityProvider(WithTypeHeader("jwt"), WithTypeClaim("typ", "x"))),
-		"no values":                      second(IdentityProvider(WithTypeHeader())),
-		"no claim":                       second(IdentityProvider(WithTypeClaim("", "x"))),
-		"an odd path":                    second(IdentityProvider(WithUnsafeAnyType(), WithRolesAt("a..b"))),
-		"a nil option":                   second(IdentityProvider(nil)),
-		"no profile":                     second(NewVerifier(testIssuer, key, WithLayout(nil))),
-		"a zero profile":                 second(NewVerifier(testIssuer, key, WithLayout((*providerLayout)(nil)))),
-		"any type and no audience of it": second(NewVerifier(testIssuer, key, WithLayout(anything))),
+		"no type":                             second(IdentityProvider(WithRolesAt("roles"))),
+		"type in two places":                  second(IdentityProvider(WithTypeHeader("jwt"), WithTypeClaim("typ", "x"))),
+		"no value of the type":                second(IdentityProvider(WithTypeHeader())),
+		"no name of the type claim":           second(IdentityProvider(WithTypeClaim("", "x"))),
+		"empty name in the path of the roles": second(IdentityProvider(WithUnsafeAnyType(), WithRolesAt("a", ""))),
+		"nil option":                          second(IdentityProvider(nil)),
+		"nil layout":                          second(NewVerifier(testIssuer, key, WithLayout(nil))),
+		"typed nil layout":                    second(NewVerifier(testIssuer, key, WithLayout((*providerLayout)(nil)))),
+		"any type without an audience":        second(NewVerifier(testIssuer, key, WithLayout(anything))),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)
@@ -79,12 +112,13 @@ func TestIdentityProvider(t *testing.T) {
 	}
 }
 
-// TestNeverExpiring is case 83: tokens without exp, only where both sides say so, and revoked for ever.
+// TestNeverExpiring issues tokens without exp. Verifier and token must both ask for it, and a
+// revocation lasts for ever.
 func TestNeverExpiring(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
 	if _, err := f.issuer.IssueAccessToken(ctx, "alice", nil, WithoutExpiry()); err == nil {
-		t.Error("issued although the verifier takes none")
+		t.Error("issued although the verifier accepts no such token")
 	}
 	f.verifier = must(NewVerifier(testIssuer, f.verifier.keys, WithClock(f.clock.Now), WithNeverExpiring()))(t)
 	f.issuer = must(NewIssuer(f.verifier))(t)
@@ -108,7 +142,7 @@ func TestNeverExpiring(t *testing.T) {
 			t.Errorf("a revoked %s, fifty years later: %v", name, err)
 		}
 	}
-	// Zero is no "never": it is a time that no token may name.
+	// exp 0 does not mean never.
 	if err := f.accepted(compactHS256(goodHeader, payloadWith("exp", "0")), accessToken); !errors.Is(err, ErrInvalidToken) {
 		t.Errorf("exp 0: %v", err)
 	}
@@ -144,7 +178,8 @@ func TestPublicAndPrivateClaims(t *testing.T) {
 	if token.Claims().Name != "Alice" {
 		t.Errorf("private claims %+v", token.Claims())
 	}
-	// A claim without the prefix is none of ours, and paths that contradict each other are left out.
+	// A claim without the prefix is not read, and paths that contradict each other are left
+	// out.
 	odd := f.token(t, compactHS256(goodHeader, payloadWith("name", `"Mallory"`, "https://claims.example/a", "1", "https://claims.example/a/b", "2")), accessToken).(Token[userClaims])
 	if odd.Claims().Name != "" || fmt.Sprint(odd.PublicClaims()) != "map[a:1]" {
 		t.Errorf("reads %+v, %v", odd.Claims(), odd.PublicClaims())
@@ -159,28 +194,29 @@ func TestPublicAndPrivateClaims(t *testing.T) {
 		return second(f.issuer.IssueAccessToken(t.Context(), "a", nil, WithPublicClaims(tree)))
 	}
 	for name, err := range map[string]error{
-		"no namespace":              second(plain.issuer.IssueAccessToken(t.Context(), "a", nil, WithPublicClaims(map[string]any{"a": 1}))),
-		"a slash":                   issue(map[string]any{"a/b": 1}),
-		"an empty name":             issue(map[string]any{"a": map[string]any{"": 1}}),
-		"a channel":                 issue(map[string]any{"a": make(chan int)}),
-		"not UTF-8":                 issue(map[string]any{"a\xff": 1}),
-		"a namespace that is none":  second(NewVerifier(testIssuer, f.verifier.keys, WithPublicNamespace("x"))),
-		"a namespace without slash": second(NewVerifier(testIssuer, f.verifier.keys, WithPublicNamespace("https://claims.example"))),
-		"an empty prefix":           second(NewVerifier(testIssuer, f.verifier.keys, WithPrivatePrefix(""))),
-		"a reserved prefix":         second(NewVerifier(testIssuer, f.verifier.keys, WithPrivatePrefix("sub"))),
+		"no namespace":                  second(plain.issuer.IssueAccessToken(t.Context(), "a", nil, WithPublicClaims(map[string]any{"a": 1}))),
+		"a slash":                       issue(map[string]any{"a/b": 1}),
+		"an empty name":                 issue(map[string]any{"a": map[string]any{"": 1}}),
+		"a channel":                     issue(map[string]any{"a": make(chan int)}),
+		"not UTF-8":                     issue(map[string]any{"a\xff": 1}),
+		"a namespace that is not a URL": second(NewVerifier(testIssuer, f.verifier.keys, WithPublicNamespace("x"))),
+		"a namespace without slash":     second(NewVerifier(testIssuer, f.verifier.keys, WithPublicNamespace("https://claims.example"))),
+		"an empty prefix":               second(NewVerifier(testIssuer, f.verifier.keys, WithPrivatePrefix(""))),
+		"a reserved prefix":             second(NewVerifier(testIssuer, f.verifier.keys, WithPrivatePrefix("sub"))),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	// With the prefix even a reserved name is a claim of one's own, and stands beside the known one.
+	// With the prefix a private claim may have a reserved name, and does not replace the known
+	// one.
 	text = must(f.issuer.IssueAccessToken(t.Context(), "alice", map[string]string{"sub": "mallory"}, WithLifetime(time.Minute)))(t).Text()
 	if token := f.token(t, text, accessToken); token.Subject() != "alice" {
 		t.Errorf("subject %s", token.Subject())
 	}
 }
 
-// members decodes a token loosely.
+// members decodes the header and the payload of a token without checks.
 func members(t *testing.T, text string) (header, content map[string]any) {
 	t.Helper()
 	segments := strings.Split(text, ".")

@@ -4,21 +4,22 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
-	"github.com/oapi-guard/oapi-guard/internal/jose"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/oapi-guard/oapi-guard/internal/jose"
+
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
-// The tokens of RFC 7515, appendix A, in the RFC's line breaks, and the keys that they are for. The keys have neither kid
-// nor alg; "alg" is added to A.1's, since a symmetric key needs it.
+// Tokens of RFC 7515, appendix A, in the line breaks of the RFC, and their keys. The keys have
+// neither kid nor alg. The key of A.1 got an alg, because a symmetric key needs one.
 const (
 	rfcPayload = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
 	rfcClaims  = "{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}"
 
-	// A.1 is the token of RFC 7519, section 3.1, too.
+	// A.1 is also the token of RFC 7519, section 3.1.
 	rfcA1 = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9." + rfcPayload + ".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 	rfcA2 = "eyJhbGciOiJSUzI1NiJ9." + rfcPayload + "." +
 		"cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7" +
@@ -51,7 +52,8 @@ const (
 		`"y":"ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2"}`
 )
 
-// rfcVerifier trusts the keys as those of the issuer joe, a minute before the RFC's token expires.
+// rfcVerifier verifies tokens of the issuer joe. Its clock is a minute before the token of the RFC
+// expires.
 func rfcVerifier(t *testing.T, jwks ...string) *Verifier {
 	t.Helper()
 	parsed := must(keys.ParseJWKS([]byte(`{"keys":[` + strings.Join(jwks, ",") + `]}`)))(t)
@@ -59,18 +61,19 @@ func rfcVerifier(t *testing.T, jwks ...string) *Verifier {
 	return must(NewVerifier("joe", must(keys.NewSet(parsed...))(t), WithClock(func() time.Time { return now })))(t)
 }
 
-// TestRFC7515 has the examples of RFC 7515, appendix A: the signatures of A.1 to A.4 hold, with another first letter they do not, and no example
-// is a token for an API. They are beside each other in one key set without key ids, so that alg alone finds the key.
+// TestRFC7515 has the examples of RFC 7515, appendix A. The signatures of A.1 to A.4 are valid, and
+// with another first letter they are not. No example is a token for an API. All keys are in one set
+// without key ids, so that alg alone finds the key.
 func TestRFC7515(t *testing.T) {
 	v := rfcVerifier(t, rfcKeyA1, rfcKeyA2, rfcKeyA3, rfcKeyA4)
 	for _, tt := range []struct {
 		name, text, payload, typ string
-		reason                   string // why it is no token
+		reason                   string // of the refusal
 	}{
-		{"A.1, and RFC 7519, 3.1: HS256", rfcA1, rfcClaims, "jwt", "no iat"},
-		{"A.2: RS256", rfcA2, rfcClaims, "", "no iat"},
-		{"A.3: ES256", rfcA3, rfcClaims, "", "no iat"},
-		{"A.4: ES512", rfcA4, "Payload", "", "the payload is not strict JSON"},
+		{name: "A.1, and RFC 7519, 3.1: HS256", text: rfcA1, payload: rfcClaims, typ: "jwt", reason: "no iat"},
+		{name: "A.2: RS256", text: rfcA2, payload: rfcClaims, reason: "no iat"},
+		{name: "A.3: ES256", text: rfcA3, payload: rfcClaims, reason: "no iat"},
+		{name: "A.4: ES512", text: rfcA4, payload: "Payload", reason: "the payload is not strict JSON"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			opened, err := v.open(t.Context(), tt.text)
@@ -81,7 +84,7 @@ func TestRFC7515(t *testing.T) {
 				t.Errorf("as a token: %v; want: %s", err, tt.reason)
 			}
 			changed := []byte(tt.text)
-			changed[strings.LastIndexByte(tt.text, '.')+1] = 'Q' // none of the signatures begins with it
+			changed[strings.LastIndexByte(tt.text, '.')+1] = 'Q' // no signature begins with Q
 			if _, err := v.open(t.Context(), string(changed)); !refusedFor(err, ErrInvalidToken, "the signature") {
 				t.Errorf("with another signature: %v", err)
 			}
@@ -97,11 +100,13 @@ func TestRFC7515(t *testing.T) {
 	})
 }
 
-// TestRFC7519 adds to the token of RFC 7519, section 3.1, what our rules miss in it, one after the other, until it is an access token.
+// TestRFC7519 adds to the token of RFC 7519, section 3.1, one claim after the other that a verifier
+// asks for, until it is an access token.
 func TestRFC7519(t *testing.T) {
 	v := rfcVerifier(t, rfcKeyA1)
 	secret := must(jose.Base64URL.DecodeString(rfcSecret))(t)
 	head, body := "{\"typ\":\"JWT\",\r\n \"alg\":\"HS256\"}", strings.TrimSuffix(rfcClaims, "}")
+	typed := strings.Replace(head, "JWT", "at+jwt", 1)
 	for _, tt := range []struct {
 		add    string
 		want   *Error
@@ -111,18 +116,21 @@ func TestRFC7519(t *testing.T) {
 		{`,"iat":1300819300`, ErrInvalidToken, "another audience"},
 		{`,"aud":"joe"`, ErrInvalidToken, "no subject"},
 		{`,"sub":"alice"`, ErrInvalidToken, "no id"},
-		{`,"jti":"id1"`, ErrWrongTokenType, "the type of the token"},
 	} {
 		body += tt.add
-		if err := second(v.verify(t, signRFC(secret, head, body+"}"), accessToken)); !refusedFor(err, tt.want, tt.reason) {
+		if err := second(v.verify(t, signRFC(secret, typed, body+"}"), accessToken)); !refusedFor(err, tt.want, tt.reason) {
 			t.Errorf("with %s: %v; want: %s", body, err, tt.reason)
 		}
 	}
-	if text := signRFC(secret, head, rfcClaims); text != rfcA1 {
-		t.Errorf("what the rows are made with gives %s for the RFC's own token", text)
+	body += `,"jti":"id1"`
+	if err := second(v.verify(t, signRFC(secret, head, body+"}"), accessToken)); !refusedFor(err, ErrWrongTokenType, "the type of the token") {
+		t.Errorf("with the type of the example: %v", err)
 	}
-	if _, err := v.verify(t, signRFC(secret, strings.Replace(head, "JWT", "at+jwt", 1), body+"}"), accessToken); err != nil {
-		t.Errorf("with all of it: %v", err)
+	if text := signRFC(secret, head, rfcClaims); text != rfcA1 {
+		t.Errorf("signRFC writes %s for the token of the RFC", text)
+	}
+	if _, err := v.verify(t, signRFC(secret, typed, body+"}"), accessToken); err != nil {
+		t.Errorf("with all claims: %v", err)
 	}
 }
 

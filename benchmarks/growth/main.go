@@ -67,7 +67,8 @@ func run(args []string, stderr io.Writer) error {
 	return render(filepath.Join(dir, "growth_test.go"), "growth_test.go.tmpl", map[string]any{"Path": path, "APIs": apis})
 }
 
-// importPath returns the import path of a folder in this module's testdata, which may not be there yet.
+// importPath returns the import path of a folder in this module's testdata, which may not be there
+// yet.
 func importPath(dir string) (string, error) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Path}}\n{{.Dir}}").Output()
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestGrowth generates small APIs and runs the tests of what was generated: every operation of every stack asks for a token.
+// TestGrowth generates small APIs and runs the tests of what was generated: every operation of
+// every stack asks for a token.
 func TestGrowth(t *testing.T) {
 	testdata := filepath.Join("..", "testdata")
 	if err := os.MkdirAll(testdata, 0o777); err != nil {

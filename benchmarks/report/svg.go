@@ -27,8 +27,8 @@ const (
 	barHeight = 14
 )
 
-// style follows the colours of the page that shows the picture, where its reader has told them. The picture has a background of its
-// own, so that it can be read on any other page too.
+// style follows the colours of the page that shows the picture, where its reader has told them. The
+// picture has a background of its own, so that it can be read on any other page too.
 const style = `
 text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328 }
 .heading { font-weight: 600; font-size: 15px }

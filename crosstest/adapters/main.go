@@ -1,5 +1,6 @@
-// Program adapters writes server.gen.go beside the guard.gen.go of each folder that it is given: a GuardedServer whose methods
-// call a service.Server, so that one service runs in packages whose types differ.
+// Program adapters writes server.gen.go beside the guard.gen.go of each folder that it is given: a
+// GuardedServer whose methods call a service.Server, so that one service runs in packages whose
+// types differ.
 package main
 
 import (
@@ -101,7 +102,8 @@ func write(from, to string) error {
 	return os.WriteFile(filepath.Join(to, "server.gen.go"), code, 0o644)
 }
 
-// operationOf reads Name(ctx, credential, request) (response, error), where the credential may be missing.
+// operationOf reads Name(ctx, credential, request) (response, error), where the credential may be
+// missing.
 func operationOf(m *ast.Field, source []byte) operation {
 	f := m.Type.(*ast.FuncType)
 	text := func(e ast.Expr) string { return string(source[e.Pos()-1 : e.End()-1]) }

@@ -11,7 +11,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// Authenticator is the Authenticator of every generated package. It knows alice, who is an administrator, and bob, who is nothing.
+// Authenticator is the Authenticator of every generated package. It knows alice, who is an
+// administrator, and bob, who is nothing.
 type Authenticator struct{}
 
 func account(name string) (*guard.Caller[guard.Principal], error) {

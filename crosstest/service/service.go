@@ -1,5 +1,5 @@
-// Package service is what runs behind every router of this module: the generated packages differ in their types, not in what
-// their operations do.
+// Package service is what runs behind every router of this module: the generated packages differ in
+// their types, not in what their operations do.
 package service
 
 import (
@@ -15,7 +15,8 @@ import (
 // Seen is what the handler of an operation saw. It is the answer to every request that reaches one.
 type Seen struct {
 	Operation string `json:"operation"`
-	// Type and Subject are those of the token argument, empty for anonymous callers and public operations.
+	// Type and Subject are those of the token argument, empty for anonymous callers and public
+	// operations.
 	Type    string `json:"type,omitempty"`
 	Subject string `json:"subject,omitempty"`
 	// Credentials are those of an argument that is no token.
@@ -34,7 +35,8 @@ type Server struct {
 	Reached func(ctx context.Context, operation string)
 }
 
-// Handle is called by the method of every operation, with its credential argument, nil where it has none, and its request object.
+// Handle is called by the method of every operation, with its credential argument, nil where it has
+// none, and its request object.
 func (s Server) Handle(ctx context.Context, operation string, credential, request any) (Seen, error) {
 	if s.Reached != nil {
 		s.Reached(ctx, operation)
@@ -67,7 +69,8 @@ func (s Server) Handle(ctx context.Context, operation string, credential, reques
 
 var anyToken = reflect.TypeFor[security.AnyToken]()
 
-// describe names the schemes or types of credentials and whom they speak for, and in a struct the fields that are set.
+// describe names the schemes or types of credentials and whom they speak for, and in a struct the
+// fields that are set.
 func describe(value reflect.Value) string {
 	switch own := value.Interface().(type) {
 	case security.AnyToken:

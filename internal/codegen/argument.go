@@ -8,43 +8,47 @@ import (
 	"strings"
 )
 
-// argument is what an operation's method gets of the credentials that its guard accepted.
+// argument is the credential argument of an operation's method. At most one of token, principal
+// and credential is set; a public operation has none of them.
 type argument struct {
-	// token is set where every alternative is one token of the type, principal where every one is one principal of the type, and
-	// credential where they differ or where one has several schemes. A public operation has none of them.
-	token      *tokenType
-	principal  *goType
+	// token is set where every alternative is one token of this type.
+	token *tokenType
+	// principal is set where every alternative is one principal of this type.
+	principal *goType
+	// credential is set where the alternatives differ or where one of them has several schemes.
 	credential *credentialType
 	optional   bool
 }
 
-// credentialType is a struct that holds the credentials of one alternative.
+// credentialType is a generated struct with the credentials of one alternative.
 type credentialType struct {
 	goName string
 	fields []field
-	// all says that there is one alternative only, so that every field is set.
+	// all says that every alternative sets every field.
 	all bool
-	// text says which fields the alternatives fill in.
+	// text describes the fields that the alternatives set.
 	text string
 }
 
-// field is a field of a credentialType: a token type, or what came by one scheme.
+// field is a field of a credentialType. It holds a token of a type, whatever its scheme, or the
+// credential of one scheme.
 type field struct {
 	goName string
 	token  *tokenType
 	scheme *scheme
 }
 
-// holds reports whether the field is for the credential of a scheme.
-func (f field) holds(s *scheme) bool {
+// accepts reports whether the field holds credentials of the scheme.
+func (f field) accepts(s *scheme) bool {
 	return f.scheme == s || f.scheme == nil && s.kind == kindJWT && f.token.name == s.token
 }
 
-// ownName matches what guard.gen.go calls its other exported types and functions.
-var ownName = regexp.MustCompile(`^(Authenticator|(New|Register)?Guarded.*)$`)
+// reservedTypeName matches the exported names that guard.gen.go always declares.
+var reservedTypeName = regexp.MustCompile(`^(Authenticator|UnimplementedGuardedServer|(New|Register)?Guarded.*)$`)
 
-// giveArguments gives every operation its argument, and returns the structs that they need, by name.
-func giveArguments(operations []*operation, types []*tokenType, p *problems) []*credentialType {
+// assignArguments sets the argument of every operation. It returns the structs that the arguments
+// need, sorted by name.
+func assignArguments(operations []*operation, types []*tokenType, p *problems) []*credentialType {
 	byName := map[string]*tokenType{}
 	for _, t := range types {
 		byName[t.name] = t
@@ -52,120 +56,93 @@ func giveArguments(operations []*operation, types []*tokenType, p *problems) []*
 	structs := map[string]*credentialType{}
 	for _, o := range operations {
 		o.argument = argumentOf(o.requirement, byName)
-		own := o.argument.credential
-		if own == nil {
-			if o.credential != "" && !o.requirement.public() {
-				p.add(o.credentialAt, "operation %s takes no struct that %s could name: all of its alternatives are one kind of credential; remove it", o.id, keyCredential)
-			}
-			continue
+		switch {
+		case o.argument.credential != nil:
+			nameCredential(o, types, p)
+			shareCredential(o, structs, p)
+		case o.credential != "" && !o.requirement.public():
+			p.add(o.credentialAt, "operation %s takes one kind of credential, so that %s has no struct to name; remove it", o.id, keyCredential)
 		}
-		if o.credential != "" {
-			own.goName = o.credential
-			if slices.ContainsFunc(types, func(t *tokenType) bool { return t.goName == own.goName }) || ownName.MatchString(own.goName) {
-				p.add(o.credentialAt, "the Go name %s is needed for something else in %s; choose another name", own.goName, GuardFile)
-			}
-		}
-		other := structs[own.goName]
-		if other == nil {
-			structs[own.goName] = own
-			continue
-		}
-		if !other.same(own) {
-			at, fix := o.credentialAt, "choose another name"
-			if o.credential == "" {
-				at, fix = o.requirement.at, fmt.Sprintf("choose one with %s.%s", guardKey, keyCredential)
-			}
-			p.add(at, "operation %s takes other credentials than those that the name %s stands for already; %s", o.id, own.goName, fix)
-		}
-		o.argument.credential = other
 	}
 	return slices.SortedFunc(maps.Values(structs), func(a, b *credentialType) int { return strings.Compare(a.goName, b.goName) })
 }
 
-func (c *credentialType) same(other *credentialType) bool {
+// nameCredential gives the struct of an operation the name that the document chooses, if any.
+func nameCredential(o *operation, types []*tokenType, p *problems) {
+	if o.credential == "" {
+		return
+	}
+	name := o.credential
+	o.argument.credential.goName = name
+	isToken := slices.ContainsFunc(types, func(t *tokenType) bool { return t.goName == name })
+	if isToken || reservedTypeName.MatchString(name) {
+		p.add(o.credentialAt, "the Go name %s has another meaning in %s; choose another name", name, GuardFile)
+	}
+}
+
+// shareCredential lets the operation use the struct of an earlier operation with the same name. A
+// struct with other fields under that name is a problem.
+func shareCredential(o *operation, structs map[string]*credentialType, p *problems) {
+	credential := o.argument.credential
+	earlier := structs[credential.goName]
+	if earlier == nil {
+		structs[credential.goName] = credential
+		return
+	}
+	if !earlier.equal(credential) {
+		at, fix := o.credentialAt, "choose another name"
+		if o.credential == "" {
+			at, fix = o.requirement.at, fmt.Sprintf("choose one with %s.%s", guardKey, keyCredential)
+		}
+		p.add(at, "operation %s takes other credentials than the struct %s of an earlier operation; %s", o.id, credential.goName, fix)
+	}
+	o.argument.credential = earlier
+}
+
+func (c *credentialType) equal(other *credentialType) bool {
 	return c.all == other.all && c.text == other.text && slices.Equal(c.fields, other.fields)
 }
 
+// argumentOf returns the argument for a requirement. A requirement with problems may have none.
 func argumentOf(r *requirement, types map[string]*tokenType) argument {
 	a := argument{optional: r.optional()}
-	if r.public() {
-		return a
-	}
-	var first *part
-	alike := true
-	for _, alternative := range r.alternatives {
-		for i := range alternative {
-			if first == nil {
-				first = &alternative[i]
-			}
-			own := &alternative[i]
-			alike = alike && len(alternative) == 1 && own.token == first.token && (own.kind == kindJWT || own.principal == first.principal)
-		}
-	}
+	schemes := r.schemes()
 	switch {
-	case first == nil: // reported already
-	case !alike:
+	case len(schemes) == 0:
+	case !r.uniform():
 		a.credential = newCredentialType(r, types)
-	case first.kind == kindJWT:
-		a.token = types[first.token]
+	case schemes[0].kind == kindJWT:
+		a.token = types[schemes[0].token]
 	default:
-		a.principal = &first.principal
+		a.principal = &schemes[0].principal
 	}
 	return a
 }
 
-// newCredentialType names a struct and its fields by the requirement alone, so that no other operation changes them.
+// uniform reports whether every alternative is a single credential and all of them have the same
+// Go type.
+func (r *requirement) uniform() bool {
+	schemes := r.schemes()
+	first := schemes[0]
+	for _, s := range schemes {
+		if s.token != first.token || s.kind != kindJWT && s.principal != first.principal {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(r.alternatives, func(a alternative) bool { return len(a) > 1 })
+}
+
+// newCredentialType returns the struct for a requirement. The requirement alone decides over the
+// names of the struct and of its fields, so that no other operation changes them.
 func newCredentialType(r *requirement, types map[string]*tokenType) *credentialType {
-	c := &credentialType{}
-	twice := map[string]bool{} // token types that an alternative asks for more than once
-	alternatives := 0
-	for _, alternative := range r.alternatives {
-		count := map[string]int{}
-		for _, p := range alternative {
-			count[p.token]++
-			twice[p.token] = twice[p.token] || p.kind == kindJWT && count[p.token] > 1
-		}
-		if len(alternative) > 0 {
-			alternatives++
-		}
-	}
-	c.all = alternatives == 1
-
-	schemes := map[string]*scheme{}
-	for _, p := range r.parts() {
-		schemes[p.name] = p.scheme
-	}
-	sorted := slices.SortedFunc(maps.Values(schemes), func(a, b *scheme) int {
-		return strings.Compare(a.order(), b.order())
-	})
-	taken := map[string]bool{}
-	for _, s := range sorted {
-		if slices.ContainsFunc(c.fields, func(f field) bool { return f.holds(s) }) {
-			continue
-		}
-		f := field{goName: s.goName, scheme: s}
-		if s.kind == kindJWT {
-			f.token = types[s.token]
-			if !twice[s.token] {
-				f.goName, f.scheme = strings.TrimSuffix(f.token.goName, "Token"), nil
-			}
-		}
-		f.goName = unused(f.goName, taken)
-		c.fields = append(c.fields, f)
-	}
-
+	credentialed := slices.DeleteFunc(slices.Clone(r.alternatives), func(a alternative) bool { return len(a) == 0 })
+	c := &credentialType{fields: credentialFields(r, types), all: true}
 	var names, texts []string
-	for _, alternative := range r.alternatives {
-		var fields []string
-		for _, f := range c.fields {
-			if slices.ContainsFunc(alternative, func(p part) bool { return f.holds(p.scheme) }) {
-				fields = append(fields, f.goName)
-			}
-		}
-		if len(alternative) > 0 {
-			names = append(names, strings.Join(fields, "And"))
-			texts = append(texts, strings.Join(fields, " and "))
-		}
+	for _, a := range credentialed {
+		fields := c.fieldsOf(a)
+		c.all = c.all && len(fields) == len(c.fields)
+		names = append(names, strings.Join(fields, "And"))
+		texts = append(texts, strings.Join(fields, " and "))
 	}
 	slices.Sort(names)
 	slices.Sort(texts)
@@ -174,7 +151,71 @@ func newCredentialType(r *requirement, types map[string]*tokenType) *credentialT
 	return c
 }
 
-// order sorts tokens before principals, access and refresh first.
+// credentialFields returns a field for each token type and for each other scheme of a requirement.
+// A token type that one alternative asks for twice gets a field for each of its schemes.
+func credentialFields(r *requirement, types map[string]*tokenType) []field {
+	schemes := map[string]*scheme{}
+	for _, s := range r.schemes() {
+		schemes[s.name] = s.scheme
+	}
+	sorted := slices.SortedFunc(maps.Values(schemes), func(a, b *scheme) int {
+		return strings.Compare(a.order(), b.order())
+	})
+	repeated := r.repeatedTokens()
+	taken := map[string]bool{}
+	var fields []field
+	for _, s := range sorted {
+		if slices.ContainsFunc(fields, func(f field) bool { return f.accepts(s) }) {
+			continue
+		}
+		f := field{goName: s.goName, scheme: s}
+		if s.kind == kindJWT {
+			f.token = types[s.token]
+			if !repeated[s.token] {
+				f.goName, f.scheme = fieldOfType(f.token.goName), nil
+			}
+		}
+		f.goName = unused(f.goName, taken)
+		fields = append(fields, f)
+	}
+	return fields
+}
+
+// fieldOfType returns the name of the field for tokens of a Go type.
+func fieldOfType(goType string) string {
+	if name := strings.TrimSuffix(goType, "Token"); name != "" {
+		return name
+	}
+	return goType
+}
+
+// repeatedTokens returns the token types that one alternative asks for more than once.
+func (r *requirement) repeatedTokens() map[string]bool {
+	repeated := map[string]bool{}
+	for _, a := range r.alternatives {
+		seen := map[string]bool{}
+		for _, s := range a {
+			if s.kind == kindJWT && seen[s.token] {
+				repeated[s.token] = true
+			}
+			seen[s.token] = true
+		}
+	}
+	return repeated
+}
+
+// fieldsOf returns the names of the fields that an alternative sets.
+func (c *credentialType) fieldsOf(a alternative) []string {
+	var names []string
+	for _, f := range c.fields {
+		if slices.ContainsFunc(a, func(s requiredScheme) bool { return f.accepts(s.scheme) }) {
+			names = append(names, f.goName)
+		}
+	}
+	return names
+}
+
+// order sorts tokens before principals, access and refresh tokens first.
 func (s *scheme) order() string {
 	if s.kind == kindJWT {
 		return "0" + tokenOrder(s.token) + "\x00" + s.name

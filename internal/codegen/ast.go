@@ -12,47 +12,47 @@ import (
 	"strings"
 )
 
-// generated is what this generator needs to know of api.gen.go. It is taken from the code itself, so that the guards are put
-// on the very routes and methods that oapi-codegen generated.
+// generated describes api.gen.go. It is read from the code itself, so that the guards are on exactly
+// the routes and methods that oapi-codegen generated.
 type generated struct {
-	// code is that of the files, one behind the other.
+	// code is the code of all files, concatenated.
 	code   string
 	files  []*ast.File
+	set    *token.FileSet
 	router *router
 	names  fileNames
-	// remedy is what to do where the code and the document do not fit each other, "" where that cannot be.
+	// remedy says what to do where the code and the document disagree. It is "" for generated code.
 	remedy string
-	// methods are those of StrictServerInterface.
+	// methods are the methods of StrictServerInterface.
 	methods map[string]method
-	// registrations are in the order in which oapi-codegen makes them.
+	// registrations are in oapi-codegen's order.
 	registrations []registration
 }
 
 // method is a method of StrictServerInterface.
 type method struct {
-	// comment has a line for each line of the method's comment, without slashes.
+	// comment has the lines of the method's comment, without slashes.
 	comment []string
 	// request and response are the types of the method.
 	request, response string
 }
 
-// parseGenerated reads what oapi-codegen generated, by file name. It refuses what it does not understand: a route that it overlooked
-// would have no guard.
+// parseGenerated reads the generated files, by file name. It returns an error for code that it does
+// not understand, because a route that it overlooked would have no guard.
 func parseGenerated(code map[string]string, rt *router) (*generated, error) {
-	g := &generated{router: rt, names: fileNames{map[string]bool{}, map[string]bool{}}, methods: map[string]method{}}
+	g := &generated{router: rt, set: token.NewFileSet(), names: fileNames{map[string]bool{}, map[string]bool{}}, methods: map[string]method{}}
 	var strict *ast.InterfaceType
 	var register *ast.FuncDecl
-	set := token.NewFileSet()
 	for _, name := range slices.Sorted(maps.Keys(code)) {
-		file, err := parser.ParseFile(set, name, code[name], parser.ParseComments|parser.SkipObjectResolution)
+		file, err := parser.ParseFile(g.set, name, code[name], parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return nil, fmt.Errorf("the generated code does not parse: %w", err)
 		}
-		g.code += code[name] + "\n" // as far apart as a FileSet has them
+		g.code += code[name] + "\n" // a FileSet leaves one position between files
 		g.files = append(g.files, file)
-		own := namesOf(file)
-		maps.Copy(g.names.declared, own.declared)
-		maps.Copy(g.names.imported, own.imported)
+		names := namesOf(file)
+		maps.Copy(g.names.declared, names.declared)
+		maps.Copy(g.names.imported, names.imported)
 		for _, decl := range file.Decls {
 			switch decl := decl.(type) {
 			case *ast.FuncDecl:
@@ -69,7 +69,7 @@ func parseGenerated(code map[string]string, rt *router) (*generated, error) {
 		}
 	}
 	if strict == nil || register == nil {
-		return nil, fmt.Errorf("the generated code has no StrictServerInterface or no %s; a template of one's own may leave neither out", rt.register)
+		return nil, fmt.Errorf("the generated code has no StrictServerInterface or no %s; a user template has to keep both", rt.register)
 	}
 	for _, field := range strict.Methods.List {
 		if err := g.addMethod(field); err != nil {
@@ -79,12 +79,20 @@ func parseGenerated(code map[string]string, rt *router) (*generated, error) {
 	return g, g.addRegistrations(register)
 }
 
-// majorVersion is the end of the path of a module's later major version; the package is called what stands before it.
+// packageName returns the name that the package of an import path probably has.
+func packageName(path string) string {
+	path = majorVersion.ReplaceAllString(path, "")
+	return path[strings.LastIndex(path, "/")+1:]
+}
+
+// majorVersion matches the major version at the end of an import path. The element before it is the
+// name of the package.
 var majorVersion = regexp.MustCompile(`/v[0-9]+$`)
 
-// fileNames are the names at the top of a file.
+// fileNames are the names in the scope of a file.
 type fileNames struct{ declared, imported map[string]bool }
 
+// namesOf returns the names that a file declares and imports.
 func namesOf(file *ast.File) fileNames {
 	names := fileNames{map[string]bool{}, map[string]bool{}}
 	for _, decl := range file.Decls {
@@ -104,8 +112,7 @@ func namesOf(file *ast.File) fileNames {
 					}
 				case *ast.ImportSpec:
 					path, _ := strconv.Unquote(spec.Path.Value)
-					name := majorVersion.ReplaceAllString(path, "")
-					name = name[strings.LastIndex(name, "/")+1:]
+					name := packageName(path)
 					if spec.Name != nil {
 						name = spec.Name.Name
 					}
@@ -118,10 +125,11 @@ func namesOf(file *ast.File) fileNames {
 	return names
 }
 
+// addMethod adds a method of StrictServerInterface.
 func (g *generated) addMethod(field *ast.Field) error {
 	f, ok := field.Type.(*ast.FuncType)
 	if !ok || len(field.Names) != 1 {
-		return fmt.Errorf("StrictServerInterface has something that is not a method: %s", g.text(field))
+		return fmt.Errorf("StrictServerInterface has an element that is not a method: %s", g.text(field))
 	}
 	name := field.Names[0].Name
 	if f.Params.NumFields() != 2 || f.Results.NumFields() != 2 || len(f.Params.List) != 2 || len(f.Results.List) != 2 {
@@ -140,24 +148,24 @@ func (g *generated) addMethod(field *ast.Field) error {
 // text returns the source of a node.
 func (g *generated) text(node ast.Node) string { return g.code[node.Pos()-1 : node.End()-1] }
 
-// universal are the predeclared names that the code of this generator uses.
-var universal = []string{"any", "append", "bool", "byte", "error", "int", "int64", "len", "nil", "recover", "string", "true"}
+// predeclaredNames are the predeclared names that guard.gen.go uses.
+var predeclaredNames = []string{"any", "append", "bool", "byte", "error", "int", "int64", "len", "nil", "recover", "string", "true"}
 
-// collisions returns the names that ours and api.gen.go both declare. A name that one file imports and another declares is
-// an error to the compiler too.
-func (g *generated) collisions(ours string) ([]string, error) {
-	file, err := parser.ParseFile(token.NewFileSet(), "", ours, parser.SkipObjectResolution)
+// collisions returns the names that guard.gen.go and api.gen.go both declare. The compiler also
+// refuses a name that one file imports and the other declares.
+func (g *generated) collisions(guard string) ([]string, error) {
+	file, err := parser.ParseFile(token.NewFileSet(), "", guard, parser.SkipObjectResolution)
 	if err != nil {
 		return nil, err
 	}
-	own := namesOf(file)
+	ours := namesOf(file)
 	var names []string
-	for name := range own.declared {
+	for name := range ours.declared {
 		if g.names.declared[name] || g.names.imported[name] {
 			names = append(names, name)
 		}
 	}
-	for _, name := range slices.AppendSeq(slices.Clone(universal), maps.Keys(own.imported)) {
+	for _, name := range slices.AppendSeq(slices.Clone(predeclaredNames), maps.Keys(ours.imported)) {
 		if g.names.declared[name] {
 			names = append(names, name)
 		}

@@ -1,16 +1,14 @@
 package codegen
 
 import (
-	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 )
 
-// bind gives every operation the name of its methods, by the registrations of its routes, and returns the operations in the
-// order of their first registration. A registration without an operation and an operation without a registration are
-// problems, so that no route is without the guard that belongs to it.
+// bind finds the method of every operation by the registrations of its routes. It returns the
+// operations in the order of their first registration. A registration without an operation and an
+// operation without a registration are problems, so that every route has the guard of its operation.
 func bind(operations []*operation, g *generated, spec *source, p *problems) []*operation {
 	type target struct {
 		*operation
@@ -40,7 +38,9 @@ func bind(operations []*operation, g *generated, spec *source, p *problems) []*o
 		}
 		delete(routes, registration.pattern)
 		if owner := owners[registration.handler]; owner != nil && owner != o {
-			p.add(o.at, "operations %s and %s get the same Go name %s; give them operationIds that differ in letters or digits", owner.id, o.id, registration.handler)
+			other := owner.at.problem("")
+			p.addWithOverlay(o.at, []overlayAction{addition(o.at, "{operationId: "+strings.ToLower(o.method)+goFieldName(o.path)+"}")},
+				"operations %s (%s:%d) and %s get the same Go name %s; give them operationIds that differ in letters or digits", owner.id, other.File, other.Line, o.id, registration.handler)
 			continue
 		}
 		owners[registration.handler] = o
@@ -67,39 +67,4 @@ func bind(operations []*operation, g *generated, spec *source, p *problems) []*o
 		}
 	}
 	return bound
-}
-
-// checkPatterns registers the patterns with net/http's router, where that is the one, which panics on those that it cannot take:
-// better now than when the service starts.
-func checkPatterns(operations []*operation, g *generated, p *problems) {
-	if g.router.name != DefaultServer {
-		return
-	}
-	mux := http.NewServeMux()
-	at := map[string]place{}
-	for _, o := range operations {
-		at[o.goName] = o.at
-	}
-	for _, registration := range g.registrations {
-		if err := register(mux, registration.pattern); err != nil {
-			p.add(at[registration.handler], "net/http's router cannot take %q: %v; rename the path", registration.pattern, err)
-		}
-	}
-}
-
-func register(mux *http.ServeMux, pattern string) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			text := fmt.Sprint(r)
-			// The router says where in Go the other pattern was registered, which is here for all of them.
-			if _, conflict, found := strings.Cut(text, "conflicts with pattern "); found {
-				other, reason, _ := strings.Cut(conflict, " (registered at ")
-				_, reason, _ = strings.Cut(reason, "):")
-				text = fmt.Sprintf("it conflicts with %s: %s", other, strings.Join(strings.Fields(reason), " "))
-			}
-			err = fmt.Errorf("%s", strings.TrimPrefix(text, "parsing "))
-		}
-	}()
-	mux.HandleFunc(pattern, func(http.ResponseWriter, *http.Request) {})
-	return nil
 }

@@ -1,7 +1,6 @@
 package codegen
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -9,17 +8,19 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// schemaRef is what a reference to a component schema begins with.
+// schemaRef is the prefix of a reference to a component schema.
 const schemaRef = "#/components/schemas/"
 
-// reservedClaims are the claims that the runtime reads and writes itself. A schema of private claims has no property of
-// these names in any case: the runtime would neither issue nor read it.
+// reservedClaims are the claims that the runtime reads and writes itself. A schema of private claims
+// has no property with one of these names, compared without case: the runtime would neither issue
+// nor read it.
 var reservedClaims = []string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "auth_time", "acr", "amr", "azp", "client_id",
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "auth_time", "session_start", "acr", "amr", "azp", "client_id",
 	"scope", "scp", "roles", "fresh", "csrf", "typ", "type", "cnf", "act", "may_act",
 }
 
-// checkClaims reports token types whose claims are no schema for a JSON object, or one with reserved names.
+// checkClaims reports claims that are not the schema of a JSON object, and properties with reserved
+// names.
 func checkClaims(schemas openapi3.Schemas, spec *source, types []*tokenType, p *problems) {
 	for _, t := range types {
 		if t.claims == "" {
@@ -34,17 +35,17 @@ func checkClaims(schemas openapi3.Schemas, spec *source, types []*tokenType, p *
 		properties := map[string]place{}
 		collectProperties(ref, at, properties, map[*openapi3.Schema]bool{})
 		if !ref.Value.Type.Is("object") && len(properties) == 0 && len(ref.Value.AllOf) == 0 {
-			p.add(t.claimsAt, "schema %q is not an object with properties, and claims are the members of an object", t.claims)
+			p.add(t.claimsAt, "schema %q is not an object with properties; claims are the members of an object", t.claims)
 		}
 		for _, name := range slices.Sorted(maps.Keys(properties)) {
 			if slices.ContainsFunc(reservedClaims, func(reserved string) bool { return strings.EqualFold(reserved, name) }) {
-				p.add(properties[name], "property %q of the claims %q: the name is reserved for the token itself; rename it", name, t.claims)
+				p.add(properties[name], "property %q of the claims %q: the runtime reads and writes this claim itself; rename the property", name, t.claims)
 			}
 		}
 	}
 }
 
-// collectProperties finds the properties of a schema and of those that it is composed of.
+// collectProperties finds the properties of a schema and of the schemas in its allOf, anyOf and oneOf.
 func collectProperties(ref *openapi3.SchemaRef, at place, properties map[string]place, seen map[*openapi3.Schema]bool) {
 	if ref == nil || ref.Value == nil || seen[ref.Value] {
 		return
@@ -53,14 +54,14 @@ func collectProperties(ref *openapi3.SchemaRef, at place, properties map[string]
 	for name := range ref.Value.Properties {
 		properties[name] = at.at("properties", name)
 	}
-	for key, parts := range map[string]openapi3.SchemaRefs{"allOf": ref.Value.AllOf, "anyOf": ref.Value.AnyOf, "oneOf": ref.Value.OneOf} {
-		for i, part := range parts {
-			collectProperties(part, at.at(key).item(i), properties, seen)
+	for key, refs := range map[string]openapi3.SchemaRefs{"allOf": ref.Value.AllOf, "anyOf": ref.Value.AnyOf, "oneOf": ref.Value.OneOf} {
+		for i, ref := range refs {
+			collectProperties(ref, at.at(key).item(i), properties, seen)
 		}
 	}
 }
 
-// resolveClaims finds the Go types of the claims and checks that they were generated.
+// resolveClaims sets the Go types of the claims. It reports claims without a generated type.
 func resolveClaims(doc *document, types []*tokenType, g *generated, p *problems) {
 	for _, t := range types {
 		if t.claims == "" {
@@ -78,36 +79,8 @@ func resolveClaims(doc *document, types []*tokenType, g *generated, p *problems)
 	}
 }
 
-// closure returns the component schemas that the named ones refer to, themselves included: what has to survive pruning so
-// that their Go types are whole.
-func closure(schemas openapi3.Schemas, names ...string) (openapi3.Schemas, error) {
-	kept := openapi3.Schemas{}
-	for len(names) > 0 {
-		name := names[0]
-		names = names[1:]
-		ref := schemas[name]
-		if ref == nil || kept[name] != nil {
-			continue
-		}
-		kept[name] = ref
-		text, err := json.Marshal(ref)
-		if err != nil {
-			return nil, err
-		}
-		var value any
-		if err := json.Unmarshal(text, &value); err != nil {
-			return nil, err
-		}
-		eachString(value, func(s string) {
-			if target, ok := strings.CutPrefix(s, schemaRef); ok {
-				names = append(names, pointerUnescape.Replace(target))
-			}
-		})
-	}
-	return kept, nil
-}
-
-// eachString calls f with every string in a JSON value: references stand in $ref, and in the mapping of a discriminator.
+// eachString calls f with every string in a JSON value. References are in $ref and in the mapping of
+// a discriminator.
 func eachString(value any, f func(string)) {
 	switch value := value.(type) {
 	case string:

@@ -6,18 +6,20 @@ import (
 	"strings"
 )
 
-func operationsDoc(aliases bool, outside []string) string {
+// operationsDoc returns the doc comment of GuardedOperations. outbound names the webhooks and
+// callbacks.
+func operationsDoc(aliases bool, outbound []string) string {
 	doc := "GuardedOperations returns what the document says of each operation's security, in document order: for audits and for tests of coverage."
 	if aliases {
 		doc += " An operation that several paths share stands there once for each of them."
 	}
-	if len(outside) == 0 {
+	if len(outbound) == 0 {
 		return doc + " Webhooks and callbacks are not among them, because this API sends those requests."
 	}
-	return doc + " Not among them, because this API sends those requests: " + strings.Join(outside, ", ") + "."
+	return doc + " Not among them, because this API sends those requests: " + strings.Join(outbound, ", ") + "."
 }
 
-// credentialDoc returns the doc of a struct of credentials.
+// credentialDoc returns the doc comment of a struct of credentials.
 func credentialDoc(c *credentialType) string {
 	if c.all {
 		return c.goName + " holds the credentials of a request: " + c.text + "."
@@ -25,6 +27,7 @@ func credentialDoc(c *credentialType) string {
 	return c.goName + " holds the credentials of the alternative that a request satisfied: " + c.text + ". The fields of the others are nil."
 }
 
+// article returns the token type with its article, for a sentence.
 func article(name string) string {
 	if strings.ContainsRune("aeiou", rune(name[0])) {
 		return "an " + name + " token"
@@ -32,8 +35,8 @@ func article(name string) string {
 	return "a " + name + " token"
 }
 
-// comment returns the method's comment as oapi-codegen wrote it, with the operation's security behind its route and without
-// the method's name in front of a summary, which is a sentence of its own.
+// comment returns oapi-codegen's comment of a method with the operation's security after its route.
+// It drops the method's name before a summary, because the summary is a sentence already.
 func comment(lines []string, o *operation) []string {
 	lines = slices.Clone(lines)
 	if len(lines) > 0 {
@@ -48,7 +51,7 @@ func comment(lines []string, o *operation) []string {
 	return lines
 }
 
-// securityText says what an operation asks for in a few words.
+// securityText describes the security of an operation in a few words.
 func securityText(o *operation) string {
 	if o.requirement.public() {
 		return "public"
@@ -56,9 +59,9 @@ func securityText(o *operation) string {
 	var alternatives []string
 	for _, a := range o.requirement.alternatives {
 		var schemes []string
-		for _, p := range a {
-			text := word(p.name)
-			if list := slices.Concat(p.scopes, p.roles); len(list) > 0 {
+		for _, s := range a {
+			text := word(s.name)
+			if list := slices.Concat(s.scopes, s.roles); len(list) > 0 {
 				text += " (" + roleText(list) + ")"
 			}
 			schemes = append(schemes, text)
@@ -92,10 +95,10 @@ func roleText(roles []string) string {
 	return strings.Join(words, ", ")
 }
 
-// lineWidth is where lists of names are broken.
+// lineWidth is the width at which lists of names and comments are broken into lines.
 const lineWidth = 118
 
-// names returns the names of struct fields, broken into lines.
+// names returns the Go names of the operations, separated by commas and broken into lines.
 func names(operations []operationView) string {
 	var b strings.Builder
 	width := 0
@@ -114,7 +117,7 @@ func names(operations []operationView) string {
 	return b.String()
 }
 
-// commented returns words as lines of a comment.
+// commented returns the words of a text as lines of a comment.
 func commented(text string) string {
 	var b strings.Builder
 	width := lineWidth

@@ -17,34 +17,38 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Config is what to generate, from what, and where to.
+// Config says what to generate, from which document, and into which folder.
 type Config struct {
 	// Spec is the document: a path or a URL.
 	Spec string
 	// Package is the name of the Go package that is generated.
 	Package string
-	// Server is the kind of server: "std-http", which is also what "" means, "chi", "echo", "echo5", "fiber", "fiber-v3", "gin",
-	// "gorilla" or "iris".
+	// Server is the kind of server: "std-http" (the default), "chi", "echo", "echo5", "fiber",
+	// "fiber-v3", "gin", "gorilla" or "iris".
 	Server string
-	// Output is the folder that the files belong into. Generate does not look at it.
+	// Output is the folder of the generated files. Generate does not use it.
 	Output string
-	// GuardOnly generates nothing but the guards, for a package that oapi-codegen generated elsewhere: Existing.
+	// GuardOnly generates GuardFile alone, for the package in Existing.
 	GuardOnly bool
 	Existing  *Package
-	// RequireSecurity makes an operation without security of its own an error.
+	// RequireSecurity makes an operation without a security key an error.
 	RequireSecurity bool
-	// RolesIn30 lets requirements name roles in OpenAPI 3.0 too, for schemes that have no scopes.
+	// RolesIn30 lets requirements name roles in OpenAPI 3.0 too, for schemes without scopes.
 	RolesIn30 bool
+	// RawFallback makes raw JSON of the schemas that oapi-codegen refuses, or whose Go does not compile.
+	RawFallback bool
 
 	oapiCodegen         codegen.Configuration
 	schemes, operations map[string]entries
-	// shadowing are the operations that the user knows to be shadowed, with where the configuration says so.
+	// shadowing are the operations that the configuration allows to be shadowed, with the places.
 	shadowing map[string]place
+	// allowedKeys are the keys of the document that are known not to be about security.
+	allowedKeys map[string]place
 	// source is the configuration file.
 	source *source
 }
 
-// DefaultServer is the server where none is named.
+// DefaultServer is the server of a configuration that names none.
 const DefaultServer = "std-http"
 
 // The keys of the configuration.
@@ -53,16 +57,18 @@ const (
 	keySchemes, keyOperations                 = "schemes", "operations"
 	keyRequireSecurity, keyRolesIn30          = "require-security", "roles-in-3.0"
 	keyShadowing, keyGuardOnly                = "allow-shadowing", "guard-only"
+	keyAllowKeys, keyFallback                 = "allow-keys", "fallback-schemas"
 	keyOapiCodegen                            = "oapi-codegen"
 )
 
 var configKeys = []string{
-	keySpec, keyPackage, keyServer, keyOutput, keySchemes, keyOperations, keyRequireSecurity, keyRolesIn30, keyShadowing, keyGuardOnly, keyOapiCodegen,
+	keySpec, keyPackage, keyServer, keyOutput, keySchemes, keyOperations, keyRequireSecurity, keyRolesIn30, keyShadowing, keyAllowKeys,
+	keyFallback, keyGuardOnly, keyOapiCodegen,
 }
 
-// ReadConfig reads a configuration file. Its paths, that of an overlay included, are relative to the folder of the file;
-// those of the result are relative to the working directory. Only what oapi-codegen reads itself, the templates of one's
-// own, is passed on as it stands.
+// ReadConfig reads a configuration file. Paths in the file are relative to its folder, the path of an
+// overlay included. Paths in the result are relative to the working directory. The paths of user
+// templates are passed to oapi-codegen unchanged.
 func ReadConfig(path string, data []byte) (*Config, error) {
 	c := &Config{source: &source{path: path, data: data}}
 	top := place{source: c.source}
@@ -113,17 +119,27 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 	c.RequireSecurity, c.RolesIn30, c.GuardOnly = flag(keyRequireSecurity), flag(keyRolesIn30), flag(keyGuardOnly)
 	c.schemes = readNamed(found, keySchemes, schemeKeys, &p)
 	c.operations = readNamed(found, keyOperations, operationKeys, &p)
-	c.shadowing = readIDs(found, keyShadowing, &p)
+	c.shadowing = readList(found, keyShadowing, &p)
+	c.allowedKeys = readList(found, keyAllowKeys, &p)
+	switch fallback := text(keyFallback); fallback {
+	case "":
+	case "raw":
+		c.RawFallback = true
+	default:
+		p.add(found[keyFallback].at, "%s is raw, or left out, not %q", keyFallback, fallback)
+	}
 	if err := p.err(); err != nil {
 		return nil, err
 	}
 
-	// The strict decoder numbers the lines of the whole file, so it gets the whole file.
+	// The strict decoder reports line numbers, so it needs the whole file.
 	whole := struct {
 		Spec, Package, Server, Output, Schemes, Operations any
 		RequireSecurity                                    any                   `yaml:"require-security"`
 		RolesIn30                                          any                   `yaml:"roles-in-3.0"`
 		Shadowing                                          any                   `yaml:"allow-shadowing"`
+		AllowKeys                                          any                   `yaml:"allow-keys"`
+		Fallback                                           any                   `yaml:"fallback-schemas"`
 		GuardOnly                                          any                   `yaml:"guard-only"`
 		OapiCodegen                                        codegen.Configuration `yaml:"oapi-codegen"`
 	}{}
@@ -139,7 +155,7 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 	return c, nil
 }
 
-// relative returns a path of the configuration as seen from the working directory.
+// relative returns a path of the configuration relative to the working directory.
 func (c *Config) relative(path string) string {
 	if path == "" || filepath.IsAbs(path) || isURL(path) {
 		return path
@@ -147,7 +163,7 @@ func (c *Config) relative(path string) string {
 	return filepath.Join(filepath.Dir(c.source.path), filepath.FromSlash(path))
 }
 
-// readNamed reads what stands under schemes or operations: x-guard objects by name.
+// readNamed reads the x-guard objects under schemes or operations, by name.
 func readNamed(found entries, key string, known []string, p *problems) map[string]entries {
 	e, ok := found[key]
 	if !ok {
@@ -170,14 +186,14 @@ func readNamed(found entries, key string, known []string, p *problems) map[strin
 	return named
 }
 
-// readIDs reads a list of operations.
-func readIDs(found entries, key string, p *problems) map[string]place {
+// readList reads a list of names, such as those of operations, with their places.
+func readList(found entries, key string, p *problems) map[string]place {
 	e, ok := found[key]
 	if !ok {
 		return nil
 	}
 	if list, ok := e.value.([]any); ok && len(list) == 0 {
-		p.add(e.at, "%s is empty; name operations, or remove it", key)
+		p.add(e.at, "%s is empty; name something, or remove it", key)
 		return nil
 	}
 	named := map[string]place{}
@@ -192,7 +208,7 @@ var (
 	yamlUnknown = regexp.MustCompile(`^field (\S+) not found in type \S+$`)
 )
 
-// yamlError puts the file in front of the lines that the YAML decoder names.
+// yamlError returns the errors of the YAML decoder with file and line.
 func yamlError(path string, err error) error {
 	texts := []string{err.Error()}
 	var typeError *yaml.TypeError
@@ -214,8 +230,8 @@ func yamlError(path string, err error) error {
 	return errors.Join(errs...)
 }
 
-// settings returns the configuration that oapi-codegen is run with: what the user passes through, and what this generator
-// needs of it.
+// settings returns the configuration for oapi-codegen: the user's, with the settings that the guards
+// need.
 func (c *Config) settings() (codegen.Configuration, error) {
 	var p problems
 	top := c.top()
@@ -237,16 +253,17 @@ func (c *Config) settings() (codegen.Configuration, error) {
 			*enabled = true
 		case *enabled && server != nil:
 			key := rt.name + "-server"
-			p.add(generate.at(key), "%s contradicts server %s; remove this line", key, server.name)
+			p.add(generate.at(key), "%s contradicts server: %s; remove this line", key, server.name)
 		}
 	}
-	if !c.has(generate) {
-		s.Generate.Models = true
-	} else if c.has(generate.at("strict-server")) && !s.Generate.Strict {
+	if !c.has(generate.at("models")) {
+		s.Generate.Models = true // a client needs them too
+	}
+	if c.has(generate.at("strict-server")) && !s.Generate.Strict {
 		p.add(generate.at("strict-server"), "the guards need the strict server; remove this line")
 	}
 	s.Generate.Strict = true
-	// A package variable of oapi-codegen keeps the suffix of an earlier run where this is empty.
+	// Where this is empty, a package variable of oapi-codegen keeps the suffix of an earlier run.
 	if s.OutputOptions.ResponseTypeSuffix == "" {
 		s.OutputOptions.ResponseTypeSuffix = "Response"
 	}
@@ -260,7 +277,7 @@ func (c *Config) settings() (codegen.Configuration, error) {
 	return s, p.err()
 }
 
-// router returns the server that is generated for, or nil where there is none of the name.
+// router returns the router of the server, or nil for an unknown name.
 func (c *Config) router() *router {
 	name := cmp.Or(c.Server, DefaultServer)
 	for _, rt := range routers {
@@ -271,7 +288,7 @@ func (c *Config) router() *router {
 	return nil
 }
 
-// top returns the place of the configuration as a whole.
+// top returns the place of the whole configuration.
 func (c *Config) top() place {
 	if c.source == nil {
 		c.source = &source{path: "oapi-guard", data: []byte{}}
@@ -284,7 +301,7 @@ func (c *Config) has(at place) bool {
 	return exact
 }
 
-// packageName returns the package, of which oapi-codegen's configuration may speak too.
+// packageName returns the name of the package. The configuration of oapi-codegen may name it too.
 func (c *Config) packageName(p *problems) string {
 	name, inner, at := c.Package, c.oapiCodegen.PackageName, c.top().at(keyPackage)
 	switch {

@@ -15,7 +15,8 @@ import (
 	"strings"
 )
 
-// Package is the Go code of a package that oapi-codegen generated elsewhere, perhaps beside code by hand.
+// Package is the Go code of a package that an earlier run of oapi-codegen generated. Hand-written code
+// may be part of it.
 type Package struct {
 	// Name is the name of the package.
 	Name string
@@ -25,7 +26,7 @@ type Package struct {
 	Files map[string]string
 }
 
-// ReadPackage reads the package in a folder as the go command would build it here.
+// ReadPackage reads the package in a folder. It reads the files that the go command would build.
 func ReadPackage(dir string) (*Package, error) {
 	found, err := build.ImportDir(dir, 0)
 	if err != nil {
@@ -43,12 +44,13 @@ func ReadPackage(dir string) (*Package, error) {
 		p.Files[name] = string(content)
 	}
 	if len(p.Files) == 0 {
-		return nil, Problem{File: dir, Text: "guard-only reads the package that oapi-codegen generated, and there is none"}
+		return nil, Problem{File: dir, Text: "guard-only needs the package that oapi-codegen generated, and there is none"}
 	}
 	return p, nil
 }
 
-// forExisting returns the configuration with the name and the server of the package that it is for, where there is one already.
+// forExisting returns the configuration with the name and the server of the existing package, where
+// there is one.
 func (c *Config) forExisting() (*Config, error) {
 	switch p := c.Existing; {
 	case p == nil && c.GuardOnly:
@@ -58,8 +60,8 @@ func (c *Config) forExisting() (*Config, error) {
 	case c.Package != "" && c.Package != p.Name:
 		return nil, c.problem(keyPackage, "the package in %s is called %s, not %s; remove this line", p.Dir, p.Name, c.Package)
 	default:
-		own := *c
-		own.Package, own.oapiCodegen.PackageName = p.Name, ""
+		adapted := *c
+		adapted.Package, adapted.oapiCodegen.PackageName = p.Name, ""
 		name, err := p.server()
 		switch {
 		case err != nil:
@@ -67,8 +69,8 @@ func (c *Config) forExisting() (*Config, error) {
 		case c.Server != "" && c.Server != name:
 			return nil, c.problem(keyServer, "the package in %s is for the server %s, not %s; remove this line", p.Dir, name, c.Server)
 		}
-		own.Server = name
-		return &own, nil
+		adapted.Server = name
+		return &adapted, nil
 	}
 }
 
@@ -79,7 +81,7 @@ func (c *Config) problem(key, format string, args ...any) error {
 	return p.err()
 }
 
-// server returns the name of the server that the package is for.
+// server returns the name of the server in the package.
 func (p *Package) server() (string, error) {
 	declared, imported := map[string]bool{}, map[string]bool{}
 	for name, code := range p.Files {
@@ -99,11 +101,13 @@ func (p *Package) server() (string, error) {
 		}
 	}
 	if len(names) != 1 || !declared["StrictServerInterface"] {
-		return "", Problem{File: p.Dir, Text: "guard-only reads a package with a strict server and one server of oapi-codegen, and this one has " + foundIn(names, declared)}
+		return "", Problem{File: p.Dir, Text: "guard-only reads a package with a strict server and one server of oapi-codegen, and this one has " + foundIn(names, declared) +
+			"; say strict-server: true and one server under generate in the configuration of your oapi-codegen, and generate it again; the handlers that you have may stay"}
 	}
 	return names[0], nil
 }
 
+// foundIn describes the servers of a package, for errors.
 func foundIn(servers []string, declared map[string]bool) string {
 	strict := "no StrictServerInterface"
 	if declared["StrictServerInterface"] {
@@ -115,7 +119,7 @@ func foundIn(servers []string, declared map[string]bool) string {
 	return strict + " and for servers " + strings.Join(servers, ", ")
 }
 
-// structFields returns the names of the fields of the structs that a file declares.
+// structFields returns the field names of the structs that the files declare.
 func structFields(files []*ast.File) map[string][]string {
 	fields := map[string][]string{}
 	for _, file := range files {
@@ -137,69 +141,100 @@ func structFields(files []*ast.File) map[string][]string {
 	return fields
 }
 
-// missing returns what guard.gen.go needs of the package and does not find there: names, and fields of its structs.
+// missing returns the names and the struct fields that guard.gen.go needs of the package and that
+// the package does not have.
 func (g *generated) missing(guard string) ([]string, error) {
 	file, err := parser.ParseFile(token.NewFileSet(), "", guard, 0)
 	if err != nil {
 		return nil, err
 	}
-	missing := map[string]bool{}
-	own := namesOf(file)
+	missing := g.missingNames(file)
+	missing = append(missing, missingFields(file, structFields(g.files))...)
+	slices.Sort(missing)
+	return slices.Compact(missing), nil
+}
+
+// missingNames returns the names that a file uses and that neither file declares.
+func (g *generated) missingNames(file *ast.File) []string {
+	var missing []string
+	imported := namesOf(file).imported
 	for _, name := range file.Unresolved {
-		if !g.names.declared[name.Name] && !own.imported[name.Name] && !doc.IsPredeclared(name.Name) {
-			missing[name.Name] = true
+		if !g.names.declared[name.Name] && !imported[name.Name] && !doc.IsPredeclared(name.Name) {
+			missing = append(missing, name.Name)
 		}
 	}
-	fields := structFields(g.files)
+	return missing
+}
+
+// missingFields returns TYPE.FIELD for the fields that a file uses and that the structs do not have.
+func missingFields(file *ast.File, structs map[string][]string) []string {
+	var missing []string
 	need := func(of, field string) {
-		if known, isStruct := fields[of]; isStruct && !slices.Contains(known, field) {
-			missing[of+"."+field] = true
+		if known, isStruct := structs[of]; isStruct && !slices.Contains(known, field) {
+			missing = append(missing, of+"."+field)
 		}
 	}
 	for _, decl := range file.Decls {
-		f, ok := decl.(*ast.FuncDecl)
-		if !ok {
-			continue
+		if f, ok := decl.(*ast.FuncDecl); ok {
+			eachField(f, need)
 		}
-		types := map[string]string{} // of parameters
-		for _, param := range f.Type.Params.List {
-			if of, ok := param.Type.(*ast.Ident); ok {
-				for _, name := range param.Names {
-					types[name.Name] = of.Name
-				}
-			}
-		}
-		ast.Inspect(f, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.SelectorExpr:
-				if x, ok := n.X.(*ast.Ident); ok {
-					need(types[x.Name], n.Sel.Name)
-				}
-			case *ast.CompositeLit:
-				of, ok := n.Type.(*ast.Ident)
-				if !ok {
-					break
-				}
-				for _, element := range n.Elts {
-					if pair, ok := element.(*ast.KeyValueExpr); ok {
-						if key, ok := pair.Key.(*ast.Ident); ok {
-							need(of.Name, key.Name)
-						}
-					}
-				}
-			}
-			return true
-		})
 	}
-	return slices.Sorted(maps.Keys(missing)), nil
+	return missing
 }
 
-// checkComplete reports what guard.gen.go needs and the package does not have.
+// eachField calls need with the type and the field of every composite literal of a function and of
+// every selector on its parameters.
+func eachField(f *ast.FuncDecl, need func(of, field string)) {
+	types := parameterTypes(f)
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			if x, ok := n.X.(*ast.Ident); ok {
+				need(types[x.Name], n.Sel.Name)
+			}
+		case *ast.CompositeLit:
+			if of, ok := n.Type.(*ast.Ident); ok {
+				for _, key := range literalKeys(n) {
+					need(of.Name, key)
+				}
+			}
+		}
+		return true
+	})
+}
+
+// parameterTypes returns the types of a function's parameters by name, where a type is a name itself.
+func parameterTypes(f *ast.FuncDecl) map[string]string {
+	types := map[string]string{}
+	for _, param := range f.Type.Params.List {
+		if of, ok := param.Type.(*ast.Ident); ok {
+			for _, name := range param.Names {
+				types[name.Name] = of.Name
+			}
+		}
+	}
+	return types
+}
+
+// literalKeys returns the field names of a composite literal.
+func literalKeys(literal *ast.CompositeLit) []string {
+	var keys []string
+	for _, element := range literal.Elts {
+		if pair, ok := element.(*ast.KeyValueExpr); ok {
+			if key, ok := pair.Key.(*ast.Ident); ok {
+				keys = append(keys, key.Name)
+			}
+		}
+	}
+	return keys
+}
+
+// checkComplete reports the names that guard.gen.go needs and the package does not have.
 func (g *generated) checkComplete(guard string, p *Package) error {
 	missing, err := g.missing(guard)
 	if err != nil || len(missing) == 0 {
 		return err
 	}
-	return Problem{File: p.Dir, Text: fmt.Sprintf("the package has no %s, which %s needs; generate it with strict-server: true, and with a version of oapi-codegen that has them",
+	return Problem{File: p.Dir, Text: fmt.Sprintf("the package has no %s, which %s needs; generate it with strict-server: true, and with a version of oapi-codegen that has them; the handlers that you have may stay",
 		strings.Join(missing, ", "), GuardFile)}
 }

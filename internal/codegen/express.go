@@ -21,8 +21,8 @@ func requirementExpression(r *requirement) string {
 	var alternatives []string
 	for _, a := range r.alternatives {
 		var schemes []string
-		for _, p := range a {
-			schemes = append(schemes, "guardedSchemes."+p.goName+listCall("With", p.scopes)+listCall("WithRoles", p.roles))
+		for _, s := range a {
+			schemes = append(schemes, "guardedSchemes."+s.goName+listCall("With", s.scopes)+listCall("WithRoles", s.roles))
 		}
 		alternatives = append(alternatives, "{"+strings.Join(schemes, ", ")+"}")
 	}
@@ -46,7 +46,7 @@ func schemeFields(s *scheme) string {
 		}
 	}
 	if s.kind == kindJWT {
-		field("Token", "guardedTokenTypes."+goTokenName(s.token))
+		field("Token", "guardedTokenTypes."+s.goType)
 	} else {
 		field("Kind", kinds[s.kind].constant)
 	}

@@ -1,16 +1,17 @@
-// Package codegen generates the security layer of an API: from an OpenAPI document and a configuration it makes the Go code
-// of a strict server, with oapi-codegen, and beside it the code that guards every operation as the document says.
+// Package codegen generates the security layer of an API. From an OpenAPI document and a configuration
+// it generates the Go code of a strict server, with oapi-codegen, and the guards of its operations.
 //
-// [Generate] reads the document and returns the files; it writes nothing. [WriteFiles] writes them, all or none. What is
-// wrong with a document is an error that names the file, the line and what to do; what is not supported yet is an error
-// too, so that no operation ends up with less security than the document asks for.
+// [Generate] reads the document and returns the files. It writes nothing. [WriteFiles] writes the
+// files, all or none. Errors name the file, the line, what is wrong, and the fix. Unsupported
+// documents are errors too, so that no operation has less security than its document demands.
 package codegen
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/oapi-codegen/oapi-codegen/v2/pkg/codegen"
 )
 
 // The files that are generated.
@@ -23,75 +24,40 @@ const (
 type Result struct {
 	// Files are the contents by file name.
 	Files map[string][]byte
-	// Warnings are oapi-codegen's remarks on its configuration.
+	// Warnings are remarks that do not stop the generation.
 	Warnings []string
-	// Public are the operations that anonymous callers reach, a line each: method, path and operationId, and "optional" behind those that
-	// also take credentials. They are sorted by path and method.
+	// Public lists the operations that anonymous callers reach, sorted by path and method. A line has
+	// method, path and operationId, and "optional" if the operation also takes credentials.
 	Public []string
 }
 
-// Generate generates the files for a configuration. libraryVersion is the version of oapi-codegen that this program is
-// built with, for the header of its file. Errors join a [Problem] for everything that was found wrong.
-func Generate(c *Config, libraryVersion string) (*Result, error) {
-	c, err := c.forExisting()
-	if err != nil {
-		return nil, err
-	}
-	settings, err := c.settings()
-	if c.Spec == "" {
-		var p problems
-		p.add(c.top(), "no document is named; say spec: FILE in the configuration or --spec FILE")
-		err = errors.Join(p.err(), err)
-	}
+// Versions are the versions in the headers of the files: of this program, and of the oapi-codegen in it.
+type Versions struct{ Program, Library string }
+
+// Generate returns the files for a configuration. The error joins a [Problem] for each thing that is wrong.
+func Generate(c *Config, versions Versions) (*Result, error) {
+	c, settings, err := c.complete()
 	if err != nil {
 		return nil, err
 	}
 	libraryLock.Lock()
 	defer libraryLock.Unlock()
 
-	path := relativePath(c.Spec)
-	spec := &source{path: path, overlay: settings.OutputOptions.Overlay.Path}
-	loaded, err := load(path, settings)
-	if err != nil {
-		return nil, libraryProblem(spec, err)
-	}
-	doc := newDocument(loaded, settings)
-
-	// First oapi-codegen takes out what its configuration excludes, so that only what is generated is read; and before it
-	// generates, because embedding the document changes it.
-	r := &reader{doc: loaded, spec: spec, config: c, ids: doc.ids, used: map[string]bool{}}
-	r.schemes = readSchemes(loaded, spec, c, &r.problems)
-	if err := doc.filter(); err != nil {
-		return nil, errors.Join(r.err(), libraryProblem(spec, err))
-	}
-	operations := r.readOperations()
-	c.router().checkRoutes(operations, spec, &r.problems)
-	types := tokenTypes(r.schemes, r.used, &r.problems)
-	structs := giveArguments(operations, types, &r.problems)
-	checkClaims(doc.schemas, spec, types, &r.problems)
-	outside := unguarded(loaded)
-	if err := doc.keep(types); err != nil {
-		return nil, err
-	}
-	files, g, err := apiCode(c, doc, r, libraryVersion)
+	a, err := attemptWithFallback(c, settings, versions.Library)
 	if err != nil {
 		return nil, err
 	}
-	operations = bind(operations, g, spec, &r.problems)
+	r, g, operations := a.reader, a.generated, a.operations
+	r.checkShadowing(operations, g)
+	resolveClaims(r.document, r.types, g, &r.problems)
 	if err := r.err(); err != nil {
 		return nil, err
 	}
-	checkPatterns(operations, g, &r.problems)
-	checkShadowing(operations, g, c, &r.problems)
-	resolveClaims(doc, types, g, &r.problems)
-	if err := r.err(); err != nil {
-		return nil, err
-	}
-	guard, err := render(settings.PackageName, operations, types, structs, r, g, outside)
+	guard, err := render(settings.PackageName, versions.Program, operations, r, g)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkNames(guard, types, structs, doc, spec, g); err != nil {
+	if err := checkNames(guard, r, g); err != nil {
 		return nil, err
 	}
 	if c.Existing != nil {
@@ -99,45 +65,26 @@ func Generate(c *Config, libraryVersion string) (*Result, error) {
 			return nil, err
 		}
 	}
-	files[GuardFile] = []byte(guard)
-	return &Result{Files: files, Warnings: warnings(settings), Public: publicLines(operations)}, nil
+	a.files[GuardFile] = []byte(guard)
+	return &Result{Files: a.files, Warnings: append(warnings(settings), r.warnings...), Public: publicLines(operations)}, nil
 }
 
-// libraryProblem is an error of oapi-codegen's about the document.
-func libraryProblem(spec *source, err error) error {
-	return Problem{File: spec.path, Text: fmt.Sprintf("oapi-codegen: %v", err)}
-}
-
-// apiCode returns the file that oapi-codegen generates, and what is to be known of it; or of the package that exists already.
-func apiCode(c *Config, doc *document, r *reader, libraryVersion string) (map[string][]byte, *generated, error) {
-	if c.Existing != nil {
-		if err := r.err(); err != nil {
-			return nil, nil, err
-		}
-		g, err := parseGenerated(c.Existing.Files, c.router())
-		if err != nil {
-			return nil, nil, Problem{File: c.Existing.Dir, Text: err.Error()}
-		}
-		g.remedy = "; generate the package anew, or exclude under oapi-codegen: output-options what its own configuration excludes"
-		return map[string][]byte{}, g, nil
-	}
-	// The documents that oapi-codegen fails on are reported even where there is something else to put right.
-	code, err := doc.generateKeeping()
+// complete returns the configuration with what an existing package says, and that of oapi-codegen.
+func (c *Config) complete() (*Config, codegen.Configuration, error) {
+	c, err := c.forExisting()
 	if err != nil {
-		return nil, nil, errors.Join(r.err(), libraryProblem(r.spec, err))
+		return nil, codegen.Configuration{}, err
 	}
-	if err := r.err(); err != nil {
-		return nil, nil, err
+	settings, err := c.settings()
+	if c.Spec == "" {
+		var p problems
+		p.add(c.top(), "no document is named; say spec: FILE in the configuration or --spec FILE")
+		err = errors.Join(p.err(), err)
 	}
-	code = withHeader(code, libraryVersion)
-	g, err := parseGenerated(map[string]string{APIFile: code}, c.router())
-	if err != nil {
-		return nil, nil, libraryProblem(r.spec, err)
-	}
-	return map[string][]byte{APIFile: []byte(code)}, g, nil
+	return c, settings, err
 }
 
-// publicLines lists the operations that anonymous callers reach, those of aliases too.
+// publicLines returns a line for each route that anonymous callers reach, aliases included.
 func publicLines(operations []*operation) []string {
 	lines := map[string]string{}
 	for _, o := range operations {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,8 +17,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
 
-// testVersion stands in the headers of the golden files in place of a version of oapi-codegen.
-const testVersion = "v0.0.0"
+// testVersion stands in the headers of the golden files in place of the real versions.
+var testVersion = Versions{Program: "v0.0.0", Library: "v0.0.0"}
 
 // cases returns the folders of testdata, each of which is a case: a document spec.yaml or spec.json, perhaps an
 // oapi-guard.yaml, and what comes of it: the generated files, or the errors in stderr.txt.
@@ -67,8 +68,8 @@ func generateCase(t *testing.T, name string) (*Result, error) {
 	return Generate(config, testVersion)
 }
 
-// outputs are the files of a case that are not its input.
-var outputs = []string{APIFile, GuardFile, "stderr.txt"}
+// outputs are the files of a case that are not its input: the generated files, warnings or errors.
+var outputs = []string{APIFile, GuardFile, "warnings.txt", "stderr.txt"}
 
 func TestGolden(t *testing.T) {
 	for _, name := range cases(t) {
@@ -78,7 +79,10 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				got["stderr.txt"] = []byte(err.Error() + "\n")
 			} else {
-				got = result.Files
+				got = maps.Clone(result.Files)
+				if len(result.Warnings) > 0 {
+					got["warnings.txt"] = []byte(strings.Join(result.Warnings, "\n") + "\n")
+				}
 			}
 			for _, output := range outputs {
 				path := filepath.Join("testdata", name, output)
@@ -176,7 +180,7 @@ func TestOapiCodegenOutput(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			want := withHeader(ofLibrary(t, config), testVersion)
+			want := withHeader(ofLibrary(t, config), testVersion.Library)
 			if got := string(result.Files[APIFile]); got != want {
 				t.Errorf("%s: %s is not oapi-codegen's:\n%s", name, APIFile, difference(want, got))
 			}

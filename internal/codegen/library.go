@@ -15,10 +15,11 @@ import (
 	"github.com/oapi-codegen/oapi-codegen/v2/pkg/util"
 )
 
-// oapi-codegen keeps its settings and the document in package variables, so one generation runs at a time.
+// libraryLock serializes generations, because oapi-codegen keeps its settings and the document in
+// package variables.
 var libraryLock sync.Mutex
 
-// inLibrary calls oapi-codegen, which panics on some documents.
+// inLibrary calls oapi-codegen and turns a panic into an error: it panics on some documents.
 func inLibrary[T any](call func() (T, error)) (result T, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -28,7 +29,7 @@ func inLibrary[T any](call func() (T, error)) (result T, err error) {
 	return call()
 }
 
-// load reads the document as oapi-codegen's own command does, the overlay included.
+// load reads the document and applies the overlay, as oapi-codegen's command does.
 func load(path string, settings codegen.Configuration) (*openapi3.T, error) {
 	overlay := settings.OutputOptions.Overlay
 	options := util.LoadSwaggerWithOverlayOpts{
@@ -36,11 +37,20 @@ func load(path string, settings codegen.Configuration) (*openapi3.T, error) {
 		Strict:              overlay.Strict == nil || *overlay.Strict,
 		AllowRemoteRefsFrom: settings.AllowRemoteRefsFrom,
 	}
-	return inLibrary(func() (*openapi3.T, error) { return util.LoadSwaggerWithOverlay(path, options) })
+	doc, err := inLibrary(func() (*openapi3.T, error) { return util.LoadSwaggerWithOverlay(path, options) })
+	if err == nil || overlay.Path == "" || isURL(path) {
+		return doc, err
+	}
+	// oapi-codegen has to read the document before it applies the overlay, so that no overlay repairs a
+	// document that cannot be read.
+	if repaired, repairErr := inLibrary(func() (*openapi3.T, error) { return loadRepaired(path, options) }); repairErr == nil {
+		return repaired, nil
+	}
+	return nil, err
 }
 
-// relativePath returns the path of a document relative to the working directory: with an absolute one oapi-codegen takes
-// the document's references to itself for references to another file.
+// relativePath returns the path of a document relative to the working directory. With an absolute
+// path, oapi-codegen takes references of the document to itself for references to another file.
 func relativePath(path string) string {
 	if isURL(path) || !filepath.IsAbs(path) {
 		return path
@@ -59,20 +69,27 @@ func relativePath(path string) string {
 type document struct {
 	*openapi3.T
 	settings codegen.Configuration
-	ids      map[*openapi3.Operation]string
-	schemas  openapi3.Schemas
+	// ids are the operationIds, and components the components as the document has them.
+	ids        map[*openapi3.Operation]string
+	components openapi3.Components
+	// excluded are the operations that filter removed, by operationId and by METHOD and path.
+	excluded map[string]bool
 }
 
 func newDocument(doc *openapi3.T, settings codegen.Configuration) *document {
 	d := &document{T: doc, settings: settings, ids: map[*openapi3.Operation]string{}}
 	eachOperation(doc, func(_ string, o *openapi3.Operation) { d.ids[o] = o.OperationID })
 	if doc.Components != nil {
-		d.schemas = maps.Clone(doc.Components.Schemas)
+		d.components = openapi3.Components{
+			Schemas: maps.Clone(doc.Components.Schemas), Parameters: maps.Clone(doc.Components.Parameters),
+			Headers: maps.Clone(doc.Components.Headers), RequestBodies: maps.Clone(doc.Components.RequestBodies),
+			Responses: maps.Clone(doc.Components.Responses),
+		}
 	}
 	return d
 }
 
-// generate runs oapi-codegen and takes back its changes of the operationIds.
+// generate runs oapi-codegen and restores the operationIds, which it overwrites.
 func (d *document) generate(settings codegen.Configuration) (string, error) {
 	code, err := inLibrary(func() (string, error) { return codegen.Generate(d.T, settings) })
 	for o, id := range d.ids {
@@ -81,42 +98,40 @@ func (d *document) generate(settings codegen.Configuration) (string, error) {
 	return code, err
 }
 
-// filter lets oapi-codegen take out what its configuration excludes and what nothing refers to, and generates nothing.
+// filter lets oapi-codegen remove the operations and schemas that its configuration excludes or that
+// nothing refers to. It generates no code.
 func (d *document) filter() error {
 	settings := d.settings
 	settings.Generate = codegen.GenerateOptions{}
 	settings.OutputOptions.SkipFmt = true
+	before := d.operationKeys()
 	_, err := d.generate(settings)
+	after := d.operationKeys()
+	maps.DeleteFunc(before, func(key string, _ bool) bool { return after[key] })
+	d.excluded = before
 	return err
 }
 
-// generateKeeping runs oapi-codegen after filter and keep.
-func (d *document) generateKeeping() (string, error) {
+// operationKeys returns the operationId, and METHOD and path, of every operation of a path.
+func (d *document) operationKeys() map[string]bool {
+	keys := map[string]bool{}
+	for path, item := range d.Paths.Map() {
+		for method, o := range item.Operations() {
+			keys[route{method, path}.String()] = true
+			keys[d.ids[o]] = true
+		}
+	}
+	return keys
+}
+
+// generateUnpruned runs oapi-codegen after filter and restore.
+func (d *document) generateUnpruned() (string, error) {
 	settings := d.settings
 	settings.OutputOptions.SkipPrune = true
 	return d.generate(settings)
 }
 
-// keep puts back the claims of the token types, with what they refer to: only x-guard may refer to them, which filter does not know of.
-func (d *document) keep(types []*tokenType) error {
-	var names []string
-	for _, t := range types {
-		if t.claims != "" {
-			names = append(names, t.claims)
-		}
-	}
-	kept, err := closure(d.schemas, names...)
-	if err != nil || len(kept) == 0 {
-		return err
-	}
-	if d.Components.Schemas == nil {
-		d.Components.Schemas = openapi3.Schemas{}
-	}
-	maps.Copy(d.Components.Schemas, kept)
-	return nil
-}
-
-// schemaType returns the Go type of a component schema as oapi-codegen names it in the code that it generated last.
+// schemaType returns the name of the Go type that oapi-codegen generated for a component schema.
 func (d *document) schemaType(name string) (string, error) {
 	schema, err := inLibrary(func() (codegen.Schema, error) {
 		escaped := pointerEscape.Replace(name)
@@ -125,12 +140,12 @@ func (d *document) schemaType(name string) (string, error) {
 	return schema.TypeDecl(), err
 }
 
-// eachOperation calls f with every operation of the document, those of webhooks and callbacks included, with a name for
-// what is not an operation of a path.
-func eachOperation(doc *openapi3.T, f func(outside string, o *openapi3.Operation)) {
+// eachOperation calls f once with every operation of the document. outbound names the webhook or
+// callback that the operation belongs to; it is "" for operations of paths.
+func eachOperation(doc *openapi3.T, f func(outbound string, o *openapi3.Operation)) {
 	seen := map[*openapi3.Operation]bool{}
-	var each func(outside string, item *openapi3.PathItem)
-	each = func(outside string, item *openapi3.PathItem) {
+	var each func(outbound string, item *openapi3.PathItem)
+	each = func(outbound string, item *openapi3.PathItem) {
 		if item == nil {
 			return
 		}
@@ -139,7 +154,7 @@ func eachOperation(doc *openapi3.T, f func(outside string, o *openapi3.Operation
 				continue
 			}
 			seen[o] = true
-			f(outside, o)
+			f(outbound, o)
 			for name, callback := range o.Callbacks {
 				if callback == nil || callback.Value == nil {
 					continue
@@ -158,12 +173,12 @@ func eachOperation(doc *openapi3.T, f func(outside string, o *openapi3.Operation
 	}
 }
 
-// unguarded names the webhooks and callbacks of the document, whose requests this API sends.
-func unguarded(doc *openapi3.T) []string {
+// outboundOperations returns the names of the webhooks and callbacks: this API sends those requests.
+func outboundOperations(doc *openapi3.T) []string {
 	names := map[string]bool{}
-	eachOperation(doc, func(outside string, _ *openapi3.Operation) {
-		if outside != "" {
-			names[outside] = true
+	eachOperation(doc, func(outbound string, _ *openapi3.Operation) {
+		if outbound != "" {
+			names[outbound] = true
 		}
 	})
 	return slices.Sorted(maps.Keys(names))
@@ -171,8 +186,8 @@ func unguarded(doc *openapi3.T) []string {
 
 var generatedBy = regexp.MustCompile(`(?m)^// Code generated by .* DO NOT EDIT\.$`)
 
-// withHeader replaces the line that says who generated the code. oapi-codegen names the program that runs it, which is
-// this one, and so its version would change with every commit of whoever builds it.
+// withHeader replaces the "Code generated" line of oapi-codegen. That line names the running program,
+// so it would change with every commit of the module that runs this generator.
 func withHeader(code, version string) string {
 	at := generatedBy.FindStringIndex(code)
 	if at == nil || at[0] > strings.Index(code, "\npackage ") {
@@ -185,7 +200,7 @@ func withHeader(code, version string) string {
 // LibraryPath is the module path of oapi-codegen.
 const LibraryPath = "github.com/oapi-codegen/oapi-codegen/v2"
 
-// warnings returns what oapi-codegen has to say of its configuration.
+// warnings returns oapi-codegen's remarks on its configuration.
 func warnings(settings codegen.Configuration) []string {
 	var texts []string
 	for _, found := range []map[string]string{settings.Generate.Warnings(), settings.Warnings()} {

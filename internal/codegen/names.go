@@ -25,23 +25,39 @@ func goTokenName(name string) string {
 	return b.String() + "Token"
 }
 
-// nameSchemes gives every scheme of the document a Go name, different from the others. Schemes that no operation uses have one too, so
-// that a name does not change when an operation is added.
-func nameSchemes(schemes map[string]*scheme) {
-	taken := map[string]bool{}
-	for _, name := range slices.Sorted(maps.Keys(schemes)) {
-		schemes[name].goName = unused(goFieldName(name), taken)
+// checkSchemeNames reports schemes in use that get the same Go name. A number behind one of them would
+// move when a scheme is added, and with it the method of the Authenticator.
+func checkSchemeNames(schemes map[string]*scheme, used map[string]bool, p *problems) {
+	first := map[string]*scheme{}
+	for _, name := range slices.Sorted(maps.Keys(used)) {
+		s := schemes[name]
+		if other := first[s.goName]; other != nil {
+			p.add(s.at, "security schemes %q (line %d) and %q get the same Go name %s; choose another one in the configuration: %s: {%s: {%s: NAME}}",
+				other.name, other.at.line(), s.name, s.goName, keySchemes, yamlKey(s.name), keyGoName)
+			continue
+		}
+		first[s.goName] = s
 	}
+}
+
+// readExported reads an exported Go name of the guarded package.
+func readExported(e entry, p *problems) string {
+	name, _ := e.value.(string)
+	if !token.IsIdentifier(name) || !token.IsExported(name) {
+		p.add(e.at, "%s is an exported Go name, such as UserKey", e.at.key())
+		return ""
+	}
+	return name
 }
 
 // unused returns the name, with a number behind it where it is taken, and takes it.
 func unused(name string, taken map[string]bool) string {
-	own := name
-	for i := 2; taken[own]; i++ {
-		own = name + strconv.Itoa(i)
+	free := name
+	for i := 2; taken[free]; i++ {
+		free = name + strconv.Itoa(i)
 	}
-	taken[own] = true
-	return own
+	taken[free] = true
+	return free
 }
 
 // goType is a Go type that the user names: one of the generated package, a predeclared one, or one of a package that is imported.
@@ -164,24 +180,43 @@ func word(text string) string {
 }
 
 // checkNames reports names that both files declare.
-func checkNames(guard string, types []*tokenType, structs []*credentialType, doc *document, spec *source, g *generated) error {
+func checkNames(guard string, r *reader, g *generated) error {
 	names, err := g.collisions(guard)
 	if err != nil {
 		return err
 	}
 	var p problems
 	for _, name := range names {
-		fix := "rename what oapi-codegen calls so, with x-go-name"
-		if slices.ContainsFunc(types, func(t *tokenType) bool { return t.goName == name }) {
-			fix += ", or give the token type another name with " + guardKey + "." + keyToken
+		at := placeOf(name, r.document, r.spec)
+		ways := append(r.renamings(name), "rename what oapi-codegen calls so, with x-go-name")
+		text := fmt.Sprintf("the Go name %s is needed by %s; %s", name, GuardFile, strings.Join(ways, ", or "))
+		if at.pointer == "" {
+			p.add(at, "%s", text)
+			continue
 		}
-		if slices.ContainsFunc(structs, func(c *credentialType) bool { return c.goName == name }) {
-			fix += ", or give the operations' argument another name with " + guardKey + "." + keyCredential
-		}
-		p.add(placeOf(name, doc, spec), "the Go name %s is needed by %s; %s", name, GuardFile, fix)
+		p.addWithOverlay(at, []overlayAction{addition(at, "{x-go-name: "+renamed(name)+"}")}, "%s", text)
 	}
 	return p.err()
 }
+
+// renamings returns the keys of the configuration that free a name of guard.gen.go.
+func (r *reader) renamings(name string) []string {
+	var ways []string
+	for _, t := range r.types {
+		if t.goName == name {
+			ways = append(ways, fmt.Sprintf("give the token type another Go name in the configuration: %s: {%s: {%s: NAME}}", keySchemes, yamlKey(t.schemes[0]), keyGoType))
+		}
+	}
+	for _, o := range r.operations {
+		if c := o.argument.credential; c != nil && c.goName == name {
+			ways = append(ways, fmt.Sprintf("give the operation's argument another name in the configuration: %s: {%s: {%s: NAME}}", keyOperations, yamlKey(o.id), keyCredential))
+		}
+	}
+	return ways
+}
+
+// renamed returns another exported Go name for a schema.
+func renamed(name string) string { return strings.ToUpper(name[:1]) + name[1:] + "Body" }
 
 // placeOf returns the component that a Go name probably comes from, or the document.
 func placeOf(name string, doc *document, spec *source) place {

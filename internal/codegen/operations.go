@@ -1,10 +1,12 @@
 package codegen
 
 import (
+	"fmt"
 	"go/token"
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,19 +24,19 @@ const (
 
 var operationKeys = []string{keyCredential, keyFresh, keyRoles}
 
-// operation is an operation of the document with its security.
+// operation is an operation of a path, with its security.
 type operation struct {
 	route
-	// id is the raw operationId, or METHOD and path.
+	// id is the operationId as the document has it, or METHOD and path where it has none.
 	id          string
 	at          place
 	requirement *requirement
 	rules       rules
-	// credential is the name of the argument's type that the document chooses, at credentialAt, or "".
+	// credential is the name that the document chooses for the argument's type, or "".
 	credential   string
 	credentialAt place
 	argument     argument
-	// aliases are the other paths that refer to the path of the operation.
+	// aliases are the other paths that refer to the path item of the operation.
 	aliases []route
 
 	// goName is the name of the operation's methods in the generated code.
@@ -46,40 +48,26 @@ type route struct{ method, path string }
 
 func (r route) String() string { return r.method + " " + r.path }
 
-// rules are what an operation asks beyond a valid token.
+// rules are what an operation demands beyond a valid credential.
 type rules struct {
 	fresh       bool
 	maxAge      time.Duration
 	allow, deny []string
 }
 
-// reader reads the operations of a document.
-type reader struct {
-	doc     *openapi3.T
-	spec    *source
-	config  *Config
-	schemes map[string]*scheme
-	used    map[string]bool
-	// ids are the operationIds as the document has them: oapi-codegen overwrites them.
-	ids      map[*openapi3.Operation]string
-	defaults entries
-	// general is the requirement of the document, read when an operation has none of its own.
-	general *requirement
-	problems
-}
-
-// readOperations reads what the operations of the document say of their security. They are sorted by path and method.
+// readOperations reads the security of the operations of all paths. The result is sorted by path
+// and method.
 func (r *reader) readOperations() []*operation {
 	top := place{source: r.spec}
 	value, present := r.doc.Extensions[guardKey]
 	r.defaults = readEntries(value, present, top.at(guardKey), operationKeys, &r.problems)
-	checkSpelling(r.doc.Extensions, top, []string{guardKey}, &r.problems)
 	readRules(r.defaults, &r.problems)
 
 	var operations []*operation
 	byPointer := map[*openapi3.Operation]*operation{}
 	aliases := map[route]*openapi3.Operation{}
 	unmatched := maps.Clone(r.config.operations)
+	byID := map[string]*operation{}
 	items := r.doc.Paths.Map()
 	for _, path := range slices.Sorted(maps.Keys(items)) {
 		item := items[path]
@@ -87,7 +75,6 @@ func (r *reader) readOperations() []*operation {
 			continue
 		}
 		at := top.at("paths", path)
-		checkSpelling(item.Extensions, at, nil, &r.problems)
 		methods := item.Operations()
 		for _, method := range slices.Sorted(maps.Keys(methods)) {
 			source := methods[method]
@@ -96,8 +83,10 @@ func (r *reader) readOperations() []*operation {
 				continue
 			}
 			o := r.readOperation(route{method, path}, source, at.at(strings.ToLower(method)), unmatched)
-			operations = append(operations, o)
-			byPointer[source] = o
+			if first := byID[o.id]; first != nil {
+				r.addRepeatedID(first, o)
+			}
+			operations, byPointer[source], byID[o.id] = append(operations, o), o, o
 		}
 	}
 	for _, alias := range slices.SortedFunc(maps.Keys(aliases), func(a, b route) int { return strings.Compare(a.String(), b.String()) }) {
@@ -109,13 +98,36 @@ func (r *reader) readOperations() []*operation {
 		o.aliases = append(o.aliases, alias)
 	}
 	for _, key := range slices.Sorted(maps.Keys(unmatched)) {
-		r.add(r.config.top().at(keyOperations, key), "no operation has the operationId %q, nor is it METHOD and path of one, such as \"GET /users/{id}\"", key)
+		at := r.config.top().at(keyOperations, key)
+		if r.document.excluded[key] {
+			r.add(at, "the configuration of oapi-codegen excludes the operation %q (output-options: include-tags, exclude-tags, include-operation-ids, exclude-operation-ids); remove the rule, or the exclusion", key)
+			continue
+		}
+		r.add(at, "no operation has the operationId %q, nor is it METHOD and path of one, such as \"GET /users/{id}\"", key)
 	}
 	return operations
 }
 
-// isAlias reports whether the path refers to another path of the same document, which is when oapi-codegen registers the
-// handlers of that one again.
+// addRepeatedID reports two operations of one operationId, which identifies the rules and the methods
+// of an operation.
+func (r *reader) addRepeatedID(first, second *operation) {
+	other := first.at.problem("")
+	r.addWithOverlay(second.at.at("operationId"), []overlayAction{addition(second.at, "{operationId: "+r.unusedID(second)+"}")},
+		"operations %s and %s have the same operationId %s (the first at %s:%d); give one of them another", first.route, second.route, second.id, other.File, other.Line)
+}
+
+// unusedID returns an operationId made of method and path that no operation has.
+func (r *reader) unusedID(o *operation) string {
+	name := strings.ToLower(o.method) + goFieldName(o.path)
+	taken := map[string]bool{}
+	for _, id := range r.ids {
+		taken[id] = true
+	}
+	return unused(name, taken)
+}
+
+// isAlias reports whether the path item refers to another path of the same document. oapi-codegen
+// then registers the handlers of that path again.
 func isAlias(item *openapi3.PathItem) bool { return strings.HasPrefix(item.Ref, "#/paths/") }
 
 func (r *reader) readOperation(where route, source *openapi3.Operation, at place, unmatched map[string]entries) *operation {
@@ -124,68 +136,80 @@ func (r *reader) readOperation(where route, source *openapi3.Operation, at place
 		o.id = where.String()
 	}
 	value, present := source.Extensions[guardKey]
-	checkSpelling(source.Extensions, at, []string{guardKey}, &r.problems)
-	own := readEntries(value, present, at.at(guardKey), operationKeys, &r.problems)
+	guard := readEntries(value, present, at.at(guardKey), operationKeys, &r.problems)
 	for _, name := range slices.Compact([]string{o.id, where.String()}) {
-		own = r.config.operations[name].over(own)
+		guard = r.config.operations[name].over(guard)
 		delete(unmatched, name)
 	}
 	if source.Security != nil {
 		o.requirement = r.readRequirement(*source.Security, at.at("security"), "operation "+o.id)
 	} else {
 		if r.config.RequireSecurity {
-			r.add(at, "operation %s has no security of its own, and the configuration says %s: true; say what it needs, or security: [] if it is public", o.id, keyRequireSecurity)
+			r.add(at, "operation %s has no security key, and the configuration has %s: true; give it one, or security: [] if it is public", o.id, keyRequireSecurity)
 		}
-		if r.general == nil {
-			r.general = r.readRequirement(r.doc.Security, place{source: r.spec}.at("security"), "the document")
+		if r.inherited == nil {
+			r.inherited = r.readRequirement(r.doc.Security, place{source: r.spec}.at("security"), "the document")
 		}
-		o.requirement = r.general
+		o.requirement = r.inherited
 	}
 
+	r.readOperationRules(o, guard, source.Security == nil)
+	return o
+}
+
+// readOperationRules reads the x-guard of an operation. An operation that inherits its requirement
+// from the document also inherits the name of the credential struct.
+func (r *reader) readOperationRules(o *operation, guard entries, inherits bool) {
 	if o.requirement.public() {
-		for _, e := range own {
-			r.add(e.at, "operation %s is public: rules hold for those who identify; give it a security requirement, or remove the rule", o.id)
+		for _, e := range guard {
+			r.add(e.at, "operation %s is public: rules apply to credentials, and it takes none; give it a security requirement, or remove the rule", o.id)
 		}
-		return o
+		return
 	}
-	e, named := own[keyCredential]
-	if !named && source.Security == nil {
+	e, named := guard[keyCredential]
+	if !named && inherits {
 		e, named = r.defaults[keyCredential]
 	}
 	if named {
 		o.credential, o.credentialAt = readCredential(e, &r.problems), e.at
 	}
 	before := len(r.list)
-	readRules(own, &r.problems)
+	readRules(guard, &r.problems)
 	if len(r.list) > before {
-		return o
+		return
 	}
-	var known problems // those of the document are reported once
-	o.rules = readRules(own.over(r.defaults), &known)
-	for _, p := range o.requirement.parts() {
-		at := own.over(r.defaults)[keyFresh].at
+	merged := guard.over(r.defaults)
+	var reported problems // the rules of the document are reported once, by readOperations
+	o.rules = readRules(merged, &reported)
+	if o.rules.fresh {
+		r.checkFresh(o, merged[keyFresh].at)
+	}
+}
+
+// checkFresh reports credentials that cannot be fresh: only access tokens can.
+func (r *reader) checkFresh(o *operation, at place) {
+	for _, s := range o.requirement.schemes() {
 		switch {
-		case !o.rules.fresh || p.token == "access":
-		case p.kind == kindJWT:
-			r.add(at, "operation %s takes %s tokens, and only access tokens are fresh; ask for a duration such as 15m since the login instead", o.id, p.token)
+		case s.token == "access":
+		case s.kind == kindJWT:
+			r.add(at, "operation %s takes %s tokens, and only access tokens are fresh; use a duration such as 15m instead", o.id, s.token)
 		default:
-			r.add(at, "operation %s takes credentials of scheme %q (%s), and only access tokens are fresh; ask for a duration such as 15m since the authentication instead", o.id, p.name, p.text)
+			r.add(at, "operation %s takes credentials of scheme %q (%s), and only access tokens are fresh; use a duration such as 15m instead", o.id, s.name, s.text)
 		}
 	}
-	return o
 }
 
 // readCredential reads the name of the type of an operation's argument.
 func readCredential(e entry, p *problems) string {
 	name, _ := e.value.(string)
 	if !token.IsIdentifier(name) || !token.IsExported(name) {
-		p.add(e.at, "%s is the name of the Go type of the operation's argument, such as UploadCredential", keyCredential)
+		p.add(e.at, "%s is an exported Go name for the operation's argument, such as UploadCredential", keyCredential)
 		return ""
 	}
 	return name
 }
 
-// readRules reads the keys of x-guard of an operation.
+// readRules reads the rules in the x-guard of an operation or of the document.
 func readRules(e entries, p *problems) rules {
 	var read rules
 	if fresh, ok := e[keyFresh]; ok {
@@ -209,7 +233,7 @@ func readRules(e entries, p *problems) rules {
 	case hasDeny:
 		read.deny = deny.texts(p)
 	case len(roles.value.(map[string]any)) == 0:
-		p.add(roles.at, "roles says nothing; add allow or deny, or remove it")
+		p.add(roles.at, "roles is empty; add allow or deny, or remove it")
 	}
 	return read
 }
@@ -218,7 +242,7 @@ func readFresh(e entry, p *problems) (bool, time.Duration) {
 	switch value := e.value.(type) {
 	case bool:
 		if !value {
-			p.add(e.at, "fresh is true or a duration such as 15m; a rule of the document can be replaced, not dropped: remove this line, or ask for a longer duration")
+			p.add(e.at, "fresh is true or a duration such as 15m; an operation can replace a rule of the document and cannot drop it: remove this line, or use a longer duration")
 		}
 		return value, 0
 	case string:
@@ -234,7 +258,8 @@ func readFresh(e entry, p *problems) (bool, time.Duration) {
 	}
 }
 
-// requirement is the security of an operation: alternatives in the order of the document.
+// requirement is the security of an operation: its alternatives in document order. A public
+// operation has none.
 type requirement struct {
 	at           place
 	alternatives []alternative
@@ -246,60 +271,68 @@ func (r *requirement) optional() bool {
 	return slices.ContainsFunc(r.alternatives, func(a alternative) bool { return len(a) == 0 })
 }
 
-// parts returns the schemes of all alternatives.
-func (r *requirement) parts() []part { return slices.Concat(r.alternatives...) }
+// schemes returns the schemes of all alternatives.
+func (r *requirement) schemes() []requiredScheme { return slices.Concat(r.alternatives...) }
 
-// alternative is a list of schemes that hold together, sorted by name; none for anonymous callers.
-type alternative = []part
+// alternative is a list of schemes that a request has to satisfy together, sorted by name. An empty
+// alternative admits anonymous callers.
+type alternative = []requiredScheme
 
-// part is a scheme with the scopes or roles that its credential has to have.
-type part struct {
+// requiredScheme is a scheme with the scopes or roles that its credential needs.
+type requiredScheme struct {
 	*scheme
 	scopes, roles []string
 }
 
-// readRequirement reads a list of alternatives.
+// readRequirement reads the value of security. owner names the operation or the document.
 func (r *reader) readRequirement(list openapi3.SecurityRequirements, at place, owner string) *requirement {
 	read := &requirement{at: at}
 	for i, wanted := range list {
 		at := at.item(i)
 		if wanted == nil {
-			r.add(at, "security of %s has an element without a scheme; name one, or say {} if anonymous callers are welcome", owner)
+			r.add(at, "security of %s has an element without a scheme; name one, or use {} for anonymous callers", owner)
 		}
 		a := alternative{}
 		for _, name := range slices.Sorted(maps.Keys(wanted)) {
-			if p, ok := r.readPart(name, wanted[name], at.at(name), owner); ok {
-				a = append(a, p)
+			if s, ok := r.readRequiredScheme(name, wanted[name], at.at(name), owner); ok {
+				a = append(a, s)
 			}
 		}
-		read.alternatives = append(read.alternatives, a)
-		r.checkTogether(a, at, owner)
+		r.checkConflicts(a, at, owner)
+		read.alternatives = append(read.alternatives, r.matchAny(a, at, owner)...)
 	}
 	if len(list) > 0 && !slices.ContainsFunc(list, func(a openapi3.SecurityRequirement) bool { return len(a) > 0 }) {
-		r.add(at, "security of %s has the empty alternative only; say security: [] if it is public, or add a scheme", owner)
+		r.addWithOverlay(at, []overlayAction{removal(at), addition(at.parent(), "{security: []}")},
+			"security of %s has only the empty alternative; use security: [] if it is public, or add a scheme", owner)
 	}
 	return read
 }
 
-// checkTogether reports schemes of one alternative that can never hold together, because one place would have to hold two different
-// credentials.
-func (r *reader) checkTogether(a alternative, at place, owner string) {
-	for i, own := range a {
-		for _, other := range a[:i] {
-			in, name := own.standsIn()
-			if otherIn, otherName := other.standsIn(); in != otherIn || name != otherName {
+// checkConflicts reports schemes of one alternative that no request can satisfy together, because
+// their credentials would have to be in the same place.
+func (r *reader) checkConflicts(a alternative, at place, owner string) {
+	for i, second := range a {
+		for _, first := range a[:i] {
+			in, name := second.location()
+			if firstIn, firstName := first.location(); in != firstIn || name != firstName {
 				continue
 			}
-			if own.kind == kindJWT && other.kind == kindJWT && own.token == other.token && own.verifier == other.verifier && own.prefix == other.prefix {
+			if second.acceptsSameToken(first.scheme) {
 				continue // one token satisfies both
 			}
-			r.add(at, "security of %s: %q and %q can never hold together, because both stand in the %s; let them be alternatives, each an element of its own", owner, other.name, own.name, strings.TrimSpace(in+" "+name))
+			r.add(at, "security of %s: no request can satisfy %q and %q together, because both are in the %s; make them alternatives, two elements of the list", owner, first.name, second.name, strings.TrimSpace(in+" "+name))
 		}
 	}
 }
 
-// standsIn returns where the credential of a scheme stands.
-func (s *scheme) standsIn() (in, name string) {
+// acceptsSameToken reports whether one token in one place satisfies both schemes.
+func (s *scheme) acceptsSameToken(other *scheme) bool {
+	return s.kind == kindJWT && other.kind == kindJWT &&
+		s.token == other.token && s.verifier == other.verifier && s.prefix == other.prefix
+}
+
+// location returns where a request carries the credential of the scheme.
+func (s *scheme) location() (in, name string) {
 	switch {
 	case s.kind == kindCertificate:
 		return "client certificate", ""
@@ -311,40 +344,54 @@ func (s *scheme) standsIn() (in, name string) {
 	return s.in, s.parameter
 }
 
-// readPart reads a scheme of an alternative, and reports false where there is a problem with it.
-func (r *reader) readPart(name string, list []string, at place, owner string) (part, bool) {
+// readRequiredScheme reads a scheme of an alternative. It returns false where the document has no
+// usable scheme of that name.
+func (r *reader) readRequiredScheme(name string, list []string, at place, owner string) (requiredScheme, bool) {
 	s := r.schemes[name]
 	if s == nil {
-		r.add(at, "security of %s: the document defines no security scheme %q; it defines %s", owner, name, listed(r.schemes))
-		return part{}, false
+		r.addUndefined(name, list, at, owner)
+		return requiredScheme{}, false
 	}
 	if s.unsupported != "" {
 		r.add(s.at, "security scheme %q (%s): %s", name, s.text, s.unsupported)
-		return part{}, false
+		return requiredScheme{}, false
 	}
 	r.used[name] = true
-	p := part{scheme: s}
-	switch {
-	case len(list) == 0:
-	case s.scoped:
-		p.scopes = slices.Clone(list)
-		for _, scope := range list {
-			if !validScope(scope) {
-				r.add(at, "security of %s: %q is no scope; scopes are printable ASCII without spaces, quotes and backslashes (RFC 6749, section 3.3)", owner, scope)
-			}
-		}
-	case r.doc.IsOpenAPI31OrLater() || r.config.RolesIn30:
-		p.roles = slices.Clone(list)
-		if slices.Contains(list, "") {
-			r.add(at, "security of %s: scheme %q has an empty role, which names nothing; remove it", owner, name)
-		}
-	default:
-		r.add(at, "security of %s: the list of scheme %q has to be empty in OpenAPI 3.0; use %s.roles instead, or say %s: true in the configuration if it names roles", owner, name, guardKey, keyRolesIn30)
-	}
-	return p, true
+	return r.readSchemeList(requiredScheme{scheme: s}, list, at, owner), true
 }
 
-// validScope reports whether a text is a scope-token of RFC 6749, section 3.3.
+// addUndefined reports a scheme that the document does not define.
+func (r *reader) addUndefined(name string, list []string, at place, owner string) {
+	for _, known := range slices.Sorted(maps.Keys(r.schemes)) {
+		if near(name, strings.ToLower(known)) {
+			actions := []overlayAction{addition(at.parent(), fmt.Sprintf("{%s: [%s]}", yamlKey(known), strings.Join(quoted(list), ", "))), removal(at)}
+			r.addWithOverlay(at, actions, "security of %s: the document defines no security scheme %q; it defines %s; say %s", owner, name, listed(r.schemes), known)
+			return
+		}
+	}
+	if strings.ContainsAny(name, "#:/") && !r.doc.IsOpenAPI30() {
+		r.add(at, "security of %s: %q names a security scheme by a URI, as OpenAPI 3.2 has it, which is not read; add the scheme to components.securitySchemes and name its key", owner, name)
+		return
+	}
+	definition := "{type: http, scheme: bearer}"
+	if len(list) > 0 {
+		definition = "{type: http, scheme: bearer, x-guard: {list: scopes}}"
+	}
+	action := addition(place{}, fmt.Sprintf("{components: {securitySchemes: {%s: %s}}}", yamlKey(name), definition))
+	r.addWithOverlay(at, []overlayAction{action}, "security of %s: the document defines no security scheme %q; it defines %s; correct the name, or define the scheme, here one of bearer tokens",
+		owner, name, listed(r.schemes))
+}
+
+// quoted returns texts as scalars of YAML.
+func quoted(texts []string) []string {
+	var scalars []string
+	for _, text := range texts {
+		scalars = append(scalars, strconv.Quote(text))
+	}
+	return scalars
+}
+
+// validScope reports whether a text is a scope-token (RFC 6749, section 3.3).
 func validScope(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(c rune) bool { return c < 0x21 || c > 0x7e || c == '"' || c == '\\' })
 }

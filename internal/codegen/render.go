@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"go/format"
 	"maps"
+	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +24,9 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 // view is what the templates see.
 type view struct {
 	Package string
-	Imports []importView
+	// Document is the name of the document, and Version that of this program.
+	Document, Version string
+	Imports           []importView
 	// Server is the router, Packages are those of its imports that are not the standard library's, and Glue is its part.
 	Server   string
 	Packages []string
@@ -35,12 +39,9 @@ type view struct {
 	Authenticated []authenticatedView
 	Credentials   []credentialView
 	Operations    []operationView
-	Routes        []routeView
 	Registrations []registrationView
 	// OperationsDoc is the doc of GuardedOperations.
 	OperationsDoc string
-	// Aliases says whether an operation has more than one path.
-	Aliases bool
 	// Access and Refresh are the token types of a pair that the application issues; nil where there is none.
 	Access, Refresh *tokenView
 }
@@ -113,6 +114,8 @@ type operationView struct {
 	// Comment has the lines of the method's comment.
 	Comment           []string
 	Request, Response string
+	// Aliases are the other paths.
+	Aliases []string
 	// Token, Principal or Credential is set, and none of them for a public operation.
 	Token      *tokenView
 	Principal  string
@@ -137,23 +140,22 @@ func (o operationView) Argument() string {
 	return ""
 }
 
-// routeView is a line of the table for audits.
-type routeView struct {
-	Go string
-	// Path is set for an alias only.
-	Path string
+// ArgumentType returns the type of the argument, "" where there is none.
+func (o operationView) ArgumentType() string {
+	_, argumentType, _ := strings.Cut(o.Argument(), " ")
+	return argumentType
 }
 
 // render returns guard.gen.go.
-func render(pkg string, operations []*operation, types []*tokenType, structs []*credentialType, r *reader, g *generated, outside []string) (string, error) {
-	v := &view{Package: pkg}
-	own := newImports(g.router.imports)
-	tokens := v.addTokens(types)
-	v.addSchemes(r, own)
-	v.addCredentials(structs, tokens, own)
-	v.addOperations(operations, tokens, g, own)
-	v.OperationsDoc = operationsDoc(v.Aliases, outside)
-	v.addImports(operations, g.router, own)
+func render(pkg, version string, operations []*operation, r *reader, g *generated) (string, error) {
+	v := &view{Package: pkg, Document: word(path.Base(filepath.ToSlash(r.spec.path))), Version: version}
+	packages := newImports(g.router.imports)
+	tokens := v.addTokens(r.types)
+	v.addSchemes(r, packages)
+	v.addCredentials(r.structs, tokens, packages)
+	v.addOperations(operations, tokens, g, packages)
+	v.OperationsDoc = operationsDoc(slices.ContainsFunc(operations, func(o *operation) bool { return o.aliases != nil }), r.outbound)
+	v.addImports(operations, g.router, packages)
 	if err := v.addGlue(g); err != nil {
 		return "", err
 	}
@@ -180,7 +182,7 @@ func (v *view) addTokens(types []*tokenType) map[string]*tokenView {
 		token := tokenView{Name: t.name, Go: t.goName, Text: article(t.name), Schemes: strings.Join(schemes, ", "), Claims: t.goClaims, Verifier: t.verifier}
 		v.Tokens = append(v.Tokens, token)
 		tokens[t.name] = &token
-		if !t.own {
+		if !t.issuedHere {
 			continue
 		}
 		v.Issued = append(v.Issued, token)
@@ -194,7 +196,7 @@ func (v *view) addTokens(types []*tokenType) map[string]*tokenView {
 	return tokens
 }
 
-func (v *view) addSchemes(r *reader, own *imports) {
+func (v *view) addSchemes(r *reader, packages *imports) {
 	var used []*scheme
 	for name := range r.used {
 		used = append(used, r.schemes[name])
@@ -206,11 +208,11 @@ func (v *view) addSchemes(r *reader, own *imports) {
 			continue
 		}
 		k := kinds[s.kind]
-		v.Authenticated = append(v.Authenticated, authenticatedView{s.name, s.goName, own.of(s.principal), s.text, k.resolve, k.parameter})
+		v.Authenticated = append(v.Authenticated, authenticatedView{s.name, s.goName, packages.of(s.principal), s.text, k.resolve, k.parameter})
 	}
 }
 
-func (v *view) addCredentials(structs []*credentialType, tokens map[string]*tokenView, own *imports) {
+func (v *view) addCredentials(structs []*credentialType, tokens map[string]*tokenView, packages *imports) {
 	for _, c := range structs {
 		cv := credentialView{Go: c.goName, All: c.all, Doc: credentialDoc(c)}
 		for _, f := range c.fields {
@@ -221,7 +223,7 @@ func (v *view) addCredentials(structs []*credentialType, tokens map[string]*toke
 			if f.token != nil {
 				fv.Token = tokens[f.token.name]
 			} else {
-				fv.Principal = own.of(f.scheme.principal)
+				fv.Principal = packages.of(f.scheme.principal)
 			}
 			cv.Fields = append(cv.Fields, fv)
 		}
@@ -229,7 +231,7 @@ func (v *view) addCredentials(structs []*credentialType, tokens map[string]*toke
 	}
 }
 
-func (v *view) addOperations(operations []*operation, tokens map[string]*tokenView, g *generated, own *imports) {
+func (v *view) addOperations(operations []*operation, tokens map[string]*tokenView, g *generated, packages *imports) {
 	for _, o := range operations {
 		m := g.methods[o.goName]
 		ov := operationView{
@@ -242,21 +244,19 @@ func (v *view) addOperations(operations []*operation, tokens map[string]*tokenVi
 		case a.token != nil:
 			ov.Token = tokens[a.token.name]
 		case a.principal != nil:
-			ov.Principal = own.of(*a.principal)
+			ov.Principal = packages.of(*a.principal)
 		case a.credential != nil:
 			ov.Credential = a.credential.goName
 		}
-		v.Operations = append(v.Operations, ov)
-		v.Routes = append(v.Routes, routeView{Go: o.goName})
 		for _, alias := range o.aliases {
-			v.Aliases = true
-			v.Routes = append(v.Routes, routeView{o.goName, alias.path})
+			ov.Aliases = append(ov.Aliases, alias.path)
 		}
+		v.Operations = append(v.Operations, ov)
 	}
 }
 
 // addImports names what the code imports beside package security: the standard library, the router, and what user's types are from.
-func (v *view) addImports(operations []*operation, rt *router, own *imports) {
+func (v *view) addImports(operations []*operation, rt *router, packages *imports) {
 	standard, others := rt.importsWith(map[string]bool{
 		"context": len(v.Operations) > 0 || len(v.Authenticated) > 0,
 		"crypto/x509": slices.ContainsFunc(v.Authenticated, func(a authenticatedView) bool {
@@ -267,8 +267,8 @@ func (v *view) addImports(operations []*operation, rt *router, own *imports) {
 	for _, path := range standard {
 		v.Imports = append(v.Imports, importView{Path: path})
 	}
-	for _, path := range slices.Sorted(maps.Keys(own.names)) {
-		v.Imports = append(v.Imports, importView{own.names[path], path})
+	for _, path := range slices.Sorted(maps.Keys(packages.names)) {
+		v.Imports = append(v.Imports, importView{packages.names[path], path})
 	}
 	v.Packages = others
 }

@@ -8,49 +8,51 @@ import (
 	"github.com/oapi-codegen/oapi-codegen/v2/pkg/codegen"
 )
 
-// router is what this generator knows of one of oapi-codegen's servers.
+// router describes one of oapi-codegen's servers and its router.
 type router struct {
-	// name is what the configuration calls it.
+	// name is the name in the configuration.
 	name string
-	// enabled is oapi-codegen's switch for it.
+	// enabled returns the field of oapi-codegen's configuration that enables the server.
 	enabled func(*codegen.GenerateOptions) *bool
 
-	// register is the function of api.gen.go that registers the handlers, on the router in the variable. registration reads a
-	// call that registers one, and setup are the other methods of the router that the function calls.
+	// register is the function of api.gen.go that registers the handlers on the router in variable.
+	// registration reads a call that registers a handler. setup are the other methods of the router
+	// that the function calls.
 	register, variable string
 	registration       func(g *generated, call *ast.CallExpr) (registration, bool)
 	setup              []string
 
 	// options is the type of the options of that function.
 	options string
-	// glue is the template of the router's part of guard.gen.go, and imports are the packages that this part needs.
+	// glue is the template of the router's code in guard.gen.go. imports are the packages that it needs.
 	glue    string
 	imports []string
 
 	// convert is oapi-codegen's converter of the paths of a document.
 	convert func(path string) string
-	// methods are those that it has a function for; nil where it takes any.
+	// methods are the HTTP methods that the router can register, or nil for all.
 	methods []string
-	// names matches what it does not take as part of a parameter's name; nil where it takes anything.
+	// names matches signs that the name of a parameter cannot have, or is nil.
 	names *regexp.Regexp
-	// misreads is what it does not read as the document does.
+	// misreads are the paths that the router reads otherwise than OpenAPI.
 	misreads []misreading
-	// equalNames says that parameters in the same place of two paths need the same name, and uniqueNames that those of one path
-	// need different ones.
+	// equalNames says that parameters in the same place of two paths need the same name. uniqueNames
+	// says that the parameters of one path need different names.
 	equalNames, uniqueNames bool
-	// foldsCase says that it takes capitals and small letters for the same, and optionalSlash that a slash at the end of a path
-	// makes no difference.
+	// foldsCase says that the router ignores case. optionalSlash says that it ignores a slash at the
+	// end of a path.
 	foldsCase, optionalSlash bool
 
-	// firstMatch says that of the registrations that match a request the first one gets it.
+	// firstMatch says that the first registration that matches a request gets it.
 	firstMatch bool
-	// headByGet says that what registers GET registers HEAD too.
+	// headByGet says that registering GET also registers HEAD.
 	headByGet bool
-	// greedy says that parameters which are not a whole segment match slashes too.
+	// greedy says that a parameter that is not a whole segment also matches slashes.
 	greedy bool
 }
 
-// misreading is something in a path that a router takes for something else. The path has parameterMark in place of parameters.
+// misreading is a pattern of paths that a router reads otherwise than OpenAPI. The path has
+// parameterMark in place of each parameter.
 type misreading struct {
 	found *regexp.Regexp
 	why   string
@@ -60,8 +62,8 @@ const parameterMark = "\x00"
 
 var (
 	wholeSegments = misreading{regexp.MustCompile(`[^/]\x00|\x00[^/]`), "a parameter has to be a whole segment"}
-	wholeEnds     = misreading{regexp.MustCompile(`\x00[^/]`), "a parameter has to be the end of its segment"}
-	apart         = misreading{regexp.MustCompile(`\x00\x00`), "there has to be something between two parameters"}
+	wholeEnds     = misreading{regexp.MustCompile(`\x00[^/]`), "a parameter has to end its segment"}
+	apart         = misreading{regexp.MustCompile(`\x00\x00`), "two parameters need a text between them"}
 	delimited     = misreading{regexp.MustCompile(`\x00[^-/.:]`), `a parameter has to end with the path or at one of / - . :`}
 	braces        = misreading{regexp.MustCompile(`[{}]`), "a brace belongs to a parameter"}
 	asterisk      = misreading{regexp.MustCompile(`\*`), "* is a wildcard"}
@@ -75,7 +77,7 @@ var (
 	ginMethods    = []string{"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 )
 
-var fiberImports = []string{"bytes", "crypto/tls", "errors", "io", "net/http", "net/url", "strings"}
+var fiberImports = []string{"cmp", "crypto/tls", "errors", "io"}
 
 // routers are oapi-codegen's servers.
 var routers = []*router{
@@ -156,7 +158,7 @@ var routers = []*router{
 	},
 }
 
-// module returns the import path of the router, "" for net/http's.
+// module returns the import path of the router, or "" for net/http's.
 func (rt *router) module() string {
 	for _, path := range rt.imports {
 		if strings.Contains(path, ".") {

@@ -23,8 +23,8 @@ type registration struct {
 	middlewares string
 }
 
-// addRegistrations reads the registrations. What else the function does may only prepare them: it may not touch a handler, nor
-// call a method of the router that is not known to register none.
+// addRegistrations reads the registrations. Every other statement of the function has to be one that
+// registers nothing.
 func (g *generated) addRegistrations(register *ast.FuncDecl) error {
 	for _, statement := range register.Body.List {
 		var other ast.Node = statement
@@ -49,7 +49,7 @@ func (g *generated) addRegistrations(register *ast.FuncDecl) error {
 	return nil
 }
 
-// mayRegister reports whether there is anything in a node that may register a handler.
+// mayRegister reports whether a node may register a handler.
 func (g *generated) mayRegister(node ast.Node) bool {
 	may := false
 	ast.Inspect(node, func(node ast.Node) bool {

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// registrationView is a registration as the templates of routers see it.
+// registrationView is a registration for the templates of routers.
 type registrationView struct{ Pattern, Method, Middlewares, Go string }
 
-// ordered returns the registrations in the order in which the guarded handlers are registered, which is oapi-codegen's. Where
-// GET takes HEAD too and the first registration counts, HEAD of a path stands in front of its GET: behind it nothing would
-// reach it.
+// ordered returns the registrations in the order of the guarded handlers, which is oapi-codegen's
+// order. There is one exception: where GET also registers HEAD and the first registration counts,
+// HEAD of a path moves before its GET, because nothing would reach it after.
 func (g *generated) ordered() []registration {
 	ordered := slices.Clone(g.registrations)
 	if !g.router.headByGet || !g.router.firstMatch {
@@ -31,7 +31,7 @@ func (g *generated) ordered() []registration {
 	return ordered
 }
 
-// addGlue renders the router's part of guard.gen.go.
+// addGlue renders the router's code of guard.gen.go.
 func (v *view) addGlue(g *generated) error {
 	v.Server = g.router.name
 	for _, r := range g.ordered() {
@@ -45,8 +45,7 @@ func (v *view) addGlue(g *generated) error {
 	return nil
 }
 
-// importsWith returns the packages that guard.gen.go imports: those of the router and more, the standard library's in front of
-// the others.
+// importsWith returns the imports of guard.gen.go: those of the router and the needed ones of more.
 func (rt *router) importsWith(more map[string]bool) (standard, others []string) {
 	paths := slices.Clone(rt.imports)
 	for path, needed := range more {

@@ -1,50 +1,110 @@
 package codegen
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 )
 
-// checkShadowing reports operations that do not get requests which are theirs, because the router gives those to an operation
-// that is registered before and has other security. The one with the more specific path may come first: that is what OpenAPI
-// asks for ("concrete definitions before templated ones"). allow-shadowing names operations whose users know it.
-func checkShadowing(operations []*operation, g *generated, c *Config, p *problems) {
+// shadow is an operation that does not get some of its requests.
+type shadow struct {
+	late, early boundRoute
+	// reorder says that another order of the two would prevent it.
+	reorder bool
+}
+
+// checkShadowing reports shadowed operations: the router gives some of their requests to an operation
+// that is registered earlier and has other security. An earlier operation with a more specific path
+// is no problem, because OpenAPI prefers it too. allow-shadowing names operations that may be
+// shadowed.
+func (r *reader) checkShadowing(operations []*operation, g *generated) {
 	shadowed := map[string]bool{}
-	if g.router.firstMatch {
-		routes := g.routesInOrder(operations)
-		for i, late := range routes {
-			for _, early := range routes[:i] {
-				takes, moved := early.takesFrom(late, g.router)
-				if !takes {
-					continue
-				}
-				shadowed[late.id] = true
-				if _, allowed := c.shadowing[late.id]; !allowed {
-					fix := "rename one of the paths, as neither is more specific"
-					if moved {
-						fix = "put this path in front of that one in the document"
-					}
-					p.add(late.at, "operation %s is shadowed: %s takes the first route that matches, and %s of operation %s, which has other security, matches requests for %s and is registered before it; %s, or name %s under %s",
-						late.id, g.router.name, early.route, early.id, late.route, fix, late.id, keyShadowing)
-				}
-				break
-			}
+	allowed := r.config.shadowing
+	for _, s := range g.shadows(operations) {
+		shadowed[s.late.id] = true
+		if _, known := allowed[s.late.id]; !known {
+			early := s.early.at.problem("")
+			r.add(s.late.at, "operation %s is shadowed: %s takes the first route that matches, and %s of operation %s (%s:%d), which has other security, matches requests for %s and is registered before it; %s",
+				s.late.id, g.router.name, s.early.route, s.early.id, early.File, early.Line, s.late.route, r.shadowFix(s, operations, g))
 		}
 	}
 	known := map[string]bool{}
 	for _, o := range operations {
 		known[o.id] = true
 	}
-	for _, id := range slices.Sorted(maps.Keys(c.shadowing)) {
+	for _, id := range slices.Sorted(maps.Keys(allowed)) {
 		switch {
 		case !known[id]:
-			p.add(c.shadowing[id], "no operation has the operationId %q, nor is it METHOD and path of one without an operationId", id)
+			r.add(allowed[id], "no operation has the operationId %q, nor is it METHOD and path of one without an operationId", id)
 		case !shadowed[id]:
-			p.add(c.shadowing[id], "operation %s is not shadowed on %s by one with other security; remove it here", id, g.router.name)
+			r.add(allowed[id], "operation %s is not shadowed on %s by one with other security; remove it here", id, g.router.name)
 		}
 	}
+}
+
+// shadowFix returns the ways to serve a shadowed operation. oapi-codegen registers routes in the order
+// of their lines, which says nothing where they are in different files.
+func (r *reader) shadowFix(s shadow, operations []*operation, g *generated) string {
+	allow := fmt.Sprintf("say %s: [%s] in the configuration if that is meant", keyShadowing, yamlKey(s.late.id))
+	if !s.reorder {
+		return "rename one of the paths, as neither is more specific, or " + allow
+	}
+	sorted := g.sorted()
+	if !slices.ContainsFunc(sorted.shadows(operations), func(other shadow) bool { return other.late.id == s.late.id }) {
+		return "say oapi-codegen: {compatibility: {sort-handler-registrations: true}} in the configuration, which registers it first, or " + allow
+	}
+	return "put this path in front of that one in the document, or " + allow
+}
+
+// sorted returns the registrations in the order of sort-handler-registrations: by path, then method.
+func (g *generated) sorted() *generated {
+	key := func(r registration) string {
+		method, path, _ := strings.Cut(r.pattern, " ")
+		return path + "\x00" + method
+	}
+	sorted := *g
+	sorted.registrations = slices.Clone(g.registrations)
+	slices.SortStableFunc(sorted.registrations, func(a, b registration) int { return strings.Compare(key(a), key(b)) })
+	return &sorted
+}
+
+// shadows returns the shadowed operations, each with the first route that gets requests of it.
+func (g *generated) shadows(operations []*operation) []shadow {
+	if !g.router.firstMatch {
+		return nil
+	}
+	var found []shadow
+	routes := g.routesInOrder(operations)
+	for i, late := range routes {
+		for _, early := range routes[:i] {
+			if takes, reorder := early.takesFrom(late, g.router); takes {
+				found = append(found, shadow{late, early, reorder})
+				break
+			}
+		}
+	}
+	return found
+}
+
+// shadowedOn returns the operations that another router would shadow.
+func (r *reader) shadowedOn(rt *router) []shadow {
+	if !rt.firstMatch {
+		return nil
+	}
+	g := &generated{router: rt}
+	lines := map[string]int{}
+	eachRoute(r.operations, r.spec, func(_ *operation, route route, _ place) {
+		pattern := rt.pattern(route)
+		g.registrations = append(g.registrations, registration{pattern: pattern})
+		if item := r.doc.Paths.Value(route.path); item.Origin != nil && item.Origin.Key != nil {
+			lines[pattern] = item.Origin.Key.Line // as oapi-codegen sorts them
+		}
+	})
+	slices.SortStableFunc(g.registrations, func(a, b registration) int { return cmp.Compare(lines[a.pattern], lines[b.pattern]) })
+	return g.shadows(r.operations)
 }
 
 // boundRoute is a route of an operation.
@@ -68,8 +128,8 @@ func (g *generated) routesInOrder(operations []*operation) []boundRoute {
 	return routes
 }
 
-// takesFrom reports whether a route that is registered early gets requests of a later one whose security differs, and whether
-// another order would put that right.
+// takesFrom reports whether an earlier route gets requests of a later route with other security, and
+// whether another order of the two would prevent it.
 func (early boundRoute) takesFrom(late boundRoute, rt *router) (takes, moved bool) {
 	if early.route.method != late.route.method && !(rt.headByGet && early.route.method == "GET" && late.route.method == "HEAD") {
 		return false, false
@@ -78,7 +138,7 @@ func (early boundRoute) takesFrom(late boundRoute, rt *router) (takes, moved boo
 		reflect.DeepEqual(early.requirement.alternatives, late.requirement.alternatives) && reflect.DeepEqual(early.rules, late.rules) {
 		return false, false
 	}
-	if rt.apart(early.route.path, late.route.path) {
+	if rt.disjoint(early.route.path, late.route.path) {
 		return false, false
 	}
 	a, b := rt.automaton(early.route.path), rt.automaton(late.route.path)
@@ -89,9 +149,9 @@ func (early boundRoute) takesFrom(late boundRoute, rt *router) (takes, moved boo
 	return onlyEarly || !onlyLate, !onlyLate
 }
 
-// apart reports whether two paths differ in the number of their segments, or in one that has no parameter. Nearly all pairs do,
-// and need no closer look.
-func (rt *router) apart(a, b string) bool {
+// disjoint reports whether two paths differ in the number of segments or in a segment without a
+// parameter. Most pairs do, so that few need the automata.
+func (rt *router) disjoint(a, b string) bool {
 	a, b = rt.skeleton(a), rt.skeleton(b)
 	if rt.greedyIn(a) || rt.greedyIn(b) {
 		return false
@@ -108,7 +168,7 @@ func (rt *router) apart(a, b string) bool {
 	return false
 }
 
-// greedyIn reports whether a parameter of the skeleton matches slashes.
+// greedyIn reports whether a parameter of the skeleton matches slashes too.
 func (rt *router) greedyIn(skeleton string) bool {
 	for i := range len(skeleton) {
 		if rt.greedyAt(skeleton, i) {
@@ -118,8 +178,9 @@ func (rt *router) greedyIn(skeleton string) bool {
 	return false
 }
 
-// greedyAt reports whether there is such a parameter at a position of the skeleton: one that ends at a single sign other than a
-// slash. Fiber looks for that sign in all of the path then.
+// greedyAt reports whether the parameter at a position of the skeleton matches slashes too. On fiber
+// one does that ends at a single sign other than a slash: fiber looks for that sign in the whole rest
+// of the path.
 func (rt *router) greedyAt(skeleton string, i int) bool {
 	if !rt.greedy || skeleton[i] != parameterMark[0] {
 		return false
@@ -131,18 +192,19 @@ func (rt *router) greedyAt(skeleton string, i int) bool {
 	return len(literal) == 1 && literal != "/"
 }
 
-// automaton is a path as a list of what it matches, byte by byte.
+// automaton matches requests for a path, byte by byte.
 type automaton []element
 
-// element matches one byte, or any number of them.
+// element matches one byte, or any number of bytes if repeated.
 type element struct {
-	// literal is the byte; in place of it anything matches where any is true, or anything but a slash where part is true.
-	literal   byte
-	any, part bool
-	repeated  bool
+	// literal is the byte that matches, unless any or segment is set: any matches every byte, segment
+	// every byte but a slash.
+	literal      byte
+	any, segment bool
+	repeated     bool
 }
 
-// automaton returns what a path matches on the router. A parameter is one or more bytes without slashes.
+// automaton returns the automaton of a path. A parameter matches one or more bytes other than slashes.
 func (rt *router) automaton(path string) automaton {
 	skeleton := rt.skeleton(path)
 	var a automaton
@@ -153,16 +215,17 @@ func (rt *router) automaton(path string) automaton {
 		case rt.greedyAt(skeleton, i):
 			a = append(a, element{any: true}, element{any: true, repeated: true})
 		default:
-			a = append(a, element{part: true}, element{part: true, repeated: true})
+			a = append(a, element{segment: true}, element{segment: true, repeated: true})
 		}
 	}
 	return a
 }
 
-// positions are where in an automaton the bytes so far may lead to, as a string of numbers, so that they can be the key of a map.
+// positions is the set of elements that may match the next byte. It is a string, so that it can be the
+// key of a map.
 type positions string
 
-// from returns the positions and those that are reached from them without a byte, sorted.
+// from returns the reached elements and those that follow a repeated one, sorted.
 func (a automaton) from(reached ...int) positions {
 	found := map[rune]bool{}
 	for _, i := range reached {
@@ -173,7 +236,7 @@ func (a automaton) from(reached ...int) positions {
 	return positions(slices.Sorted(maps.Keys(found)))
 }
 
-// step returns the positions after one byte more.
+// step returns the positions after one more byte.
 func (a automaton) step(at positions, b byte) positions {
 	var reached []int
 	for _, i := range at {
@@ -181,7 +244,7 @@ func (a automaton) step(at positions, b byte) positions {
 			continue
 		}
 		switch e := a[i]; {
-		case !(e.any || e.part && b != '/' || !e.part && b == e.literal):
+		case !(e.any || e.segment && b != '/' || !e.segment && b == e.literal):
 		case e.repeated:
 			reached = append(reached, int(i))
 		default:
@@ -191,11 +254,11 @@ func (a automaton) step(at positions, b byte) positions {
 	return a.from(reached...)
 }
 
-// accepts reports whether the bytes so far are a path that the automaton matches.
+// accepts reports whether the bytes so far match the whole path.
 func (a automaton) accepts(at positions) bool { return strings.ContainsRune(string(at), rune(len(a))) }
 
-// compare walks through two automata together, and reports whether there are paths that both match, that only the first one
-// matches, and that only the second one does. With common it looks for the first of these alone, which takes less time.
+// compare reports whether there are requests that both automata match, that only the first matches,
+// and that only the second matches. With common it only looks for the first kind, which is faster.
 func compare(a, b automaton, common bool) (both, onlyA, onlyB bool) {
 	type pair struct{ a, b positions }
 	start := pair{a.from(0), b.from(0)}
@@ -217,14 +280,14 @@ func compare(a, b automaton, common bool) (both, onlyA, onlyB bool) {
 	return both, onlyA, onlyB
 }
 
-// bytes returns the bytes that make a difference at the positions: literals, and for what matches many a slash and a byte that
-// stands in no path.
+// bytes returns the bytes that can lead to different positions: the literals and, for elements that
+// match many bytes, a slash and a byte that no path contains.
 func (a automaton) bytes(at positions) []byte {
 	var bytes []byte
 	for _, i := range at {
 		switch {
 		case int(i) == len(a):
-		case a[i].any || a[i].part:
+		case a[i].any || a[i].segment:
 			bytes = append(bytes, '/', parameterMark[0])
 		default:
 			bytes = append(bytes, a[i].literal)

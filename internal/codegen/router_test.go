@@ -37,21 +37,21 @@ func TestRegistrations(t *testing.T) {
 		}
 		variable := regexp.MustCompile(`(?m)^(\t+)(m|r|router)\.`)
 		for _, tt := range []struct{ name, with, want string }{
-			{"nothing changed", line, ""},
-			{"a route missing", "", "registers no handler for GET /me"},
-			{"a route twice", line + line, `registers "GET /me"`},
-			{"a route too many", line + strings.Replace(line, "/me", "/you", 1), `registers "GET /you"`},
-			{"the handler of another operation", strings.Replace(line, "wrapper.GetMe", "wrapper.Login", 1), "same Go name Login"},
-			{"a handler of another kind", strings.Replace(line, "wrapper.GetMe", "other.GetMe", 1), "does not understand"},
-			{"a handler in a function", strings.Replace(line, "wrapper.GetMe", "around(wrapper.GetMe)", 1), "does not understand"},
-			{"another router", variable.ReplaceAllString(line, "${1}other."), "does not understand"},
-			{"a router of the router", variable.ReplaceAllString(line, "${1}${2}.Sub()."), "does not understand"},
-			{"a path that is not known", strings.Replace(line, "options.BaseURL", "options.Prefix", 1), "does not understand"},
-			{"a loop", "for range 1 {\n" + line + "}\n", "does not understand"},
-			{"another method of the router", line + rt.variable + ".Mount(\"/\")\n", "does not understand"},
-			{"the router handed on", line + "all(" + rt.variable + ")\n", "does not understand"},
-			{"the handlers handed on", line + "all(wrapper)\n", "does not understand"},
-			{"the handlers under another name", line + "others := wrapper\n", "does not understand"},
+			{name: "nothing changed", with: line, want: ""},
+			{name: "a route missing", with: "", want: "registers no handler for GET /me"},
+			{name: "a route twice", with: line + line, want: `registers "GET /me"`},
+			{name: "a route too many", with: line + strings.Replace(line, "/me", "/you", 1), want: `registers "GET /you"`},
+			{name: "the handler of another operation", with: strings.Replace(line, "wrapper.GetMe", "wrapper.Login", 1), want: "same Go name Login"},
+			{name: "a handler of another kind", with: strings.Replace(line, "wrapper.GetMe", "other.GetMe", 1), want: "does not understand"},
+			{name: "a handler in a function", with: strings.Replace(line, "wrapper.GetMe", "around(wrapper.GetMe)", 1), want: "does not understand"},
+			{name: "another router", with: variable.ReplaceAllString(line, "${1}other."), want: "does not understand"},
+			{name: "a router of the router", with: variable.ReplaceAllString(line, "${1}${2}.Sub()."), want: "does not understand"},
+			{name: "a path that is not known", with: strings.Replace(line, "options.BaseURL", "options.Prefix", 1), want: "does not understand"},
+			{name: "a loop", with: "for range 1 {\n" + line + "}\n", want: "does not understand"},
+			{name: "another method of the router", with: line + rt.variable + ".Mount(\"/\")\n", want: "does not understand"},
+			{name: "the router handed on", with: line + "all(" + rt.variable + ")\n", want: "does not understand"},
+			{name: "the handlers handed on", with: line + "all(wrapper)\n", want: "does not understand"},
+			{name: "the handlers under another name", with: line + "others := wrapper\n", want: "does not understand"},
 		} {
 			err := bindCode(t, "access-refresh", rt.name, strings.Replace(code, line, tt.with, 1))
 			if tt.want == "" && err == nil {
@@ -115,32 +115,32 @@ func TestCompare(t *testing.T) {
 		server, a, b string
 		want         result
 	}{
-		{"gorilla", "/a", "/a", same},
-		{"gorilla", "/a", "/b", apart},
-		{"gorilla", "/a", "/a/", apart},
-		{"gorilla", "/a", "/A", apart},
-		{"gorilla", "/a/{x}", "/a/{y}", same},
-		{"gorilla", "/a/b", "/a/{x}", result{true, false, true}},
-		{"gorilla", "/a/{x}", "/a/b", result{true, true, false}},
-		{"gorilla", "/a/{x}", "/{y}/b", result{true, true, true}},
-		{"gorilla", "/a/{x}", "/a/b/c", apart},
-		{"gorilla", "/a/{x}", "/a/", apart},
-		{"gorilla", "/a/{x}.json", "/a/{x}", result{true, false, true}},
-		{"gorilla", "/a/{x}.json", "/a/{x}.xml", apart},
-		{"gorilla", "/a/{x}.json", "/a/b.{y}", result{true, true, true}},
-		{"gorilla", "/a/{x}-{y}", "/a/{x}-{y}-{z}", result{true, true, false}},
-		{"gorilla", "/a/{x}-{y}", "/a/b/c-d", apart},
-		{"gorilla", "/a/{x}{y}", "/a/b", apart},
-		{"gorilla", "/a/{x}:run", "/a/{x}", result{true, false, true}},
-		{"gorilla", "/a/{x}/{y}", "/a/{x}", apart},
-		{"fiber", "/a", "/A/", same},
-		{"fiber", "/", "/", same},
-		{"fiber", "/a/{x}/", "/A/{y}", same},
-		{"fiber", "/a/{x}-{y}", "/a/b/c-d", result{true, true, false}},
-		{"fiber", "/a/{x}-/{y}", "/a/b/c-/d", result{true, true, false}},
-		{"fiber", "/a/{x}.json", "/a/b/c.json", apart},
-		{"fiber", "/a/{x}/b", "/a/b/c/b", apart},
-		{"fiber", "/a/{x}.b/{y}", "/a/c/d.b/e", apart},
+		{server: "gorilla", a: "/a", b: "/a", want: same},
+		{server: "gorilla", a: "/a", b: "/b", want: apart},
+		{server: "gorilla", a: "/a", b: "/a/", want: apart},
+		{server: "gorilla", a: "/a", b: "/A", want: apart},
+		{server: "gorilla", a: "/a/{x}", b: "/a/{y}", want: same},
+		{server: "gorilla", a: "/a/b", b: "/a/{x}", want: result{true, false, true}},
+		{server: "gorilla", a: "/a/{x}", b: "/a/b", want: result{true, true, false}},
+		{server: "gorilla", a: "/a/{x}", b: "/{y}/b", want: result{true, true, true}},
+		{server: "gorilla", a: "/a/{x}", b: "/a/b/c", want: apart},
+		{server: "gorilla", a: "/a/{x}", b: "/a/", want: apart},
+		{server: "gorilla", a: "/a/{x}.json", b: "/a/{x}", want: result{true, false, true}},
+		{server: "gorilla", a: "/a/{x}.json", b: "/a/{x}.xml", want: apart},
+		{server: "gorilla", a: "/a/{x}.json", b: "/a/b.{y}", want: result{true, true, true}},
+		{server: "gorilla", a: "/a/{x}-{y}", b: "/a/{x}-{y}-{z}", want: result{true, true, false}},
+		{server: "gorilla", a: "/a/{x}-{y}", b: "/a/b/c-d", want: apart},
+		{server: "gorilla", a: "/a/{x}{y}", b: "/a/b", want: apart},
+		{server: "gorilla", a: "/a/{x}:run", b: "/a/{x}", want: result{true, false, true}},
+		{server: "gorilla", a: "/a/{x}/{y}", b: "/a/{x}", want: apart},
+		{server: "fiber", a: "/a", b: "/A/", want: same},
+		{server: "fiber", a: "/", b: "/", want: same},
+		{server: "fiber", a: "/a/{x}/", b: "/A/{y}", want: same},
+		{server: "fiber", a: "/a/{x}-{y}", b: "/a/b/c-d", want: result{true, true, false}},
+		{server: "fiber", a: "/a/{x}-/{y}", b: "/a/b/c-/d", want: result{true, true, false}},
+		{server: "fiber", a: "/a/{x}.json", b: "/a/b/c.json", want: apart},
+		{server: "fiber", a: "/a/{x}/b", b: "/a/b/c/b", want: apart},
+		{server: "fiber", a: "/a/{x}.b/{y}", b: "/a/c/d.b/e", want: apart},
 	} {
 		rt := routerOf(t, tt.server)
 		var got result
@@ -151,8 +151,8 @@ func TestCompare(t *testing.T) {
 		if both, _, _ := compare(rt.automaton(tt.a), rt.automaton(tt.b), true); both != tt.want.both {
 			t.Errorf("%s: %s and %s: %v in short", tt.server, tt.a, tt.b, both)
 		}
-		if rt.apart(tt.a, tt.b) && tt.want.both {
-			t.Errorf("%s: %s and %s: not apart", tt.server, tt.a, tt.b)
+		if rt.disjoint(tt.a, tt.b) && tt.want.both {
+			t.Errorf("%s: %s and %s: not disjoint", tt.server, tt.a, tt.b)
 		}
 	}
 }
@@ -176,7 +176,7 @@ func FuzzCompare(f *testing.F) {
 		}
 		inA, inB := expression(a).MatchString(request), expression(b).MatchString(request)
 		both, onlyA, onlyB := compare(rt.automaton(a), rt.automaton(b), false)
-		if inA && inB && (!both || rt.apart(a, b)) || inA && !inB && !onlyA || inB && !inA && !onlyB {
+		if inA && inB && (!both || rt.disjoint(a, b)) || inA && !inB && !onlyA || inB && !inA && !onlyB {
 			t.Errorf("%q: %q matches: %v, %q: %v; found: %v, %v, %v", request, a, inA, b, inB, both, onlyA, onlyB)
 		}
 	})
@@ -226,9 +226,9 @@ func TestManyRoutes(t *testing.T) {
 		operations = append(operations, o)
 		g.registrations = append(g.registrations, registration{pattern: rt.pattern(o.route)})
 	}
-	var p problems
-	checkShadowing(operations, g, &Config{}, &p)
-	if err := p.err(); err != nil {
+	r := &reader{config: &Config{}}
+	r.checkShadowing(operations, g)
+	if err := r.err(); err != nil {
 		t.Error(err)
 	}
 }

@@ -21,12 +21,18 @@ const (
 	keyPrincipal = "principal"
 	keyCSRF      = "csrf"
 	keyVerifier  = "verifier"
+	keyList      = "list"
+	keyMatch     = "match"
+	keyGoName    = "go-name"
+	keyGoType    = "go-type"
 )
 
 var (
-	schemeKeys = []string{keyClaims, keyCSRF, keyOpaque, keyPrefix, keyPrincipal, keyToken, keyVerifier}
-	// jwtKeys are about schemes whose credential is a JWT, otherKeys about the others.
-	jwtKeys   = []string{keyClaims, keyCSRF, keyVerifier}
+	schemeKeys = []string{
+		keyClaims, keyCSRF, keyGoName, keyGoType, keyList, keyMatch, keyOpaque, keyPrefix, keyPrincipal, keyToken, keyVerifier,
+	}
+	// jwtKeys apply to schemes whose credential is a JWT, otherKeys to the others.
+	jwtKeys   = []string{keyClaims, keyCSRF, keyGoType, keyVerifier}
 	otherKeys = []string{keyPrincipal}
 )
 
@@ -44,35 +50,44 @@ const (
 type scheme struct {
 	name string
 	at   place
-	// text says in the document's words what it is, such as "http basic".
+	// text describes the scheme in words of the document, such as "http basic".
 	text string
-	// unsupported says why no operation can use the scheme, or is "".
+	// unsupported says why no operation can use the scheme. It is "" where operations can.
 	unsupported string
 	kind        kind
 	// token is the name of the token type of a JWT.
 	token   string
 	tokenAt place
-	// claims is the name of the component schema of the private claims, or "".
+	// tokenKnown says that the document or the configuration says whose tokens and which these are.
+	tokenKnown bool
+	// description is the description in the document.
+	description string
+	// claims is the component schema of the private claims, or "".
 	claims   string
 	claimsAt place
-	// principal is what the Authenticator returns for what is not a JWT.
+	// principal is the type that the Authenticator returns for a credential that is not a JWT.
 	principal goType
-	// in and parameter say where the credential stands, "" for the header Authorization of RFC 6750.
+	// in and parameter say where a request carries the credential. They are "" for Authorization.
 	in, parameter string
-	// prefix is the word before the credential in a header, "" for the default.
+	// prefix is the word before the credential in a header, or "" for the default.
 	prefix string
-	// verifier is the name of the verifier, "" for the application's own.
+	// verifier is the name of the verifier, or "" for the verifier of the application's own tokens.
 	verifier string
-	// csrfForm says that a form may prove where a request comes from, not only a header.
+	// csrfForm says that a form field may carry the CSRF token, not only a header.
 	csrfForm bool
-	// scoped says that a requirement's list names scopes.
-	scoped bool
+	// list says what the list in a requirement names.
+	list listMeaning
+	// matchAny says that one of the list is enough.
+	matchAny bool
 
-	// goName is the scheme's field in the generated code, and the method of the Authenticator.
+	// goName is the name of the scheme's field and of its method of the Authenticator.
 	goName string
+	// goType is the Go type of the tokens that the document chooses, or "".
+	goType   string
+	goTypeAt place
 }
 
-// readSchemes reads the security schemes of the document, with what the configuration says of them.
+// readSchemes reads the security schemes of the document and their keys in the configuration.
 func readSchemes(doc *openapi3.T, spec *source, c *Config, p *problems) map[string]*scheme {
 	schemes := map[string]*scheme{}
 	top := place{source: spec}.at("components", "securitySchemes")
@@ -86,7 +101,6 @@ func readSchemes(doc *openapi3.T, spec *source, c *Config, p *problems) map[stri
 			schemes[name] = readScheme(name, ref, doc.Components.Schemas, top.at(name), c.schemes[name], p)
 		}
 	}
-	nameSchemes(schemes)
 	for _, name := range slices.Sorted(maps.Keys(c.schemes)) {
 		if schemes[name] == nil {
 			p.add(c.top().at(keySchemes, name), "the document has no security scheme %q; it has %s", name, listed(schemes))
@@ -95,7 +109,7 @@ func readSchemes(doc *openapi3.T, spec *source, c *Config, p *problems) map[stri
 	return schemes
 }
 
-// listed names the schemes, for errors.
+// listed returns the names of the schemes, for errors.
 func listed(schemes map[string]*scheme) string {
 	if len(schemes) == 0 {
 		return "none"
@@ -104,14 +118,18 @@ func listed(schemes map[string]*scheme) string {
 }
 
 func readScheme(name string, ref *openapi3.SecuritySchemeRef, schemas openapi3.Schemas, at place, fromConfig entries, p *problems) *scheme {
-	s := &scheme{name: name, at: at, principal: goType{text: "guard.Principal"}}
+	s := &scheme{name: name, at: at, description: ref.Value.Description, principal: goType{text: "guard.Principal"}}
 	value, present := ref.Value.Extensions[guardKey]
-	checkSpelling(ref.Value.Extensions, at, []string{guardKey}, p)
 	guard := fromConfig.over(readEntries(value, present, at.at(guardKey), schemeKeys, p))
 
 	s.readKind(ref.Value, s.readOpaque(ref.Value, guard, p), guard)
 	s.checkKeys(guard, p)
+	_, hasToken := guard[keyToken]
+	_, hasVerifier := guard[keyVerifier]
+	s.tokenKnown = hasToken || hasVerifier || ref.Value.Type == "openIdConnect"
 	s.readPlace(guard, p)
+	s.readList(guard, p)
+	s.readNames(guard, p)
 	if s.kind == kindJWT {
 		s.token = "access"
 	}
@@ -137,13 +155,27 @@ func readScheme(name string, ref *openapi3.SecuritySchemeRef, schemas openapi3.S
 	return s
 }
 
-// readOpaque reports whether a bearer token is not a JWT.
+// readNames reads the Go names of the scheme and of its tokens.
+func (s *scheme) readNames(guard entries, p *problems) {
+	s.goName = goFieldName(s.name)
+	if e, ok := guard[keyGoName]; ok {
+		s.goName = readExported(e, p)
+	}
+	if e, ok := guard[keyGoType]; ok && s.kind == kindJWT {
+		s.goType, s.goTypeAt = readExported(e, p), e.at
+		if reservedTypeName.MatchString(s.goType) {
+			p.add(e.at, "the Go name %s has another meaning in %s; choose another name", s.goType, GuardFile)
+		}
+	}
+}
+
+// readOpaque reports whether the bearer tokens of a scheme are not JWTs.
 func (s *scheme) readOpaque(of *openapi3.SecurityScheme, guard entries, p *problems) bool {
 	opaque := of.Type == "http" && of.BearerFormat != "" && !strings.EqualFold(of.BearerFormat, "JWT")
 	_, hasToken := guard[keyToken]
 	e, ok := guard[keyOpaque]
 	if !ok {
-		return opaque && !hasToken // token: NAME says that it is a JWT, whatever its format is called
+		return opaque && !hasToken // token: NAME says that it is a JWT, whatever its bearerFormat
 	}
 	value, isBool := e.value.(bool)
 	switch {
@@ -155,7 +187,7 @@ func (s *scheme) readOpaque(of *openapi3.SecurityScheme, guard entries, p *probl
 	return value
 }
 
-// readKind reads what the document itself says of the scheme.
+// readKind reads the keys that OpenAPI defines for a scheme.
 func (s *scheme) readKind(of *openapi3.SecurityScheme, opaque bool, guard entries) {
 	s.text = of.Type
 	if opaque {
@@ -186,31 +218,32 @@ func (s *scheme) readKind(of *openapi3.SecurityScheme, opaque bool, guard entrie
 			s.unsupported = "it does not name its " + of.In
 		}
 	case "oauth2":
-		s.scoped = true
+		s.list = listScopes
 	case "openIdConnect":
-		s.scoped = true
+		s.list = listScopes
 		if !opaque {
-			// Somebody else's tokens: each such scheme has a verifier of its own unless x-guard names one.
+			// An identity provider issues the tokens: each such scheme has its verifier, unless x-guard
+			// names another.
 			s.verifier = s.name
 		}
 	case "mutualTLS":
 		s.kind = kindCertificate
 	default:
-		s.unsupported = "OpenAPI knows no such type; choose http, apiKey, oauth2, openIdConnect or mutualTLS"
+		s.unsupported = "OpenAPI has no such type; use http, apiKey, oauth2, openIdConnect or mutualTLS"
 	}
 }
 
-// checkKeys reports keys that mean nothing for the kind of scheme.
+// checkKeys reports keys that do not apply to the kind of scheme.
 func (s *scheme) checkKeys(guard entries, p *problems) {
 	for _, key := range slices.Sorted(maps.Keys(guard)) {
 		at := guard[key].at
 		switch {
 		case s.kind == kindJWT && slices.Contains(otherKeys, key):
-			p.add(at, "%s is what an Authenticator returns, and the credential of this scheme is a JWT; remove it, or say opaque: true", key)
+			p.add(at, "%s is the type that an Authenticator returns, and the credential of this scheme is a JWT; remove it, or set opaque: true", key)
 		case s.kind != kindJWT && slices.Contains(jwtKeys, key):
-			p.add(at, "%s is about JWTs, and the credential of this scheme (%s) is none; remove it%s", key, s.text, s.orToken())
+			p.add(at, "%s is for JWTs, and the credential of this scheme (%s) is not one; remove it%s", key, s.text, s.orToken())
 		case (s.kind == kindBasic || s.kind == kindCertificate || s.text != "http bearer" && strings.HasPrefix(s.text, "http ")) && (key == keyToken || key == keyOpaque):
-			p.add(at, "%s says nothing about a scheme of the type %s; remove it", key, s.text)
+			p.add(at, "%s does not apply to a scheme of type %s; remove it", key, s.text)
 		}
 	}
 }
@@ -223,7 +256,7 @@ func (s *scheme) orToken() string {
 	return ""
 }
 
-// validWord reports whether a text is a token of RFC 9110, section 5.6.2.
+// validWord reports whether a text is a token (RFC 9110, section 5.6.2).
 func validWord(text string) bool {
 	const others = "!#$%&'*+-.^_`|~"
 	return text != "" && !strings.ContainsFunc(text, func(c rune) bool {
@@ -231,7 +264,7 @@ func validWord(text string) bool {
 	})
 }
 
-// readPlace reads the keys of x-guard that say how the credential is carried and whose it is.
+// readPlace reads the keys of x-guard that say where the credential is and who verifies it.
 func (s *scheme) readPlace(guard entries, p *problems) {
 	text := func(key string) (string, bool) {
 		e, ok := guard[key]
@@ -260,7 +293,7 @@ func (s *scheme) readPlace(guard entries, p *problems) {
 		at := guard[keyCSRF].at
 		switch {
 		case s.in != "cookie":
-			p.add(at, "csrf is about tokens in cookies; remove it here")
+			p.add(at, "csrf is for tokens in cookies; remove it here")
 		case check == "form":
 			s.csrfForm = true
 		case check != "header":
@@ -284,7 +317,8 @@ func readClaims(e entry, ref *openapi3.SecuritySchemeRef, schemas openapi3.Schem
 		p.add(e.at, "claims has to name a schema: {$ref: '#/components/schemas/NAME'}")
 		return ""
 	}
-	// A reference is relative to the file that it stands in: that of the scheme, unless the configuration has it.
+	// A reference is relative to the file that contains it: the file of the scheme, or the document
+	// for a reference in the configuration.
 	file, fragment, _ := strings.Cut(text, "#")
 	base, _, _ := strings.Cut(ref.Ref, "#")
 	if _, inConfig := fromConfig[keyClaims]; inConfig {
@@ -301,17 +335,18 @@ func readClaims(e entry, ref *openapi3.SecuritySchemeRef, schemas openapi3.Schem
 		return pointerUnescape.Replace(name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(schemas)) {
-		if own := schemas[name]; own != nil {
-			if file, to, _ := strings.Cut(own.Ref, "#"); file != "" && path.Clean(file) == base && to == fragment {
+		if schema := schemas[name]; schema != nil {
+			if file, to, _ := strings.Cut(schema.Ref, "#"); file != "" && path.Clean(file) == base && to == fragment {
 				return name
 			}
 		}
 	}
-	p.add(target.at, "no component schema of the document refers to %s#%s, so that it gets no Go type; add one, NAME: {$ref: '%s#%s'}", base, fragment, base, fragment)
+	p.add(target.at, "no component schema of the document refers to %s#%s, so that it has no Go type; add one, NAME: {$ref: '%s#%s'}", base, fragment, base, fragment)
 	return ""
 }
 
-// validTokenName is what the runtime accepts, without a dash at the end, which no Go name shows.
+// validTokenName reports whether the runtime accepts the name of a token type. It also refuses a
+// dash at the end, which would not show in a Go name.
 func validTokenName(name string) bool {
 	if name == "" || name[0] < 'a' || name[0] > 'z' || strings.HasSuffix(name, "-") {
 		return false
@@ -319,27 +354,29 @@ func validTokenName(name string) bool {
 	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
-// tokenType is a type of token that the operations use.
+// tokenType is a token type that operations use.
 type tokenType struct {
-	// name is as in x-guard.token; goName is the Go type.
+	// name is the value of x-guard.token; goName is the Go type.
 	name, goName string
-	// schemes are the names of the schemes that operations use.
+	// chosen says that the document chooses goName.
+	chosen bool
+	// schemes are the names of its schemes that operations use.
 	schemes []string
-	// claims is the name of the component schema of the private claims, or "".
+	// claims is the component schema of the private claims, or "".
 	claims   string
 	claimsAt place
-	// own says that the application itself issues such tokens; verifier is the name of another verifier.
-	own      bool
-	verifier string
-	// goClaims is the Go type of the claims, set once api.gen.go is there.
+	// issuedHere says that the application itself issues these tokens. Otherwise verifier is the name of
+	// their verifier.
+	issuedHere bool
+	verifier   string
+	// goClaims is the Go type of the claims. It is set after api.gen.go is generated.
 	goClaims string
 }
 
-// tokenTypes returns the token types of the schemes in use: access, refresh, then the others by name. A scheme that says
-// nothing of claims takes those of its token type.
+// tokenTypes returns the token types of the schemes in use: access, refresh, then the others by name.
+// A scheme without claims has the claims of its token type.
 func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) []*tokenType {
 	types := map[string]*tokenType{}
-	goNames := map[string]string{}
 	verifiers := map[string]*scheme{}
 	for _, name := range slices.Sorted(maps.Keys(used)) {
 		s := schemes[name]
@@ -348,15 +385,11 @@ func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) [
 		}
 		t := types[s.token]
 		if t == nil {
-			t = &tokenType{name: s.token, goName: goTokenName(s.token), own: s.verifier == "", verifier: s.verifier}
+			t = &tokenType{name: s.token, goName: goTokenName(s.token), issuedHere: s.verifier == "", verifier: s.verifier}
 			types[s.token], verifiers[s.token] = t, s
-			if other, taken := goNames[t.goName]; taken {
-				p.add(s.tokenAt, "token types %q and %q get the same Go name %s; rename one", other, s.token, t.goName)
-			}
-			goNames[t.goName] = s.token
 		}
 		if first := verifiers[s.token]; first.verifier != s.verifier {
-			p.add(s.at, "token type %q belongs to %s already, and to %s here; give one of them another %s.token", s.token, verifierText(first.verifier), verifierText(s.verifier), guardKey)
+			p.add(s.at, "token type %q is for tokens of %s and, here, of %s; give one of them another %s.token", s.token, verifierText(first.verifier), verifierText(s.verifier), guardKey)
 		}
 		t.schemes = append(t.schemes, name)
 	}
@@ -371,11 +404,44 @@ func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) [
 			p.add(s.claimsAt, "token type %q already has the claims %s; give both schemes the same claims, or this one another %s.token", s.token, t.claims, guardKey)
 		}
 	}
+	nameTokenTypes(schemes, types, p)
 	return slices.SortedFunc(maps.Values(types), func(a, b *tokenType) int {
 		return strings.Compare(tokenOrder(a.name), tokenOrder(b.name))
 	})
 }
 
+// nameTokenTypes gives the token types the Go names that their schemes choose, and reports names that
+// stand for two types.
+func nameTokenTypes(schemes map[string]*scheme, types map[string]*tokenType, p *problems) {
+	for _, name := range slices.Sorted(maps.Keys(schemes)) {
+		s := schemes[name]
+		t := types[s.token]
+		switch {
+		case t == nil || s.goType == "":
+		case t.chosen && t.goName != s.goType:
+			p.add(s.goTypeAt, "token type %q already has the Go name %s; choose one", s.token, t.goName)
+		default:
+			t.goName, t.chosen = s.goType, true
+		}
+	}
+	names := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(types)) {
+		t := types[name]
+		if other, taken := names[t.goName]; taken {
+			s := schemes[t.schemes[0]]
+			p.add(s.tokenAt, "token types %q and %q get the same Go name %s; choose another one in the configuration: %s: {%s: {%s: NAME}}",
+				other, name, t.goName, keySchemes, yamlKey(s.name), keyGoType)
+		}
+		names[t.goName] = name
+	}
+	for _, s := range schemes {
+		if t := types[s.token]; t != nil && s.kind == kindJWT {
+			s.goType = t.goName
+		}
+	}
+}
+
+// verifierText names a verifier, for errors.
 func verifierText(name string) string {
 	if name == "" {
 		return "the application itself"
@@ -383,7 +449,7 @@ func verifierText(name string) string {
 	return "verifier " + strconv.Quote(name)
 }
 
-// tokenOrder sorts access and refresh before the names of one's own, which begin with a letter.
+// tokenOrder sorts access and refresh before all other names, which begin with a letter.
 func tokenOrder(name string) string {
 	switch name {
 	case "access":

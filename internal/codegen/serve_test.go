@@ -109,8 +109,9 @@ func serve(t *testing.T, served []servedAPI) {
 			authenticator = ", " + pkg + "Authenticator{}"
 		}
 		fmt.Fprintf(&apis, "\t{%q, %s.GuardedOperations(), func(p *guard.Policy, fail func(http.ResponseWriter, *http.Request, error)) (http.Handler, error) {\n"+
-			"\t\treturn %s.GuardedHandlerWithOptions(%s.NewGuardedStrictHandler(%sServer{}, p, nil, %s.StrictHTTPServerOptions{RequestErrorHandlerFunc: passed, ResponseErrorHandlerFunc: fail}), p%s, %s.StdHTTPServerOptions{ErrorHandlerFunc: passed})\n\t}},\n",
-			api.name, pkg, pkg, pkg, pkg, pkg, authenticator, pkg)
+			"\t\treturn %s.GuardedHandlerWithOptions(%s.NewGuardedStrictHandler(%sServer{}, p, nil, %s.StrictHTTPServerOptions{RequestErrorHandlerFunc: passed, ResponseErrorHandlerFunc: fail}), p%s, %s.StdHTTPServerOptions{ErrorHandlerFunc: passed})\n\t}, func(p *guard.Policy) (http.Handler, error) {\n"+
+			"\t\treturn %s.GuardedHandlerWithOptions(%s.NewGuardedStrictHandler(%s.UnimplementedGuardedServer{}, p, nil, %s.StrictHTTPServerOptions{RequestErrorHandlerFunc: passed}), p%s, %s.StdHTTPServerOptions{ErrorHandlerFunc: passed})\n\t}},\n",
+			api.name, pkg, pkg, pkg, pkg, pkg, authenticator, pkg, pkg, pkg, pkg, pkg, authenticator, pkg)
 	}
 	files["testdata/zz_serve/main.go"] = strings.NewReplacer("//IMPORTS", imports.String(), "//SERVERS", servers.String(), "//APIS", apis.String()).Replace(string(program))
 	out, err := goTool(t, files, "run", "./testdata/zz_serve")

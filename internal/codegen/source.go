@@ -10,20 +10,20 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// source is a file that the user wrote: the document or the configuration. It is indexed for the lines of errors only, so
-// that a run without errors does not parse the document twice. What it reads is YAML, and JSON with it.
+// source is the document or the configuration, with the files that it refers to. It finds the lines
+// of values in YAML and JSON files.
 type source struct {
 	// path is the file as the user named it.
 	path string
-	// overlay is the OpenAPI Overlay that changed the document after it was read, or "".
+	// overlay is the path of the OpenAPI Overlay that is applied to the document, or "".
 	overlay string
-	// data is the content where it is already at hand: that of the configuration, empty where there is none.
+	// data is the content of a configuration, empty where there is no file. It is nil for a document.
 	data []byte
 
 	files map[string]*yaml.Node
 }
 
-// place is a value in a source, named by its JSON pointer (RFC 6901).
+// place is the place of a value in a source, as a JSON pointer (RFC 6901).
 type place struct {
 	source  *source
 	pointer string
@@ -31,7 +31,7 @@ type place struct {
 
 var pointerEscape, pointerUnescape = strings.NewReplacer("~", "~0", "/", "~1"), strings.NewReplacer("~1", "/", "~0", "~")
 
-// at returns the place of what the keys lead to from here.
+// at returns the place that the keys lead to from here.
 func (p place) at(keys ...string) place {
 	for _, key := range keys {
 		p.pointer += "/" + pointerEscape.Replace(key)
@@ -39,16 +39,28 @@ func (p place) at(keys ...string) place {
 	return p
 }
 
-// key returns the last key of the way here.
+// key returns the last key of the pointer.
 func (p place) key() string {
 	return pointerUnescape.Replace(p.pointer[strings.LastIndex(p.pointer, "/")+1:])
 }
 
-// item returns the place of an element of the list here.
+// line returns the line of the place, or 0 where it is unknown.
+func (p place) line() int {
+	_, line, _ := p.source.find(p.pointer)
+	return line
+}
+
+// parent returns the place of the value that contains this one.
+func (p place) parent() place {
+	p.pointer = p.pointer[:max(0, strings.LastIndex(p.pointer, "/"))]
+	return p
+}
+
+// item returns the place of an element of a list.
 func (p place) item(i int) place { return p.at(strconv.Itoa(i)) }
 
-// problem gives the text the file and the line of the place. Where an overlay changed the document, the original has the
-// line only of what was there before.
+// problem returns a problem with the file and the line of the place. Values that an overlay added have
+// no line in the document.
 func (p place) problem(text string) Problem {
 	s := p.source
 	file, line, exact := s.find(p.pointer)
@@ -66,11 +78,11 @@ func (p place) problem(text string) Problem {
 	return Problem{File: file, Line: line, Text: text}
 }
 
-// maxRefs bounds how many references are followed to one place: they may go round in a circle.
+// maxRefs bounds the references that are followed to one place, because they may form a cycle.
 const maxRefs = 100
 
-// find returns the file and line of what the pointer leads to, across references to other files; or, with false, those of
-// the last part of the way that is there.
+// find returns the file and the line of the value of a pointer, across references to other files.
+// Where there is no such value it returns false and the place of the last key that exists.
 func (s *source) find(pointer string) (file string, line int, exact bool) {
 	file = s.path
 	node := s.root(file)
@@ -92,7 +104,7 @@ func (s *source) find(pointer string) (file string, line int, exact bool) {
 		target, fragment, _ := strings.Cut(ref.Value, "#")
 		other := file
 		if target != "" {
-			other = beside(file, target)
+			other = resolveReference(file, target)
 		}
 		root := s.root(other)
 		if root == nil {
@@ -106,6 +118,40 @@ func (s *source) find(pointer string) (file string, line int, exact bool) {
 	return file, line, true
 }
 
+// findRef returns the first reference to a file, in the document and the files that it refers to.
+func (s *source) findRef(target string) (found Problem, ok bool) {
+	seen := map[string]bool{}
+	var walk func(file string, node *yaml.Node) bool
+	walk = func(file string, node *yaml.Node) bool {
+		for i, item := range node.Content {
+			if node.Kind == yaml.MappingNode && i%2 == 1 && node.Content[i-1].Value == "$ref" {
+				name, _, _ := strings.Cut(item.Value, "#")
+				if name == "" {
+					continue
+				}
+				other := resolveReference(file, name)
+				if filepath.Clean(other) == filepath.Clean(target) {
+					found = Problem{File: file, Line: item.Line}
+					return true
+				}
+				if root := s.root(other); root != nil && !seen[other] {
+					seen[other] = true
+					if walk(other, root) {
+						return true
+					}
+				}
+			}
+			if walk(file, item) {
+				return true
+			}
+		}
+		return false
+	}
+	root := s.root(s.path)
+	return found, root != nil && walk(s.path, root)
+}
+
+// splitPointer returns the keys of a JSON pointer.
 func splitPointer(pointer string) []string {
 	if pointer == "" || pointer == "/" {
 		return nil
@@ -117,8 +163,8 @@ func splitPointer(pointer string) []string {
 	return keys
 }
 
-// beside returns the path of a file that another one refers to.
-func beside(file, ref string) string {
+// resolveReference returns the path of the file that a reference in another file names.
+func resolveReference(file, ref string) string {
 	if unescaped, err := url.PathUnescape(ref); err == nil {
 		ref = unescaped
 	}
@@ -133,7 +179,7 @@ func isURL(path string) bool {
 	return err == nil && u.Scheme != "" && u.Host != ""
 }
 
-// child returns the key and the value of an entry of a mapping, or the element of a list for both.
+// child returns the key and the value of an entry of a mapping. For a list both are the element.
 func child(node *yaml.Node, key string) (*yaml.Node, *yaml.Node) {
 	for range maxRefs {
 		if node.Kind != yaml.AliasNode {
@@ -163,7 +209,7 @@ func child(node *yaml.Node, key string) (*yaml.Node, *yaml.Node) {
 	return nil, nil
 }
 
-// root returns the top of a file, or nil where there is none to read: an error that has no line is still an error.
+// root returns the top value of a file, or nil where the file cannot be read.
 func (s *source) root(file string) *yaml.Node {
 	if node, ok := s.files[file]; ok {
 		return node
@@ -175,11 +221,7 @@ func (s *source) root(file string) *yaml.Node {
 			data = nil
 		}
 	}
-	var document yaml.Node
-	var top *yaml.Node
-	if err := yaml.Unmarshal(data, &document); err == nil && len(document.Content) > 0 {
-		top = document.Content[0]
-	}
+	top := parseSource(data)
 	if s.files == nil {
 		s.files = map[string]*yaml.Node{}
 	}

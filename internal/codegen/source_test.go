@@ -46,22 +46,22 @@ l~m/n: 1
 		line  int
 		exact bool
 	}{
-		{nil, "spec.yaml", 1, true},
-		{[]string{"a"}, "spec.yaml", 1, true},
-		{[]string{"a", "b", "1"}, "spec.yaml", 2, true},
-		{[]string{"a", "b", "2"}, "spec.yaml", 3, true},
-		{[]string{"a", "b", "3"}, "spec.yaml", 2, false},
-		{[]string{"a", "b", "-1"}, "spec.yaml", 2, false},
-		{[]string{"a", "none", "deeper"}, "spec.yaml", 1, false},
-		{[]string{"e", "d"}, "spec.yaml", 5, true},
-		{[]string{"f", "d"}, "spec.yaml", 5, true},
-		{[]string{"g", "c", "d"}, "spec.yaml", 5, true},
-		{[]string{"h", "back"}, "sub/other.json", 3, true},
-		{[]string{"h", "back", "d"}, "spec.yaml", 5, true},
-		{[]string{"i", "x"}, "spec.yaml", 11, false},
-		{[]string{"j", "x"}, "spec.yaml", 12, false},
-		{[]string{"k", "x"}, "spec.yaml", 13, false},
-		{[]string{"l~m/n"}, "spec.yaml", 14, true},
+		{keys: nil, file: "spec.yaml", line: 1, exact: true},
+		{keys: []string{"a"}, file: "spec.yaml", line: 1, exact: true},
+		{keys: []string{"a", "b", "1"}, file: "spec.yaml", line: 2, exact: true},
+		{keys: []string{"a", "b", "2"}, file: "spec.yaml", line: 3, exact: true},
+		{keys: []string{"a", "b", "3"}, file: "spec.yaml", line: 2, exact: false},
+		{keys: []string{"a", "b", "-1"}, file: "spec.yaml", line: 2, exact: false},
+		{keys: []string{"a", "none", "deeper"}, file: "spec.yaml", line: 1, exact: false},
+		{keys: []string{"e", "d"}, file: "spec.yaml", line: 5, exact: true},
+		{keys: []string{"f", "d"}, file: "spec.yaml", line: 5, exact: true},
+		{keys: []string{"g", "c", "d"}, file: "spec.yaml", line: 5, exact: true},
+		{keys: []string{"h", "back"}, file: "sub/other.json", line: 3, exact: true},
+		{keys: []string{"h", "back", "d"}, file: "spec.yaml", line: 5, exact: true},
+		{keys: []string{"i", "x"}, file: "spec.yaml", line: 11, exact: false},
+		{keys: []string{"j", "x"}, file: "spec.yaml", line: 12, exact: false},
+		{keys: []string{"k", "x"}, file: "spec.yaml", line: 13, exact: false},
+		{keys: []string{"l~m/n"}, file: "spec.yaml", line: 14, exact: true},
 	} {
 		at := place{source: s}.at(tt.keys...)
 		file, line, exact := s.find(at.pointer)

@@ -10,23 +10,22 @@ import (
 	"regexp"
 )
 
-// WriteFiles writes the generated files into a folder, which it makes where it is missing. A failure of whatever step
-// leaves the old files as they were, or none where there were none. A file that is there and was not generated is not
-// overwritten. A symbolic link is followed: the file that it names is replaced.
+// WriteFiles writes the generated files into a folder, which it creates if necessary. If it returns an
+// error, the old files are unchanged. It does not overwrite a file that was not generated. It follows
+// a symbolic link and replaces the target.
 //
-// Every file is replaced at once, so that no reader sees half of it. A process that is killed between two files leaves the
-// new one of the first and the old one of the second; the guards are the first, so that they are never older than the
-// code that they guard.
+// Each file is replaced atomically. A process that is killed between two files leaves the new
+// GuardFile and the old APIFile, so that the guards are never older than the code that they guard.
 func WriteFiles(dir string, files map[string][]byte) error {
 	return writer{rename: os.Rename}.write(dir, files)
 }
 
-// writer writes files; a test makes a step fail.
+// writer writes files. Tests replace rename to make a step fail.
 type writer struct {
 	rename func(from, to string) error
 }
 
-// file is a generated file on its way into the folder.
+// file is a generated file that is not yet in its place.
 type file struct {
 	path, temporary string
 	old             []byte
@@ -71,7 +70,7 @@ func (w writer) write(dir string, contents map[string][]byte) (err error) {
 	return nil
 }
 
-// restore puts the old files back.
+// restore writes the old files again, and removes those that did not exist.
 func (w writer) restore(files []*file) error {
 	var errs []error
 	for _, f := range files {
@@ -95,12 +94,12 @@ func (w writer) restore(files []*file) error {
 
 var generatedHeader = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
 
-// prepare reads the file that is to be replaced and refuses what is not a generated file.
+// prepare reads the file that will be replaced. It returns an error if that is not a generated file.
 func prepare(path string) (*file, error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	} else if _, lerr := os.Lstat(path); lerr == nil {
-		return nil, err // a link that leads nowhere
+		return nil, err // a dangling link
 	}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -122,7 +121,8 @@ func prepare(path string) (*file, error) {
 	return &file{path: path, old: old, existed: true}, nil
 }
 
-// writeTemporary writes a file beside the one that it will replace. Go tools do not look at it: its name begins with a dot.
+// writeTemporary writes a file next to the one that it will replace. Its name begins with a dot, so
+// that Go tools ignore it.
 func writeTemporary(path string, content []byte) (name string, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
 	if err != nil {

@@ -7,19 +7,20 @@ import (
 	"strings"
 )
 
-// guardKey is the extension that holds what OpenAPI has no word for.
+// guardKey is the extension for security that OpenAPI cannot express.
 const guardKey = "x-guard"
 
-// entry is the value of one key of an x-guard object, and where it stands.
+// entry is the value of one key of an x-guard object, and its place.
 type entry struct {
 	value any
 	at    place
 }
 
-// entries are the keys of an x-guard object, or of what the configuration says in its place.
+// entries are the keys of an x-guard object in the document or in the configuration.
 type entries map[string]entry
 
-// readEntries returns the keys of an object and reports those that are not known. value is nil where there is no object.
+// readEntries returns the entries of an object and reports unknown keys. It returns nil if the object
+// is not present.
 func readEntries(value any, present bool, at place, known []string, p *problems) entries {
 	if !present {
 		return nil
@@ -40,23 +41,7 @@ func readEntries(value any, present bool, at place, known []string, p *problems)
 	return found
 }
 
-// checkSpelling reports security and x-guard where nothing reads them: misspelt, or, without them in the list, misplaced. An
-// operation must not be public because of that.
-func checkSpelling(extensions map[string]any, at place, read []string, p *problems) {
-	for _, key := range slices.Sorted(maps.Keys(extensions)) {
-		for _, name := range []string{"security", guardKey} {
-			switch {
-			case !strings.EqualFold(key, name) || slices.Contains(read, key):
-			case key == name:
-				p.add(at.at(key), "%s means nothing here; put it on the operations, or on the document", key)
-			default:
-				p.add(at.at(key), "unknown key %q; say %s", key, name)
-			}
-		}
-	}
-}
-
-// over returns the entries with those of e in front: a key replaces the same key, whatever is in it.
+// over returns the entries of base, replaced by those of e where both have the key.
 func (e entries) over(base entries) entries {
 	merged := maps.Clone(base)
 	if merged == nil {
@@ -66,7 +51,7 @@ func (e entries) over(base entries) entries {
 	return merged
 }
 
-// object returns the value as an object whose keys are among the known ones.
+// object returns the entries of a value that is an object with only known keys.
 func (e entry) object(known []string, p *problems) entries {
 	if _, ok := e.value.(map[string]any); !ok {
 		p.add(e.at, "%s has to be an object with %s, not %s", e.at.key(), strings.Join(known, " or "), jsonType(e.value))
@@ -75,7 +60,7 @@ func (e entry) object(known []string, p *problems) entries {
 	return readEntries(e.value, true, e.at, known, p)
 }
 
-// texts returns the value as a list of strings, at least one, none of them empty and none twice.
+// texts returns the value as a list of distinct strings. It reports an empty list and empty strings.
 func (e entry) texts(p *problems) []string {
 	list, ok := e.value.([]any)
 	if !ok {
@@ -83,7 +68,7 @@ func (e entry) texts(p *problems) []string {
 		return nil
 	}
 	if len(list) == 0 {
-		p.add(e.at, "%s is empty, which would let in everybody or nobody; name roles, or remove it", e.at.key())
+		p.add(e.at, "%s is empty, which would admit everybody or nobody; name roles, or remove it", e.at.key())
 	}
 	var texts []string
 	for i, item := range list {
@@ -92,7 +77,7 @@ func (e entry) texts(p *problems) []string {
 		case !ok:
 			p.add(e.at.item(i), "%s has to be a list of strings, and this is %s", e.at.key(), jsonType(item))
 		case text == "":
-			p.add(e.at.item(i), "%s has an empty string, which names nothing; remove it", e.at.key())
+			p.add(e.at.item(i), "%s has an empty string; remove it", e.at.key())
 		case slices.Contains(texts, text):
 			p.add(e.at.item(i), "%s has %s twice; remove one", e.at.key(), strconv.Quote(text))
 		default:

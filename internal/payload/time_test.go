@@ -50,7 +50,8 @@ func FuzzNumericDate(f *testing.F) {
 	for _, ms := range []int64{1, 999, 1000, 1700000000123, int64(MaxInstant), -5, math.MaxInt64} {
 		f.Add(ms)
 	}
-	// What is written reads back as the same Instant, to the millisecond, and like strconv reads it.
+	// What is written reads back as the same Instant, to the millisecond, and like strconv reads
+	// it.
 	f.Fuzz(func(t *testing.T, ms int64) {
 		if ms < 1 || ms > int64(MaxInstant) {
 			t.Skip("no Instant")

@@ -143,7 +143,8 @@ func PayloadWith(changes ...string) string {
 	return "{" + strings.Join(members, ",") + "}"
 }
 
-// CheckProblem checks that an answer is a problem of RFC 9457 that nothing caches and that repeats nothing secret.
+// CheckProblem checks that an answer is a problem of RFC 9457 that nothing caches and that repeats
+// nothing secret.
 func CheckProblem(t testing.TB, w *httptest.ResponseRecorder) {
 	t.Helper()
 	var problem struct {

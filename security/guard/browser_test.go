@@ -14,109 +14,56 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
-// TestPlaces has each sentence on which credential counts, and on browsers, as a row.
-func TestPlaces(t *testing.T) {
+// Schemes of these tables, and requirements with them.
+var (
+	hostCookieScheme    = &Scheme{Name: "cookie", Token: accessToken, In: InCookie, Parameter: "__Host-access"}
+	jwtQueryScheme      = &Scheme{Name: "query", Token: accessToken, In: InQuery, Parameter: "jwt"}
+	customHeaderScheme  = &Scheme{Name: "custom", Token: accessToken, In: InHeader, Parameter: "X-Access-Token"}
+	wordScheme          = &Scheme{Name: "worded", Token: accessToken, In: InHeader, Parameter: "authorization", Prefix: "Token"}
+	refreshCookieScheme = &Scheme{Name: "refreshCookie", Token: refreshToken, In: InCookie, Parameter: "refresh"}
+
+	anyLocation      = Requirement{{accessScheme}, {hostCookieScheme}, {jwtQueryScheme}}
+	optionalLocation = Requirement{{}, {accessScheme}, {hostCookieScheme}}
+	cookieWithForm   = Requirement{{&Scheme{Name: "forms", Token: accessToken, In: InCookie, Parameter: "__Host-access", CSRFForm: true}}}
+)
+
+// browserFixture is an application that trusts https://app.example, with tokens of one subject.
+type browserFixture struct {
+	*fixture
+	// good is the text of an access token, and csrf its claim.
+	good, csrf string
+	// noCSRF is the text of an access token without the claim csrf.
+	noCSRF string
+	// other is another access token, and refresh a refresh token. Both have the claim.
+	other, refresh security.IssuedToken
+}
+
+func newBrowserFixture(t *testing.T) *browserFixture {
+	t.Helper()
 	f := newFixture(t, WithTrustedOrigins("https://app.example"))
-	header := accessScheme
-	cookie := &Scheme{Name: "cookie", Token: accessToken, In: InCookie, Parameter: "__Host-access"}
-	query := &Scheme{Name: "query", Token: accessToken, In: InQuery, Parameter: "jwt"}
-	custom := &Scheme{Name: "custom", Token: accessToken, In: InHeader, Parameter: "X-Access-Token"}
-	worded := &Scheme{Name: "worded", Token: accessToken, In: InHeader, Parameter: "authorization", Prefix: "Token"}
-	refreshCookie := &Scheme{Name: "refreshCookie", Token: refreshToken, In: InCookie, Parameter: "refresh"}
-
 	issued := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil, security.WithCSRF()))(t)
-	good, csrf := issued.Text(), issued.CSRF()
-	other := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil, security.WithCSRF()))(t)
-	noCSRF := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
-	refresh := must(f.issuer.IssueRefreshToken(t.Context(), "alice", nil, security.WithCSRF()))(t)
+	return &browserFixture{
+		fixture: f, good: issued.Text(), csrf: issued.CSRF(),
+		noCSRF:  must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text(),
+		other:   must(f.issuer.IssueAccessToken(t.Context(), "alice", nil, security.WithCSRF()))(t),
+		refresh: must(f.issuer.IssueRefreshToken(t.Context(), "alice", nil, security.WithCSRF()))(t),
+	}
+}
 
-	any := Requirement{{header}, {cookie}, {query}}
-	optional := Requirement{{}, {header}, {cookie}}
-	forms := Requirement{{&Scheme{Name: "forms", Token: accessToken, In: InCookie, Parameter: "__Host-access", CSRFForm: true}}}
-	for _, tt := range []struct {
-		name        string
-		requirement Requirement
-		// request is a line for each of: METHOD and query, then headers; then an empty line and the body.
-		request string
-		status  int
-	}{
-		{"cookie", any, "GET /\nCookie: __Host-access=" + good, 200},
-		{"query", any, "GET /?jwt=" + good, 200},
-		{"query, blank", any, "GET /?jwt=", 400},
-		{"query, twice", any, "GET /?jwt=" + good + "&jwt=" + good, 400},
-		{"query, bad", any, "GET /?jwt=bad", 401},
-		{"73 header and query", any, "GET /?jwt=" + good + "\nAuthorization: Bearer " + good, 400},
-		{"cookie and query", any, "GET /?jwt=" + good + "\nCookie: __Host-access=" + good, 400},
-		{"73 header and cookie", any, "GET /\nAuthorization: Bearer " + good + "\nCookie: __Host-access=bad", 200},
-		{"73 header invalid, cookie valid: the header decides", any, "GET /\nAuthorization: Bearer bad\nCookie: __Host-access=" + good, 401},
-		{"the cookie first in the document, the header decides all the same", Requirement{{cookie}, {header}}, "GET /\nAuthorization: Bearer bad\nCookie: __Host-access=" + good, 401},
-		{"Basic does not displace the cookie", any, "GET /\nAuthorization: Basic YTpi\nCookie: __Host-access=" + good, 200},
-		{"a tab in the header does not uncover the cookie", any, "GET /\nAuthorization: Bearer\tx\nCookie: __Host-access=" + good, 400},
-		{"query with an escaped name that cannot be read, optional", Requirement{{}, {query}}, "GET /?%6awt=x;", 400},
-		{"Basic alone", any, "GET /\nAuthorization: Basic YTpi", 401},
-		{"Basic alone, optional", optional, "GET /\nAuthorization: Basic YTpi", 401},
-		{"nothing, optional", optional, "GET /", 200},
-		{"Bearer, optional, by cookie only", Requirement{{}, {cookie}}, "GET /\nAuthorization: Bearer " + good, 401},
-		{"bad cookie, optional", optional, "GET /\nCookie: __Host-access=bad", 401},
-		{"blank cookie, optional", optional, "GET /\nCookie: __Host-access=", 400},
-		{"cookie twice", any, "GET /\nCookie: __Host-access=" + good + "; __Host-access=" + good, 400},
-		{"cookie twice in two headers", any, "GET /\nCookie: __Host-access=" + good + "\nCookie: __Host-access=" + good, 400},
-		{"cookie twice, one that cannot be read", any, "GET /\nCookie: __Host-access=" + good + "; __Host-access=a\\b", 400},
-		{"cookie that cannot be read, optional", optional, "GET /\nCookie: __Host-access=a\\b", 400},
-		{"query twice, one that cannot be read", any, "GET /?jwt=" + good + "&jwt=%zz", 400},
-		{"query twice, one with a semicolon", any, "GET /?jwt=" + good + "&jwt=b;c", 400},
-		{"query that cannot be read, optional", Requirement{{}, {query}}, "GET /?jwt=%zz", 400},
-		{"another parameter that cannot be read", any, "GET /?jwt=" + good + "&x=1", 200},
-		{"cookie of another name", any, "GET /\nCookie: access=" + good, 401},
-		{"refresh cookie for access", Requirement{{header}, {refreshCookie}}, "GET /\nCookie: refresh=" + good, 401},
-		{"a header does not displace the cookie of another type", Requirement{{header}, {refreshCookie}}, "GET /\nAuthorization: Bearer bad\nCookie: refresh=" + refresh.Text(), 200},
+// browserCase is a request to an operation.
+type browserCase struct {
+	name        string
+	requirement Requirement
+	// request is a line with the method and the target, then a line for each header field, then an
+	// empty line and the body.
+	request string
+	status  int
+}
 
-		{"own header", Requirement{{custom}}, "GET /\nX-Access-Token: " + good, 200},
-		{"own header with a word that it has not", Requirement{{custom}}, "GET /\nX-Access-Token: Bearer " + good, 400},
-		{"own header twice", Requirement{{custom}}, "GET /\nX-Access-Token: " + good + "\nX-Access-Token: " + good, 400},
-		{"own header blank", Requirement{{custom}}, "GET /\nX-Access-Token:", 400},
-		{"own word", Requirement{{worded}}, "GET /\nAuthorization: Token " + good, 200},
-		{"own word in another case", Requirement{{worded}}, "GET /\nAuthorization: tOKEN " + good, 200},
-		{"another word", Requirement{{worded}}, "GET /\nAuthorization: Bearer " + good, 401},
-		{"two words, the second", Requirement{{header}, {worded}}, "GET /\nAuthorization: Token " + good, 200},
-
-		{"unsafe with csrf", any, "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 200},
-		{"74 unsafe, csrf missing", any, "POST /\nCookie: __Host-access=" + good, 403},
-		{"74 csrf empty", any, "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token:", 403},
-		{"74 csrf not ASCII", any, "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: \xff", 403},
-		{"74 csrf of another token", any, "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + other.CSRF(), 403},
-		{"csrf twice", any, "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf + "\nX-CSRF-Token: " + csrf, 403},
-		{"a cookie token without the claim", any, "POST /\nCookie: __Host-access=" + noCSRF + "\nX-CSRF-Token:", 403},
-		{"a cookie token without the claim, safe", any, "GET /\nCookie: __Host-access=" + noCSRF, 200},
-		{"unsafe by header needs none", any, "POST /\nAuthorization: Bearer " + good, 200},
-		{"unsafe by query needs none", any, "POST /?jwt=" + good, 200},
-		{"HEAD is safe", any, "HEAD /\nCookie: __Host-access=" + good, 200},
-		{"TRACE is not", any, "TRACE /\nCookie: __Host-access=" + good, 403},
-		{"an odd method is not", any, "BREW /\nCookie: __Host-access=" + good, 403},
-		{"an upgrade by GET is not", any, "GET /\nConnection: Upgrade\nUpgrade: websocket\nCookie: __Host-access=" + good, 403},
-		{"an upgrade with csrf", any, "GET /\nConnection: Upgrade\nUpgrade: websocket\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 200},
-		{"from the same origin", any, "POST /\nSec-Fetch-Site: same-origin\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 200},
-		{"from another site", any, "POST /\nSec-Fetch-Site: cross-site\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 403},
-		{"an upgrade from another site", any, "GET /\nUpgrade: websocket\nSec-Fetch-Site: cross-site\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 403},
-		{"two answers to from where", any, "POST /\nSec-Fetch-Site: same-origin\nSec-Fetch-Site: cross-site\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 403},
-		{"from another origin, old browser", any, "POST /\nOrigin: https://evil.example\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 403},
-		{"from the same origin, old browser", any, "POST /\nOrigin: https://example.com\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 200},
-		{"from a trusted origin", any, "POST /\nSec-Fetch-Site: cross-site\nOrigin: https://app.example\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 200},
-		{"from a trusted origin without csrf", any, "POST /\nSec-Fetch-Site: cross-site\nOrigin: https://app.example\nCookie: __Host-access=" + good, 403},
-		{"form, header all the same", forms, "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, 200},
-		{"form", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded; charset=utf-8\n\nx=1&csrf_token=" + csrf, 200},
-		{"form without the field", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\nx=1", 403},
-		{"form with the field twice", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf + "&csrf_token=" + csrf, 403},
-		{"form of another token", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + other.CSRF(), 403},
-		{"form with a wrong header", forms, "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: x\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf, 403},
-		{"form that cannot be read", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=%zz", 400},
-		{"form over 64 KiB", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\nx=" + strings.Repeat("x", 64<<10) + "&csrf_token=" + csrf, 400},
-		{"JSON instead of a form", forms, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/json\n\ncsrf_token=" + csrf, 403},
-		{"form where it is not opted in", any, "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf, 403},
-		{"form from another site", forms, "POST /\nSec-Fetch-Site: cross-site\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf, 403},
-		{"form and a token without the claim", forms, "POST /\nCookie: __Host-access=" + noCSRF + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=", 403},
-		{"from another site by header", any, "POST /\nSec-Fetch-Site: cross-site\nAuthorization: Bearer " + good, 200},
-	} {
+// run sends the requests. A handler runs only where the status is 200, and the body is left to it.
+func (f *browserFixture) run(t *testing.T, cases []browserCase) {
+	t.Helper()
+	for _, tt := range cases {
 		t.Run(tt.name, func(t *testing.T) {
 			handler, saw := f.serve(t, &Operation{ID: "op", Requirement: tt.requirement})
 			head, body, _ := strings.Cut(tt.request, "\n\n")
@@ -132,7 +79,7 @@ func TestPlaces(t *testing.T) {
 			w := httptest.NewRecorder()
 			handler.ServeHTTP(w, r)
 			if text, err := io.ReadAll(r.Body); err != nil || string(text) != body {
-				t.Errorf("%d bytes of the body are left, of %d (%v)", len(text), len(body), err)
+				t.Errorf("%d of %d bytes of the body are left for the handler (%v)", len(text), len(body), err)
 			}
 			if w.Code != tt.status || (saw.calls == 1) != (tt.status == 200) {
 				t.Errorf("status %d, %d calls; want %d: %s", w.Code, saw.calls, tt.status, w.Body)
@@ -141,23 +88,281 @@ func TestPlaces(t *testing.T) {
 				t.Errorf("Cache-Control %q", w.Header().Get("Cache-Control"))
 			}
 			if tt.status == 403 && w.Header().Get("WWW-Authenticate") != "" {
-				t.Errorf("a challenge, %q, for a request that is not to be repeated with another token", w.Header().Get("WWW-Authenticate"))
+				t.Errorf("challenge %q, want none: another token does not help", w.Header().Get("WWW-Authenticate"))
 			}
 		})
 	}
 }
 
-// TestVerifiersAreApart has an identity provider beside the application: no key and no type of one serves for the other.
+// TestCredentialLocations checks which token counts where a request has tokens in several places,
+// and that malformed ones are refused.
+func TestCredentialLocations(t *testing.T) {
+	f := newBrowserFixture(t)
+	good, refresh := f.good, f.refresh
+	f.run(t, []browserCase{
+		{name: "cookie", requirement: anyLocation, request: "GET /\nCookie: __Host-access=" + good, status: 200},
+		{name: "query", requirement: anyLocation, request: "GET /?jwt=" + good, status: 200},
+		{name: "query, blank", requirement: anyLocation, request: "GET /?jwt=", status: 401},
+		{name: "query, twice", requirement: anyLocation, request: "GET /?jwt=" + good + "&jwt=" + good, status: 400},
+		{name: "query, bad", requirement: anyLocation, request: "GET /?jwt=bad", status: 401},
+		{name: "header and query", requirement: anyLocation, request: "GET /?jwt=" + good + "\nAuthorization: Bearer " + good, status: 400},
+		{name: "cookie and query", requirement: anyLocation, request: "GET /?jwt=" + good + "\nCookie: __Host-access=" + good, status: 400},
+		{
+			name: "header and cookie", requirement: anyLocation,
+			request: "GET /\nAuthorization: Bearer " + good + "\nCookie: __Host-access=bad", status: 200,
+		},
+		{
+			name: "invalid header and valid cookie: the header decides", requirement: anyLocation,
+			request: "GET /\nAuthorization: Bearer bad\nCookie: __Host-access=" + good, status: 401,
+		},
+		{
+			name:        "the cookie first in the document: the header decides",
+			requirement: Requirement{{hostCookieScheme}, {accessScheme}},
+			request:     "GET /\nAuthorization: Bearer bad\nCookie: __Host-access=" + good, status: 401,
+		},
+		{
+			name: "Basic does not displace the cookie", requirement: anyLocation,
+			request: "GET /\nAuthorization: Basic YTpi\nCookie: __Host-access=" + good, status: 200,
+		},
+		{
+			name: "a tab in the header does not uncover the cookie", requirement: anyLocation,
+			request: "GET /\nAuthorization: Bearer\tx\nCookie: __Host-access=" + good, status: 400,
+		},
+		{
+			name: "query with an escaped name that cannot be read, optional", requirement: Requirement{{}, {jwtQueryScheme}},
+			request: "GET /?%6awt=x;", status: 400,
+		},
+		{name: "Basic alone", requirement: anyLocation, request: "GET /\nAuthorization: Basic YTpi", status: 401},
+		{name: "Basic alone, optional", requirement: optionalLocation, request: "GET /\nAuthorization: Basic YTpi", status: 401},
+		{name: "nothing, optional", requirement: optionalLocation, request: "GET /", status: 200},
+		{
+			name: "Bearer, optional, by cookie only", requirement: Requirement{{}, {hostCookieScheme}},
+			request: "GET /\nAuthorization: Bearer " + good, status: 401,
+		},
+		{name: "bad cookie, optional", requirement: optionalLocation, request: "GET /\nCookie: __Host-access=bad", status: 401},
+		{name: "blank cookie, optional", requirement: optionalLocation, request: "GET /\nCookie: __Host-access=", status: 200},
+		{name: "blank cookie", requirement: anyLocation, request: "GET /\nCookie: __Host-access=", status: 401},
+		{name: "blank Authorization, optional", requirement: optionalLocation, request: "GET /\nAuthorization:", status: 200},
+		{name: "cookie twice", requirement: anyLocation, request: "GET /\nCookie: __Host-access=" + good + "; __Host-access=" + good, status: 200},
+		{
+			name: "cookie twice in two headers", requirement: anyLocation,
+			request: "GET /\nCookie: __Host-access=" + good + "\nCookie: __Host-access=" + good, status: 200,
+		},
+		{
+			name: "cookie twice, one that cannot be read", requirement: anyLocation,
+			request: "GET /\nCookie: __Host-access=" + good + "; __Host-access=a\\b", status: 200,
+		},
+		{name: "cookie that cannot be read, optional", requirement: optionalLocation, request: "GET /\nCookie: __Host-access=a\\b", status: 400},
+		{name: "query twice, one that cannot be read", requirement: anyLocation, request: "GET /?jwt=" + good + "&jwt=%zz", status: 400},
+		{name: "query twice, one with a semicolon", requirement: anyLocation, request: "GET /?jwt=" + good + "&jwt=b;c", status: 400},
+		{name: "query that cannot be read, optional", requirement: Requirement{{}, {jwtQueryScheme}}, request: "GET /?jwt=%zz", status: 400},
+		{name: "another parameter that cannot be read", requirement: anyLocation, request: "GET /?jwt=" + good + "&x=1", status: 200},
+		{name: "cookie of another name", requirement: anyLocation, request: "GET /\nCookie: access=" + good, status: 401},
+		{
+			name: "refresh cookie for access", requirement: Requirement{{accessScheme}, {refreshCookieScheme}},
+			request: "GET /\nCookie: refresh=" + good, status: 401,
+		},
+		{
+			name:        "a header does not displace the cookie of another type",
+			requirement: Requirement{{accessScheme}, {refreshCookieScheme}},
+			request:     "GET /\nAuthorization: Bearer bad\nCookie: refresh=" + refresh.Text(), status: 200,
+		},
+
+		{name: "custom header", requirement: Requirement{{customHeaderScheme}}, request: "GET /\nX-Access-Token: " + good, status: 200},
+		{
+			name: "custom header with a word that it does not take", requirement: Requirement{{customHeaderScheme}},
+			request: "GET /\nX-Access-Token: Bearer " + good, status: 400,
+		},
+		{
+			name: "custom header twice", requirement: Requirement{{customHeaderScheme}},
+			request: "GET /\nX-Access-Token: " + good + "\nX-Access-Token: " + good, status: 400,
+		},
+		{name: "custom header blank", requirement: Requirement{{customHeaderScheme}}, request: "GET /\nX-Access-Token:", status: 401},
+		{name: "custom word", requirement: Requirement{{wordScheme}}, request: "GET /\nAuthorization: Token " + good, status: 200},
+		{name: "custom word in another case", requirement: Requirement{{wordScheme}}, request: "GET /\nAuthorization: tOKEN " + good, status: 200},
+		{name: "another word", requirement: Requirement{{wordScheme}}, request: "GET /\nAuthorization: Bearer " + good, status: 401},
+		{
+			name: "the second of two words", requirement: Requirement{{accessScheme}, {wordScheme}},
+			request: "GET /\nAuthorization: Token " + good, status: 200,
+		},
+	})
+}
+
+// TestCookieNeedsOriginAndCSRF checks when a request with a token in a cookie needs its CSRF value,
+// and from which origins it may come.
+func TestCookieNeedsOriginAndCSRF(t *testing.T) {
+	f := newBrowserFixture(t)
+	good, csrf, noCSRF, other := f.good, f.csrf, f.noCSRF, f.other
+	f.run(t, []browserCase{
+		{
+			name: "unsafe with csrf", requirement: anyLocation,
+			request: "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, status: 200,
+		},
+		{name: "unsafe, csrf missing", requirement: anyLocation, request: "POST /\nCookie: __Host-access=" + good, status: 403},
+		{name: "csrf empty", requirement: anyLocation, request: "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token:", status: 403},
+		{name: "csrf not ASCII", requirement: anyLocation, request: "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: \xff", status: 403},
+		{
+			name: "csrf of another token", requirement: anyLocation,
+			request: "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + other.CSRF(), status: 403,
+		},
+		{
+			name: "csrf twice", requirement: anyLocation,
+			request: "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf + "\nX-CSRF-Token: " + csrf,
+			status:  403,
+		},
+		{
+			name: "a cookie token without the claim", requirement: anyLocation,
+			request: "POST /\nCookie: __Host-access=" + noCSRF + "\nX-CSRF-Token:", status: 403,
+		},
+		{name: "a cookie token without the claim, safe", requirement: anyLocation, request: "GET /\nCookie: __Host-access=" + noCSRF, status: 200},
+		{name: "unsafe by header needs no csrf", requirement: anyLocation, request: "POST /\nAuthorization: Bearer " + good, status: 200},
+		{name: "unsafe by query needs no csrf", requirement: anyLocation, request: "POST /?jwt=" + good, status: 200},
+		{name: "HEAD is safe", requirement: anyLocation, request: "HEAD /\nCookie: __Host-access=" + good, status: 200},
+		{name: "TRACE is unsafe", requirement: anyLocation, request: "TRACE /\nCookie: __Host-access=" + good, status: 403},
+		{name: "an unknown method is unsafe", requirement: anyLocation, request: "BREW /\nCookie: __Host-access=" + good, status: 403},
+		{
+			name: "an upgrade from a page of another origin", requirement: anyLocation,
+			request: "GET /\nConnection: Upgrade\nUpgrade: websocket\nOrigin: https://evil.example\nCookie: __Host-access=" + good, status: 403,
+		},
+		{
+			name: "an upgrade from a page of the same origin needs no csrf", requirement: anyLocation,
+			request: "GET /\nConnection: Upgrade\nUpgrade: websocket\nOrigin: http://example.com\nCookie: __Host-access=" + good, status: 200,
+		},
+		{
+			name: "a POST that asks for an upgrade needs csrf", requirement: anyLocation,
+			request: "POST /\nConnection: Upgrade\nUpgrade: websocket\nOrigin: http://example.com\nCookie: __Host-access=" + good, status: 403,
+		},
+		{
+			name: "an upgrade with csrf", requirement: anyLocation,
+			request: "GET /\nConnection: Upgrade\nUpgrade: websocket\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf,
+			status:  200,
+		},
+		{
+			name: "from the same origin", requirement: anyLocation,
+			request: "POST /\nSec-Fetch-Site: same-origin\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf,
+			status:  200,
+		},
+		{
+			name: "from another site", requirement: anyLocation,
+			request: "POST /\nSec-Fetch-Site: cross-site\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf,
+			status:  403,
+		},
+		{
+			name: "an upgrade from another site", requirement: anyLocation,
+			request: "GET /\nUpgrade: websocket\nSec-Fetch-Site: cross-site\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf,
+			status:  403,
+		},
+		{
+			name: "two values of Sec-Fetch-Site", requirement: anyLocation,
+			request: "POST /\nSec-Fetch-Site: same-origin\nSec-Fetch-Site: cross-site\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf,
+			status:  403,
+		},
+		{
+			name: "from another origin, old browser", requirement: anyLocation,
+			request: "POST /\nOrigin: https://evil.example\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf,
+			status:  403,
+		},
+		{
+			name: "from the same origin, old browser", requirement: anyLocation,
+			request: "POST /\nOrigin: https://example.com\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf,
+			status:  200,
+		},
+		{
+			name: "from a trusted origin", requirement: anyLocation,
+			request: "POST /\nSec-Fetch-Site: cross-site\nOrigin: https://app.example\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf,
+			status:  200,
+		},
+		{
+			name: "from a trusted origin without csrf", requirement: anyLocation,
+			request: "POST /\nSec-Fetch-Site: cross-site\nOrigin: https://app.example\nCookie: __Host-access=" + good,
+			status:  403,
+		},
+		{
+			name: "from another site by header", requirement: anyLocation,
+			request: "POST /\nSec-Fetch-Site: cross-site\nAuthorization: Bearer " + good, status: 200,
+		},
+	})
+}
+
+// TestCSRFValueInForm checks CSRF values in the body of a form.
+func TestCSRFValueInForm(t *testing.T) {
+	f := newBrowserFixture(t)
+	good, csrf, noCSRF, other := f.good, f.csrf, f.noCSRF, f.other
+	f.run(t, []browserCase{
+		{
+			name: "header instead of the form field", requirement: cookieWithForm,
+			request: "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: " + csrf, status: 200,
+		},
+		{
+			name: "form", requirement: cookieWithForm,
+			request: "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded; charset=utf-8\n\nx=1&csrf_token=" + csrf,
+			status:  200,
+		},
+		{
+			name: "form without the field", requirement: cookieWithForm,
+			request: "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\nx=1",
+			status:  403,
+		},
+		{
+			name: "form with the field twice", requirement: cookieWithForm,
+			request: "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf + "&csrf_token=" + csrf,
+			status:  403,
+		},
+		{
+			name: "form of another token", requirement: cookieWithForm,
+			request: "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + other.CSRF(),
+			status:  403,
+		},
+		{
+			name: "form with a wrong header", requirement: cookieWithForm,
+			request: "POST /\nCookie: __Host-access=" + good + "\nX-CSRF-Token: x\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf,
+			status:  403,
+		},
+		{
+			name: "form that cannot be read", requirement: cookieWithForm,
+			request: "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=%zz",
+			status:  400,
+		},
+		{
+			name: "form over 64 KiB", requirement: cookieWithForm,
+			request: "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\nx=" + strings.Repeat("x", 64<<10) + "&csrf_token=" + csrf,
+			status:  400,
+		},
+		{
+			name: "JSON instead of a form", requirement: cookieWithForm,
+			request: "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/json\n\ncsrf_token=" + csrf,
+			status:  403,
+		},
+		{
+			name: "form where the scheme does not allow it", requirement: anyLocation,
+			request: "POST /\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf,
+			status:  403,
+		},
+		{
+			name: "form from another site", requirement: cookieWithForm,
+			request: "POST /\nSec-Fetch-Site: cross-site\nCookie: __Host-access=" + good + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=" + csrf,
+			status:  403,
+		},
+		{
+			name: "form and a token without the claim", requirement: cookieWithForm,
+			request: "POST /\nCookie: __Host-access=" + noCSRF + "\nContent-Type: application/x-www-form-urlencoded\n\ncsrf_token=",
+			status:  403,
+		},
+	})
+}
+
+// TestVerifiersAreApart has a second verifier, of an identity provider. No key and no token type of
+// one verifier is valid for the other.
 func TestVerifiersAreApart(t *testing.T) {
 	f := newFixture(t)
 	p256 := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
-	ownSet := must(keys.NewSet(must(keys.NewHMAC(keys.HS256, testSecret))(t)))(t)
+	set := must(keys.NewSet(must(keys.NewHMAC(keys.HS256, testSecret))(t)))(t)
 	provider := must(security.NewVerifier("https://idp.example", must(keys.NewSet(must(keys.NewECDSA(p256, keys.WithID("k1")))(t)))(t),
 		security.WithName("idp"), security.WithAudience(testIssuer), security.WithClock(f.clock.Now)))(t)
 	validator := must(security.NewValidator(f.verifier, f.list, security.WithVerifier(provider)))(t)
 	f.validator, f.policy = validator, must(New(validator))(t)
-	theirs := must(must(security.NewIssuer(provider))(t).IssueAccessToken(t.Context(), "alice", nil, security.WithLifetime(time.Minute)))(t)
-	own := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t)
+	ofProvider := must(must(security.NewIssuer(provider))(t).IssueAccessToken(t.Context(), "alice", nil, security.WithLifetime(time.Minute)))(t)
+	ofApplication := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t)
 	idp := &Scheme{Name: "idp", Token: security.NewTokenType[security.NoClaims]("idp-user").OfVerifier("idp")}
 	idpAccess := &Scheme{Name: "idp", Token: accessToken.OfVerifier("idp")}
 
@@ -167,11 +372,11 @@ func TestVerifiersAreApart(t *testing.T) {
 		text   string
 		status int
 	}{
-		{"ours", accessScheme, own.Text(), 200},
-		{"theirs", idpAccess, theirs.Text(), 200},
-		{"theirs for ours", accessScheme, theirs.Text(), 401},
-		{"ours for theirs", idpAccess, own.Text(), 401},
-		{"theirs of another type", idp, theirs.Text(), 401},
+		{name: "token of the application", scheme: accessScheme, text: ofApplication.Text(), status: 200},
+		{name: "token of the provider", scheme: idpAccess, text: ofProvider.Text(), status: 200},
+		{name: "token of the provider for the application", scheme: accessScheme, text: ofProvider.Text(), status: 401},
+		{name: "token of the application for the provider", scheme: idpAccess, text: ofApplication.Text(), status: 401},
+		{name: "token of the provider of another type", scheme: idp, text: ofProvider.Text(), status: 401},
 	} {
 		handler, saw := f.serve(t, &Operation{ID: "op", Requirement: Requirement{{tt.scheme}}})
 		if w := get(handler, bearer(tt.text)); w.Code != tt.status {
@@ -180,7 +385,8 @@ func TestVerifiersAreApart(t *testing.T) {
 		if tt.status != 200 {
 			continue
 		}
-		// Revoking one does not revoke the other's token, though subject and key id are the same.
+		// Subject and key id are the same. Revoking a token of one verifier does not revoke that of
+		// the other.
 		if err := validator.Revoke(t.Context(), saw.token); err != nil {
 			t.Fatal(err)
 		}
@@ -188,13 +394,13 @@ func TestVerifiersAreApart(t *testing.T) {
 			t.Errorf("%s, revoked: status %d", tt.name, w.Code)
 		}
 	}
-	twin := must(security.NewVerifier(testIssuer, ownSet, security.WithName("twin")))(t)
+	twin := must(security.NewVerifier(testIssuer, set, security.WithName("twin")))(t)
 	for name, err := range map[string]error{
-		"a verifier that is not there": second(NewGuards(f.policy, nil, &Operation{ID: "o", Requirement: Requirement{{{Name: "x", Token: accessToken.OfVerifier("nobody")}}}})),
-		"two of one name":              second(security.NewValidator(f.verifier, f.list, security.WithVerifier(f.verifier))),
-		"two of one issuer":            second(security.NewValidator(f.verifier, f.list, security.WithVerifier(twin))),
-		"none":                         second(security.NewValidator(f.verifier, f.list, security.WithVerifier(nil))),
-		"an empty name":                second(security.NewVerifier(testIssuer, ownSet, security.WithName(""))),
+		"scheme of an unknown verifier": second(NewGuards(f.policy, nil, &Operation{ID: "o", Requirement: Requirement{{{Name: "x", Token: accessToken.OfVerifier("nobody")}}}})),
+		"two verifiers of one name":     second(security.NewValidator(f.verifier, f.list, security.WithVerifier(f.verifier))),
+		"two verifiers of one issuer":   second(security.NewValidator(f.verifier, f.list, security.WithVerifier(twin))),
+		"nil verifier":                  second(security.NewValidator(f.verifier, f.list, security.WithVerifier(nil))),
+		"verifier with an empty name":   second(security.NewVerifier(testIssuer, set, security.WithName(""))),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)

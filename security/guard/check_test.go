@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// requestsFunc is a validator of requests.
+// requestsFunc is a schema validator.
 type requestsFunc func(r *http.Request, params PathParams) error
 
 func (requestsFunc) Knows(*Operation) bool { return true }
@@ -18,7 +18,7 @@ func (f requestsFunc) ValidateRequest(r *http.Request, _ *Operation, params Path
 	return f(r, params)
 }
 
-// converted is a request as the glue of a router that is not built on net/http has it.
+// converted is a request of a router that is not built on net/http.
 type converted struct {
 	Request
 	err error
@@ -31,30 +31,31 @@ func (c converted) HTTPRequest() (*http.Request, error) {
 	return r, c.err
 }
 
-// TestCheckValidatesRequests checks what Check makes of a validator of requests.
+// TestCheckValidatesRequests checks how Check answers what a schema validator returns.
 func TestCheckValidatesRequests(t *testing.T) {
 	invalid := &InvalidRequestError{Violations: []Violation{{In: "query", Name: "limit", Rule: "maximum"}}}
 	for _, tt := range []struct {
 		name string
-		// token says that the request has one.
+		// token and convertible report whether the request has a token and whether it can become
+		// one of net/http.
 		token, convertible bool
 		conversion, found  error
 		status, calls      int
 	}{
-		{"conforms", true, true, nil, nil, 0, 1},
-		{"does not conform", true, true, nil, invalid, 400, 1},
-		{"the validator fails", true, true, nil, errors.New("secret"), 500, 1},
-		{"refused before", false, true, nil, nil, 401, 0},
-		{"too long", true, true, &http.MaxBytesError{Limit: 1}, nil, 413, 0},
-		{"cannot be read", true, true, errors.New("secret"), nil, 400, 0},
-		{"cannot be converted", true, false, nil, nil, 500, 0},
+		{name: "conforms", token: true, convertible: true, status: 0, calls: 1},
+		{name: "does not conform", token: true, convertible: true, found: invalid, status: 400, calls: 1},
+		{name: "the validator fails", token: true, convertible: true, found: errors.New("secret"), status: 500, calls: 1},
+		{name: "refused before", convertible: true, status: 401, calls: 0},
+		{name: "too long", token: true, convertible: true, conversion: &http.MaxBytesError{Limit: 1}, status: 413, calls: 0},
+		{name: "cannot be read", token: true, convertible: true, conversion: errors.New("secret"), status: 400, calls: 0},
+		{name: "cannot be converted", token: true, status: 500, calls: 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			calls := 0
 			f := newFixture(t, WithSchemaValidator(requestsFunc(func(r *http.Request, params PathParams) error {
 				calls++
 				if token, ok := FromContext(r.Context()); !ok || token.Subject() != "alice" {
-					t.Error("the validator's request has no credential on its context")
+					t.Error("the request of the validator has no credential in its context")
 				}
 				if body := string(must(io.ReadAll(r.Body))(t)); body != "body" || r.URL.Query().Get("limit") != "5" || params.Param("id") != "the id" {
 					t.Errorf("the validator got the body %q, the URL %s, the parameter %q", body, r.URL, params.Param("id"))
@@ -76,17 +77,18 @@ func TestCheckValidatesRequests(t *testing.T) {
 				t.Errorf("status %d, context %v, %d calls; want status %d, %d calls", decision.Response.Status, decision.Context, calls, tt.status, tt.calls)
 			}
 			if strings.Contains(string(decision.Response.Body), "secret") {
-				t.Errorf("the answer tells the text of an error: %s", decision.Response.Body)
+				t.Errorf("the response contains the text of an error: %s", decision.Response.Body)
 			}
 			if tt.found == invalid && !strings.Contains(string(decision.Response.Body), `"limit"`) {
-				t.Errorf("the answer does not tell the violation: %s", decision.Response.Body)
+				t.Errorf("the response lacks the violation: %s", decision.Response.Body)
 			}
 		})
 	}
 }
 
-// TestCheckHeader checks that the response to a request with a token in its URL is not stored.
-func TestCheckHeader(t *testing.T) {
+// TestCheckMarksResponsePrivate checks that the response to a request with a token in its URL must
+// not be stored.
+func TestCheckMarksResponsePrivate(t *testing.T) {
 	f := newFixture(t)
 	query := &Scheme{Name: "query", Token: accessScheme.Token, In: InQuery, Parameter: "token"}
 	o := &Operation{ID: "things", Requirement: Requirement{{accessScheme}, {query}}}

@@ -14,11 +14,12 @@ import (
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// another returns a scheme of another name for keys in the header of that name.
-func another(name string) *Scheme { return &Scheme{Name: name, Kind: KindKey, Parameter: name} }
+// keySchemeNamed returns a scheme for keys in the header of its name.
+func keySchemeNamed(name string) *Scheme { return &Scheme{Name: name, Kind: KindKey, Parameter: name} }
 
-// send sends a request with the changes to an operation, with authenticators for the keys of further schemes, and returns the answer. see
-// looks at what the handler gets.
+// send sends a request with the changes to an operation, and returns the response. further names
+// schemes of keySchemeNamed that need an authenticator. see is called with the request of the
+// handler.
 func (f *fixture) send(t *testing.T, o *Operation, see func(r *http.Request), further []string, changes ...change) *httptest.ResponseRecorder {
 	t.Helper()
 	authenticators := testAuthenticators()
@@ -35,7 +36,7 @@ func (f *fixture) send(t *testing.T, o *Operation, see func(r *http.Request), fu
 	return w
 }
 
-// hookValue is what the hook of these tests returns: of the type that an authenticator returns too.
+// hookValue is what the hook of these tests returns. Authenticators return values of the same type.
 var hookValue = Caller[Principal]{Principal: Principal{"of the hook"}}
 
 func newHookedFixture(t *testing.T) (f *fixture, text string) {
@@ -43,8 +44,8 @@ func newHookedFixture(t *testing.T) (f *fixture, text string) {
 	return f, must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 }
 
-// TestFailedAlternativeLeavesNothing has an alternative of which a part holds and another does not, and a second one that holds: the handler
-// finds the credentials of that one only.
+// TestFailedAlternativeLeavesNothing has an alternative whose second credential fails, and another
+// alternative that is valid. The handler finds only the credentials of that one.
 func TestFailedAlternativeLeavesNothing(t *testing.T) {
 	f, text := newHookedFixture(t)
 	refresh := must(f.issuer.IssueRefreshToken(t.Context(), "bob", nil))(t).Text()
@@ -55,12 +56,12 @@ func TestFailedAlternativeLeavesNothing(t *testing.T) {
 		subject string // of the token
 		key     bool
 	}{
-		{"a key", []*Scheme{another("good")}, []string{"good"}, "", true},
-		{"a token without a hook", []*Scheme{refreshSchemeX}, []string{"refreshX"}, "bob", false},
-		{"both", []*Scheme{refreshSchemeX, another("good")}, []string{"refreshX", "good"}, "bob", true},
+		{name: "a key", second: []*Scheme{keySchemeNamed("good")}, schemes: []string{"good"}, key: true},
+		{name: "a token without a hook", second: []*Scheme{refreshSchemeX}, schemes: []string{"refreshX"}, subject: "bob"},
+		{name: "both", second: []*Scheme{refreshSchemeX, keySchemeNamed("good")}, schemes: []string{"refreshX", "good"}, subject: "bob", key: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o := &Operation{ID: "op", Requirement: Requirement{{accessScheme, another("bad")}, tt.second}}
+			o := &Operation{ID: "op", Requirement: Requirement{{accessScheme, keySchemeNamed("bad")}, tt.second}}
 			w := f.send(t, o, func(r *http.Request) {
 				c := must(RequestCredentials(r.Context(), o))(t)
 				if !slices.Equal(c.Schemes(), tt.schemes) {
@@ -70,10 +71,10 @@ func TestFailedAlternativeLeavesNothing(t *testing.T) {
 					t.Errorf("token %v, %t", token, ok)
 				}
 				if _, ok := TokenOf[userClaims](c, accessToken); ok {
-					t.Error("the token of the alternative that failed")
+					t.Error("the token of the failed alternative is in the context")
 				}
 				if value, ok := HookValue[Caller[Principal]](r.Context()); ok {
-					t.Errorf("the hook's value for the alternative that failed: %v", value)
+					t.Errorf("the value of the hook for the failed alternative: %v", value)
 				}
 				if p, ok := CallerOf[Principal](c); ok != tt.key || ok && p.Principal.Subject != "bob" {
 					t.Errorf("principal %v, %t", p, ok)
@@ -86,8 +87,9 @@ func TestFailedAlternativeLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestHookValueIsNoPrincipal has a hook and an authenticator whose values have one type: each is found by its own function only.
-func TestHookValueIsNoPrincipal(t *testing.T) {
+// TestHookValueIsNoCaller has a hook and an authenticator that return values of one type. Each
+// value is found only by its function.
+func TestHookValueIsNoCaller(t *testing.T) {
 	f, text := newHookedFixture(t)
 	ofToken, ofKey := &Operation{ID: "token", Requirement: Requirement{{accessScheme}}}, &Operation{ID: "key", Requirement: Requirement{{keyScheme}}}
 	f.send(t, ofToken, func(r *http.Request) {
@@ -98,13 +100,13 @@ func TestHookValueIsNoPrincipal(t *testing.T) {
 			t.Errorf("principal %v", p)
 		}
 		if value, ok := HookValue[Caller[Principal]](r.Context()); !ok || value.Principal != hookValue.Principal {
-			t.Errorf("the hook's value: %v, %t", value, ok)
+			t.Errorf("value of the hook: %v, %t", value, ok)
 		}
 	}, nil, field("Authorization", bearer(text)))
-	f = newFixture(t) // without the hook, whose token type the next operation does not take
+	f = newFixture(t) // without the hook, because the next operation takes no such token
 	f.send(t, ofKey, func(r *http.Request) {
 		if value, ok := HookValue[any](r.Context()); ok {
-			t.Errorf("the hook's value: %v", value)
+			t.Errorf("value of the hook: %v", value)
 		}
 		if p, err := RequestCaller[Principal](r.Context(), ofKey); err != nil || p.Principal.Subject != "bob" {
 			t.Errorf("principal %v, error %v", p, err)
@@ -112,7 +114,7 @@ func TestHookValueIsNoPrincipal(t *testing.T) {
 	}, nil, field("X-API-Key", "bob"))
 }
 
-// TestAnonymousHasNothing asks for the credentials of an anonymous caller in every way.
+// TestAnonymousHasNothing asks for the credentials of an anonymous caller with each function.
 func TestAnonymousHasNothing(t *testing.T) {
 	f, _ := newHookedFixture(t)
 	o := &Operation{ID: "op", Requirement: Requirement{{accessScheme}, {keyScheme}, {}}}
@@ -133,29 +135,30 @@ func TestAnonymousHasNothing(t *testing.T) {
 	}
 }
 
-// TestOneSubject has alternatives of several tokens and keys: all tokens have to speak for one subject, wherever they stand among keys.
-func TestOneSubject(t *testing.T) {
+// TestTokensHaveOneSubject has alternatives of several tokens and keys. All tokens must have one
+// subject, in every order.
+func TestTokensHaveOneSubject(t *testing.T) {
 	f := newFixture(t)
 	third := &Scheme{Name: "third", Token: accessToken, Parameter: "X-Third"}
-	of := map[rune]string{'a': "Authorization", 'b': "X-Access", 'c': "X-Third"}
+	headers := map[rune]string{'a': "Authorization", 'b': "X-Access", 'c': "X-Third"}
 	schemes := map[rune]*Scheme{'k': keyScheme, 'a': accessScheme, 'b': accessSchemeX, 'c': third}
 	for _, order := range []string{"kab", "akb", "abk", "abc", "kabc", "abkc"} {
 		for _, subjects := range []string{"xxx", "xyx", "xxy", "yxx"} {
 			var all []*Scheme
 			changes := []change{field("X-API-Key", "bob")}
 			same := true
-			for _, part := range order {
-				all = append(all, schemes[part])
-				if part == 'k' {
+			for _, letter := range order {
+				all = append(all, schemes[letter])
+				if letter == 'k' {
 					continue
 				}
-				subject := subjects[part-'a' : part-'a'+1]
+				subject := subjects[letter-'a' : letter-'a'+1]
 				same = same && subject == subjects[:1]
 				text := must(f.issuer.IssueAccessToken(t.Context(), subject, nil))(t).Text()
-				if part == 'a' {
+				if letter == 'a' {
 					text = bearer(text)
 				}
-				changes = append(changes, field(of[part], text))
+				changes = append(changes, field(headers[letter], text))
 			}
 			want := map[bool]int{true: http.StatusOK, false: http.StatusForbidden}[same]
 			o := &Operation{ID: "op", Requirement: Requirement{all}}
@@ -166,12 +169,12 @@ func TestOneSubject(t *testing.T) {
 	}
 }
 
-// TestPrivateWhereverTheQueryStands checks that a response to a credential in the query says that nothing may store it, whichever of the
-// places it is.
-func TestPrivateWhereverTheQueryStands(t *testing.T) {
+// TestCredentialInQueryMakesResponsePrivate checks that the response to a credential in the query
+// must not be stored, in every alternative.
+func TestCredentialInQueryMakesResponsePrivate(t *testing.T) {
 	f := newFixture(t)
 	for i, requirement := range []Requirement{
-		{{keyQueryScheme}, {keyScheme}}, {{keyScheme}, {keyQueryScheme}}, {{keyQueryScheme, keyScheme}}, {{another("third")}, {keyQueryScheme}, {keyScheme}},
+		{{keyQueryScheme}, {keyScheme}}, {{keyScheme}, {keyQueryScheme}}, {{keyQueryScheme, keyScheme}}, {{keySchemeNamed("third")}, {keyQueryScheme}, {keyScheme}},
 	} {
 		for _, inQuery := range []bool{true, false} {
 			changes, want := []change{field("X-API-Key", "bob")}, ""
@@ -188,8 +191,8 @@ func TestPrivateWhereverTheQueryStands(t *testing.T) {
 	}
 }
 
-// TestPublicBehindGuard mounts a public operation whose requests are validated behind the guard of another: what that one left is still
-// there.
+// TestPublicBehindGuard mounts a public operation with validation behind the guard of another one.
+// The credential of the outer guard stays in the context.
 func TestPublicBehindGuard(t *testing.T) {
 	f := newFixture(t)
 	f.policy.schema = passing{}
@@ -209,14 +212,14 @@ func TestPublicBehindGuard(t *testing.T) {
 	}
 }
 
-// passing validates nothing.
+// passing is a schema validator that accepts everything.
 type passing struct{}
 
 func (passing) Knows(*Operation) bool                                       { return true }
 func (passing) ValidateRequest(*http.Request, *Operation, PathParams) error { return nil }
 
-// TestKeptContextKeepsNoRequest has a handler that keeps its context for work in the background: the request, whose header has the text of
-// the token, goes all the same.
+// TestKeptContextKeepsNoRequest has a handler that keeps its context. The request, whose header has
+// the text of the token, is collected.
 func TestKeptContextKeepsNoRequest(t *testing.T) {
 	f := newFixture(t)
 	o := &Operation{ID: "op", Requirement: Requirement{{accessScheme}}}
@@ -227,7 +230,7 @@ func TestKeptContextKeepsNoRequest(t *testing.T) {
 		header := &text
 		r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil)
 		r.Header["Authorization"] = []string{*header}
-		r.Body = holds{header}
+		r.Body = bodyWith{header}
 		handler(httptest.NewRecorder(), r)
 		return weak.Make(header)
 	}
@@ -242,8 +245,8 @@ func TestKeptContextKeepsNoRequest(t *testing.T) {
 	}
 }
 
-// holds is a body that holds something else.
-type holds struct{ text *string }
+// bodyWith is a body that refers to a text.
+type bodyWith struct{ text *string }
 
-func (holds) Read([]byte) (int, error) { return 0, errors.New("not to be read") }
-func (holds) Close() error             { return nil }
+func (bodyWith) Read([]byte) (int, error) { return 0, errors.New("must not be read") }
+func (bodyWith) Close() error             { return nil }

@@ -23,8 +23,9 @@
 //   - rules: freshness, roles and scopes
 //   - hook: security.Validator.RunHook
 //
-// The same header, cookie or query parameter twice is malformed, and so is a token in the query
-// beside another one, unless an alternative needs both. Where a header and a cookie may carry the
+// An empty value is no credential. The same header, cookie or query parameter twice is malformed, and
+// so is a token in the query beside another one, unless an alternative needs both. A plain key in the
+// header Authorization is no credential of another authentication scheme, such as Bearer. Where a header and a cookie may carry the
 // same type of token, a header that is present decides alone.
 //
 // # Alternatives

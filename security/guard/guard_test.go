@@ -17,12 +17,12 @@ import (
 
 func bearer(text string) string { return "Bearer " + text }
 
-// TestGuardAnswers checks what a client sees for each way to be refused, and that no handler runs then.
+// TestGuardAnswers checks the response to each refused request, and that no handler runs for it.
 func TestGuardAnswers(t *testing.T) {
 	f := newFixture(t)
 	pair := must(f.issuer.IssueTokenPair(t.Context(), "alice", userClaims{Name: "Alice"}, nil, security.WithRoles("USER"), security.WithFresh()))(t)
 	access, refresh := pair.Access.Text(), pair.Refresh.Text()
-	stale := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil, security.WithSessionStart(f.clock.Now().Add(-time.Hour))))(t).Text()
+	stale := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil, security.WithSessionStart(f.clock.Now().Add(-time.Hour+time.Second))))(t).Text()
 	revoked := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 	if err := f.validator.Revoke(t.Context(), f.token(t, revoked, accessToken)); err != nil {
 		t.Fatal(err)
@@ -43,57 +43,161 @@ func TestGuardAnswers(t *testing.T) {
 		rules         Rules
 		authorization []string
 		status        int
-		challenge     string // the beginning; "" for no header
-		exact         bool   // the challenge is all of the header
+		challenge     string // prefix of the header; "" for no header
+		exact         bool   // the header is the challenge
 	}{
-		{"access token", required, Rules{}, []string{bearer(access)}, 200, "", true},
-		{"71 bearer in lower case", required, Rules{}, []string{"bearer " + access}, 200, "", true},
-		{"71 BEARER", required, Rules{}, []string{"BEARER " + access}, 200, "", true},
-		{"two spaces", required, Rules{}, []string{"Bearer  " + access}, 200, "", true},
-		{"no token", required, Rules{}, nil, 401, challenge, true},
-		{"another auth scheme", required, Rules{}, []string{"Basic YTpi"}, 401, challenge, true},
-		{"70 two headers", required, Rules{}, []string{bearer(access), bearer(access)}, 400, withError("invalid_request"), false},
-		{"72 blank header", required, Rules{}, []string{""}, 400, withError("invalid_request"), false},
-		{"72 scheme alone", required, Rules{}, []string{"Bearer"}, 400, withError("invalid_request"), false},
-		{"72 scheme and a space", required, Rules{}, []string{"Bearer "}, 400, withError("invalid_request"), false},
-		{"72 two tokens", required, Rules{}, []string{bearer(access + " " + access)}, 400, withError("invalid_request"), false},
-		{"tab", required, Rules{}, []string{"Bearer\t" + access}, 400, withError("invalid_request"), false},
-		{"garbage", required, Rules{}, []string{bearer("garbage")}, 401, withError("invalid_token"), false},
-		{"refresh token for access", required, Rules{}, []string{bearer(refresh)}, 401, withError("invalid_token"), false},
-		{"access token for refresh", Requirement{{refreshScheme}}, Rules{}, []string{bearer(access)}, 401, withError("invalid_token"), false},
-		{"refresh token", Requirement{{refreshScheme}}, Rules{}, []string{bearer(refresh)}, 200, "", true},
-		{"revoked", required, Rules{}, []string{bearer(revoked)}, 401, withError("invalid_token"), false},
-		{"second alternative", Requirement{{refreshScheme}, {accessScheme}}, Rules{}, []string{bearer(access)}, 200, "", true},
+		{name: "access token", requirement: required, authorization: []string{bearer(access)}, status: 200, exact: true},
+		{name: "bearer in lower case", requirement: required, authorization: []string{"bearer " + access}, status: 200, exact: true},
+		{name: "BEARER", requirement: required, authorization: []string{"BEARER " + access}, status: 200, exact: true},
+		{name: "two spaces", requirement: required, authorization: []string{"Bearer  " + access}, status: 200, exact: true},
+		{name: "no token", requirement: required, status: 401, challenge: challenge, exact: true},
+		{
+			name: "another auth scheme", requirement: required, authorization: []string{"Basic YTpi"}, status: 401,
+			challenge: challenge, exact: true,
+		},
+		{
+			name: "two headers", requirement: required, authorization: []string{bearer(access), bearer(access)},
+			status: 400, challenge: withError("invalid_request"),
+		},
+		{name: "blank header", requirement: required, authorization: []string{""}, status: 401, challenge: challenge, exact: true},
+		{
+			name: "scheme alone", requirement: required, authorization: []string{"Bearer"}, status: 400,
+			challenge: withError("invalid_request"),
+		},
+		{
+			name: "scheme and a space", requirement: required, authorization: []string{"Bearer "}, status: 400,
+			challenge: withError("invalid_request"),
+		},
+		{
+			name: "two tokens", requirement: required, authorization: []string{bearer(access + " " + access)}, status: 400,
+			challenge: withError("invalid_request"),
+		},
+		{
+			name: "tab", requirement: required, authorization: []string{"Bearer\t" + access}, status: 400,
+			challenge: withError("invalid_request"),
+		},
+		{
+			name: "garbage", requirement: required, authorization: []string{bearer("garbage")}, status: 401,
+			challenge: withError("invalid_token"),
+		},
+		{
+			name: "refresh token for access", requirement: required, authorization: []string{bearer(refresh)}, status: 401,
+			challenge: withError("invalid_token"),
+		},
+		{
+			name: "access token for refresh", requirement: Requirement{{refreshScheme}},
+			authorization: []string{bearer(access)}, status: 401, challenge: withError("invalid_token"),
+		},
+		{
+			name: "refresh token", requirement: Requirement{{refreshScheme}}, authorization: []string{bearer(refresh)},
+			status: 200, exact: true,
+		},
+		{
+			name: "revoked", requirement: required, authorization: []string{bearer(revoked)}, status: 401,
+			challenge: withError("invalid_token"),
+		},
+		{
+			name: "second alternative", requirement: Requirement{{refreshScheme}, {accessScheme}},
+			authorization: []string{bearer(access)}, status: 200, exact: true,
+		},
 
-		{"optional, no token", optional, Rules{}, nil, 200, "", true},
-		{"optional, token", optional, Rules{}, []string{bearer(access)}, 200, "", true},
-		{"optional, bad token", optional, Rules{}, []string{bearer("garbage")}, 401, withError("invalid_token"), false},
-		{"optional, revoked token", optional, Rules{}, []string{bearer(revoked)}, 401, withError("invalid_token"), false},
-		{"optional, malformed", optional, Rules{}, []string{"Bearer"}, 400, withError("invalid_request"), false},
-		{"optional, another auth scheme", optional, Rules{}, []string{"Basic YTpi"}, 401, challenge, true},
-		{"optional with a rule, no token", optional, Rules{Fresh: true}, nil, 200, "", true},
-		{"optional with a rule, token that fails it", optional, Rules{Fresh: true}, []string{bearer(stale)}, 401, withError("insufficient_user_authentication"), false},
+		{name: "optional, no token", requirement: optional, status: 200, exact: true},
+		{name: "optional, token", requirement: optional, authorization: []string{bearer(access)}, status: 200, exact: true},
+		{
+			name: "optional, bad token", requirement: optional, authorization: []string{bearer("garbage")}, status: 401,
+			challenge: withError("invalid_token"),
+		},
+		{
+			name: "optional, revoked token", requirement: optional, authorization: []string{bearer(revoked)}, status: 401,
+			challenge: withError("invalid_token"),
+		},
+		{
+			name: "optional, malformed", requirement: optional, authorization: []string{"Bearer"}, status: 400,
+			challenge: withError("invalid_request"),
+		},
+		{
+			name: "optional, another auth scheme", requirement: optional, authorization: []string{"Basic YTpi"},
+			status: 401, challenge: challenge, exact: true,
+		},
+		{name: "optional with a rule, no token", requirement: optional, rules: Rules{Fresh: true}, status: 200, exact: true},
+		{
+			name: "optional with a rule, token that fails it", requirement: optional, rules: Rules{Fresh: true},
+			authorization: []string{bearer(stale)}, status: 401, challenge: withError("insufficient_user_authentication"),
+		},
 
-		{"fresh", required, Rules{Fresh: true}, []string{bearer(access)}, 200, "", true},
-		{"not fresh", required, Rules{Fresh: true}, []string{bearer(stale)}, 401, withError("insufficient_user_authentication"), false},
-		{"recent", required, Rules{MaxAge: time.Hour}, []string{bearer(stale)}, 200, "", true},
-		{"not recent", required, Rules{MaxAge: time.Hour - time.Second}, []string{bearer(stale)}, 401,
-			challenge + `, error="insufficient_user_authentication", error_description="A more recent authentication is required.", max_age="3599"`, true},
-		{"authenticated in the future", required, Rules{MaxAge: time.Hour}, []string{bearer(ahead)}, 401, withError("insufficient_user_authentication"), false},
-		{"no authentication time", required, Rules{MaxAge: 100 * 365 * 24 * time.Hour}, []string{bearer(noAuthTime)}, 401, withError("insufficient_user_authentication"), false},
-		{"scopes", Requirement{{accessScheme.With("read", "write")}}, Rules{}, []string{bearer(scoped)}, 200, "", true},
-		{"a scope is missing", Requirement{{accessScheme.With("read", "admin")}}, Rules{}, []string{bearer(scoped)}, 403,
-			challenge + `, error="insufficient_scope", error_description="The credentials do not allow this.", scope="read admin"`, true},
-		{"no scopes at all", Requirement{{accessScheme.With("read")}}, Rules{}, []string{bearer(access)}, 403, withError("insufficient_scope"), false},
-		{"the second alternative has the scope", Requirement{{accessScheme.With("admin")}, {accessScheme.With("read")}}, Rules{}, []string{bearer(scoped)}, 200, "", true},
-		{"roles before scopes", Requirement{{accessScheme.With("admin")}}, Rules{AllowRoles: []string{"ADMIN"}}, []string{bearer(scoped)}, 403,
-			challenge + `, error="insufficient_scope", error_description="The credentials do not allow this."`, true},
-		{"role allowed", required, Rules{AllowRoles: []string{"ADMIN", "USER"}}, []string{bearer(access)}, 200, "", true},
-		{"role not allowed", required, Rules{AllowRoles: []string{"ADMIN"}}, []string{bearer(access)}, 403, withError("insufficient_scope"), false},
-		{"no role, allow", required, Rules{AllowRoles: []string{"USER"}}, []string{bearer(stale)}, 403, withError("insufficient_scope"), false},
-		{"role denied", required, Rules{DenyRoles: []string{"USER"}}, []string{bearer(access)}, 403, withError("insufficient_scope"), false},
-		{"role not denied", required, Rules{DenyRoles: []string{"GUEST"}}, []string{bearer(access)}, 200, "", true},
-		{"no role, deny", required, Rules{DenyRoles: []string{"GUEST"}}, []string{bearer(stale)}, 403, withError("insufficient_scope"), false},
+		{name: "fresh", requirement: required, rules: Rules{Fresh: true}, authorization: []string{bearer(access)}, status: 200, exact: true},
+		{
+			name: "not fresh", requirement: required, rules: Rules{Fresh: true}, authorization: []string{bearer(stale)},
+			status: 401, challenge: withError("insufficient_user_authentication"),
+		},
+		{
+			name: "recent", requirement: required, rules: Rules{MaxAge: time.Hour}, authorization: []string{bearer(stale)},
+			status: 200, exact: true,
+		},
+		{
+			name: "not recent", requirement: required, rules: Rules{MaxAge: time.Hour - 3*time.Second},
+			authorization: []string{bearer(stale)}, status: 401,
+			challenge: challenge + `, error="insufficient_user_authentication", error_description="A more recent authentication is required.", max_age="3597"`,
+			exact:     true,
+		},
+		{
+			name: "authenticated in the future", requirement: required, rules: Rules{MaxAge: time.Hour},
+			authorization: []string{bearer(ahead)}, status: 401, challenge: withError("insufficient_user_authentication"),
+		},
+		{
+			name: "no authentication time", requirement: required, rules: Rules{MaxAge: 100 * 365 * 24 * time.Hour},
+			authorization: []string{bearer(noAuthTime)}, status: 401,
+			challenge: withError("insufficient_user_authentication"),
+		},
+		{
+			name: "scopes", requirement: Requirement{{accessScheme.With("read", "write")}},
+			authorization: []string{bearer(scoped)}, status: 200, exact: true,
+		},
+		{
+			name: "a scope is missing", requirement: Requirement{{accessScheme.With("read", "admin")}},
+			authorization: []string{bearer(scoped)}, status: 403,
+			challenge: challenge + `, error="insufficient_scope", error_description="The credentials do not allow this.", scope="read admin"`,
+			exact:     true,
+		},
+		{
+			name: "no scopes at all", requirement: Requirement{{accessScheme.With("read")}},
+			authorization: []string{bearer(access)}, status: 403, challenge: withError("insufficient_scope"),
+		},
+		{
+			name:          "the second alternative has the scope",
+			requirement:   Requirement{{accessScheme.With("admin")}, {accessScheme.With("read")}},
+			authorization: []string{bearer(scoped)}, status: 200, exact: true,
+		},
+		{
+			name: "roles before scopes", requirement: Requirement{{accessScheme.With("admin")}},
+			rules: Rules{AllowRoles: []string{"ADMIN"}}, authorization: []string{bearer(scoped)}, status: 403,
+			challenge: challenge + `, error="insufficient_scope", error_description="The credentials do not allow this."`,
+			exact:     true,
+		},
+		{
+			name: "role allowed", requirement: required, rules: Rules{AllowRoles: []string{"ADMIN", "USER"}},
+			authorization: []string{bearer(access)}, status: 200, exact: true,
+		},
+		{
+			name: "role not allowed", requirement: required, rules: Rules{AllowRoles: []string{"ADMIN"}},
+			authorization: []string{bearer(access)}, status: 403, challenge: withError("insufficient_scope"),
+		},
+		{
+			name: "no role, allow", requirement: required, rules: Rules{AllowRoles: []string{"USER"}},
+			authorization: []string{bearer(stale)}, status: 403, challenge: withError("insufficient_scope"),
+		},
+		{
+			name: "role denied", requirement: required, rules: Rules{DenyRoles: []string{"USER"}},
+			authorization: []string{bearer(access)}, status: 403, challenge: withError("insufficient_scope"),
+		},
+		{
+			name: "role not denied", requirement: required, rules: Rules{DenyRoles: []string{"GUEST"}},
+			authorization: []string{bearer(access)}, status: 200, exact: true,
+		},
+		{
+			name: "no role, deny", requirement: required, rules: Rules{DenyRoles: []string{"GUEST"}},
+			authorization: []string{bearer(stale)}, status: 403, challenge: withError("insufficient_scope"),
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			handler, saw := f.serve(t, &Operation{ID: "op", Requirement: tt.requirement, Rules: tt.rules})
@@ -122,13 +226,14 @@ func TestGuardAnswers(t *testing.T) {
 	}
 }
 
-// token verifies a text, for tests that need a token in hand.
+// token verifies a text and returns the token.
 func (f *fixture) token(t testing.TB, text string, typ security.TokenType) security.AnyToken {
 	t.Helper()
 	return must(f.verifier.Verify(t.Context(), typ, text))(t)
 }
 
-// TestUnavailable checks that "could not know" is 503 with Retry-After and that no handler runs, whoever calls.
+// TestUnavailable checks that an unavailable blacklist means 503 with Retry-After, whatever the
+// alternatives are, and that no handler runs.
 func TestUnavailable(t *testing.T) {
 	f := newFixture(t)
 	access := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
@@ -157,7 +262,7 @@ func TestUnavailable(t *testing.T) {
 	}
 }
 
-// TestUnguarded reaches the adapter without its guard, and with that of another operation.
+// TestUnguarded calls the adapter without its guard, and behind the guard of another operation.
 func TestUnguarded(t *testing.T) {
 	f := newFixture(t)
 	access := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
@@ -216,7 +321,7 @@ func TestOperationsThatCannotBeGuarded(t *testing.T) {
 		"odd token type":         {ID: "o", Requirement: Requirement{{&Scheme{Name: "x", Token: security.NewTokenType[security.NoClaims]("Access")}}}},
 		"rules on public":        {ID: "o", Rules: Rules{Fresh: true}},
 		"allow and deny":         {ID: "o", Requirement: required, Rules: Rules{AllowRoles: []string{"a"}, DenyRoles: []string{"b"}}},
-		"9 allow nobody":         {ID: "o", Requirement: required, Rules: Rules{AllowRoles: []string{}}},
+		"allow nobody":           {ID: "o", Requirement: required, Rules: Rules{AllowRoles: []string{}}},
 		"deny nobody":            {ID: "o", Requirement: required, Rules: Rules{DenyRoles: []string{}}},
 		"negative age":           {ID: "o", Requirement: required, Rules: Rules{MaxAge: -1}},
 	} {
@@ -226,7 +331,8 @@ func TestOperationsThatCannotBeGuarded(t *testing.T) {
 	}
 }
 
-// TestErrorHandler checks that the hook sees the reason and may change the answer, and that it cannot let a request pass.
+// TestErrorHandler checks that the error handler gets the reason, may change the response, and
+// cannot let the request pass.
 func TestErrorHandler(t *testing.T) {
 	var failure Failure
 	answer := Response{Status: 422, Header: http.Header{"X-Own": {"1"}}, Body: []byte("own")}
@@ -237,7 +343,7 @@ func TestErrorHandler(t *testing.T) {
 	handler, saw := f.serve(t, &Operation{ID: "op", Requirement: Requirement{{accessScheme}}})
 	w := get(handler, bearer("garbage"))
 	if w.Code != 422 || w.Body.String() != "own" || w.Header().Get("X-Own") != "1" {
-		t.Errorf("answer %d %q %v", w.Code, w.Body, w.Header())
+		t.Errorf("response %d %q %v", w.Code, w.Body, w.Header())
 	}
 	if !errors.Is(failure.Err, security.ErrInvalidToken) || failure.Operation.ID != "op" || failure.Response.Status != 401 {
 		t.Errorf("failure %+v", failure)
@@ -245,12 +351,12 @@ func TestErrorHandler(t *testing.T) {
 	for _, status := range []int{0, 200, 302, 600} {
 		answer.Status = status
 		if w := get(handler, bearer("garbage")); w.Code != 401 || saw.calls != 0 {
-			t.Errorf("the hook says %d: status %d, %d calls", status, w.Code, saw.calls)
+			t.Errorf("error handler returns %d: status %d, %d calls", status, w.Code, saw.calls)
 		}
 	}
 }
 
-// TestHandlerErrors checks what becomes of the errors that handlers and decoders return.
+// TestHandlerErrors checks how errors of handlers and decoders are answered.
 func TestHandlerErrors(t *testing.T) {
 	f := newFixture(t)
 	access := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
@@ -263,12 +369,12 @@ func TestHandlerErrors(t *testing.T) {
 		status    int
 		challenge string
 	}{
-		{"one of ours", fmt.Errorf("refreshing: %w", security.ErrTokenRevoked), false, 401, `error="invalid_token"`},
-		{"could not know", security.ErrUnavailable.Because("x", errSecretive), false, 503, ""},
-		{"any other", errSecretive, false, 500, ""},
-		{"a parameter", errSecretive, true, 400, ""},
-		{"a body too large", fmt.Errorf("decode: %w", &http.MaxBytesError{Limit: 1}), true, 413, ""},
-		{"a body too large, from the handler", &http.MaxBytesError{Limit: 1}, false, 413, ""},
+		{name: "sentinel of package security", err: fmt.Errorf("refreshing: %w", security.ErrTokenRevoked), status: 401, challenge: `error="invalid_token"`},
+		{name: "unavailable", err: security.ErrUnavailable.Because("x", errSecretive), status: 503},
+		{name: "any other error", err: errSecretive, status: 500},
+		{name: "decoding of a parameter", err: errSecretive, request: true, status: 400},
+		{name: "a body too large", err: fmt.Errorf("decode: %w", &http.MaxBytesError{Limit: 1}), request: true, status: 413},
+		{name: "a body too large, from the handler", err: &http.MaxBytesError{Limit: 1}, status: 413},
 	} {
 		w := get(guards.HandlerFunc(o, func(w http.ResponseWriter, r *http.Request) {
 			if tt.request {
@@ -289,6 +395,18 @@ func TestHandlerErrors(t *testing.T) {
 	}
 }
 
+// TestZeroErrorIsAnswered500 writes an error without a meaning, with each kind of policy.
+func TestZeroErrorIsAnswered500(t *testing.T) {
+	f := newFixture(t)
+	for name, policy := range map[string]*Policy{"nil policy": nil, "zero policy": {}, "policy": f.policy} {
+		w := httptest.NewRecorder()
+		policy.WriteResponseError(w, httptest.NewRequest(http.MethodGet, "/", nil), fmt.Errorf("x: %w", &security.Error{}))
+		if w.Code != 500 {
+			t.Errorf("%s: status %d, want 500", name, w.Code)
+		}
+	}
+}
+
 func TestRealmIsQuoted(t *testing.T) {
 	f := newFixture(t, WithRealm(`a "b" \c`))
 	handler, _ := f.serve(t, &Operation{ID: "op", Requirement: Requirement{{accessScheme}}})
@@ -297,7 +415,8 @@ func TestRealmIsQuoted(t *testing.T) {
 	}
 }
 
-// TestNoneBlacklist checks that an application may do without revocation, and that revoking is then an error.
+// TestNoneBlacklist checks that an application may run without revocation, and that revoking is
+// then an error.
 func TestNoneBlacklist(t *testing.T) {
 	f := newFixture(t)
 	v := must(security.NewValidator(f.verifier, blacklist.None{}))(t)

@@ -10,7 +10,7 @@ import (
 
 type user struct{ name string }
 
-// TestHook loads a user for each token, and refuses in each way that a hook can.
+// TestHook has a hook that loads a user, and refuses in each possible way.
 func TestHook(t *testing.T) {
 	var ran int
 	hook := func(_ context.Context, token security.Token[userClaims]) (any, error) {
@@ -41,10 +41,10 @@ func TestHook(t *testing.T) {
 			t.Errorf("the handler sees %v, %v", loaded, ok)
 		}
 		if _, ok := HookValue[string](saw.ctx); ok {
-			t.Error("a value of another type")
+			t.Error("the value is found as another type")
 		}
 	}
-	// It runs for tokens that passed everything else, and for no others.
+	// The hook runs only for tokens that passed all other checks.
 	before := ran
 	stale := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 	handler, saw := f.serve(t, &Operation{ID: "op", Requirement: Requirement{{}, {accessScheme}, {refreshScheme}}, Rules: Rules{Fresh: true}})
@@ -64,10 +64,10 @@ func TestHook(t *testing.T) {
 	other := func(context.Context, security.Token[security.NoClaims]) (any, error) { return nil, nil }
 	mismatch := must(security.NewValidator(f.verifier, f.list, security.WithHook("access", other)))(t)
 	for name, err := range map[string]error{
-		"claims that the document does not give": second(NewGuards(must(New(mismatch))(t), nil, &Operation{ID: "op", Requirement: Requirement{{accessScheme}}})),
-		"two hooks":                              second(security.NewValidator(f.verifier, f.list, security.WithHook("access", hook), security.WithHook("access", hook))),
-		"no hook":                                second(security.NewValidator(f.verifier, f.list, security.WithHook[security.NoClaims]("access", nil))),
-		"an odd type":                            second(security.NewValidator(f.verifier, f.list, security.WithHook("Access", hook))),
+		"hook with other claims than the scheme": second(NewGuards(must(New(mismatch))(t), nil, &Operation{ID: "op", Requirement: Requirement{{accessScheme}}})),
+		"two hooks for one type":                 second(security.NewValidator(f.verifier, f.list, security.WithHook("access", hook), security.WithHook("access", hook))),
+		"nil hook":                               second(security.NewValidator(f.verifier, f.list, security.WithHook[security.NoClaims]("access", nil))),
+		"hook for an invalid type name":          second(security.NewValidator(f.verifier, f.list, security.WithHook("Access", hook))),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/oapi-guard/oapi-guard/security"
@@ -68,33 +69,51 @@ func (r httpRequest) Body(limit int) ([]byte, error) {
 type locatedCredential struct {
 	present bool
 	text    string
+	// others are the other values of a cookie that the request has several times.
+	others []string
+	// malformed is why it is not clear what the credential is, or nil.
+	malformed error
 	// certificate is that of the connection, in place of a text.
 	certificate *x509.Certificate
 }
 
-// locate reads the credential at the source. The same name twice, and a place without a credential,
-// make the request malformed, because it is not clear which credential counts. A header with the
-// word of another auth scheme has no credential for this source.
+// locate reads the credential at the source. The same header or query parameter twice, and the word
+// of an auth scheme alone, make the request malformed, because it is not clear which credential
+// counts. The same cookie twice is everyday, where its path or domain has changed: verify decides.
+// An empty value is no credential. A header with the word of another auth scheme has none for this
+// source.
 func (s *source) locate(r Request) (locatedCredential, error) {
 	var values []string
+	unreadable := 0
 	switch s.in {
 	case InQuery:
-		values = queryValues(r, s.name)
+		values, unreadable = queryValues(r, s.name)
 	case InCookie:
-		values = cookieValues(r, s.name)
+		values, unreadable = cookieValues(r, s.name)
 	case InHeader:
 		values = r.Header(s.name)
 	}
-	switch len(values) {
-	case 0:
+	var others []string
+	if s.in == InCookie && len(values) > 0 {
+		unreadable = 0 // another value counts
+		if values, others = distinct(values); len(others) > maxSameCookie {
+			return locatedCredential{}, malformed("the same cookie too often")
+		}
+	}
+	switch {
+	case len(values)+unreadable > 1:
+		return locatedCredential{}, malformed("the same header or query parameter more than once")
+	case unreadable > 0:
+		return locatedCredential{}, malformed("a query or a cookie that cannot be read")
+	case len(values) == 0:
 		return locatedCredential{}, nil
-	case 1:
-	default:
-		return locatedCredential{}, malformed("the same header, query parameter or cookie more than once")
 	}
 	text := values[0]
 	if s.in == InHeader {
 		text = strings.Trim(text, " ")
+	}
+	if text == "" {
+		return locatedCredential{}, nil
 	}
 	if strings.ContainsRune(text, '\t') {
 		return locatedCredential{}, malformed("a tab")
@@ -108,34 +127,77 @@ func (s *source) locate(r Request) (locatedCredential, error) {
 	}
 	switch {
 	case text == "":
-		return locatedCredential{}, malformed("a place for a credential without one")
+		return locatedCredential{}, malformed("an auth scheme without a credential")
 	case !s.spaces && strings.ContainsRune(text, ' '):
 		return locatedCredential{}, malformed("more than one credential")
 	}
-	return locatedCredential{present: true, text: text}, nil
+	return locatedCredential{present: true, text: text, others: others}, nil
+}
+
+// maxSameCookie bounds the further values of one cookie.
+const maxSameCookie = 4
+
+// distinct returns the first value, and the further ones that differ from it and from each other.
+// Empty values do not count.
+func distinct(values []string) (first, others []string) {
+	for _, value := range values {
+		switch {
+		case value == "":
+		case first == nil:
+			first = []string{value}
+		case value != first[0] && !slices.Contains(others, value):
+			others = append(others, value)
+		}
+	}
+	if first == nil {
+		first = values[:1]
+	}
+	return first, others
+}
+
+// authSchemes are the words of authentication schemes, in lower case: the registry of IANA (RFC 9110,
+// section 16.4.1), and NTLM.
+var authSchemes = []string{
+	"basic", "bearer", "concealed", "digest", "dpop", "gnap", "hoba", "mutual", "negotiate", "ntlm", "oauth", "privatetoken",
+	"scram-sha-1", "scram-sha-256", "vapid",
+}
+
+// isPlainKey reports whether the source takes all that is in the header Authorization.
+func (s *source) isPlainKey() bool {
+	return s.in == InHeader && s.name == authorization && s.prefix == ""
+}
+
+// hasOtherScheme reports whether a value of Authorization is the credential of another authentication
+// scheme: one of the registry, or one of the sources of the guard.
+func (g *Guard) hasOtherScheme(text string) bool {
+	word, _, found := strings.Cut(text, " ")
+	if !found {
+		return false
+	}
+	return slices.ContainsFunc(authSchemes, func(known string) bool { return strings.EqualFold(known, word) }) ||
+		slices.ContainsFunc(g.sources, func(s source) bool {
+			return s.name == authorization && s.prefix != "" && strings.EqualFold(s.prefix, word)
+		})
 }
 
 func malformed(reason string) error { return security.ErrMalformedRequest.Because(reason, nil) }
 
-// queryValues returns the values of a query parameter. net/url drops pairs that it cannot read. If
-// there are such pairs, one empty value is added for them, so that they count.
-func queryValues(r Request, name string) []string {
+// queryValues returns the values of a query parameter. net/url drops pairs that it cannot read: any
+// number of them counts as one more value.
+func queryValues(r Request, name string) (values []string, unreadable int) {
 	query, err := url.ParseQuery(r.RawQuery())
-	values := query[name]
 	if err != nil {
-		values = append(values, "")
+		unreadable = 1
 	}
-	return values
+	return query[name], unreadable
 }
 
-// cookieValues returns the values of a cookie. Like queryValues it counts those that net/http
-// cannot read.
-func cookieValues(r Request, name string) []string {
+// cookieValues returns the values of a cookie, and the number of those that net/http cannot read.
+func cookieValues(r Request, name string) (values []string, unreadable int) {
 	lines := r.Header("Cookie")
 	if len(lines) == 0 {
-		return nil
+		return nil, 0
 	}
-	var values []string
 	for _, cookie := range (&http.Request{Header: http.Header{"Cookie": lines}}).CookiesNamed(name) {
 		values = append(values, cookie.Value)
 	}
@@ -147,10 +209,7 @@ func cookieValues(r Request, name string) []string {
 			}
 		}
 	}
-	for ; count > len(values); count-- {
-		values = append(values, "")
-	}
-	return values
+	return values, max(0, count-len(values))
 }
 
 // formValues returns the values of a field of an urlencoded body, and none for other bodies.

@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// TestOddPaths is case 74 on net/http's router: a public /{slug} stands beside a protected /admin/users. However the path is written,
-// the protected handler runs only behind its guard: the guard is on the route, so nobody can disagree with the router.
+// TestOddPaths has a public /{slug} and a protected /admin/users on the router of net/http. In
+// every spelling of the path the protected handler runs only behind its guard, because the guard
+// belongs to the route.
 func TestOddPaths(t *testing.T) {
 	f := newFixture(t)
 	token := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
@@ -31,7 +32,7 @@ func TestOddPaths(t *testing.T) {
 	defer server.Close()
 
 	for _, tt := range []struct {
-		request string // without a token
+		request string // has no token
 		status  int
 	}{
 		{"GET /admin/users", 401},

@@ -40,7 +40,7 @@ func must2[A, B any](a A, b B, err error) func(testing.TB) (A, B) {
 
 func second[T any](_ T, err error) error { return err }
 
-// verify returns why a verifier refuses a text, or nil.
+// verify verifies a text and returns the error.
 func verify(t testing.TB, v *security.Verifier, text string) error {
 	t.Helper()
 	return second(v.Verify(t.Context(), accessToken, text))

@@ -13,7 +13,6 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
-	"github.com/oapi-guard/oapi-guard/internal/sectest/apptest"
 	"math/big"
 	"strings"
 	"sync"
@@ -21,11 +20,12 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/oapi-guard/oapi-guard/internal/sectest/apptest"
 	"github.com/oapi-guard/oapi-guard/security"
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
-// keys of the tests, made once: RSA keys take long to make.
+// testKeys makes keys once, because making an RSA key takes long.
 var testKeys = sync.OnceValue(func() (k struct {
 	rsa              *rsa.PrivateKey
 	p256, p384, p521 *ecdsa.PrivateKey
@@ -57,29 +57,30 @@ func keyPairs(t testing.TB) map[keys.Algorithm][2]*keys.Key {
 		pairs[algorithm] = [2]*keys.Key{must(keys.NewRSA(algorithm, k.rsa))(t), must(keys.NewRSAPublic(algorithm, &k.rsa.PublicKey))(t)}
 	}
 	for _, algorithm := range keys.HMACAlgorithms() {
-		key := must(keys.NewHMAC(algorithm, []byte(strings.Repeat("s", 64))))(t)
+		key := must(keys.NewHMAC(algorithm, []byte(strings.Repeat("s!", 32))))(t)
 		pairs[algorithm] = [2]*keys.Key{key, key}
 	}
 	return pairs
 }
 
-// verifierFor returns a verifier with just this key.
+// verifierFor returns a verifier with the key.
 func verifierFor(t testing.TB, clock *clock, key *keys.Key) *security.Verifier {
 	t.Helper()
 	return must(security.NewVerifier(testIssuer, must(keys.NewSet(key))(t), security.WithClock(clock.Now)))(t)
 }
 
-// TestAlgorithms issues with every algorithm and verifies with the key of every algorithm: only its own accepts.
-func TestAlgorithms(t *testing.T) {
+// TestKeyAcceptsOnlyItsAlgorithm issues a token with each algorithm, and verifies it with the key
+// of each algorithm. Only the same algorithm accepts it.
+func TestKeyAcceptsOnlyItsAlgorithm(t *testing.T) {
 	clock := newClock()
 	pairs := keyPairs(t)
 	if len(pairs) != 13 {
-		t.Errorf("%d algorithms", len(pairs))
+		t.Errorf("%d algorithms, want 13", len(pairs))
 	}
 	for algorithm, pair := range pairs {
 		text := must(must(security.NewIssuer(verifierFor(t, clock, pair[0])))(t).IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 		for other, otherPair := range pairs {
-			// The key id is taken over, so that the algorithm decides and not the id.
+			// All keys have the same key id, so that the algorithm decides.
 			key := otherPair[1].WithOtherID(pair[0].ID())
 			err := verify(t, verifierFor(t, clock, key), text)
 			if (err == nil) != (algorithm == other) || err != nil && !errors.Is(err, security.ErrInvalidToken) {
@@ -87,7 +88,7 @@ func TestAlgorithms(t *testing.T) {
 			}
 		}
 		if pair[0].ID() != pair[1].ID() {
-			t.Errorf("%s: the halves have different ids", algorithm)
+			t.Errorf("%s: the key and its public half have different ids", algorithm)
 		}
 	}
 }
@@ -106,32 +107,32 @@ func TestKeysRefused(t *testing.T) {
 	k := testKeys()
 	small := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 1023, 1), E: 65537}
 	with := func(e int) *rsa.PublicKey { return &rsa.PublicKey{N: k.rsa.N, E: e} }
-	//lint:ignore SA1019 no other way makes a point off the curve
+	//lint:ignore SA1019 no other function makes a point off the curve
 	off := &ecdsa.PublicKey{Curve: elliptic.P256(), X: k.p256.X, Y: new(big.Int).Add(k.p256.Y, big.NewInt(1))}
 	//lint:ignore SA1019 the same for a private key
 	offPrivate := &ecdsa.PrivateKey{PublicKey: *off, D: k.p256.D}
 	for name, err := range map[string]error{
-		"15 RSA of 1024 bits":         second(keys.NewRSAPublic(keys.RS256, small)),
-		"16 RSA with e=1":             second(keys.NewRSAPublic(keys.RS256, with(1))),
-		"RSA with an even e":          second(keys.NewRSAPublic(keys.RS256, with(4))),
-		"RSA with e=0":                second(keys.NewRSAPublic(keys.RS256, with(0))),
-		"an even modulus":             second(keys.NewRSAPublic(keys.RS256, &rsa.PublicKey{N: new(big.Int).Add(k.rsa.N, big.NewInt(1)), E: 65537})),
-		"a huge modulus":              second(keys.NewRSAPublic(keys.RS256, &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 16384, 1), E: 65537})),
-		"no RSA key":                  second(keys.NewRSAPublic(keys.RS256, nil)),
-		"no RSA modulus":              second(keys.NewRSAPublic(keys.RS256, &rsa.PublicKey{})),
-		"no RSA private key":          second(keys.NewRSA(keys.RS256, nil)),
-		"an RSA private key of zeros": second(keys.NewRSA(keys.RS256, &rsa.PrivateKey{})),
-		"RSA for HS256":               second(keys.NewRSA(keys.HS256, k.rsa)),
-		"9 a key without alg":         second(keys.NewRSA("", k.rsa)),
-		"9 a secret without alg":      second(keys.NewHMAC("", testSecret)),
-		"RSA for none":                second(keys.NewRSA("none", k.rsa)),
-		"17 a point off the curve":    second(keys.NewECDSAPublic(off)),
-		"a private point off it":      second(keys.NewECDSA(offPrivate)),
-		"P-224":                       second(keys.NewECDSAPublic(&must(ecdsa.GenerateKey(elliptic.P224(), rand.Reader))(t).PublicKey)),
-		"no curve":                    second(keys.NewECDSAPublic(&ecdsa.PublicKey{})),
-		"no ECDSA key":                second(keys.NewECDSAPublic(nil)),
-		"no ECDSA private key":        second(keys.NewECDSA(nil)),
-		"a nil option":                second(keys.NewECDSA(k.p256, nil)),
+		"RSA of 1024 bits":                         second(keys.NewRSAPublic(keys.RS256, small)),
+		"RSA with e=1":                             second(keys.NewRSAPublic(keys.RS256, with(1))),
+		"RSA with an even e":                       second(keys.NewRSAPublic(keys.RS256, with(4))),
+		"RSA with e=0":                             second(keys.NewRSAPublic(keys.RS256, with(0))),
+		"an even modulus":                          second(keys.NewRSAPublic(keys.RS256, &rsa.PublicKey{N: new(big.Int).Add(k.rsa.N, big.NewInt(1)), E: 65537})),
+		"a huge modulus":                           second(keys.NewRSAPublic(keys.RS256, &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 16384, 1), E: 65537})),
+		"no RSA key":                               second(keys.NewRSAPublic(keys.RS256, nil)),
+		"no RSA modulus":                           second(keys.NewRSAPublic(keys.RS256, &rsa.PublicKey{})),
+		"no RSA private key":                       second(keys.NewRSA(keys.RS256, nil)),
+		"an RSA private key of zeros":              second(keys.NewRSA(keys.RS256, &rsa.PrivateKey{})),
+		"RSA for HS256":                            second(keys.NewRSA(keys.HS256, k.rsa)),
+		"a key without alg":                        second(keys.NewRSA("", k.rsa)),
+		"a secret without alg":                     second(keys.NewHMAC("", testSecret)),
+		"RSA for none":                             second(keys.NewRSA("none", k.rsa)),
+		"a point off the curve":                    second(keys.NewECDSAPublic(off)),
+		"a private key with a point off the curve": second(keys.NewECDSA(offPrivate)),
+		"P-224":                        second(keys.NewECDSAPublic(&must(ecdsa.GenerateKey(elliptic.P224(), rand.Reader))(t).PublicKey)),
+		"an ECDSA key without a curve": second(keys.NewECDSAPublic(&ecdsa.PublicKey{})),
+		"no ECDSA key":                 second(keys.NewECDSAPublic(nil)),
+		"no ECDSA private key":         second(keys.NewECDSA(nil)),
+		"a nil option":                 second(keys.NewECDSA(k.p256, nil)),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)
@@ -139,7 +140,7 @@ func TestKeysRefused(t *testing.T) {
 	}
 }
 
-// TestForgedSignatures has signatures that a careless verifier takes.
+// TestForgedSignatures has signatures that a careless verifier accepts.
 func TestForgedSignatures(t *testing.T) {
 	clock := newClock()
 	k := testKeys()
@@ -177,22 +178,22 @@ func TestForgedSignatures(t *testing.T) {
 		text string
 		good bool
 	}{
-		{"6 HS256 with the RSA public PEM", pairs[keys.RS256][1], hmacWith(public), false},
-		{"7 the same with white space in front", pairs[keys.RS256][1], hmacWith(append([]byte("\n "), public...)), false},
-		{"8 HS256 with the EC public PEM", pairs[keys.ES256][1], hmacWith(ecPublic), false},
-		{"PS256", pairs[keys.PS256][1], saltOf(32), true},
-		{"25 PS256 with another salt length", pairs[keys.PS256][1], saltOf(20), false},
-		{"25 PS256 without a salt", pairs[keys.PS256][1], saltOf(0), false},
-		{"25 PS256 with the longest salt", pairs[keys.PS256][1], saltOf(rsa.PSSSaltLengthAuto), false},
-		{"11 PS256 for RS256", pairs[keys.RS256][1], saltOf(32), false},
-		{"ES256", pairs[keys.ES256][1], raw(r, s), true},
-		{"12 ES256 for ES384", pairs[keys.ES384][1], raw(r, s), false},
-		{"21 r=s=0", pairs[keys.ES256][1], raw(new(big.Int), new(big.Int)), false},
-		{"21 r=0", pairs[keys.ES256][1], raw(new(big.Int), s), false},
-		{"22 r=n", pairs[keys.ES256][1], raw(order, s), false},
-		{"22 s=n", pairs[keys.ES256][1], raw(r, order), false},
-		{"22 r and s at the end", pairs[keys.ES256][1], raw(most, most), false},
-		{"23 DER", pairs[keys.ES256][1], es256 + "." + encode(der), false},
+		{name: "HS256 with the RSA public PEM", key: pairs[keys.RS256][1], text: hmacWith(public)},
+		{name: "HS256 with the RSA public PEM behind white space", key: pairs[keys.RS256][1], text: hmacWith(append([]byte("\n "), public...))},
+		{name: "HS256 with the EC public PEM", key: pairs[keys.ES256][1], text: hmacWith(ecPublic)},
+		{name: "PS256", key: pairs[keys.PS256][1], text: saltOf(32), good: true},
+		{name: "PS256 with another salt length", key: pairs[keys.PS256][1], text: saltOf(20)},
+		{name: "PS256 without a salt", key: pairs[keys.PS256][1], text: saltOf(0)},
+		{name: "PS256 with the longest salt", key: pairs[keys.PS256][1], text: saltOf(rsa.PSSSaltLengthAuto)},
+		{name: "PS256 for RS256", key: pairs[keys.RS256][1], text: saltOf(32)},
+		{name: "ES256", key: pairs[keys.ES256][1], text: raw(r, s), good: true},
+		{name: "ES256 for ES384", key: pairs[keys.ES384][1], text: raw(r, s)},
+		{name: "r=s=0", key: pairs[keys.ES256][1], text: raw(new(big.Int), new(big.Int))},
+		{name: "r=0", key: pairs[keys.ES256][1], text: raw(new(big.Int), s)},
+		{name: "r=n", key: pairs[keys.ES256][1], text: raw(order, s)},
+		{name: "s=n", key: pairs[keys.ES256][1], text: raw(r, order)},
+		{name: "r and s of all ones", key: pairs[keys.ES256][1], text: raw(most, most)},
+		{name: "DER", key: pairs[keys.ES256][1], text: es256 + "." + encode(der)},
 	} {
 		err := verify(t, verifierFor(t, clock, tt.key), tt.text)
 		if (err == nil) != tt.good || err != nil && !errors.Is(err, security.ErrInvalidToken) {
@@ -201,7 +202,8 @@ func TestForgedSignatures(t *testing.T) {
 	}
 }
 
-// TestTwinSignature is case 24: the other signature that ECDSA allows for the same token is of the same, revoked, token.
+// TestTwinSignature revokes a token with an ECDSA signature. The second valid signature of ECDSA
+// for the same text makes no other token: it is revoked too.
 func TestTwinSignature(t *testing.T) {
 	f := apptest.New(t)
 	k := testKeys()
@@ -215,7 +217,7 @@ func TestTwinSignature(t *testing.T) {
 	other.FillBytes(signature[32:])
 	twin := segments[0] + "." + segments[1] + "." + base64.RawURLEncoding.EncodeToString(signature)
 	if twin == text || f.Refuses(t, twin, accessToken) != nil {
-		t.Fatal("the twin is no signature")
+		t.Fatal("the twin is not a valid signature")
 	}
 	if err := f.Validator.Revoke(t.Context(), f.Token(t, text, accessToken)); err != nil {
 		t.Fatal(err)

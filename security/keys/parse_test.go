@@ -1,7 +1,6 @@
 package keys_test
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
@@ -35,35 +34,41 @@ func TestParsePEM(t *testing.T) {
 		text      string
 		want      keys.Algorithm // "" for an error
 		signs     bool
-		fault     string // in the error
+		fault     string // a part of the error
 	}{
-		{"PKCS #8, RSA", keys.PS384, pkcs8(k.rsa), keys.PS384, true, ""},
-		{"PKCS #8, EC", "", pkcs8(k.p384), keys.ES384, true, ""},
-		{"PKCS #8, Ed25519", "", pkcs8(k.ed), keys.EdDSA, true, ""},
-		{"PKCS #1", keys.RS256, pkcs1, keys.RS256, true, ""},
-		{"PKCS #1, public", keys.RS256, pemOf("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&k.rsa.PublicKey)), keys.RS256, false, ""},
-		{"SEC 1", keys.ES256, sec1, keys.ES256, true, ""},
-		{"SEC 1 behind its parameters", keys.ES256, pemOf("EC PARAMETERS", []byte("x")) + sec1, keys.ES256, true, ""},
-		{"SPKI, RSA", keys.RS512, spki(&k.rsa.PublicKey), keys.RS512, false, ""},
-		{"SPKI, EC", "", spki(&k.p521.PublicKey), keys.ES512, false, ""},
-		{"SPKI, Ed25519", keys.EdDSA, spki(k.ed.Public()), keys.EdDSA, false, ""},
-		{"RSA without an algorithm", "", pkcs1, "", false, "algorithm"},
-		{"EC for another algorithm", keys.ES384, sec1, "", false, "ES256"},
-		{"EC for HS256", keys.HS256, sec1, "", false, "ES256"},
-		{"encrypted, PKCS #8", keys.RS256, pemOf("ENCRYPTED PRIVATE KEY", []byte("x")), "", false, "encrypted"},
-		{"encrypted, PKCS #1", keys.RS256, encrypted, "", false, "encrypted"},
-		{"a certificate", keys.RS256, pemOf("CERTIFICATE", []byte("x")), "", false, "CERTIFICATE"},
-		{"two keys", keys.RS256, pkcs1 + pkcs1, "", false, "more than one"},
-		{"no PEM", keys.RS256, "secret", "", false, "no PEM"},
-		{"parameters alone", keys.RS256, pemOf("EC PARAMETERS", []byte("x")), "", false, "no PEM"},
-		{"damaged", keys.RS256, pemOf("PRIVATE KEY", []byte("x")), "", false, "cannot be read"},
+		{name: "PKCS #8, RSA", algorithm: keys.PS384, text: pkcs8(k.rsa), want: keys.PS384, signs: true},
+		{name: "PKCS #8, EC", text: pkcs8(k.p384), want: keys.ES384, signs: true},
+		{name: "PKCS #8, Ed25519", text: pkcs8(k.ed), want: keys.EdDSA, signs: true},
+		{name: "PKCS #1", algorithm: keys.RS256, text: pkcs1, want: keys.RS256, signs: true},
+		{
+			name: "PKCS #1, public", algorithm: keys.RS256,
+			text: pemOf("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&k.rsa.PublicKey)), want: keys.RS256,
+		},
+		{name: "SEC 1", algorithm: keys.ES256, text: sec1, want: keys.ES256, signs: true},
+		{
+			name: "SEC 1 behind its parameters", algorithm: keys.ES256, text: pemOf("EC PARAMETERS", []byte("x")) + sec1,
+			want: keys.ES256, signs: true,
+		},
+		{name: "SPKI, RSA", algorithm: keys.RS512, text: spki(&k.rsa.PublicKey), want: keys.RS512},
+		{name: "SPKI, EC", text: spki(&k.p521.PublicKey), want: keys.ES512},
+		{name: "SPKI, Ed25519", algorithm: keys.EdDSA, text: spki(k.ed.Public()), want: keys.EdDSA},
+		{name: "RSA without an algorithm", text: pkcs1, fault: "algorithm"},
+		{name: "EC for another algorithm", algorithm: keys.ES384, text: sec1, fault: "ES256"},
+		{name: "EC for HS256", algorithm: keys.HS256, text: sec1, fault: "ES256"},
+		{name: "encrypted, PKCS #8", algorithm: keys.RS256, text: pemOf("ENCRYPTED PRIVATE KEY", []byte("x")), fault: "encrypted"},
+		{name: "encrypted, PKCS #1", algorithm: keys.RS256, text: encrypted, fault: "encrypted"},
+		{name: "a certificate", algorithm: keys.RS256, text: pemOf("CERTIFICATE", []byte("x")), fault: "CERTIFICATE"},
+		{name: "two keys", algorithm: keys.RS256, text: pkcs1 + pkcs1, fault: "more than one"},
+		{name: "no PEM", algorithm: keys.RS256, text: "secret", fault: "no PEM"},
+		{name: "parameters alone", algorithm: keys.RS256, text: pemOf("EC PARAMETERS", []byte("x")), fault: "no PEM"},
+		{name: "damaged", algorithm: keys.RS256, text: pemOf("PRIVATE KEY", []byte("x")), fault: "cannot be read"},
 	} {
 		key, err := keys.ParsePEM(tt.algorithm, []byte(tt.text))
 		switch {
 		case (err == nil) != (tt.want != ""):
 			t.Errorf("%s: %v", tt.name, err)
 		case err != nil && !strings.Contains(err.Error(), tt.fault):
-			t.Errorf("%s: the error %q does not say %q", tt.name, err, tt.fault)
+			t.Errorf("%s: the error %q lacks %q", tt.name, err, tt.fault)
 		case err == nil && (key.Algorithm() != tt.want || key.CanSign() != tt.signs):
 			t.Errorf("%s: %s, signs: %v", tt.name, key, key.CanSign())
 		}
@@ -78,36 +83,57 @@ func jwks(t testing.TB, keys ...gojose.JSONWebKey) string {
 
 func TestParseJWKS(t *testing.T) {
 	k := testKeys()
-	secret := bytes.Repeat([]byte("s"), 32)
+	secret := []byte(strings.Repeat("s!", 16))
 	ec := gojose.JSONWebKey{Key: k.p256, KeyID: "ec"}
 	rsaPublic := gojose.JSONWebKey{Key: &k.rsa.PublicKey, KeyID: "rsa"}
 	for _, tt := range []struct {
 		name, text  string
-		own, public string // the keys, or "" for an error
+		all, public string // the keys that ParseJWKS and ParsePublicJWKS return; "" for an error
 	}{
-		{"a private key", jwks(t, ec), "ES256 key ec", ""},
-		{"18 a symmetric key", jwks(t, gojose.JSONWebKey{Key: secret, Algorithm: "HS256", KeyID: "s"}), "HS256 key s", ""},
-		{"a symmetric key without alg", jwks(t, gojose.JSONWebKey{Key: secret, KeyID: "s"}), "", ""},
-		{"a short symmetric key", jwks(t, gojose.JSONWebKey{Key: secret[:31], Algorithm: "HS256", KeyID: "s"}), "", ""},
-		{"public keys", jwks(t, rsaPublic, ec.Public()), "RS256 key rsa, ES256 key ec", "RS256 key rsa, ES256 key ec"},
-		{"RSA for PS256", jwks(t, gojose.JSONWebKey{Key: &k.rsa.PublicKey, Algorithm: "PS256", KeyID: "p"}), "PS256 key p", "PS256 key p"},
-		{"RSA for HS256", jwks(t, gojose.JSONWebKey{Key: &k.rsa.PublicKey, Algorithm: "HS256", KeyID: "p"}), "", ""},
-		{"for encryption, left out", jwks(t, rsaPublic, gojose.JSONWebKey{Key: &k.rsa.PublicKey, Use: "enc", KeyID: "e"}), "RS256 key rsa", "RS256 key rsa"},
-		{"only for encryption", jwks(t, gojose.JSONWebKey{Key: &k.rsa.PublicKey, Use: "enc", KeyID: "e"}), "", ""},
-		{"of an unknown kind, left out", strings.Replace(jwks(t, rsaPublic), `[`, `[{"kty":"XX"},`, 1), "RS256 key rsa", "RS256 key rsa"},
-		{"a single JWK", string(must(ec.MarshalJSON())(t)), "ES256 key ec", ""},
-		{"17 a point off the curve", `{"keys":[{"kty":"EC","crv":"P-256","x":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","y":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}`, "", ""},
-		{"16 e=1", `{"keys":[{"kty":"RSA","e":"AQ","n":"` + base64.RawURLEncoding.EncodeToString(k.rsa.N.Bytes()) + `"}]}`, "", ""},
-		{"a duplicate member", `{"keys":[],"keys":[]}`, "", ""},
-		{"empty", `{"keys":[]}`, "", ""},
-		{"a key that is text", `{"keys":["x"]}`, "", ""},
-		{"not JSON", `x`, "", ""},
-		{"null", `null`, "", ""},
+		{name: "a private key", text: jwks(t, ec), all: "ES256 key ec"},
+		{name: "a symmetric key", text: jwks(t, gojose.JSONWebKey{Key: secret, Algorithm: "HS256", KeyID: "s"}), all: "HS256 key s"},
+		{name: "a symmetric key without alg", text: jwks(t, gojose.JSONWebKey{Key: secret, KeyID: "s"})},
+		{name: "a short symmetric key", text: jwks(t, gojose.JSONWebKey{Key: secret[:31], Algorithm: "HS256", KeyID: "s"})},
+		{
+			name: "public keys", text: jwks(t, rsaPublic, ec.Public()), all: "RS256 key rsa, ES256 key ec",
+			public: "RS256 key rsa, ES256 key ec",
+		},
+		{
+			name: "RSA for PS256", text: jwks(t, gojose.JSONWebKey{Key: &k.rsa.PublicKey, Algorithm: "PS256", KeyID: "p"}),
+			all: "PS256 key p", public: "PS256 key p",
+		},
+		{name: "RSA for HS256", text: jwks(t, gojose.JSONWebKey{Key: &k.rsa.PublicKey, Algorithm: "HS256", KeyID: "p"})},
+		{
+			name: "for encryption, left out",
+			text: jwks(t, rsaPublic, gojose.JSONWebKey{Key: &k.rsa.PublicKey, Use: "enc", KeyID: "e"}),
+			all:  "RS256 key rsa", public: "RS256 key rsa",
+		},
+		{name: "only for encryption", text: jwks(t, gojose.JSONWebKey{Key: &k.rsa.PublicKey, Use: "enc", KeyID: "e"})},
+		{
+			name: "of an unknown kind, left out", text: strings.Replace(jwks(t, rsaPublic), `[`, `[{"kty":"XX"},`, 1),
+			all: "RS256 key rsa", public: "RS256 key rsa",
+		},
+		{
+			name: "a symmetric key for encryption beside a public key",
+			text: `{"keys":[{"kty":"oct","k":"MDEy","use":"enc"},{"kty":"OKP","crv":"Ed25519","kid":"ed","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,
+			all:  "EdDSA key ed",
+		},
+		{name: "a single JWK", text: string(must(ec.MarshalJSON())(t)), all: "ES256 key ec"},
+		{
+			name: "a point off the curve",
+			text: `{"keys":[{"kty":"EC","crv":"P-256","x":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","y":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}`,
+		},
+		{name: "e=1", text: `{"keys":[{"kty":"RSA","e":"AQ","n":"` + base64.RawURLEncoding.EncodeToString(k.rsa.N.Bytes()) + `"}]}`},
+		{name: "a duplicate member", text: `{"keys":[],"keys":[]}`},
+		{name: "empty", text: `{"keys":[]}`},
+		{name: "a key that is a string", text: `{"keys":["x"]}`},
+		{name: "not JSON", text: `x`},
+		{name: "null", text: `null`},
 	} {
 		for _, c := range []struct {
 			want  string
 			parse func([]byte) ([]*keys.Key, error)
-		}{{tt.own, keys.ParseJWKS}, {tt.public, keys.ParsePublicJWKS}} {
+		}{{tt.all, keys.ParseJWKS}, {tt.public, parsePublic}} {
 			parsed, err := c.parse([]byte(tt.text))
 			var got []string
 			for _, key := range parsed {
@@ -118,6 +144,12 @@ func TestParseJWKS(t *testing.T) {
 			}
 		}
 	}
+}
+
+// parsePublic is keys.ParsePublicJWKS without the keys that were skipped.
+func parsePublic(text []byte) ([]*keys.Key, error) {
+	all, _, err := keys.ParsePublicJWKS(text)
+	return all, err
 }
 
 func TestJWKSHandler(t *testing.T) {
@@ -134,7 +166,7 @@ func TestJWKSHandler(t *testing.T) {
 		return w
 	}
 	w := do(http.MethodGet, "")
-	parsed := must(keys.ParsePublicJWKS(w.Body.Bytes()))(t)
+	parsed := must(parsePublic(w.Body.Bytes()))(t)
 	if len(parsed) != 2 || parsed[0].ID() != "ec" || parsed[1].ID() != "ed" || parsed[0].CanSign() {
 		t.Errorf("keys %v", parsed)
 	}
@@ -143,7 +175,7 @@ func TestJWKSHandler(t *testing.T) {
 	}
 	for _, secret := range []string{`"d"`, `"k"`, "secret-one"} {
 		if strings.Contains(w.Body.String(), secret) {
-			t.Errorf("the set holds %s", secret)
+			t.Errorf("the set contains %s", secret)
 		}
 	}
 	if again := do(http.MethodGet, w.Header().Get("ETag")); again.Code != http.StatusNotModified || again.Body.Len() != 0 {
@@ -158,7 +190,7 @@ func TestJWKSHandler(t *testing.T) {
 	if err := rotation.Replace(must(keys.NewSet(ec, ed))(t)); err != nil {
 		t.Fatal(err)
 	}
-	if after := do(http.MethodGet, before.Header().Get("ETag")); after.Code != http.StatusOK || len(must(keys.ParsePublicJWKS(after.Body.Bytes()))(t)) != 2 {
+	if after := do(http.MethodGet, before.Header().Get("ETag")); after.Code != http.StatusOK || len(must(parsePublic(after.Body.Bytes()))(t)) != 2 {
 		t.Errorf("status %d after the rotation", after.Code)
 	}
 	for name, err := range map[string]error{

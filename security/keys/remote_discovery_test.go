@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/oapi-guard/oapi-guard/internal/sectest"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,10 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oapi-guard/oapi-guard/internal/sectest"
 	"github.com/oapi-guard/oapi-guard/security"
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
+// TestDiscovery reads the configuration of providers (OpenID Connect Discovery).
 func TestDiscovery(t *testing.T) {
 	p := newProvider(t)
 	var configuration, served atomic.Pointer[string]
@@ -35,15 +36,33 @@ func TestDiscovery(t *testing.T) {
 		name, issuer, configuration string
 		good                        bool
 	}{
-		{"good", p.URL + "/tenant", `{"issuer":"` + p.URL + `/tenant","jwks_uri":"` + p.URL + `/keys","more":1}`, true},
-		{"a slash at the end", p.URL + "/tenant/", `{"issuer":"` + p.URL + `/tenant/","jwks_uri":"` + p.URL + `/keys"}`, true},
-		{"63 another slash", p.URL + "/tenant", `{"issuer":"` + p.URL + `/tenant/","jwks_uri":"` + p.URL + `/keys"}`, false},
-		{"another issuer", p.URL + "/tenant", `{"issuer":"https://evil.example","jwks_uri":"` + p.URL + `/keys"}`, false},
-		{"another issuer by another case", p.URL + "/tenant", `{"Issuer":"` + p.URL + `/tenant","jwks_uri":"` + p.URL + `/keys"}`, false},
-		{"no jwks_uri", p.URL + "/tenant", `{"issuer":"` + p.URL + `/tenant"}`, false},
-		{"jwks_uri over http", p.URL + "/tenant", `{"issuer":"` + p.URL + `/tenant","jwks_uri":"http` + strings.TrimPrefix(p.URL, "https") + `/keys"}`, false},
-		{"not JSON", p.URL + "/tenant", `<html>`, false},
-		{"no configuration", p.URL + "/other", ``, false},
+		{
+			name: "good", issuer: p.URL + "/tenant",
+			configuration: `{"issuer":"` + p.URL + `/tenant","jwks_uri":"` + p.URL + `/keys","more":1}`, good: true,
+		},
+		{
+			name: "a slash at the end", issuer: p.URL + "/tenant/",
+			configuration: `{"issuer":"` + p.URL + `/tenant/","jwks_uri":"` + p.URL + `/keys"}`, good: true,
+		},
+		{
+			name: "a slash that the issuer lacks", issuer: p.URL + "/tenant",
+			configuration: `{"issuer":"` + p.URL + `/tenant/","jwks_uri":"` + p.URL + `/keys"}`,
+		},
+		{
+			name: "another issuer", issuer: p.URL + "/tenant",
+			configuration: `{"issuer":"https://evil.example","jwks_uri":"` + p.URL + `/keys"}`,
+		},
+		{
+			name: "the member issuer in another case", issuer: p.URL + "/tenant",
+			configuration: `{"Issuer":"` + p.URL + `/tenant","jwks_uri":"` + p.URL + `/keys"}`,
+		},
+		{name: "no jwks_uri", issuer: p.URL + "/tenant", configuration: `{"issuer":"` + p.URL + `/tenant"}`},
+		{
+			name: "jwks_uri over http", issuer: p.URL + "/tenant",
+			configuration: `{"issuer":"` + p.URL + `/tenant","jwks_uri":"http` + strings.TrimPrefix(p.URL, "https") + `/keys"}`,
+		},
+		{name: "not JSON", issuer: p.URL + "/tenant", configuration: `<html>`},
+		{name: "no configuration", issuer: p.URL + "/other"},
 	} {
 		store(&configuration, tt.configuration)
 		remote, err := keys.Discover(t.Context(), tt.issuer, keys.WithHTTPClient(p.Client()))
@@ -55,7 +74,8 @@ func TestDiscovery(t *testing.T) {
 		}
 	}
 
-	// The document is read once, and again after a failure: the set has moved.
+	// The configuration is read once, and again after a failed fetch, because the key set may have
+	// moved.
 	store(&configuration, `{"issuer":"`+p.URL+`/tenant","jwks_uri":"`+p.URL+`/keys"}`)
 	clock := newClock()
 	remote := must(keys.Discover(t.Context(), p.URL+"/tenant", keys.WithHTTPClient(p.Client()), keys.WithClock(clock.Now)))(t)
@@ -74,10 +94,11 @@ func TestDiscovery(t *testing.T) {
 		}
 	}
 	if remote.Failures() != 0 {
-		t.Error("the set that has moved was not found")
+		t.Error("the key set that moved was not found")
 	}
 }
 
+// TestLazyStart starts before the provider is available.
 func TestLazyStart(t *testing.T) {
 	p, clock := newProvider(t), newClock()
 	remote := must(keys.NewRemote(t.Context(), p.URL, keys.WithLazyStart(), keys.WithHTTPClient(p.Client()), keys.WithClock(clock.Now)))(t)
@@ -93,18 +114,19 @@ func TestLazyStart(t *testing.T) {
 	}
 	unavailable()
 	if err := second(security.NewIssuer(verifier)); !errors.Is(err, keys.ErrNoSigningKey) {
-		t.Errorf("an issuer: %v", err)
+		t.Errorf("an issuer without a signing key: %v", err)
 	}
 	p.answer(200, publicSet(t, "one"))
 	unavailable() // too early for another fetch
 	clock.Advance(time.Minute)
-	unavailable() // provokes it
+	unavailable() // starts it
 	if _, err := remote.Current(t.Context()); err != nil {
 		t.Errorf("after the first set: %v", err)
 	}
 }
 
-// TestFirstFetchIsBounded checks that the constructor keeps to its context, and that every fetch has a time-out.
+// TestFirstFetchIsBounded checks that NewRemote obeys its context, and that each fetch has a
+// deadline.
 func TestFirstFetchIsBounded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -116,12 +138,13 @@ func TestFirstFetchIsBounded(t *testing.T) {
 		return nil, errSecretive
 	})}
 	err := second(keys.NewRemote(ctx, "https://idp.example/keys", keys.WithHTTPClient(client)))
-	if !errors.Is(err, keys.ErrUnavailable) || strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("cancelled: %v", err)
+	if !errors.Is(err, keys.ErrUnavailable) || !errors.Is(err, errSecretive) || !strings.Contains(err.Error(), "https://idp.example/keys") {
+		t.Errorf("cancelled: %v, want the URL and the cause: nobody but the operator sees a failed start", err)
 	}
 }
 
-// TestNoDowngrade has https lead to http on the same host, which would answer with a good set.
+// TestNoDowngrade has redirects and configurations that lead from https to http on the same host,
+// where a good key set is.
 func TestNoDowngrade(t *testing.T) {
 	set := publicSet(t, "one")
 	client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -152,7 +175,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// TestDefaultClient fetches from this machine itself without TLS; goleak finds the connection if it stays.
+// TestDefaultClient fetches from the local machine without TLS. goleak finds a connection that
+// stays open.
 func TestDefaultClient(t *testing.T) {
 	good := publicSet(t, "one")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(good)) }))
@@ -163,12 +187,12 @@ func TestDefaultClient(t *testing.T) {
 		t.Errorf("prints as %s", text)
 	}
 	if err := second(security.NewIssuer(must(security.NewVerifier(testIssuer, remote))(t))); err == nil {
-		t.Error("issued with the keys of somebody else")
+		t.Error("an issuer with the keys of a provider")
 	}
 	tls := newProvider(t)
 	tls.answer(200, good)
 	if err := second(keys.NewRemote(t.Context(), tls.URL)); !errors.Is(err, keys.ErrUnavailable) {
-		t.Errorf("a certificate of nobody: %v", err)
+		t.Errorf("an unknown certificate: %v", err)
 	}
 }
 
@@ -183,28 +207,28 @@ func TestRemoteConstructorsRefuse(t *testing.T) {
 		return second(keys.NewRemote(ctx, address, append([]keys.RemoteOption{keys.WithHTTPClient(client)}, options...)...))
 	}
 	for name, err := range map[string]error{
-		"no URL":                     remote(""),
-		"no absolute URL":            remote("/keys"),
-		"no host":                    remote("https:///keys"),
-		"http":                       remote("http://idp.example/keys"),
-		"http to a look-alike":       remote("http://127.0.0.1.example/keys"),
-		"file":                       remote("file://localhost/keys"),
-		"a password":                 remote("https://user:hunter2@idp.example/keys"),
-		"a password in no URL":       remote("https://user:hunter2@idp.example:port/keys"),
-		"a fragment":                 remote(good + "#hunter2"),
-		"an issuer with a query":     second(keys.Discover(ctx, good+"?hunter2", keys.WithHTTPClient(client))),
-		"no client":                  remote(good, keys.WithHTTPClient(nil)),
-		"no clock":                   remote(good, keys.WithClock(nil)),
-		"no logger":                  remote(good, keys.WithLogger(nil)),
-		"a nil option":               remote(good, nil),
-		"no interval":                remote(good, keys.WithMinRefetchInterval(0)),
-		"a refresh below it":         remote(good, keys.WithRefreshInterval(time.Second)),
-		"stale before the refresh":   remote(good, keys.WithMaxStale(time.Minute)),
-		"stale for days":             remote(good, keys.WithMaxStale(keys.DefaultMaxStale+1)),
-		"a verifier of nil":          second(security.NewVerifier(testIssuer, (*keys.Remote)(nil))),
-		"a verifier of nil rotation": second(security.NewVerifier(testIssuer, (*keys.Rotation)(nil))),
-		"a JWKS handler of nil":      second(keys.JWKSHandler((*keys.Remote)(nil), time.Hour)),
-		"a zero set, as unavailable": second((&keys.Remote{}).Current(t.Context())),
+		"no URL":                                remote(""),
+		"no absolute URL":                       remote("/keys"),
+		"no host":                               remote("https:///keys"),
+		"http":                                  remote("http://idp.example/keys"),
+		"http to a look-alike":                  remote("http://127.0.0.1.example/keys"),
+		"file":                                  remote("file://localhost/keys"),
+		"a password":                            remote("https://user:hunter2@idp.example/keys"),
+		"a password in a malformed URL":         remote("https://user:hunter2@idp.example:port/keys"),
+		"a fragment":                            remote(good + "#hunter2"),
+		"an issuer with a query":                second(keys.Discover(ctx, good+"?hunter2", keys.WithHTTPClient(client))),
+		"no client":                             remote(good, keys.WithHTTPClient(nil)),
+		"no clock":                              remote(good, keys.WithClock(nil)),
+		"no logger":                             remote(good, keys.WithLogger(nil)),
+		"a nil option":                          remote(good, nil),
+		"no interval between fetches":           remote(good, keys.WithMinRefetchInterval(0)),
+		"a refresh interval below the interval": remote(good, keys.WithRefreshInterval(time.Second)),
+		"stale before the refresh":              remote(good, keys.WithMaxStale(time.Minute)),
+		"stale for longer than the limit":       remote(good, keys.WithMaxStale(keys.DefaultMaxStale+1)),
+		"a verifier of nil":                     second(security.NewVerifier(testIssuer, (*keys.Remote)(nil))),
+		"a verifier of nil rotation":            second(security.NewVerifier(testIssuer, (*keys.Rotation)(nil))),
+		"a JWKS handler of nil":                 second(keys.JWKSHandler((*keys.Remote)(nil), time.Hour)),
+		"the keys of a zero Remote":             second((&keys.Remote{}).Current(t.Context())),
 	} {
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", name, err)

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"github.com/oapi-guard/oapi-guard/internal/sectest/apptest"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -17,12 +16,13 @@ import (
 
 	gojose "github.com/go-jose/go-jose/v4"
 
+	"github.com/oapi-guard/oapi-guard/internal/sectest/apptest"
 	"github.com/oapi-guard/oapi-guard/security"
 	"github.com/oapi-guard/oapi-guard/security/guard"
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
-// provider is an identity provider over TLS: what it answers can be changed while it runs.
+// provider is an identity provider over TLS whose answers can be changed.
 type provider struct {
 	*httptest.Server
 	handler atomic.Pointer[http.HandlerFunc]
@@ -54,7 +54,7 @@ type remoteFixture struct {
 	*apptest.App
 	provider *provider
 	remote   *keys.Remote
-	log      bytes.Buffer // read it after settle
+	log      bytes.Buffer // must be read after settle
 }
 
 func newRemoteFixture(t testing.TB, options ...keys.RemoteOption) *remoteFixture {
@@ -70,10 +70,10 @@ func newRemoteFixture(t testing.TB, options ...keys.RemoteOption) *remoteFixture
 	return f
 }
 
-// settle waits for the fetches in the background.
+// settle waits until no fetch is running.
 func (f *remoteFixture) settle() { f.remote.WaitForFetch() }
 
-// publicSet is the set of p256 under the key ids.
+// publicSet returns a JWK set with the key p256 under each of the key ids.
 func publicSet(t testing.TB, ids ...string) string {
 	t.Helper()
 	var jwkKeys []gojose.JSONWebKey
@@ -83,7 +83,7 @@ func publicSet(t testing.TB, ids ...string) string {
 	return jwks(t, jwkKeys...)
 }
 
-// signedBy returns a token of p256 under the key id, good for as long as the tests go.
+// signedBy returns a token of the key p256 with the key id. It is valid during the whole test.
 func (f *remoteFixture) signedBy(t testing.TB, id string) string {
 	t.Helper()
 	key := must(keys.NewECDSA(testKeys().p256, keys.WithID(id)))(t)
@@ -92,43 +92,46 @@ func (f *remoteFixture) signedBy(t testing.TB, id string) string {
 	return must(issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 }
 
-// TestUnknownKeyIDs is case 36: whatever key ids arrive, one fetch in an interval, and more rarely while it fails.
+// TestUnknownKeyIDs floods a verifier with unknown key ids. The first waits for the one fetch of the
+// interval, and the others are decided at once: 401 if the last fetch succeeded, 503 if it failed.
 func TestUnknownKeyIDs(t *testing.T) {
 	f := newRemoteFixture(t)
 	good := f.signedBy(t, "one")
-	flood := func() (fetches int64) {
+	flood := func(want error) (fetches int64) {
 		t.Helper()
 		before := f.provider.calls.Load()
 		for i := range 1000 {
 			text := compactHS256(fmt.Sprintf(`{"alg":"ES256","kid":"%d","typ":"at+jwt"}`, i), payloadWith())
-			if err := verify(t, f.Verifier, text); !errors.Is(err, security.ErrInvalidToken) {
-				t.Fatalf("an unknown key id: %v", err)
+			if err := verify(t, f.Verifier, text); !errors.Is(err, want) {
+				t.Fatalf("an unknown key id: %v, want %v", err, want)
 			}
 		}
 		f.settle()
 		return f.provider.calls.Load() - before
 	}
+	const interval = keys.DefaultMinRefetchInterval
 	for _, step := range []struct {
 		name    string
 		wait    time.Duration
 		status  int
+		want    error
 		fetches int64
 	}{
-		{"just fetched", 0, 200, 0},
-		{"before the interval is over", time.Minute - 1, 200, 0},
-		{"the interval is over", 1, 200, 1},
-		{"and another", time.Minute, 200, 1},
-		{"first failure", time.Minute, 500, 1},
-		{"second failure", time.Minute, 500, 1},
-		{"waits for twice as long", time.Minute, 500, 0},
-		{"third failure", time.Minute, 500, 1},
-		{"waits for four times as long", 4*time.Minute - 1, 200, 0},
-		{"the provider is back", 1, 200, 1},
-		{"waits no longer", time.Minute, 200, 1},
+		{name: "just fetched", wait: 0, status: 200, want: security.ErrInvalidToken, fetches: 0},
+		{name: "before the interval is over", wait: interval - 1, status: 200, want: security.ErrInvalidToken, fetches: 0},
+		{name: "the interval is over", wait: 1, status: 200, want: security.ErrInvalidToken, fetches: 1},
+		{name: "the next interval is over", wait: interval, status: 200, want: security.ErrInvalidToken, fetches: 1},
+		{name: "first failure", wait: interval, status: 500, want: security.ErrUnavailable, fetches: 1},
+		{name: "second failure", wait: interval, status: 500, want: security.ErrUnavailable, fetches: 1},
+		{name: "waits for twice as long", wait: interval, status: 500, want: security.ErrUnavailable, fetches: 0},
+		{name: "third failure", wait: interval, status: 500, want: security.ErrUnavailable, fetches: 1},
+		{name: "waits for four times as long", wait: 4*interval - 1, status: 200, want: security.ErrUnavailable, fetches: 0},
+		{name: "the provider is back", wait: 1, status: 200, want: security.ErrInvalidToken, fetches: 1},
+		{name: "waits for a normal interval again", wait: interval, status: 200, want: security.ErrInvalidToken, fetches: 1},
 	} {
 		f.provider.answer(step.status, publicSet(t, "one"))
 		f.Clock.Advance(step.wait)
-		if got := flood(); got != step.fetches {
+		if got := flood(step.want); got != step.fetches {
 			t.Errorf("%s: %d fetches, want %d", step.name, got, step.fetches)
 		}
 		if err := verify(t, f.Verifier, good); err != nil {
@@ -137,7 +140,8 @@ func TestUnknownKeyIDs(t *testing.T) {
 	}
 }
 
-// TestNoFetchProvoked sends what is no token of an unknown key: nothing is fetched, least of all from where a header says (cases 30-35).
+// TestNoFetchProvoked sends malformed tokens, and tokens of known keys with a wrong algorithm. They
+// cause no fetch, and no URL in a header is fetched.
 func TestNoFetchProvoked(t *testing.T) {
 	f := newRemoteFixture(t)
 	f.Clock.Advance(2 * time.Minute)
@@ -160,7 +164,8 @@ func TestNoFetchProvoked(t *testing.T) {
 	}
 }
 
-// TestRemoteRotation has the first token of a new key refused, and the next accepted; and a removed key distrusted after a refresh.
+// TestRemoteRotation has a provider that changes its keys. The first token of a new key waits for the
+// fetch. A removed key is refused after a refresh.
 func TestRemoteRotation(t *testing.T) {
 	f := newRemoteFixture(t)
 	old, next := f.signedBy(t, "one"), f.signedBy(t, "two")
@@ -174,17 +179,16 @@ func TestRemoteRotation(t *testing.T) {
 	}
 	f.provider.answer(200, publicSet(t, "one", "two"))
 	f.Clock.Advance(time.Minute)
-	check("the first token of the new key", next, security.ErrInvalidToken)
-	check("the second", next, nil)
+	check("the first token of the new key", next, nil)
 	check("the old key", old, nil)
 	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","typ":"at+jwt"}`))
 	check("no key id and two keys", header+old[strings.IndexByte(old, '.'):], security.ErrInvalidToken)
 	f.provider.answer(200, publicSet(t, "two"))
 	f.Clock.Advance(keys.DefaultRefreshInterval - 1)
-	check("the old key, its removal not fetched", old, nil)
+	check("the old key, before its removal is fetched", old, nil)
 	f.Clock.Advance(1)
-	check("the old key, as its removal is fetched", old, nil)
-	check("the old key, removed", old, security.ErrInvalidToken)
+	check("the old key, while its removal is fetched", old, nil)
+	check("the old key, after its removal", old, security.ErrInvalidToken)
 	if !strings.Contains(f.log.String(), "remote key set changed") {
 		t.Errorf("log %q", &f.log)
 	}
@@ -193,11 +197,12 @@ func TestRemoteRotation(t *testing.T) {
 	_, _ = f.remote.Current(t.Context())
 	f.settle()
 	if same, _ := f.remote.Current(t.Context()); err != nil || same != set {
-		t.Error("the same text is another key set")
+		t.Error("the same text gave another key set")
 	}
 }
 
-// TestProviderDown serves with the last good set for as long as said, and is 503 then.
+// TestProviderDown has a provider that fails. The last good set serves up to its greatest age. Then
+// requests get 503.
 func TestProviderDown(t *testing.T) {
 	f := newRemoteFixture(t)
 	access := f.signedBy(t, "one")
@@ -221,7 +226,7 @@ func TestProviderDown(t *testing.T) {
 	f.provider.answer(200, publicSet(t, "one"))
 	f.Clock.Advance(keys.DefaultRefreshInterval)
 	if w := apptest.Get(handler, "Bearer "+access); w.Code != 503 {
-		t.Errorf("status %d: the request has waited for a fetch, or not provoked one", w.Code)
+		t.Errorf("status %d, want 503: requests must not wait for a fetch", w.Code)
 	}
 	f.settle()
 	if w := apptest.Get(handler, "Bearer "+access); w.Code != 200 {
@@ -238,7 +243,7 @@ func TestProviderDown(t *testing.T) {
 	}
 }
 
-// badAnswers are answers that are not a good key set.
+// badAnswers returns answers that are not good key sets.
 func badAnswers(t testing.TB, elsewhere string) map[string]http.HandlerFunc {
 	text := func(status int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -251,9 +256,8 @@ func badAnswers(t testing.TB, elsewhere string) map[string]http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) }
 	}
 	return map[string]http.HandlerFunc{
-		"18 a private key":     text(200, jwks(t, gojose.JSONWebKey{Key: k.p256, KeyID: "one"})),
-		"18 a symmetric key":   text(200, jwks(t, gojose.JSONWebKey{Key: testSecret, Algorithm: "HS256", KeyID: "s"}, gojose.JSONWebKey{Key: &k.p256.PublicKey, KeyID: "one"})),
-		"two keys of one id":   text(200, publicSet(t, "one", "one")),
+		"a private key":        text(200, jwks(t, gojose.JSONWebKey{Key: k.p256, KeyID: "one"})),
+		"a symmetric key":      text(200, jwks(t, gojose.JSONWebKey{Key: testSecret, Algorithm: "HS256", KeyID: "s"}, gojose.JSONWebKey{Key: &k.p256.PublicKey, KeyID: "one"})),
 		"too large":            text(200, good+strings.Repeat(" ", keys.MaxRemoteSize)),
 		"status 500":           text(500, good),
 		"status 203":           text(203, good),
@@ -262,15 +266,16 @@ func badAnswers(t testing.TB, elsewhere string) map[string]http.HandlerFunc {
 		"an empty set":         text(200, `{"keys":[]}`),
 		"an empty body":        text(200, ""),
 		"a redirect to http":   redirect(elsewhere),
-		"a redirect for ever":  redirect("/again"),
-		"broken off": func(w http.ResponseWriter, _ *http.Request) {
+		"endless redirects":    redirect("/again"),
+		"truncated": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = w.Write([]byte(good))
 		},
 	}
 }
 
-// TestBadAnswers keeps the last good set, and does not start with a bad one. Redirects go to servers that would answer with a good set.
+// TestBadAnswers checks that a bad answer does not replace the last good set, and that no
+// application starts with one. The servers behind the redirects have a good set.
 func TestBadAnswers(t *testing.T) {
 	good := publicSet(t, "one")
 	serveGood := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(good)) })
@@ -295,8 +300,8 @@ func TestBadAnswers(t *testing.T) {
 				t.Errorf("%d fetches, log %q", f.provider.calls.Load(), &f.log)
 			}
 			_, err := keys.NewRemote(t.Context(), f.provider.URL, keys.WithHTTPClient(f.provider.Client()))
-			if !errors.Is(err, keys.ErrUnavailable) || strings.Contains(err.Error(), "127.0.0.1") {
-				t.Errorf("started: %v", err)
+			if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), f.provider.URL) {
+				t.Errorf("NewRemote: %v, want the URL and the cause", err)
 			}
 		})
 	}
@@ -314,7 +319,8 @@ func TestBadAnswers(t *testing.T) {
 	}
 }
 
-// TestSlowProvider verifies while a fetch is under way, by many at once, and closes in the middle of it.
+// TestSlowProvider verifies from many goroutines while a fetch is running, and closes the key set
+// during the fetch.
 func TestSlowProvider(t *testing.T) {
 	f := newRemoteFixture(t)
 	good, unknown := f.signedBy(t, "one"), f.signedBy(t, "two")
@@ -324,20 +330,24 @@ func TestSlowProvider(t *testing.T) {
 		<-r.Context().Done()
 	})
 	f.Clock.Advance(keys.DefaultRefreshInterval)
-	if err := verify(t, f.Verifier, unknown); !errors.Is(err, security.ErrInvalidToken) {
-		t.Errorf("an unknown key id: %v", err)
+	if err := verify(t, f.Verifier, good); err != nil { // it is old, so that a fetch begins
+		t.Errorf("while the provider is slow: %v", err)
 	}
 	<-entered
 	f.Clock.Advance(keys.DefaultRefreshInterval)
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {
+			start := time.Now()
+			if err := verify(t, f.Verifier, unknown); !errors.Is(err, security.ErrUnavailable) {
+				t.Errorf("an unknown key id: %v", err)
+			}
+			if waited := time.Since(start); waited < time.Second || waited > 8*time.Second {
+				t.Errorf("waited %s for the key, want 2 s", waited)
+			}
 			for range 50 {
 				if err := verify(t, f.Verifier, good); err != nil {
 					t.Errorf("while the provider is slow: %v", err)
-				}
-				if err := verify(t, f.Verifier, unknown); !errors.Is(err, security.ErrInvalidToken) {
-					t.Errorf("an unknown key id: %v", err)
 				}
 			}
 		})
@@ -358,7 +368,7 @@ func TestSlowProvider(t *testing.T) {
 	}
 }
 
-// TestConcurrentRemote is for the race detector: verifications, refreshes and Close together.
+// TestConcurrentRemote verifies, refreshes and closes at the same time, for the race detector.
 func TestConcurrentRemote(t *testing.T) {
 	f := newRemoteFixture(t)
 	good, next := f.signedBy(t, "one"), f.signedBy(t, "two")

@@ -2,14 +2,15 @@ package keys_test
 
 import (
 	"errors"
-	"github.com/oapi-guard/oapi-guard/internal/sectest/apptest"
 	"testing"
 
+	"github.com/oapi-guard/oapi-guard/internal/sectest/apptest"
 	"github.com/oapi-guard/oapi-guard/security"
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
-// TestRotation rotates a key as the doc of Replace says: nobody is logged out. Then it distrusts one: its tokens are refused at once.
+// TestRotation replaces a key in the steps of Rotation.Replace, and nobody is logged out. Then it
+// removes a key that is not trusted any more, and its tokens are refused at once.
 func TestRotation(t *testing.T) {
 	f := apptest.New(t)
 	old := must(keys.NewECDSA(testKeys().p256, keys.WithID("old")))(t)
@@ -30,7 +31,7 @@ func TestRotation(t *testing.T) {
 	second := issue()
 	replace(next, old)
 	third := issue()
-	for name, text := range map[string]string{"before": first, "while both are there": second, "by the new key": third} {
+	for name, text := range map[string]string{"before": first, "with both keys in the set": second, "by the new key": third} {
 		if err := f.Refuses(t, text, accessToken); err != nil {
 			t.Errorf("a token issued %s: %v", name, err)
 		}
@@ -42,24 +43,24 @@ func TestRotation(t *testing.T) {
 	for name, c := range map[string]struct {
 		text string
 		good bool
-	}{"before": {first, false}, "while both were there, by the old key": {second, false}, "by the new key": {third, true}} {
+	}{"before": {first, false}, "with both keys in the set, by the old key": {second, false}, "by the new key": {third, true}} {
 		if err := f.Refuses(t, c.text, accessToken); (err == nil) != c.good || err != nil && !errors.Is(err, security.ErrInvalidToken) {
-			t.Errorf("the old key is distrusted, a token issued %s: %v", name, err)
+			t.Errorf("without the old key, a token issued %s: %v", name, err)
 		}
 	}
 	if _, err := distrusted.Without("old"); err == nil {
-		t.Error("a key was removed that was not there")
+		t.Error("an unknown key was removed")
 	}
 	if _, err := distrusted.Without("next"); err == nil {
 		t.Error("the last key was removed")
 	}
 	if err := rotation.Replace(nil); err == nil {
-		t.Error("replaced with nothing")
+		t.Error("replaced with a nil set")
 	}
 	public := must(keys.NewECDSAPublic(&testKeys().p256.PublicKey))(t)
 	replace(public)
 	if _, err := f.Issuer.IssueAccessToken(t.Context(), "alice", nil); err == nil {
-		t.Error("issued without a key that signs")
+		t.Error("issued without a signing key")
 	}
 	var zero keys.Rotation
 	lacking := must(security.NewVerifier("https://other.example", &zero, security.WithName("other")))(t)

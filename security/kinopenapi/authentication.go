@@ -19,27 +19,33 @@ import (
 // AuthenticationOption changes an authentication function.
 type AuthenticationOption func(*authentication)
 
-// BesideGuards says that the handler of every operation stands behind its guard too, which has the last word. Operations that kin-openapi
-// could let pass wrongly are then no error.
+// BesideGuards states that the handler of each operation also has its guard, which decides last.
+// Operations that kin-openapi could accept wrongly are then no error.
 func BesideGuards() AuthenticationOption {
 	return func(a *authentication) { a.besideGuards = true }
 }
 
-// AuthenticationFunc returns the function that openapi3filter, and middleware built on it, ask whether a request satisfies a security
-// scheme. document is the one that they check requests against; operations are what generated code returns as GuardedOperations.
+// AuthenticationFunc returns the function that openapi3filter, and middleware built on it, calls to
+// learn whether a request satisfies a security scheme. document is the one that they check requests
+// against. operations are what generated code returns as GuardedOperations.
 //
-// With the first scheme that it is asked for, the function runs the guard of the whole operation, once for a request. It returns nil for the
-// schemes of the alternative that the guard accepted and an error for others, so a request passes if and only if the guard accepts it. The
-// credential is then on the context of that very http.Request: see [guard.FromContext]. The error of a request that was refused is a
-// [guard.RefusedError]; answer it with [WriteError].
+// The first call for a request runs the guard of the whole operation, once. The function returns nil
+// for the schemes of the alternative that the guard accepted and an error for others, so a request
+// passes if and only if the guard accepts it. The credential is then in the context of that
+// http.Request: see [guard.FromContext]. A refused request gets a [guard.RefusedError]; answer it
+// with [WriteError].
 //
-// It is an error if the document does not have an operation, or gives it another security. It is one, too, if
-//   - an operation is optional: kin-openapi lets a request with a bad token pass as an anonymous one, without a word of the function;
-//   - a credential stands in the query: the response then has to say that nothing may store it, which the function cannot.
+// AuthenticationFunc returns an error if the document lacks an operation or gives it other security
+// requirements, and if
+//   - an operation is optional: kin-openapi accepts a request with a bad token as an anonymous one,
+//     without calling the function;
+//   - a credential is in the query: the response must then forbid that it is stored, which the
+//     function cannot do.
 //
-// Guard the routes of such operations, and say so with [BesideGuards].
+// Guard the routes of such operations, and state that with [BesideGuards].
 //
-// kin-openapi reads the whole body before it asks the function, so limit it before, as with http.MaxBytesHandler.
+// kin-openapi reads the whole body before it calls the function. Limit the body before that, for
+// example with http.MaxBytesHandler.
 func AuthenticationFunc(document *openapi3.T, policy *guard.Policy, authenticators guard.Authenticators, operations []guard.Operation, options ...AuthenticationOption) (openapi3filter.AuthenticationFunc, error) {
 	if document == nil {
 		return nil, errors.New("kinopenapi: an authentication function needs the document")
@@ -67,22 +73,23 @@ func AuthenticationFunc(document *openapi3.T, policy *guard.Policy, authenticato
 	return a.authenticate, nil
 }
 
-// authentication answers kin-openapi with what guards decide.
+// authentication gives kin-openapi the decisions of guards.
 type authentication struct {
 	guards       *guard.Guards
 	operations   map[route]*guard.Operation
 	besideGuards bool
 }
 
-// check compares an operation with the document and refuses what the function could not keep.
+// check compares an operation with the document. It refuses operations that the function could not
+// protect.
 func (a *authentication) check(document *openapi3.T, o *guard.Operation) error {
 	item := document.Paths.Value(o.Path)
 	if item == nil || item.GetOperation(o.Method) == nil {
 		return errors.New("the document does not have the operation")
 	}
 	stated := document.Security
-	if own := item.GetOperation(o.Method).Security; own != nil {
-		stated = *own
+	if ofOperation := item.GetOperation(o.Method).Security; ofOperation != nil {
+		stated = *ofOperation
 	}
 	var want, got []string
 	for _, requirement := range stated {
@@ -99,7 +106,7 @@ func (a *authentication) check(document *openapi3.T, o *guard.Operation) error {
 				return errors.New("a nil scheme")
 			}
 			if scheme.In == guard.InQuery && !a.besideGuards {
-				return fmt.Errorf("the credential of scheme %s stands in the query; guard the route", scheme.Name)
+				return fmt.Errorf("the credential of scheme %s is in the query; guard the route", scheme.Name)
 			}
 			names = append(names, scheme.Name)
 		}
@@ -109,7 +116,7 @@ func (a *authentication) check(document *openapi3.T, o *guard.Operation) error {
 	slices.Sort(got)
 	switch {
 	case !slices.Equal(want, got):
-		return errors.New("the document gives it another security; is it the one that the operations are made of?")
+		return errors.New("the document gives it other security requirements; are the operations generated from it?")
 	case o.Optional() && !a.besideGuards:
 		return errors.New("its security is optional, so kin-openapi would let a bad credential pass as an anonymous caller; guard the route")
 	}
@@ -122,10 +129,10 @@ func alternative(names []string) string {
 	return strings.Join(names, " ")
 }
 
-type askedKey struct{}
+type decisionKey struct{}
 
-// asked is what a guard said of a request that kin-openapi checks.
-type asked struct {
+// decision is the decision of a guard over a request that kin-openapi checks.
+type decision struct {
 	by    *authentication
 	input *openapi3filter.RequestValidationInput
 	// schemes are those of the alternative that the guard accepted.
@@ -133,61 +140,64 @@ type asked struct {
 	err     error
 }
 
-// errOtherAlternative is for a scheme that is not of the alternative that the guard accepted. kin-openapi goes on to that one.
+// errOtherAlternative is for a scheme that is not in the alternative that the guard accepted.
+// kin-openapi then tries the next alternative.
 var errOtherAlternative = errors.New("kinopenapi: the request satisfies another alternative")
 
 // authenticate is an openapi3filter.AuthenticationFunc.
-func (a *authentication) authenticate(_ context.Context, question *openapi3filter.AuthenticationInput) error {
-	if question == nil || question.RequestValidationInput == nil || question.RequestValidationInput.Request == nil || question.RequestValidationInput.Route == nil {
+func (a *authentication) authenticate(_ context.Context, asked *openapi3filter.AuthenticationInput) error {
+	if asked == nil || asked.RequestValidationInput == nil || asked.RequestValidationInput.Request == nil || asked.RequestValidationInput.Route == nil {
 		return security.ErrUnguarded
 	}
-	input := question.RequestValidationInput
-	said, _ := input.Request.Context().Value(askedKey{}).(*asked)
-	if said == nil || said.by != a || said.input != input {
-		said = a.ask(input)
+	input := asked.RequestValidationInput
+	known, _ := input.Request.Context().Value(decisionKey{}).(*decision)
+	if known == nil || known.by != a || known.input != input {
+		known = a.decide(input)
 	}
 	switch {
-	case said.err != nil:
-		return said.err
-	case !slices.Contains(said.schemes, question.SecuritySchemeName):
+	case known.err != nil:
+		return known.err
+	case !slices.Contains(known.schemes, asked.SecuritySchemeName):
 		return errOtherAlternative
 	}
 	return nil
 }
 
-// ask asks the guard of the operation, and leaves on the context of the request what it said and the credential.
-func (a *authentication) ask(input *openapi3filter.RequestValidationInput) *asked {
-	said := &asked{by: a, input: input}
+// decide runs the guard of the operation. It puts the decision and the credential into the context
+// of the request.
+func (a *authentication) decide(input *openapi3filter.RequestValidationInput) *decision {
+	made := &decision{by: a, input: input}
 	operation := a.operations[route{input.Route.Method, input.Route.Path}]
 	r := input.Request
 	ctx, err := a.guards.Of(operation).Authenticate(r)
 	if err != nil {
-		said.err = err
+		made.err = err
 		ctx = r.Context()
 	} else if credentials, err := guard.RequestCredentials(ctx, operation); err != nil {
-		said.err = err
+		made.err = err
 	} else {
-		said.schemes = credentials.Schemes()
+		made.schemes = credentials.Schemes()
 	}
-	// In place, because whoever called kin-openapi goes on with the request that it was given.
-	*r = *r.WithContext(context.WithValue(ctx, askedKey{}, said))
-	return said
+	// In place, because the caller of kin-openapi continues with its request.
+	*r = *r.WithContext(context.WithValue(ctx, decisionKey{}, made))
+	return made
 }
 
-// WriteError answers a request that openapi3filter.ValidateRequest refused, or the router before it: one that an [AuthenticationFunc] refused
-// as its guard does, one that differs from the document as a guarded handler with a [SchemaValidator] does, one without a route 404 or 405,
-// and any other 500. No text of err reaches the client.
+// WriteError answers a request that openapi3filter.ValidateRequest or its router refused. A request
+// that an [AuthenticationFunc] refused is answered as its guard answers it. One that differs from
+// the document is answered as a guarded handler with a [SchemaValidator] answers it. One without a
+// route gets 404 or 405, and any other 500. No text of err reaches the client.
 func WriteError(w http.ResponseWriter, r *http.Request, policy *guard.Policy, err error) {
 	var refused *guard.RefusedError
 	if errors.As(err, &refused) {
 		refused.Write(w)
 		return
 	}
-	policy.WriteResponseError(w, r, told(err))
+	policy.WriteResponseError(w, r, responseError(err))
 }
 
-// told returns the error that answers one of kin-openapi.
-func told(err error) error {
+// responseError returns the error of package guard that answers an error of kin-openapi.
+func responseError(err error) error {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.Is(err, routers.ErrPathNotFound):

@@ -84,8 +84,8 @@ func (a *application) validated(t testing.TB, document *openapi3.T, authenticate
 		})).Middleware(next)
 }
 
-// TestAuthenticationFunc checks that kin-openapi lets a request pass if and only if the guard of the operation does, and that the handler finds
-// the credential.
+// TestAuthenticationFunc checks that kin-openapi lets a request pass if and only if the guard of
+// the operation does, and that the handler finds the credential.
 func TestAuthenticationFunc(t *testing.T) {
 	a := newApplication(t)
 	token, scoped := "Authorization: Bearer "+a.token(t), "Authorization: Bearer "+a.token(t, security.WithScopes("write"))
@@ -115,32 +115,53 @@ func TestAuthenticationFunc(t *testing.T) {
 			status            int
 			want              string // who, or a word of the challenge or of the detail
 		}{
-			{"a token", "GET /own", "", []string{token}, 204, "access alice"},
-			{"a token for the alias", "GET /alias", "", []string{token}, 204, "access alice"},
-			{"nothing", "GET /own", "", nil, 401, `Bearer realm="api"`},
-			{"a bad token", "GET /own", "", []string{"Authorization: Bearer secret"}, 401, "invalid_token"},
-			{"another type of token", "GET /own", "", []string{refreshToken}, 401, "invalid_token"},
-			{"the token of one alternative", "GET /either", "", []string{token}, 204, "access alice"},
-			{"the key of the other", "GET /either", "", []string{"X-Key: good"}, 204, "key machine"},
-			{"a bad token and a good key", "GET /either", "", []string{"Authorization: Bearer secret", "X-Key: good"}, 204, "key machine"},
-			{"a good token and a bad key", "GET /either", "", []string{token, "X-Key: secret"}, 204, "access alice"},
-			{"a bad token and a bad key", "GET /either", "", []string{"Authorization: Bearer secret", "X-Key: secret"}, 401, "invalid_token"},
-			{"a key that nobody could look up", "GET /either", "", []string{"X-Key: down"}, 503, "Try again"},
-			{"the same header twice", "GET /either", "", []string{"X-Key: good", "X-Key: good"}, 400, "malformed"},
-			{"both", "GET /both", "", []string{token, "X-Key: good"}, 204, "access alice, key machine"},
-			{"one of both", "GET /both", "", []string{token}, 401, "invalid_token"},
-			{"the other of both", "GET /both", "", []string{"X-Key: good"}, 401, "realm"},
-			{"the other alternative", "GET /both", "", []string{refreshToken}, 204, "refresh alice"},
-			{"a scope", "GET /scoped", "", []string{scoped}, 204, "access alice"},
-			{"no scope", "GET /scoped", "", []string{token}, 403, "insufficient_scope"},
-			{"public", "GET /public", "", []string{"Authorization: Bearer secret"}, 204, ""},
-			{"a bad parameter", "GET /public?n=secret", "", nil, 400, "query n type"},
-			{"a body", "POST /items/1", `{"name":"n"}`, []string{token, asJSON}, 204, `access alice, {"name":"n"}`},
-			{"a bad body", "POST /items/1", `{}`, []string{token, asJSON}, 400, "body /name required"},
-			{"another media type", "POST /items/1", `secret`, []string{token, "Content-Type: text/plain"}, 415, "body - content"},
-			{"a bad token and a bad body", "POST /items/secret", `{}`, []string{asJSON}, 401, `Bearer realm="api"`},
-			{"no such path", "GET /secret", "", nil, 404, "description"},
-			{"no such method", "PUT /own", "", nil, 405, "description"},
+			{name: "a token", route: "GET /own", header: []string{token}, status: 204, want: "access alice"},
+			{name: "a token for the alias", route: "GET /alias", header: []string{token}, status: 204, want: "access alice"},
+			{name: "nothing", route: "GET /own", status: 401, want: `Bearer realm="api"`},
+			{name: "a bad token", route: "GET /own", header: []string{"Authorization: Bearer secret"}, status: 401, want: "invalid_token"},
+			{name: "another type of token", route: "GET /own", header: []string{refreshToken}, status: 401, want: "invalid_token"},
+			{name: "the token of one alternative", route: "GET /either", header: []string{token}, status: 204, want: "access alice"},
+			{name: "the key of the other", route: "GET /either", header: []string{"X-Key: good"}, status: 204, want: "key machine"},
+			{
+				name: "a bad token and a good key", route: "GET /either",
+				header: []string{"Authorization: Bearer secret", "X-Key: good"}, status: 204, want: "key machine",
+			},
+			{
+				name: "a good token and a bad key", route: "GET /either", header: []string{token, "X-Key: secret"},
+				status: 204, want: "access alice",
+			},
+			{
+				name: "a bad token and a bad key", route: "GET /either",
+				header: []string{"Authorization: Bearer secret", "X-Key: secret"}, status: 401, want: "invalid_token",
+			},
+			{name: "a key that nobody could look up", route: "GET /either", header: []string{"X-Key: down"}, status: 503, want: "Try again"},
+			{
+				name: "the same header twice", route: "GET /either", header: []string{"X-Key: good", "X-Key: good"},
+				status: 400, want: "malformed",
+			},
+			{name: "both", route: "GET /both", header: []string{token, "X-Key: good"}, status: 204, want: "access alice, key machine"},
+			{name: "one of both", route: "GET /both", header: []string{token}, status: 401, want: "invalid_token"},
+			{name: "the other of both", route: "GET /both", header: []string{"X-Key: good"}, status: 401, want: "realm"},
+			{name: "the other alternative", route: "GET /both", header: []string{refreshToken}, status: 204, want: "refresh alice"},
+			{name: "a scope", route: "GET /scoped", header: []string{scoped}, status: 204, want: "access alice"},
+			{name: "no scope", route: "GET /scoped", header: []string{token}, status: 403, want: "insufficient_scope"},
+			{name: "public", route: "GET /public", header: []string{"Authorization: Bearer secret"}, status: 204},
+			{name: "a bad parameter", route: "GET /public?n=secret", status: 400, want: "query n type"},
+			{
+				name: "a body", route: "POST /items/1", body: `{"name":"n"}`, header: []string{token, asJSON}, status: 204,
+				want: `access alice, {"name":"n"}`,
+			},
+			{name: "a bad body", route: "POST /items/1", body: `{}`, header: []string{token, asJSON}, status: 400, want: "body /name required"},
+			{
+				name: "another media type", route: "POST /items/1", body: `secret`,
+				header: []string{token, "Content-Type: text/plain"}, status: 415, want: "body - content",
+			},
+			{
+				name: "a bad token and a bad body", route: "POST /items/secret", body: `{}`, header: []string{asJSON},
+				status: 401, want: `Bearer realm="api"`,
+			},
+			{name: "no such path", route: "GET /secret", status: 404, want: "description"},
+			{name: "no such method", route: "PUT /own", status: 405, want: "description"},
 		} {
 			t.Run(fmt.Sprintf("%s %v", tt.name, multi), func(t *testing.T) {
 				method, path, _ := strings.Cut(tt.route, " ")
@@ -178,7 +199,8 @@ func (l *countingList) IsRevoked(ctx context.Context, id blacklist.Identity) (bo
 	return l.None.IsRevoked(ctx, id)
 }
 
-// TestOneDecision checks that a guard decides once over a request that kin-openapi checks, and anew when it checks the request again.
+// TestOneDecision checks that a guard decides once over a request that kin-openapi checks, and anew
+// when it checks the request again.
 func TestOneDecision(t *testing.T) {
 	signing := must(keys.NewHMAC(keys.HS256, []byte("0123456789abcdef0123456789abcdef")))(t)
 	verifier := must(security.NewVerifier("https://issuer.example", must(keys.NewSet(signing))(t)))(t)
@@ -245,10 +267,10 @@ func TestOptional(t *testing.T) {
 			status        int
 			subject       string
 		}{
-			{handler, "Bearer secret", 200, ""}, // this is kin-openapi's doing
-			{guarded, "Bearer secret", 401, ""},
-			{guarded, "Bearer " + a.token(t), 200, "alice"},
-			{guarded, "", 200, ""},
+			{next: handler, authorization: "Bearer secret", status: 200}, // this is kin-openapi's doing
+			{next: guarded, authorization: "Bearer secret", status: 401},
+			{next: guarded, authorization: "Bearer " + a.token(t), status: 200, subject: "alice"},
+			{next: guarded, status: 200},
 		} {
 			r := httptest.NewRequest(http.MethodGet, "/x", nil)
 			if tt.authorization != "" {
@@ -264,7 +286,8 @@ func TestOptional(t *testing.T) {
 	}
 }
 
-// TestNewAuthenticationFunc checks that an application which kin-openapi would guard wrongly does not start.
+// TestNewAuthenticationFunc checks that an application which kin-openapi would guard wrongly does
+// not start.
 func TestNewAuthenticationFunc(t *testing.T) {
 	a := newApplication(t)
 	document := load(t, "testdata/security.yaml")
@@ -279,23 +302,60 @@ func TestNewAuthenticationFunc(t *testing.T) {
 		options    []kinopenapi.AuthenticationOption
 		want       string
 	}{
-		{"right", operations(), nil, ""},
-		{"a nil option", operations(), []kinopenapi.AuthenticationOption{nil}, "nil option"},
-		{"another path", change(func(o *guard.Operation) { o.Path = "/other" }), nil, "GET /other: the document does not have the operation"},
-		{"another method", change(func(o *guard.Operation) { o.Method = "PUT" }), nil, "PUT /own: the document does not have the operation"},
-		{"public", change(func(o *guard.Operation) { o.Requirement = nil }), nil, "another security"},
-		{"another scheme", change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{refresh}} }), nil, "another security"},
-		{"a scheme more", change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{access, key}} }), nil, "another security"},
-		{"an alternative more", change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{access}, {key}} }), nil, "another security"},
-		{"an optional one", change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{access}, {}} }), nil, "another security"},
-		{"secured where the document is public", []guard.Operation{{Method: "GET", Path: "/public", Requirement: guard.Requirement{{access}}}}, nil, "another security"},
-		{"a nil scheme", change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{nil}} }), nil, "nil scheme"},
-		{"in the query", change(func(o *guard.Operation) {
-			o.Requirement = guard.Requirement{{&guard.Scheme{Name: "access", Token: access.Token, In: guard.InQuery, Parameter: "t"}}}
-		}), nil, "stands in the query"},
-		{"in the query, beside guards", change(func(o *guard.Operation) {
-			o.Requirement = guard.Requirement{{&guard.Scheme{Name: "access", Token: access.Token, In: guard.InQuery, Parameter: "t"}}}
-		}), []kinopenapi.AuthenticationOption{kinopenapi.BesideGuards()}, ""},
+		{name: "right", operations: operations()},
+		{name: "a nil option", operations: operations(), options: []kinopenapi.AuthenticationOption{nil}, want: "nil option"},
+		{
+			name: "another path", operations: change(func(o *guard.Operation) { o.Path = "/other" }),
+			want: "GET /other: the document does not have the operation",
+		},
+		{
+			name: "another method", operations: change(func(o *guard.Operation) { o.Method = "PUT" }),
+			want: "PUT /own: the document does not have the operation",
+		},
+		{name: "public", operations: change(func(o *guard.Operation) { o.Requirement = nil }), want: "other security requirements"},
+		{
+			name:       "another scheme",
+			operations: change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{refresh}} }),
+			want:       "other security requirements",
+		},
+		{
+			name:       "a scheme more",
+			operations: change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{access, key}} }),
+			want:       "other security requirements",
+		},
+		{
+			name:       "an alternative more",
+			operations: change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{access}, {key}} }),
+			want:       "other security requirements",
+		},
+		{
+			name:       "an optional one",
+			operations: change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{access}, {}} }),
+			want:       "other security requirements",
+		},
+		{
+			name:       "secured where the document is public",
+			operations: []guard.Operation{{Method: "GET", Path: "/public", Requirement: guard.Requirement{{access}}}},
+			want:       "other security requirements",
+		},
+		{
+			name:       "a nil scheme",
+			operations: change(func(o *guard.Operation) { o.Requirement = guard.Requirement{{nil}} }), want: "nil scheme",
+		},
+		{
+			name: "in the query",
+			operations: change(func(o *guard.Operation) {
+				o.Requirement = guard.Requirement{{&guard.Scheme{Name: "access", Token: access.Token, In: guard.InQuery, Parameter: "t"}}}
+			}),
+			want: "is in the query",
+		},
+		{
+			name: "in the query, beside guards",
+			operations: change(func(o *guard.Operation) {
+				o.Requirement = guard.Requirement{{&guard.Scheme{Name: "access", Token: access.Token, In: guard.InQuery, Parameter: "t"}}}
+			}),
+			options: []kinopenapi.AuthenticationOption{kinopenapi.BesideGuards()},
+		},
 	} {
 		_, err := kinopenapi.AuthenticationFunc(document, a.policy, authenticators, tt.operations, tt.options...)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
@@ -313,8 +373,8 @@ func TestNewAuthenticationFunc(t *testing.T) {
 	}
 }
 
-// TestUnknownOperation checks that an operation of the document which the function was not made with is refused, and so is a question that
-// makes no sense.
+// TestUnknownOperation checks that an operation of the document which the function was not made
+// with is refused, and so is a question that makes no sense.
 func TestUnknownOperation(t *testing.T) {
 	var failure guard.Failure
 	a := newApplication(t, guard.WithErrorHandler(func(_ context.Context, f guard.Failure) guard.Response { failure = f; return f.Response }))
@@ -336,7 +396,8 @@ func TestUnknownOperation(t *testing.T) {
 	}
 }
 
-// TestWriteError checks the answers to errors of kin-openapi that its middleware does not make by itself.
+// TestWriteError checks the answers to errors of kin-openapi that its middleware does not make by
+// itself.
 func TestWriteError(t *testing.T) {
 	var failures []guard.Failure
 	a := newApplication(t, guard.WithErrorHandler(func(_ context.Context, f guard.Failure) guard.Response {

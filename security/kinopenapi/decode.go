@@ -32,7 +32,7 @@ func isBinary(schema *openapi3.SchemaRef) bool {
 	return schema.Value.Type.Is(openapi3.TypeString) && schema.Value.Format == "binary"
 }
 
-// decoded returns a body as kin-openapi will decode it, or nil where it cannot.
+// decoded returns the body as kin-openapi will decode it, or nil if it cannot be decoded.
 func decoded(header http.Header, data []byte, body *openapi3.RequestBody) any {
 	kind := header.Get("Content-Type")
 	content := body.Content.Get(kind)
@@ -51,11 +51,11 @@ func decoded(header http.Header, data []byte, body *openapi3.RequestBody) any {
 	return value
 }
 
-// maxDigits is how many digits a number may have, before and behind the point, and how large its exponent may be: more than any float64 has.
+// maxDigits limits the digits of a number, and its exponent. No float64 needs more.
 const maxDigits = 400
 
-// hugeNumber returns the path to a number that the checks of OpenAPI 3.1 would calculate with for seconds: they are exact, so that a number of
-// eleven characters can have a million digits.
+// hugeNumber returns the path to a number that would take the checks of OpenAPI 3.1 seconds. They
+// calculate exactly, and a number of eleven characters can have a million digits.
 func hugeNumber(value any) (path []string, huge bool) {
 	switch value := value.(type) {
 	case json.Number:
@@ -63,7 +63,7 @@ func hugeNumber(value any) (path []string, huge bool) {
 		if i := strings.IndexAny(mantissa, "eE"); i >= 0 {
 			mantissa, exponent = mantissa[:i], mantissa[i+1:]
 		}
-		power, _ := strconv.Atoi(exponent) // the largest or the smallest where it is out of range
+		power, _ := strconv.Atoi(exponent) // out of range: the largest or the smallest int
 		return nil, len(mantissa) > maxDigits || power < -maxDigits || power > maxDigits
 	case []any:
 		for i, item := range value {

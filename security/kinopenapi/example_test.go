@@ -18,7 +18,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
-// newHandler returns the guarded handler of the reference API, which checks requests against the document.
+// newHandler returns the guarded handler of the reference API, which checks requests against the
+// document.
 func newHandler(server gen.GuardedServer, authenticator gen.Authenticator, verifier *security.Verifier, list blacklist.Blacklist) (http.Handler, error) {
 	document, err := openapi3.NewLoader().LoadFromFile("../../api.yaml")
 	if err != nil {

@@ -78,8 +78,8 @@ type seen struct {
 	validated          any
 }
 
-// serve registers a guarded handler for each operation of the document, as generated code does, and serves them. The handlers answer 204 and
-// say what they saw.
+// serve registers a guarded handler for each operation of the document, as generated code does, and
+// serves them. The handlers answer 204 and say what they saw.
 func (a *application) serve(t testing.TB, document *openapi3.T) (string, <-chan seen) {
 	t.Helper()
 	saw := make(chan seen, 100)

@@ -14,8 +14,9 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
-// FuzzValidateRequest checks that whatever a request says, it is either accepted or told in short what is wrong with it: the document is a
-// valid one, so nothing is ever the service's fault. The handler reads what was sent.
+// FuzzValidateRequest checks that whatever a request says, it is either accepted or told in short
+// what is wrong with it: the document is a valid one, so nothing is ever the service's fault. The
+// handler reads what was sent.
 func FuzzValidateRequest(f *testing.F) {
 	type subject struct {
 		v *kinopenapi.SchemaValidator

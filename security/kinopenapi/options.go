@@ -6,10 +6,11 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Option changes a validator of requests.
+// Option changes a [SchemaValidator].
 type Option func(*SchemaValidator) error
 
-// WithMaxBody sets how long a checked body may be, in bytes; [DefaultMaxBody] by default. A longer one is answered 413.
+// WithMaxBody sets the longest body that is checked, in bytes; [DefaultMaxBody] by default. A
+// longer one is answered 413.
 func WithMaxBody(bytes int64) Option {
 	return func(v *SchemaValidator) error {
 		if bytes <= 0 {
@@ -20,11 +21,13 @@ func WithMaxBody(bytes int64) Option {
 	}
 }
 
-// WithJSONSchema2020 lets bodies be checked whose schemas have keywords that came with OpenAPI 3.1, such as const, prefixItems or if. For those
-// kin-openapi has a validator of its own, which takes long and much memory to say what is wrong with a long body, so such a body has a limit
-// of its own, in bytes: a few thousand. A longer one is answered 413. Without the option such a schema is an error.
+// WithJSONSchema2020 checks bodies whose schemas have keywords that came with OpenAPI 3.1, such as
+// const, prefixItems or if. Without the option such a schema is an error. kin-openapi has a second
+// validator for them, which needs much time and memory to describe what is wrong with a long body.
+// So these bodies have a separate limit, in bytes: a few thousand. A longer one is answered 413.
 //
-// What is readOnly is not checked in these bodies, as it is an annotation in JSON Schema, and they get no defaults.
+// readOnly is not checked in these bodies, because it is an annotation in JSON Schema, and they get
+// no defaults.
 func WithJSONSchema2020(maxBody int64) Option {
 	return func(v *SchemaValidator) error {
 		if maxBody <= 0 {
@@ -35,8 +38,9 @@ func WithJSONSchema2020(maxBody int64) Option {
 	}
 }
 
-// WithUncheckedBodies leaves the bodies of operations alone, for those that stream them; their parameters are checked. An operation goes by
-// its operationId, or by METHOD and path such as "PUT /files/{name}"; one that the document does not have is an error.
+// WithUncheckedBodies does not check the bodies of operations, such as those that stream them.
+// Their parameters are checked. An operation is given as its operationId, or as method and path
+// such as "PUT /files/{name}". It is an error if the document lacks it.
 func WithUncheckedBodies(operations ...string) Option {
 	return func(v *SchemaValidator) error {
 		v.uncheckedBodies = append(v.uncheckedBodies, operations...)
@@ -44,8 +48,9 @@ func WithUncheckedBodies(operations ...string) Option {
 	}
 }
 
-// WithUncheckedParameters leaves parameters alone that kin-openapi cannot check, whatever the operation. A parameter goes by its place and its
-// name, such as "cookie ids"; one that the document does not have is an error.
+// WithUncheckedParameters does not check parameters that kin-openapi cannot check, in all
+// operations. A parameter is given as location and name, such as "cookie ids". It is an error if
+// the document lacks it.
 func WithUncheckedParameters(parameters ...string) Option {
 	return func(v *SchemaValidator) error {
 		for _, parameter := range parameters {
@@ -55,8 +60,9 @@ func WithUncheckedParameters(parameters ...string) Option {
 	}
 }
 
-// WithDefaults gives parameters and members of the body that a request lacks the defaults of the document, so that handlers find them. The
-// query, the headers or the body of the request are rewritten for it. It has no effect on fiber, whose handlers have a request of their own.
+// WithDefaults adds the defaults of the document for parameters and members of the body that a
+// request lacks, so that handlers find them. It rewrites the query, the headers or the body of the
+// request. It has no effect on fiber, whose handlers have another request.
 func WithDefaults() Option {
 	return func(v *SchemaValidator) error {
 		v.options.SkipSettingDefaults = false
@@ -64,8 +70,8 @@ func WithDefaults() Option {
 	}
 }
 
-// WithDocumentOptions passes options on to openapi3.T.Validate, which has to accept the document: what kin-openapi makes of a request is
-// undefined otherwise. Examples are not checked by default.
+// WithDocumentOptions passes options to openapi3.T.Validate, which must accept the document:
+// otherwise the behaviour of kin-openapi is undefined. By default examples are not checked.
 func WithDocumentOptions(options ...openapi3.ValidationOption) Option {
 	return func(v *SchemaValidator) error {
 		v.documentOptions = append(v.documentOptions, options...)
@@ -73,8 +79,9 @@ func WithDocumentOptions(options ...openapi3.ValidationOption) Option {
 	}
 }
 
-// WithSchemaOptions passes options on to the check of every value, such as openapi3.WithStringFormatValidator for a format or
-// openapi3.SetSchemaRegexCompiler for another engine. The format validators of the document itself are used in any case.
+// WithSchemaOptions passes options to the check of each value, such as
+// openapi3.WithStringFormatValidator for a format or openapi3.SetSchemaRegexCompiler for another
+// engine. The format validators of the document are always used.
 func WithSchemaOptions(options ...openapi3.SchemaValidationOption) Option {
 	return func(v *SchemaValidator) error {
 		v.schemaOptions = append(v.schemaOptions, options...)

@@ -12,13 +12,13 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 )
 
-// probe says which part of an operation kin-openapi cannot check: every request would be refused for what is no fault of its own, or some would
-// take hours.
+// probe returns an error for a part of an operation that kin-openapi cannot check: it would refuse
+// every request, or take hours for some.
 func (v *SchemaValidator) probe(o *operation) (err error) {
 	defer recovered(&err)
 	for _, p := range o.parameters {
 		if err := v.probeParameter(p); err != nil {
-			return fmt.Errorf("kin-openapi cannot check the %s parameter %s: %w; it can be left alone, see WithUncheckedParameters", p.In, p.Name, err)
+			return fmt.Errorf("kin-openapi cannot check the %s parameter %s: %w; see WithUncheckedParameters", p.In, p.Name, err)
 		}
 	}
 	if o.body == nil {
@@ -35,7 +35,7 @@ func (v *SchemaValidator) probe(o *operation) (err error) {
 	return nil
 }
 
-// probeParameter checks a parameter in a request without it and in one where it is "1".
+// probeParameter checks a parameter in a request without it, and in one where it is "1".
 func (v *SchemaValidator) probeParameter(p *openapi3.Parameter) error {
 	options := v.options
 	options.SkipSettingDefaults = true
@@ -75,14 +75,15 @@ func (v *SchemaValidator) probeParameter(p *openapi3.Parameter) error {
 	case errors.As(err, &malformed) && innermost(malformed).Kind != openapi3filter.KindOther:
 		return nil
 	case p.Schema != nil && (len(p.Schema.Value.AnyOf) > 0 || len(p.Schema.Value.OneOf) > 0):
-		return nil // "1" fits none of them
+		return nil // "1" matches none of them
 	case errors.Is(err, openapi3filter.ErrInvalidEmptyValue):
 		return errors.New("its schema has no type")
 	}
 	return err
 }
 
-// probeContent looks at the schema of a media type and for its decoder, which is tried on an empty form. exact is that of an operation.
+// probeContent checks the schema of a media type and looks for its decoder, which it tries on an
+// empty form. exact is operation.exact.
 func (v *SchemaValidator) probeContent(kind string, content *openapi3.MediaType) (exact bool, err error) {
 	kind, _, _ = strings.Cut(kind, ";")
 	kind = strings.TrimSpace(kind)

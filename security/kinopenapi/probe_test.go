@@ -20,8 +20,8 @@ func operation(text string) string {
 	return "paths:\n  /x:\n    post:\n      operationId: x\n      responses: {'204': {description: done}}\n" + text
 }
 
-// TestNewSchemaValidator checks what cannot be checked at all: it is an error when the service starts, not with every request, and it names
-// what to do.
+// TestNewSchemaValidator checks what cannot be checked at all: it is an error when the service
+// starts, not with every request, and it names what to do.
 func TestNewSchemaValidator(t *testing.T) {
 	parameter := func(text string) string { return operation("      parameters: [" + text + "]\n") }
 	body := func(text string) string { return operation("      requestBody: {content: {" + text + "}}\n") }
@@ -30,40 +30,102 @@ func TestNewSchemaValidator(t *testing.T) {
 		options        []kinopenapi.Option
 		want           string // of the error
 	}{
-		{"a document", operation(""), nil, ""},
-		{"a nil option", operation(""), []kinopenapi.Option{nil}, "nil option"},
-		{"no body at all", operation(""), []kinopenapi.Option{kinopenapi.WithMaxBody(0)}, "the longest body is positive"},
-		{"no paths", "components: {}", nil, "paths"},
-		{"an invalid schema", parameter("{name: p, in: query, schema: {type: strong}}"), nil, `strong`},
-		{"a pattern of another engine", parameter("{name: p, in: query, schema: {type: string, pattern: '^(?!a)'}}"), nil, "(?!"},
-		{"with that engine", parameter("{name: p, in: query, schema: {type: string, pattern: '^(?!b)'}}"), []kinopenapi.Option{
-			kinopenapi.WithDocumentOptions(openapi3.DisableSchemaPatternValidation()), kinopenapi.WithSchemaOptions(openapi3.SetSchemaRegexCompiler(anything))}, ""},
-		{"without that engine", parameter("{name: p, in: query, schema: {type: string, pattern: '^(?!c)'}}"), []kinopenapi.Option{
-			kinopenapi.WithDocumentOptions(openapi3.DisableSchemaPatternValidation())}, "the query parameter p"},
-		{"a wrong example", parameter("{name: p, in: query, schema: {type: integer}, example: secret}"), nil, ""},
-		{"a wrong example, if asked", parameter("{name: p, in: query, schema: {type: integer}, example: secret}"),
-			[]kinopenapi.Option{kinopenapi.WithDocumentOptions(openapi3.EnableExamplesValidation())}, "example"},
+		{name: "a document", document: operation("")},
+		{name: "a nil option", document: operation(""), options: []kinopenapi.Option{nil}, want: "nil option"},
+		{
+			name: "no body at all", document: operation(""), options: []kinopenapi.Option{kinopenapi.WithMaxBody(0)},
+			want: "the longest body is positive",
+		},
+		{name: "no paths", document: "components: {}", want: "paths"},
+		{name: "an invalid schema", document: parameter("{name: p, in: query, schema: {type: strong}}"), want: `strong`},
+		{
+			name:     "a pattern of another engine",
+			document: parameter("{name: p, in: query, schema: {type: string, pattern: '^(?!a)'}}"), want: "(?!",
+		},
+		{
+			name:     "with that engine",
+			document: parameter("{name: p, in: query, schema: {type: string, pattern: '^(?!b)'}}"),
+			options: []kinopenapi.Option{
+				kinopenapi.WithDocumentOptions(openapi3.DisableSchemaPatternValidation()), kinopenapi.WithSchemaOptions(openapi3.SetSchemaRegexCompiler(anything))},
+		},
+		{
+			name:     "without that engine",
+			document: parameter("{name: p, in: query, schema: {type: string, pattern: '^(?!c)'}}"),
+			options: []kinopenapi.Option{
+				kinopenapi.WithDocumentOptions(openapi3.DisableSchemaPatternValidation())},
+			want: "the query parameter p",
+		},
+		{name: "a wrong example", document: parameter("{name: p, in: query, schema: {type: integer}, example: secret}")},
+		{
+			name:     "a wrong example, if asked",
+			document: parameter("{name: p, in: query, schema: {type: integer}, example: secret}"),
+			options:  []kinopenapi.Option{kinopenapi.WithDocumentOptions(openapi3.EnableExamplesValidation())},
+			want:     "example",
+		},
 
-		{"a list in a cookie", parameter("{name: p, in: cookie, schema: {type: array, items: {type: string}}}"), nil, "the cookie parameter p"},
-		{"a list in a cookie, without explode", parameter("{name: p, in: cookie, explode: false, schema: {type: array, items: {type: string}}}"), nil, ""},
-		{"a parameter without a type", parameter("{name: p, in: query, schema: {enum: [a]}}"), nil, "its schema has no type"},
-		{"a parameter that is not something", parameter("{name: p, in: query, schema: {not: {type: string}}}"), nil, "the query parameter p"},
-		{"a list of objects", parameter("{name: p, in: query, schema: {type: array, items: {type: object}}}"), nil, "the query parameter p"},
-		{"a parameter in XML", parameter("{name: p, in: query, content: {application/xml: {schema: {type: string}}}}"), nil, "the query parameter p"},
-		{"left alone", parameter("{name: p, in: query, schema: {enum: [a]}}"), []kinopenapi.Option{kinopenapi.WithUncheckedParameters("query p")}, ""},
-		{"another left alone", operation(""), []kinopenapi.Option{kinopenapi.WithUncheckedParameters("query p")}, `["query p"]`},
+		{
+			name:     "a list in a cookie",
+			document: parameter("{name: p, in: cookie, schema: {type: array, items: {type: string}}}"),
+			want:     "the cookie parameter p",
+		},
+		{
+			name:     "a list in a cookie, without explode",
+			document: parameter("{name: p, in: cookie, explode: false, schema: {type: array, items: {type: string}}}"),
+		},
+		{
+			name: "a parameter without a type", document: parameter("{name: p, in: query, schema: {enum: [a]}}"),
+			want: "its schema has no type",
+		},
+		{
+			name:     "a parameter that is not something",
+			document: parameter("{name: p, in: query, schema: {not: {type: string}}}"), want: "the query parameter p",
+		},
+		{
+			name:     "a list of objects",
+			document: parameter("{name: p, in: query, schema: {type: array, items: {type: object}}}"),
+			want:     "the query parameter p",
+		},
+		{
+			name:     "a parameter in XML",
+			document: parameter("{name: p, in: query, content: {application/xml: {schema: {type: string}}}}"),
+			want:     "the query parameter p",
+		},
+		{
+			name: "left alone", document: parameter("{name: p, in: query, schema: {enum: [a]}}"),
+			options: []kinopenapi.Option{kinopenapi.WithUncheckedParameters("query p")},
+		},
+		{
+			name: "another left alone", document: operation(""),
+			options: []kinopenapi.Option{kinopenapi.WithUncheckedParameters("query p")}, want: `["query p"]`,
+		},
 
-		{"XML", body("application/xml: {schema: {type: object}}"), nil, "there is no decoder"},
-		{"XML without a schema", body("application/xml: {}"), nil, ""},
-		{"XML as bytes", body("application/xml: {schema: {type: string, format: binary}}"), nil, ""},
-		{"a range", body("'image/*': {schema: {type: string}}"), nil, ""},
-		{"a form that is no object", body("application/x-www-form-urlencoded: {schema: {type: string}}"), nil, "unsupported schema"},
-		{"an object in a form", body("application/x-www-form-urlencoded: {schema: {type: object, properties: {o: {type: object}}}}"), nil, `"o"`},
-		{"parts that are no object", body("multipart/form-data: {schema: {type: string}}"), nil, "unsupported schema"},
-		{"XML that is left alone", body("application/xml: {schema: {type: object}}"), []kinopenapi.Option{kinopenapi.WithUncheckedBodies("x")}, ""},
-		{"XML that is left alone by its path", body("application/xml: {schema: {type: object}}"), []kinopenapi.Option{kinopenapi.WithUncheckedBodies("POST /x")}, ""},
-		{"another operation left alone", operation(""), []kinopenapi.Option{kinopenapi.WithUncheckedBodies("x", "y")}, `["y"]`},
-		{"no operation", operation(""), []kinopenapi.Option{kinopenapi.WithUncheckedBodies("")}, `[""]`},
+		{name: "XML", document: body("application/xml: {schema: {type: object}}"), want: "there is no decoder"},
+		{name: "XML without a schema", document: body("application/xml: {}")},
+		{name: "XML as bytes", document: body("application/xml: {schema: {type: string, format: binary}}")},
+		{name: "a range", document: body("'image/*': {schema: {type: string}}")},
+		{
+			name:     "a form that is no object",
+			document: body("application/x-www-form-urlencoded: {schema: {type: string}}"), want: "unsupported schema",
+		},
+		{
+			name:     "an object in a form",
+			document: body("application/x-www-form-urlencoded: {schema: {type: object, properties: {o: {type: object}}}}"),
+			want:     `"o"`,
+		},
+		{name: "parts that are no object", document: body("multipart/form-data: {schema: {type: string}}"), want: "unsupported schema"},
+		{
+			name: "XML that is left alone", document: body("application/xml: {schema: {type: object}}"),
+			options: []kinopenapi.Option{kinopenapi.WithUncheckedBodies("x")},
+		},
+		{
+			name: "XML that is left alone by its path", document: body("application/xml: {schema: {type: object}}"),
+			options: []kinopenapi.Option{kinopenapi.WithUncheckedBodies("POST /x")},
+		},
+		{
+			name: "another operation left alone", document: operation(""),
+			options: []kinopenapi.Option{kinopenapi.WithUncheckedBodies("x", "y")}, want: `["y"]`,
+		},
+		{name: "no operation", document: operation(""), options: []kinopenapi.Option{kinopenapi.WithUncheckedBodies("")}, want: `[""]`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			v, err := kinopenapi.NewSchemaValidator(parse(t, tt.document), tt.options...)
@@ -107,7 +169,8 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// TestOtherDocument checks that operations of another document are an error when the guards are made, and refused where they get by.
+// TestOtherDocument checks that operations of another document are an error when the guards are
+// made, and refused where they get by.
 func TestOtherDocument(t *testing.T) {
 	v := must(kinopenapi.NewSchemaValidator(load(t, "testdata/api.yaml")))(t)
 	a := newApplication(t, guard.WithSchemaValidator(v))

@@ -10,12 +10,15 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// checkSchema refuses a schema with which a short value could keep kin-openapi busy for hours, and one that it would not check in full.
+// checkSchema refuses a schema for which a short value could keep kin-openapi busy for hours, and one
+// that kin-openapi would not check in full.
 //
-// It looks twice into what oneOf and anyOf accept, so the time doubles with every level of a value whose schema contains itself by way of one
-// of them, or more than once for the same value. And it has two validators. One does not know the keywords of JSON Schema 2020-12. The other
-// compiles the schema for every request and puts all errors of all levels into the text of each, which is for short values only: exact says
-// that the application wants it; needed, that the schema has such a keyword.
+// kin-openapi validates a value that oneOf or anyOf accepts twice. So the time doubles with each
+// level of a value whose schema contains itself through one of them, or more than once for the same
+// value. And kin-openapi has two validators. One does not know the keywords of JSON Schema 2020-12.
+// The other compiles the schema for each request, and puts the errors of all levels into the text of
+// each, so it is for short values only. exact states that the application wants it. needed reports
+// that the schema has such a keyword.
 func checkSchema(root *openapi3.SchemaRef, exact bool) (needed bool, err error) {
 	if root == nil || root.Value == nil {
 		return false, nil
@@ -37,7 +40,7 @@ func checkSchema(root *openapi3.SchemaRef, exact bool) (needed bool, err error) 
 			members = members || kind == member
 		}
 		if again > 1 || again == 1 && members {
-			return needed, errors.New("its schema contains itself by way of oneOf or anyOf, or more than once, so that a short value could take hours")
+			return needed, errors.New("its schema contains itself through oneOf or anyOf, or more than once, so that a short value could take hours")
 		}
 	}
 	if needed && slices.Contains(t.circular, true) {
@@ -46,7 +49,8 @@ func checkSchema(root *openapi3.SchemaRef, exact bool) (needed bool, err error) 
 	return needed, nil
 }
 
-// newKeyword returns a keyword of JSON Schema 2020-12 that the validator for OpenAPI 3.0 does not know, or "".
+// newKeyword returns a keyword of JSON Schema 2020-12 that the validator for OpenAPI 3.0 does not
+// know, or "".
 func newKeyword(s *openapi3.Schema) string {
 	for name, has := range map[string]bool{
 		"const": s.Const != nil, "prefixItems": len(s.PrefixItems) > 0, "contains": s.Contains != nil, "patternProperties": len(s.PatternProperties) > 0,
@@ -62,15 +66,15 @@ func newKeyword(s *openapi3.Schema) string {
 	return ""
 }
 
-// relation is what a subschema is applied to.
+// relation tells which value a subschema is for.
 type relation int
 
 const (
-	// alternatives is to the same value, as one of several.
+	// alternatives are for the same value, as one of several.
 	alternatives relation = iota
-	// sameValue is to the same value.
+	// sameValue is for the same value.
 	sameValue
-	// member is to a part of it.
+	// member is for a part of the value.
 	member
 )
 
@@ -92,11 +96,13 @@ func subschemas(s *openapi3.Schema) iter.Seq2[*openapi3.SchemaRef, relation] {
 	}
 }
 
-// cycles finds the schemas that contain each other: the strongly connected components of Tarjan's algorithm.
+// cycles finds the schemas that contain each other: the strongly connected components of Tarjan's
+// algorithm.
 type cycles struct {
 	index, low map[*openapi3.Schema]int
 	stack      []*openapi3.Schema
-	// of is the component of a schema, -1 while it is not known, and circular tells which components have a way from a schema to itself.
+	// of is the component of a schema, or -1 while it is unknown. circular reports which components
+	// have a path from a schema to itself.
 	of       map[*openapi3.Schema]int
 	circular []bool
 }

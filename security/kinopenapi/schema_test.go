@@ -13,8 +13,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
-// TestSchemas checks which schemas are refused because short values could keep kin-openapi busy for hours, or because it would not check them
-// in full.
+// TestSchemas checks which schemas are refused because short values could keep kin-openapi busy for
+// hours, or because it would not check them in full.
 func TestSchemas(t *testing.T) {
 	twenty := kinopenapi.WithJSONSchema2020(4096)
 	const long = "take hours"
@@ -23,35 +23,79 @@ func TestSchemas(t *testing.T) {
 		options             []kinopenapi.Option
 		want                string
 	}{
-		{"a list", "3.0.3", "{type: object, properties: {next: {$ref: '#/components/schemas/A'}}}", "{}", nil, ""},
-		{"a tree", "3.0.3", "{type: array, items: {$ref: '#/components/schemas/A'}}", "{}", nil, ""},
-		{"two that contain each other", "3.0.3", "{type: array, items: {$ref: '#/components/schemas/B'}}", "{additionalProperties: {$ref: '#/components/schemas/A'}}", nil, ""},
-		{"one of several", "3.0.3", "{oneOf: [{type: string}, {$ref: '#/components/schemas/B'}]}", "{type: array, items: {$ref: '#/components/schemas/B'}}", nil, ""},
-		{"one of several, and again", "3.0.3", "{oneOf: [{type: string}, {type: array, items: {$ref: '#/components/schemas/A'}}]}", "{}", nil, long},
-		{"any of several, and again", "3.0.3", "{type: object, properties: {next: {anyOf: [{type: string}, {$ref: '#/components/schemas/A'}]}}}", "{}", nil, long},
-		{"below the body", "3.0.3", "{type: object, properties: {b: {$ref: '#/components/schemas/B'}}}", "{oneOf: [{type: array, items: {$ref: '#/components/schemas/B'}}]}", nil, long},
-		{"around a corner", "3.0.3", "{type: array, items: {$ref: '#/components/schemas/B'}}", "{type: object, properties: {a: {oneOf: [{$ref: '#/components/schemas/A'}]}}}", nil, long},
-		{"all of a base", "3.0.3", "{allOf: [{$ref: '#/components/schemas/B'}, {type: object, properties: {next: {$ref: '#/components/schemas/A'}}}]}", "{type: object}", nil, ""},
-		{"all of two lists", "3.0.3", "{allOf: [{properties: {next: {$ref: '#/components/schemas/A'}}}, {properties: {next: {$ref: '#/components/schemas/A'}}}]}", "{}", nil, long},
-		{"a list and all of one", "3.0.3", "{properties: {next: {$ref: '#/components/schemas/A'}}, allOf: [{properties: {next: {$ref: '#/components/schemas/A'}}}]}", "{}", nil, long},
-		{"a list that is not one", "3.0.3", "{properties: {next: {$ref: '#/components/schemas/A'}}, not: {properties: {next: {$ref: '#/components/schemas/A'}}}}", "{}", nil, long},
+		{name: "a list", version: "3.0.3", a: "{type: object, properties: {next: {$ref: '#/components/schemas/A'}}}", b: "{}"},
+		{name: "a tree", version: "3.0.3", a: "{type: array, items: {$ref: '#/components/schemas/A'}}", b: "{}"},
+		{
+			name: "two that contain each other", version: "3.0.3",
+			a: "{type: array, items: {$ref: '#/components/schemas/B'}}",
+			b: "{additionalProperties: {$ref: '#/components/schemas/A'}}",
+		},
+		{
+			name: "one of several", version: "3.0.3", a: "{oneOf: [{type: string}, {$ref: '#/components/schemas/B'}]}",
+			b: "{type: array, items: {$ref: '#/components/schemas/B'}}",
+		},
+		{
+			name: "one of several, and again", version: "3.0.3",
+			a: "{oneOf: [{type: string}, {type: array, items: {$ref: '#/components/schemas/A'}}]}", b: "{}", want: long,
+		},
+		{
+			name: "any of several, and again", version: "3.0.3",
+			a: "{type: object, properties: {next: {anyOf: [{type: string}, {$ref: '#/components/schemas/A'}]}}}", b: "{}",
+			want: long,
+		},
+		{
+			name: "below the body", version: "3.0.3",
+			a: "{type: object, properties: {b: {$ref: '#/components/schemas/B'}}}",
+			b: "{oneOf: [{type: array, items: {$ref: '#/components/schemas/B'}}]}", want: long,
+		},
+		{
+			name: "around a corner", version: "3.0.3", a: "{type: array, items: {$ref: '#/components/schemas/B'}}",
+			b: "{type: object, properties: {a: {oneOf: [{$ref: '#/components/schemas/A'}]}}}", want: long,
+		},
+		{
+			name: "all of a base", version: "3.0.3",
+			a: "{allOf: [{$ref: '#/components/schemas/B'}, {type: object, properties: {next: {$ref: '#/components/schemas/A'}}}]}",
+			b: "{type: object}",
+		},
+		{
+			name: "all of two lists", version: "3.0.3",
+			a: "{allOf: [{properties: {next: {$ref: '#/components/schemas/A'}}}, {properties: {next: {$ref: '#/components/schemas/A'}}}]}",
+			b: "{}", want: long,
+		},
+		{
+			name: "a list and all of one", version: "3.0.3",
+			a: "{properties: {next: {$ref: '#/components/schemas/A'}}, allOf: [{properties: {next: {$ref: '#/components/schemas/A'}}}]}",
+			b: "{}", want: long,
+		},
+		{
+			name: "a list that is not one", version: "3.0.3",
+			a: "{properties: {next: {$ref: '#/components/schemas/A'}}, not: {properties: {next: {$ref: '#/components/schemas/A'}}}}",
+			b: "{}", want: long,
+		},
 
-		{"3.1", "3.1.0", "{type: [object, 'null'], properties: {next: {$ref: '#/components/schemas/A'}}}", "{}", nil, ""},
-		{"const", "3.1.0", "{const: 1}", "{}", nil, "const"},
-		{"const below", "3.1.0", "{type: array, items: {$ref: '#/components/schemas/B'}}", "{const: 1}", nil, "const"},
-		{"prefixItems", "3.1.0", "{prefixItems: [{type: string}]}", "{}", nil, "prefixItems"},
-		{"contains", "3.1.0", "{contains: {type: string}}", "{}", nil, "contains"},
-		{"patternProperties", "3.1.0", "{patternProperties: {a: {type: string}}}", "{}", nil, "patternProperties"},
-		{"propertyNames", "3.1.0", "{propertyNames: {maxLength: 1}}", "{}", nil, "propertyNames"},
-		{"dependentSchemas", "3.1.0", "{dependentSchemas: {a: {type: object}}}", "{}", nil, "dependentSchemas"},
-		{"dependentRequired", "3.1.0", "{dependentRequired: {a: [b]}}", "{}", nil, "dependentRequired"},
-		{"unevaluatedProperties", "3.1.0", "{unevaluatedProperties: false}", "{}", nil, "unevaluatedProperties"},
-		{"unevaluatedItems", "3.1.0", "{unevaluatedItems: {type: string}}", "{}", nil, "unevaluatedItems"},
-		{"if", "3.1.0", "{if: {type: string}, then: {minLength: 1}}", "{}", nil, "if"},
-		{"const, with the option", "3.1.0", "{const: 1}", "{}", []kinopenapi.Option{twenty}, ""},
-		{"const in a list, with the option", "3.1.0", "{type: object, properties: {next: {$ref: '#/components/schemas/A'}, kind: {const: 1}}}", "{}", []kinopenapi.Option{twenty}, long},
-		{"no limit for it", "3.1.0", "{}", "{}", []kinopenapi.Option{kinopenapi.WithJSONSchema2020(0)}, "positive"},
-		{"left alone", "3.1.0", "{const: 1}", "{}", []kinopenapi.Option{kinopenapi.WithUncheckedBodies("x")}, ""},
+		{name: "3.1", version: "3.1.0", a: "{type: [object, 'null'], properties: {next: {$ref: '#/components/schemas/A'}}}", b: "{}"},
+		{name: "const", version: "3.1.0", a: "{const: 1}", b: "{}", want: "const"},
+		{name: "const below", version: "3.1.0", a: "{type: array, items: {$ref: '#/components/schemas/B'}}", b: "{const: 1}", want: "const"},
+		{name: "prefixItems", version: "3.1.0", a: "{prefixItems: [{type: string}]}", b: "{}", want: "prefixItems"},
+		{name: "contains", version: "3.1.0", a: "{contains: {type: string}}", b: "{}", want: "contains"},
+		{name: "patternProperties", version: "3.1.0", a: "{patternProperties: {a: {type: string}}}", b: "{}", want: "patternProperties"},
+		{name: "propertyNames", version: "3.1.0", a: "{propertyNames: {maxLength: 1}}", b: "{}", want: "propertyNames"},
+		{name: "dependentSchemas", version: "3.1.0", a: "{dependentSchemas: {a: {type: object}}}", b: "{}", want: "dependentSchemas"},
+		{name: "dependentRequired", version: "3.1.0", a: "{dependentRequired: {a: [b]}}", b: "{}", want: "dependentRequired"},
+		{name: "unevaluatedProperties", version: "3.1.0", a: "{unevaluatedProperties: false}", b: "{}", want: "unevaluatedProperties"},
+		{name: "unevaluatedItems", version: "3.1.0", a: "{unevaluatedItems: {type: string}}", b: "{}", want: "unevaluatedItems"},
+		{name: "if", version: "3.1.0", a: "{if: {type: string}, then: {minLength: 1}}", b: "{}", want: "if"},
+		{name: "const, with the option", version: "3.1.0", a: "{const: 1}", b: "{}", options: []kinopenapi.Option{twenty}},
+		{
+			name: "const in a list, with the option", version: "3.1.0",
+			a: "{type: object, properties: {next: {$ref: '#/components/schemas/A'}, kind: {const: 1}}}", b: "{}",
+			options: []kinopenapi.Option{twenty}, want: long,
+		},
+		{
+			name: "no limit for it", version: "3.1.0", a: "{}", b: "{}",
+			options: []kinopenapi.Option{kinopenapi.WithJSONSchema2020(0)}, want: "positive",
+		},
+		{name: "left alone", version: "3.1.0", a: "{const: 1}", b: "{}", options: []kinopenapi.Option{kinopenapi.WithUncheckedBodies("x")}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			document := parse(t, operation("      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/A'}}}}\n"+
@@ -75,7 +119,8 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
-// TestJSONSchema2020Limit checks that the bodies of the slow validator have a limit of their own, and only they.
+// TestJSONSchema2020Limit checks that the bodies of the slow validator have a limit of their own,
+// and only they.
 func TestJSONSchema2020Limit(t *testing.T) {
 	document := load(t, "testdata/api31.yaml")
 	url, _ := checked(t, document, kinopenapi.WithJSONSchema2020(100)).serve(t, document)
@@ -92,8 +137,8 @@ func TestJSONSchema2020Limit(t *testing.T) {
 	}
 }
 
-// TestCost checks that a body in which much is wrong, deep down or side by side, costs no more than its length suggests: the whole of it would
-// be gigabytes.
+// TestCost checks that a body in which much is wrong, deep down or side by side, costs no more than
+// its length suggests: the whole of it would be gigabytes.
 func TestCost(t *testing.T) {
 	v := must(kinopenapi.NewSchemaValidator(load(t, "testdata/api.yaml")))(t)
 	var members strings.Builder

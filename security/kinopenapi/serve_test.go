@@ -22,7 +22,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/kinopenapi"
 )
 
-// TestPathParameters checks that the value of the path is the one that the handler gets, however it was written.
+// TestPathParameters checks that the value of the path is the one that the handler gets, however it
+// was written.
 func TestPathParameters(t *testing.T) {
 	document := load(t, "testdata/api.yaml")
 	url, saw := checked(t, document).serve(t, document)
@@ -60,7 +61,8 @@ type params map[string]string
 
 func (p params) Param(name string) string { return p[name] }
 
-// TestParameterNames checks that a router may know a parameter by its name in the document or by that of net/http's patterns.
+// TestParameterNames checks that a router may know a parameter by its name in the document or by
+// that of net/http's patterns.
 func TestParameterNames(t *testing.T) {
 	v := must(kinopenapi.NewSchemaValidator(load(t, "testdata/api.yaml")))(t)
 	o := &guard.Operation{Method: http.MethodGet, Path: "/items/{item-id}"}
@@ -98,7 +100,8 @@ func TestBodyOnce(t *testing.T) {
 	}
 }
 
-// TestStaleGetBody checks that the body that is checked is the one that the handler gets, whatever another validator left.
+// TestStaleGetBody checks that the body that is checked is the one that the handler gets, whatever
+// another validator left.
 func TestStaleGetBody(t *testing.T) {
 	v := must(kinopenapi.NewSchemaValidator(load(t, "testdata/api.yaml")))(t)
 	r := httptest.NewRequest(http.MethodPost, "/items", strings.NewReader(`{"name":"checked"}`))
@@ -222,7 +225,8 @@ func TestManyViolations(t *testing.T) {
 	}
 }
 
-// TestAfterGuard checks that nothing is said of the document, and nothing read, before the guard has let the request pass.
+// TestAfterGuard checks that nothing is said of the document, and nothing read, before the guard
+// has let the request pass.
 func TestAfterGuard(t *testing.T) {
 	document := load(t, "testdata/api.yaml")
 	a := checked(t, document)
@@ -278,7 +282,8 @@ func (s server) Login(_ context.Context, request gen.LoginRequestObject) (gen.Lo
 	return gen.Login204Response{}, nil
 }
 
-// TestReferenceAPI checks the generated server of this repository: the strict handler binds the value that was checked.
+// TestReferenceAPI checks the generated server of this repository: the strict handler binds the
+// value that was checked.
 func TestReferenceAPI(t *testing.T) {
 	a := checked(t, load(t, "../../api.yaml"))
 	login := make(chan gen.Credentials, 1)
@@ -292,15 +297,22 @@ func TestReferenceAPI(t *testing.T) {
 		status      int
 		want        []guard.Violation
 	}{
-		{"POST /login", `{"username":"alice","password":"secret"}`, nil, 204, nil},
+		{route: "POST /login", body: `{"username":"alice","password":"secret"}`, status: 204},
 		// encoding/json alone would bind the last of these, which nobody has checked.
-		{"POST /login", `{"username":"alice","password":"secret","USERNAME":""}`, nil, 204, nil},
-		{"POST /login", `{"username":"","password":"secret"}`, nil, 400, at("body /username minLength")},
-		{"POST /login", `{"username":"alice"}`, nil, 400, at("body /password required")},
-		{"POST /login", ``, nil, 400, at("body - required")},
-		{"PUT /email", `{}`, nil, 401, nil},
-		{"DELETE /admin/users/" + strings.Repeat("u", 65) + "/sessions", ``, []string{"Authorization: Bearer " + a.token(t, security.WithFresh(), security.WithRoles("ADMIN"))}, 400, at("path username maxLength")},
-		{"PUT /email", `{}`, []string{"Authorization: Bearer " + a.token(t, security.WithFresh())}, 400, at("body /email required")},
+		{route: "POST /login", body: `{"username":"alice","password":"secret","USERNAME":""}`, status: 204},
+		{route: "POST /login", body: `{"username":"","password":"secret"}`, status: 400, want: at("body /username minLength")},
+		{route: "POST /login", body: `{"username":"alice"}`, status: 400, want: at("body /password required")},
+		{route: "POST /login", status: 400, want: at("body - required")},
+		{route: "PUT /email", body: `{}`, status: 401},
+		{
+			route:  "DELETE /admin/users/" + strings.Repeat("u", 65) + "/sessions",
+			header: []string{"Authorization: Bearer " + a.token(t, security.WithFresh(), security.WithRoles("ADMIN"))},
+			status: 400, want: at("path username maxLength"),
+		},
+		{
+			route: "PUT /email", body: `{}`, header: []string{"Authorization: Bearer " + a.token(t, security.WithFresh())},
+			status: 400, want: at("body /email required"),
+		},
 	} {
 		method, path, _ := strings.Cut(tt.route, " ")
 		response, said := send(t, method, ts.URL+path, tt.body, append(tt.header, asJSON)...)
@@ -315,7 +327,8 @@ func TestReferenceAPI(t *testing.T) {
 	}
 }
 
-// TestConcurrently checks many requests at once, for the race detector: the document is shared and stays as it is.
+// TestConcurrently checks many requests at once, for the race detector: the document is shared and
+// stays as it is.
 func TestConcurrently(t *testing.T) {
 	for _, file := range []string{"testdata/api.yaml", "testdata/api31.yaml"} {
 		document := load(t, file)
@@ -357,7 +370,8 @@ func (broken) Validate(value string) error {
 	return nil
 }
 
-// TestPanics checks that kin-openapi and what is plugged into it cannot take the service down, nor put the blame on the request.
+// TestPanics checks that kin-openapi and what is plugged into it cannot take the service down, nor
+// put the blame on the request.
 func TestPanics(t *testing.T) {
 	document := load(t, "testdata/api.yaml")
 	v := must(kinopenapi.NewSchemaValidator(document, kinopenapi.WithSchemaOptions(openapi3.WithStringFormatValidator("date", broken{}))))(t)

@@ -19,60 +19,66 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// DefaultMaxBody is how long a checked body may be, in bytes: it is held in memory, and once more decoded.
+// DefaultMaxBody is the longest body that is checked, in bytes. A body is in memory twice, the
+// second time decoded.
 const DefaultMaxBody = 10 << 20
 
-// maxThorough is how long a body may be, in bytes, for everything that is wrong with it to be told. Of a longer one it is the first thing:
-// kin-openapi makes an error for each with the path to it, which would cost gigabytes.
+// maxThorough is the longest body, in bytes, of which all violations are reported. Of a longer one
+// the first is reported: kin-openapi makes an error with a path for each violation, which could
+// take gigabytes.
 const maxThorough = 16 << 10
 
-// SchemaValidator checks requests against a document. It is safe for concurrent use and does not change the document.
+// SchemaValidator checks requests against a document. It is safe for concurrent use and does not
+// change the document.
 type SchemaValidator struct {
 	operations map[route]*operation
 	maxBody    int64
-	// maxExactBody is maxBody for those that exact is for; zero where it is not to be used.
+	// maxExactBody is maxBody for bodies that need exact, or zero if exact is not used.
 	maxExactBody int64
-	// exact makes kin-openapi use its validator of JSON Schema 2020-12. It looks for nothing but the version of the document.
+	// exact makes kin-openapi use its validator of JSON Schema 2020-12. kin-openapi reads only the
+	// version of the document from it.
 	exact   *routers.Route
 	options openapi3filter.Options
 
 	documentOptions []openapi3.ValidationOption
 	schemaOptions   []openapi3.SchemaValidationOption
 	uncheckedBodies []string
-	// uncheckedParameters are by place and name; true for those that the document has.
+	// uncheckedParameters has locations and names. The value is true if the document has the
+	// parameter.
 	uncheckedParameters map[string]bool
 }
 
 var _ guard.SchemaValidator = (*SchemaValidator)(nil)
 
-// route is what the document knows an operation by.
+// route identifies an operation in the document.
 type route struct{ method, path string }
 
-// operation is what is checked of the requests for an operation.
+// operation has the parts of an operation that are checked.
 type operation struct {
 	parameters []*openapi3.Parameter
-	// body is nil where none is checked.
+	// body is nil if it is not checked.
 	body *openapi3.RequestBody
-	// exact says that the body has keywords of JSON Schema 2020-12.
+	// exact reports that the body has keywords of JSON Schema 2020-12.
 	exact bool
 }
 
-// plain makes kin-openapi use its validator for OpenAPI 3.0, which knows the types of 3.1 too.
+// plain makes kin-openapi use its validator for OpenAPI 3.0, which also knows the types of 3.1.
 var plain = &routers.Route{Spec: &openapi3.T{OpenAPI: "3.0.3"}}
 
-// NewSchemaValidator makes a validator of requests for a document with its references resolved, as openapi3.Loader leaves it, which must
-// not be changed any more. An error says what is wrong with the document, or which part of it kin-openapi could not check.
+// NewSchemaValidator makes a validator for a document with resolved references, as openapi3.Loader
+// returns it. The document must not be changed afterwards. An error tells what is wrong with the
+// document, or which part of it kin-openapi cannot check.
 func NewSchemaValidator(document *openapi3.T, options ...Option) (*SchemaValidator, error) {
 	if document == nil {
-		return nil, errors.New("kinopenapi: a validator of requests needs a document")
+		return nil, errors.New("kinopenapi: a schema validator needs a document")
 	}
 	v := &SchemaValidator{
 		exact:               &routers.Route{Spec: document},
 		operations:          map[route]*operation{},
 		maxBody:             DefaultMaxBody,
 		uncheckedParameters: map[string]bool{},
-		// With KeepValidatedValue strict handlers bind the value that was checked, so that the body is decoded once and no second decoder can
-		// read it in another way.
+		// With KeepValidatedValue strict handlers bind the value that was checked. So the body is
+		// decoded once, and no second decoder can read it in another way.
 		options:         openapi3filter.Options{SkipSettingDefaults: true, KeepValidatedValue: true},
 		documentOptions: []openapi3.ValidationOption{openapi3.DisableExamplesValidation()},
 	}
@@ -113,29 +119,30 @@ func NewSchemaValidator(document *openapi3.T, options ...Option) (*SchemaValidat
 		}
 	}
 	if len(unknown) > 0 {
-		return nil, fmt.Errorf("kinopenapi: the document does not have %q, which is not to be checked", unknown)
+		return nil, fmt.Errorf("kinopenapi: the document does not have %q, which options leave unchecked", unknown)
 	}
 	return v, nil
 }
 
-// withoutAliases returns the document without the paths that refer to others of its paths: kin-openapi takes each operationId of theirs for a
-// second one of the same name.
+// withoutAliases returns the document without the paths that refer to other paths. kin-openapi
+// would report their operationIds as duplicates.
 func withoutAliases(document *openapi3.T) *openapi3.T {
-	own := *document
+	copied := *document
 	if document.Paths == nil {
-		return &own
+		return &copied
 	}
-	own.Paths = openapi3.NewPaths()
-	own.Paths.Extensions = document.Paths.Extensions
+	copied.Paths = openapi3.NewPaths()
+	copied.Paths.Extensions = document.Paths.Extensions
 	for path, item := range document.Paths.Map() {
 		if item == nil || !strings.HasPrefix(item.Ref, "#/paths/") {
-			own.Paths.Set(path, item)
+			copied.Paths.Set(path, item)
 		}
 	}
-	return &own
+	return &copied
 }
 
-// parametersOf returns the parameters of an operation that are checked. Its own replace those of its path.
+// parametersOf returns the parameters of an operation that are checked. The parameters of the
+// operation replace those of its path.
 func (v *SchemaValidator) parametersOf(item *openapi3.PathItem, source *openapi3.Operation) []*openapi3.Parameter {
 	var parameters []*openapi3.Parameter
 	add := func(p *openapi3.Parameter) {
@@ -161,7 +168,7 @@ func (v *SchemaValidator) parametersOf(item *openapi3.PathItem, source *openapi3
 	return parameters
 }
 
-// find returns what is checked for an operation, or nil for an unknown one.
+// find returns the operation with the method and path, or nil if the document lacks it.
 func (v *SchemaValidator) find(o *guard.Operation) *operation {
 	if o == nil {
 		return nil
@@ -172,20 +179,20 @@ func (v *SchemaValidator) find(o *guard.Operation) *operation {
 // Knows implements [guard.SchemaValidator].
 func (v *SchemaValidator) Knows(o *guard.Operation) bool { return v.find(o) != nil }
 
-// ValidateRequest implements [guard.SchemaValidator]. Its error is a [guard.InvalidRequestError] for a request that differs from the
-// document, an http.MaxBytesError for a body that is too long, [guard.ErrUnreadable] for one that cannot be read, and another one where
-// kin-openapi failed.
+// ValidateRequest implements [guard.SchemaValidator]. The error is a [guard.InvalidRequestError]
+// for a request that differs from the document, an http.MaxBytesError for a body that is too long,
+// [guard.ErrUnreadable] for a body that cannot be read, and any other error if kin-openapi failed.
 func (v *SchemaValidator) ValidateRequest(r *http.Request, o *guard.Operation, params guard.PathParams) (err error) {
-	own := v.find(o)
-	if own == nil {
+	operation := v.find(o)
+	if operation == nil {
 		return errors.New("kinopenapi: an operation that the document does not have")
 	}
 	defer recovered(&err)
 	input := &openapi3filter.RequestValidationInput{
-		Request: r, PathParams: own.pathParams(params), Route: plain, Options: &v.options, QueryParams: r.URL.Query(),
+		Request: r, PathParams: operation.pathParams(params), Route: plain, Options: &v.options, QueryParams: r.URL.Query(),
 	}
 	var found violations
-	for _, p := range own.parameters {
+	for _, p := range operation.parameters {
 		if tangled(p, input.QueryParams) {
 			found.add(p.In, p.Name, ruleStyle)
 			continue
@@ -196,26 +203,27 @@ func (v *SchemaValidator) ValidateRequest(r *http.Request, o *guard.Operation, p
 			}
 		}
 	}
-	if own.body != nil {
-		if err := v.validateBody(input, own, &found); err != nil {
+	if operation.body != nil {
+		if err := v.validateBody(input, operation, &found); err != nil {
 			return err
 		}
 	}
 	return found.err()
 }
 
-// recovered makes an error of a panic: kin-openapi decodes with assertions that it does not check, and calls functions of the application.
+// recovered turns a panic into an error. kin-openapi decodes with unchecked type assertions, and
+// calls functions of the application.
 func recovered(err *error) {
 	switch p := recover().(type) {
 	case nil:
-	case runtime.Error: // whose text has nothing of the request
+	case runtime.Error: // its text contains nothing of the request
 		*err = fmt.Errorf("kinopenapi: kin-openapi panicked: %w", p)
 	default:
 		*err = errors.New("kinopenapi: kin-openapi panicked")
 	}
 }
 
-// validateBody checks the body and puts it back.
+// validateBody checks the body and restores it for the handler.
 func (v *SchemaValidator) validateBody(input *openapi3filter.RequestValidationInput, o *operation, found *violations) error {
 	r, longest := input.Request, v.maxBody
 	if o.exact {
@@ -231,7 +239,8 @@ func (v *SchemaValidator) validateBody(input *openapi3filter.RequestValidationIn
 			return fmt.Errorf("%w: %w", guard.ErrUnreadable, err)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(data))
-		// kin-openapi puts back what GetBody returns, if it is set: that of another validator before this one, which may be stale.
+		// kin-openapi restores the body from GetBody, if it is set. Another validator may have set
+		// it to a body that is out of date.
 		r.GetBody = nil
 		if len(data) <= maxThorough {
 			thorough := *input.Options
@@ -251,7 +260,8 @@ func (v *SchemaValidator) validateBody(input *openapi3filter.RequestValidationIn
 	return nil
 }
 
-// pathParams returns the parameters of the path by their names in the document. kin-openapi takes them without percent-encoding.
+// pathParams returns the path parameters by their names in the document. kin-openapi takes them
+// without percent-encoding.
 func (o *operation) pathParams(params guard.PathParams) map[string]string {
 	var values map[string]string
 	for _, p := range o.parameters {
@@ -270,7 +280,8 @@ func (o *operation) pathParams(params guard.PathParams) map[string]string {
 	return values
 }
 
-// wildcard returns the name that oapi-codegen gives a parameter in the patterns of net/http, where it has to be an identifier of Go.
+// wildcard returns the name of a parameter in the patterns of oapi-codegen for net/http, where it
+// must be a Go identifier.
 func wildcard(name string) string {
 	sanitized := []rune(name)
 	for i, c := range sanitized {

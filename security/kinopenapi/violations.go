@@ -14,13 +14,14 @@ import (
 )
 
 const (
-	// maxViolations is how many differences an answer tells.
+	// maxViolations limits the violations in a response.
 	maxViolations = 20
-	// maxPointer is how long a JSON pointer in an answer is, in bytes: a longer one points to what holds it. Its names may be the request's.
+	// maxPointer limits a JSON pointer in a response, in bytes. A longer one is cut to that of a
+	// parent, because its names may come from the request.
 	maxPointer = 256
 )
 
-// Rules for what cannot be read as what the document says, so that no keyword of a schema could be checked.
+// Rules for a value that cannot be decoded, so that no keyword of a schema could be checked.
 const (
 	// ruleStyle is for a parameter that is not written in its style.
 	ruleStyle = "style"
@@ -28,13 +29,14 @@ const (
 	ruleContent = "content"
 )
 
-// placeBody is where a violation of the body is.
+// placeBody is the location of violations of the body.
 const placeBody = "body"
 
-// violations collects in what a request differs from the document. It never takes a text of kin-openapi, which quotes the request.
+// violations collects the differences of a request from the document. It never contains a text of
+// kin-openapi, which may quote the request.
 type violations struct {
 	list []guard.Violation
-	// status is that of the answer; 400 where it is zero.
+	// status is the status of the response. Zero means 400.
 	status int
 }
 
@@ -45,7 +47,7 @@ func (v *violations) add(in, name, rule string) {
 	}
 }
 
-// err returns the error for what was found, or nil.
+// err returns the error for the violations, or nil if there are none.
 func (v *violations) err() error {
 	if len(v.list) == 0 {
 		return nil
@@ -53,7 +55,8 @@ func (v *violations) err() error {
 	return &guard.InvalidRequestError{Status: v.status, Violations: v.list}
 }
 
-// inParameter adds what ValidateParameter says, or returns an error that is not the request's fault.
+// inParameter adds the violations in an error of ValidateParameter. It returns an error that the
+// request did not cause.
 func (v *violations) inParameter(input *openapi3filter.RequestValidationInput, p *openapi3.Parameter, err error) error {
 	var request *openapi3filter.RequestError
 	if !errors.As(err, &request) || request.Err == nil {
@@ -73,7 +76,7 @@ func (v *violations) inParameter(input *openapi3filter.RequestValidationInput, p
 		return v.inValue(cause, func([]string) (in, name string) { return p.In, p.Name })
 	case errors.As(cause, &malformed):
 		if malformed = innermost(malformed); malformed.Kind == openapi3filter.KindOther {
-			v.add(p.In, p.Name, "type") // none of several types, the last of which is null
+			v.add(p.In, p.Name, "type") // matches none of several types, the last of which is null
 		} else {
 			v.add(p.In, p.Name, ruleOf(malformed, ruleStyle))
 		}
@@ -83,7 +86,8 @@ func (v *violations) inParameter(input *openapi3filter.RequestValidationInput, p
 	return nil
 }
 
-// undecoded returns the rule for a parameter that kin-openapi could not decode without saying more.
+// undecoded returns the rule for a parameter that kin-openapi could not decode and gave no reason
+// for.
 func undecoded(input *openapi3filter.RequestValidationInput, p *openapi3.Parameter) string {
 	switch {
 	case p.Content != nil && !present(input, p):
@@ -112,7 +116,8 @@ func present(input *openapi3filter.RequestValidationInput, p *openapi3.Parameter
 	return err == nil
 }
 
-// inBody adds what ValidateRequestBody says of a body that could be read, or returns an error that is not the request's fault.
+// inBody adds the violations in an error of ValidateRequestBody for a body that could be read. It
+// returns an error that the request did not cause.
 func (v *violations) inBody(err error) error {
 	var request *openapi3filter.RequestError
 	if !errors.As(err, &request) {
@@ -129,7 +134,7 @@ func (v *violations) inBody(err error) error {
 		return v.inValue(cause, func(path []string) (in, name string) { return placeBody, pointer(path) })
 	case errors.As(cause, &malformed):
 		var path []string
-		// Of the path of a form's member the last element is its name.
+		// The last element of the path is the name of the member of the form.
 		if elements := malformed.Path(); len(elements) > 0 {
 			if name, ok := elements[len(elements)-1].(string); ok {
 				path = []string{name}
@@ -146,7 +151,7 @@ func (v *violations) inBody(err error) error {
 	return nil
 }
 
-// innermost returns the error that the others wrap, of which they only say where.
+// innermost returns the innermost error. The outer ones only add the path.
 func innermost(e *openapi3filter.ParseError) *openapi3filter.ParseError {
 	for {
 		inner, ok := e.Cause.(*openapi3filter.ParseError)
@@ -157,7 +162,8 @@ func innermost(e *openapi3filter.ParseError) *openapi3filter.ParseError {
 	}
 }
 
-// ruleOf returns the keyword that a text does not satisfy which was to be decoded as a number or a boolean, and otherwise for any other.
+// ruleOf returns the rule for a text that is not the number or boolean that it must be, and
+// otherwise for any other text.
 func ruleOf(e *openapi3filter.ParseError, otherwise string) string {
 	switch {
 	case errors.Is(e.Cause, strconv.ErrSyntax):
@@ -168,7 +174,7 @@ func ruleOf(e *openapi3filter.ParseError, otherwise string) string {
 	return otherwise
 }
 
-// isSchema reports whether the error is about a value that was decoded.
+// isSchema reports whether the error is about a decoded value.
 func isSchema(err error) bool {
 	switch err.(type) {
 	case *openapi3.SchemaError, openapi3.MultiError:
@@ -177,12 +183,13 @@ func isSchema(err error) bool {
 	return notFinite(err)
 }
 
-// notFinite reports whether a number in a parameter is NaN or infinite, which is no number of JSON.
+// notFinite reports whether a number in a parameter is NaN or infinite, which JSON does not have.
 func notFinite(err error) bool {
 	return errors.Is(err, openapi3.ErrSchemaInputNaN) || errors.Is(err, openapi3.ErrSchemaInputInf)
 }
 
-// inValue adds what a schema says of a value. at says where a path into the value is.
+// inValue adds the violations of a schema in an error about a value. at returns the location and
+// name for a path into the value.
 func (v *violations) inValue(err error, at func(path []string) (in, name string)) error {
 	if len(v.list) == maxViolations {
 		return nil
@@ -211,8 +218,8 @@ func (v *violations) inValue(err error, at func(path []string) (in, name string)
 	return err // such as a pattern that does not compile
 }
 
-// below returns the errors that an error stands for, or nil where it is about the value itself. What the alternatives of oneOf, anyOf and not
-// say would not help: each says something else.
+// below returns the errors that an error summarizes, or nil if it is about the value. The errors
+// below oneOf, anyOf and not are left out: each alternative has others.
 func below(e *openapi3.SchemaError) error {
 	switch e.SchemaField {
 	case "oneOf", "anyOf", "not", "format", "contains", "propertyNames":
@@ -225,14 +232,14 @@ func below(e *openapi3.SchemaError) error {
 	return inner
 }
 
-// keywords are the rules that an answer tells by their own names.
+// keywords are the rules that a response names as they are.
 var keywords = []string{
 	"type", "enum", "const", "format", "pattern", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
 	"required", "additionalProperties", "minProperties", "maxProperties", "propertyNames", "unevaluatedProperties", "items", "minItems", "maxItems",
 	"uniqueItems", "contains", "minContains", "maxContains", "unevaluatedItems", "oneOf", "anyOf", "allOf", "not", "discriminator", "nullable", "readOnly",
 }
 
-// keyword returns the keyword of the document for what kin-openapi calls the field of a schema.
+// keyword returns the keyword of the document for the field of a kin-openapi SchemaError.
 func keyword(field string) string {
 	switch {
 	case field == "properties": // a member that additionalProperties does not allow

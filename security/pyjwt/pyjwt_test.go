@@ -5,26 +5,27 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/oapi-guard/oapi-guard/internal/sectest"
-	"github.com/oapi-guard/oapi-guard/internal/sectest/apptest"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/oapi-guard/oapi-guard/internal/sectest"
+	"github.com/oapi-guard/oapi-guard/internal/sectest/apptest"
 	"github.com/oapi-guard/oapi-guard/security"
 	"github.com/oapi-guard/oapi-guard/security/guard"
 	"github.com/oapi-guard/oapi-guard/security/keys"
 	"github.com/oapi-guard/oapi-guard/security/pyjwt"
 )
 
-// pythonSecret signed the sample tokens, which have the header and the payload, member for member, that the Python libraries write.
+// pythonSecret is the key of the sample tokens. Their headers and payloads have exactly the members
+// that the Python libraries write.
 const pythonSecret = "interop-test-key-0123456789-abcdefghijklmnop"
 
 const (
 	sanicAccess  = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiIsImNsYXNzIjoiYWNjZXNzIn0.eyJzdWIiOiJ1c2VyLTEiLCJuYmYiOjE3MDAwMDAwMDAsInJvbGUiOiJBRE1JTiIsImZyZXNoIjp0cnVlLCJodHRwczovL2p3dC5pby9zc29fdXNlcl9pZCI6ImFzZGYiLCJodHRwczovL2p3dC5pby91c2VyX2luZm8vbmFtZSI6ImZvbyIsImh0dHBzOi8vand0LmlvL3VzZXJfaW5mby9sZXZlbCI6Mywic2plX3RlbmFudCI6ImFjbWUiLCJqdGkiOiIwZjhmYWQ1YmQ5Y2I0NjlmYTE2NTcwODY3NzI4OTUwZSIsImlhdCI6MTcwMDAwMDAwMCwiZXhwIjoxNzAwMDAwOTAwfQ._CxsUKDgXzuUKk7y-BRwY57GzzUIZ_TTpbBBqZ7dMjg"
 	sanicRefresh = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiIsImNsYXNzIjoicmVmcmVzaCJ9.eyJzdWIiOiJ1c2VyLTEiLCJuYmYiOjE3MDAwMDAwMDAsInJvbGUiOiJBRE1JTiIsImh0dHBzOi8vand0LmlvL3Nzb191c2VyX2lkIjoiYXNkZiIsImh0dHBzOi8vand0LmlvL3VzZXJfaW5mby9uYW1lIjoiZm9vIiwiaHR0cHM6Ly9qd3QuaW8vdXNlcl9pbmZvL2xldmVsIjozLCJzamVfLnRlbmFudCI6ImFjbWUiLCJqdGkiOiI3YzllNjY3OTc0MjU0MGRlOTQ0YmUwN2ZjMWY5MGFlNyIsImlhdCI6MTcwMDAwMDAwMCwiZXhwIjoxNzAyNTkyMDAwfQ.46axgHA0qCwiF6Wq8nR_BbvL6YJ7kzk1d7y7GQcdAJQ"
-	// With an issuer and an audience of their own, a csrf claim and fresh false.
+	// Has an issuer, an audience, a csrf claim and fresh false.
 	sanicIssuer  = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiIsImNsYXNzIjoiYWNjZXNzIn0.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwic3ViIjoidXNlci0xIiwiYXVkIjoiYXBpIiwibmJmIjoxNzAwMDAwMDAwLCJmcmVzaCI6ZmFsc2UsImp0aSI6IjBmOGZhZDViZDljYjQ2OWZhMTY1NzA4Njc3Mjg5NTBlIiwiaWF0IjoxNzAwMDAwMDAwLCJleHAiOjE3MDAwMDA5MDAsImNzcmYiOiJjNTZhNDE4MGFhNzU0MmVjODk0NWQwZTVmMGYzYzBiMSJ9.fBMHGSg-dKDwC95f1TzJLCqf1u4wUSkffYsu37308rU"
 	flaskAccess  = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJmcmVzaCI6dHJ1ZSwiaWF0IjoxNzAwMDAwMDAwLCJqdGkiOiIwZjhmYWQ1Yi1kOWNiLTQ2OWYtYTE2NS03MDg2NzcyODk1MGUiLCJ0eXBlIjoiYWNjZXNzIiwic3ViIjoidXNlci0xIiwibmJmIjoxNzAwMDAwMDAwLCJjc3JmIjoiYzU2YTQxODAtNjVhYS00MmVjLWE5NDUtNWZkMjFkZWMwNTM4IiwiZXhwIjoxNzAwMDAwOTAwLCJyb2xlIjoiYWRtaW4ifQ.Unfj2xQCmbgT-c0rYL01LcdxKxn7Z5arIz5-7Jgmayk"
 	flaskRefresh = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJmcmVzaCI6ZmFsc2UsImlhdCI6MTcwMDAwMDAwMCwianRpIjoiN2M5ZTY2NzktNzQyNS00MGRlLTk0NGItZTA3ZmMxZjkwYWU3IiwidHlwZSI6InJlZnJlc2giLCJzdWIiOiJ1c2VyLTEiLCJuYmYiOjE3MDAwMDAwMDAsImNzcmYiOiI5YjJkNmUwYS0xZjdjLTRjNTUtOGQ1ZS0yZjNhNGI1YzZkN2UiLCJleHAiOjE3MDI1OTIwMDB9.MXrD7sU7xS9UdA4aygA-jg7GENjZpqfzRevNleUo5DE"
@@ -45,32 +46,39 @@ func must[T any](value T, err error) func(testing.TB) T { return sectest.Must(va
 
 func second[T any](_ T, err error) error { return err }
 
-// TestPythonTokens verifies tokens of the Python libraries, and refuses them where they do not belong.
+// TestPythonTokens verifies tokens of the Python libraries, and refuses them in other layouts and
+// as other types.
 func TestPythonTokens(t *testing.T) {
 	sanic, flask := pyjwt.Sanic("role"), pyjwt.Flask("role")
 	for _, tt := range []struct {
-		name    string
-		profile security.Layout
-		text    string
-		typ     security.TokenType
-		want    error
+		name   string
+		layout security.Layout
+		text   string
+		typ    security.TokenType
+		want   error
 	}{
-		{"Sanic access", sanic, sanicAccess, apptest.AccessToken, nil},
-		{"Sanic refresh", sanic, sanicRefresh, apptest.RefreshToken, nil},
-		{"Sanic refresh for access", sanic, sanicRefresh, apptest.AccessToken, security.ErrWrongTokenType},
-		{"Sanic access for refresh", sanic, sanicAccess, apptest.RefreshToken, security.ErrWrongTokenType},
-		{"Sanic for Flask", flask, sanicAccess, apptest.AccessToken, security.ErrWrongTokenType},
-		{"Sanic for the default", security.RFC9068(), sanicAccess, apptest.AccessToken, security.ErrInvalidToken},
-		{"Sanic with an audience that is not ours", sanic, sanicIssuer, apptest.AccessToken, security.ErrInvalidToken},
-		{"Flask access", flask, flaskAccess, apptest.AccessToken, nil},
-		{"Flask refresh", flask, flaskRefresh, apptest.RefreshToken, nil},
-		{"Flask refresh for access", flask, flaskRefresh, apptest.AccessToken, security.ErrWrongTokenType},
-		{"Flask access for refresh", flask, flaskAccess, apptest.RefreshToken, security.ErrWrongTokenType},
-		{"Flask for Sanic", sanic, flaskAccess, apptest.AccessToken, security.ErrWrongTokenType},
-		{"Flask, fresh until", flask, flaskUntil, apptest.AccessToken, nil},
-		{"Flask, fresh until, for Sanic", sanic, flaskUntil, apptest.AccessToken, security.ErrInvalidToken},
+		{name: "Sanic access", layout: sanic, text: sanicAccess, typ: apptest.AccessToken},
+		{name: "Sanic refresh", layout: sanic, text: sanicRefresh, typ: apptest.RefreshToken},
+		{name: "Sanic refresh for access", layout: sanic, text: sanicRefresh, typ: apptest.AccessToken, want: security.ErrWrongTokenType},
+		{name: "Sanic access for refresh", layout: sanic, text: sanicAccess, typ: apptest.RefreshToken, want: security.ErrWrongTokenType},
+		{name: "Sanic for Flask", layout: flask, text: sanicAccess, typ: apptest.AccessToken, want: security.ErrWrongTokenType},
+		{
+			name: "Sanic for the default", layout: security.RFC9068(), text: sanicAccess, typ: apptest.AccessToken,
+			want: security.ErrInvalidToken,
+		},
+		{
+			name: "Sanic with another audience", layout: sanic, text: sanicIssuer, typ: apptest.AccessToken,
+			want: security.ErrInvalidToken,
+		},
+		{name: "Flask access", layout: flask, text: flaskAccess, typ: apptest.AccessToken},
+		{name: "Flask refresh", layout: flask, text: flaskRefresh, typ: apptest.RefreshToken},
+		{name: "Flask refresh for access", layout: flask, text: flaskRefresh, typ: apptest.AccessToken, want: security.ErrWrongTokenType},
+		{name: "Flask access for refresh", layout: flask, text: flaskAccess, typ: apptest.RefreshToken, want: security.ErrWrongTokenType},
+		{name: "Flask for Sanic", layout: sanic, text: flaskAccess, typ: apptest.AccessToken, want: security.ErrWrongTokenType},
+		{name: "Flask, fresh until", layout: flask, text: flaskUntil, typ: apptest.AccessToken},
+		{name: "Flask, fresh until, for Sanic", layout: sanic, text: flaskUntil, typ: apptest.AccessToken, want: security.ErrInvalidToken},
 	} {
-		f := newApp(t, tt.profile)
+		f := newApp(t, tt.layout)
 		if err := f.Refuses(t, tt.text, tt.typ); !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
 		}
@@ -84,7 +92,7 @@ func TestPythonTokens(t *testing.T) {
 		Tenant string `json:"sje_tenant"`
 	}])
 	if token.Subject() != "user-1" || token.Role() != "ADMIN" || !token.Fresh() || token.ID() != "0f8fad5bd9cb469fa16570867728950e" || token.Claims().Tenant != "acme" {
-		t.Errorf("Sanic's token reads as %s %s %v %s %+v", token.Subject(), token.Role(), token.Fresh(), token.ID(), token.Claims())
+		t.Errorf("Sanic access token: subject %s, role %s, fresh %v, id %s, claims %+v", token.Subject(), token.Role(), token.Fresh(), token.ID(), token.Claims())
 	}
 	f = newApp(t, sanic, security.WithAudience("api"))
 	if err := f.Refuses(t, sanicIssuer, apptest.AccessToken); err != nil {
@@ -92,69 +100,84 @@ func TestPythonTokens(t *testing.T) {
 	}
 	f = newApp(t, flask)
 	fresh := f.Token(t, flaskUntil, apptest.AccessToken).(security.Token[security.NoClaims])
-	f.Clock.Advance(300*time.Second + 128*time.Millisecond) // to a millisecond behind the end
+	f.Clock.Advance(300*time.Second + 128*time.Millisecond) // to the millisecond after the end
 	if stale := f.Token(t, flaskUntil, apptest.AccessToken).(security.Token[security.NoClaims]); !fresh.Fresh() || stale.Fresh() {
 		t.Errorf("fresh before its time: %v, after it: %v", fresh.Fresh(), stale.Fresh())
 	}
 	if token := f.Token(t, flaskAccess, apptest.AccessToken).(security.Token[security.NoClaims]); token.Role() != "admin" || token.CSRF() == "" || !token.Fresh() {
-		t.Errorf("Flask's token reads as %s %s %v", token.Role(), token.CSRF(), token.Fresh())
+		t.Errorf("Flask access token: role %s, csrf %q, fresh %v", token.Role(), token.CSRF(), token.Fresh())
 	}
 }
 
-// TestPythonLayout issues in the Python layouts: the same members of the same JSON types, and two that the libraries do not know.
+// TestPythonLayout issues tokens in the Python layouts. They have the same members of the same JSON
+// types, and additionally sid and auth_time.
 func TestPythonLayout(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		profile security.Layout
+		layout  security.Layout
 		typ     security.TokenType
 		sample  string
 		options []security.TokenOption
-		lacks   string // what the sample has and ours has only on request
+		lacks   string // members of the sample that an issuer writes only on request
 	}{
-		{"Sanic access", pyjwt.Sanic("role"), apptest.AccessToken, sanicAccess, []security.TokenOption{security.WithRoles("ADMIN"), security.WithFresh()}, "https://jwt.io/sso_user_id https://jwt.io/user_info/name https://jwt.io/user_info/level sje_tenant"},
-		{"Sanic refresh", pyjwt.Sanic("role"), apptest.RefreshToken, sanicRefresh, []security.TokenOption{security.WithRoles("ADMIN")}, "https://jwt.io/sso_user_id https://jwt.io/user_info/name https://jwt.io/user_info/level sje_.tenant"},
-		{"Flask access", pyjwt.Flask("role"), apptest.AccessToken, flaskAccess, []security.TokenOption{security.WithRoles("admin"), security.WithFresh(), security.WithCSRF()}, ""},
-		{"Flask refresh", pyjwt.Flask(""), apptest.RefreshToken, flaskRefresh, []security.TokenOption{security.WithCSRF()}, "fresh"},
+		{
+			name: "Sanic access", layout: pyjwt.Sanic("role"), typ: apptest.AccessToken, sample: sanicAccess,
+			options: []security.TokenOption{security.WithRoles("ADMIN"), security.WithFresh()},
+			lacks:   "https://jwt.io/sso_user_id https://jwt.io/user_info/name https://jwt.io/user_info/level sje_tenant",
+		},
+		{
+			name: "Sanic refresh", layout: pyjwt.Sanic("role"), typ: apptest.RefreshToken, sample: sanicRefresh,
+			options: []security.TokenOption{security.WithRoles("ADMIN")},
+			lacks:   "https://jwt.io/sso_user_id https://jwt.io/user_info/name https://jwt.io/user_info/level sje_.tenant",
+		},
+		{
+			name: "Flask access", layout: pyjwt.Flask("role"), typ: apptest.AccessToken, sample: flaskAccess,
+			options: []security.TokenOption{security.WithRoles("admin"), security.WithFresh(), security.WithCSRF()},
+		},
+		{
+			name: "Flask refresh", layout: pyjwt.Flask(""), typ: apptest.RefreshToken, sample: flaskRefresh,
+			options: []security.TokenOption{security.WithCSRF()}, lacks: "fresh",
+		},
 	} {
-		f := newApp(t, tt.profile)
+		f := newApp(t, tt.layout)
 		text := must(f.Issuer.Issue(t.Context(), tt.typ, "user-1", nil, tt.options...))(t).Text()
-		theirHeader, theirPayload := members(t, tt.sample)
-		ourHeader, ourPayload := members(t, text)
-		if fmt.Sprint(ourHeader) != fmt.Sprint(theirHeader) {
-			t.Errorf("%s: header %v, theirs %v", tt.name, ourHeader, theirHeader)
+		sampleHeader, samplePayload := members(t, tt.sample)
+		header, payload := members(t, text)
+		if fmt.Sprint(header) != fmt.Sprint(sampleHeader) {
+			t.Errorf("%s: header %v, want %v", tt.name, header, sampleHeader)
 		}
-		for _, name := range []string{"sid", "auth_time"} {
-			if _, ok := ourPayload[name]; !ok {
+		for _, name := range []string{"sid", "auth_time", "session_start"} {
+			if _, ok := payload[name]; !ok {
 				t.Errorf("%s: no %s", tt.name, name)
 			}
-			delete(ourPayload, name)
+			delete(payload, name)
 		}
 		for _, name := range strings.Fields(tt.lacks) {
-			delete(theirPayload, name)
+			delete(samplePayload, name)
 		}
-		for name, their := range theirPayload {
-			ours, ok := ourPayload[name]
-			if !ok || fmt.Sprintf("%T", ours) != fmt.Sprintf("%T", their) {
-				t.Errorf("%s: %s is %v, theirs %v", tt.name, name, ours, their)
+		for name, inSample := range samplePayload {
+			value, ok := payload[name]
+			if !ok || fmt.Sprintf("%T", value) != fmt.Sprintf("%T", inSample) {
+				t.Errorf("%s: %s is %v, in the sample %v", tt.name, name, value, inSample)
 			}
-			if seconds, ok := ours.(float64); ok && seconds != float64(int64(seconds)) {
-				t.Errorf("%s: %s is %v, not whole seconds", tt.name, name, ours)
+			if seconds, ok := value.(float64); ok && seconds != float64(int64(seconds)) {
+				t.Errorf("%s: %s is %v, not whole seconds", tt.name, name, value)
 			}
-			delete(ourPayload, name)
+			delete(payload, name)
 		}
-		if len(ourPayload) > 0 {
-			t.Errorf("%s: members that theirs has not: %v", tt.name, ourPayload)
+		if len(payload) > 0 {
+			t.Errorf("%s: members that the sample lacks: %v", tt.name, payload)
 		}
 		if err := f.Refuses(t, text, tt.typ); err != nil {
-			t.Errorf("%s: our own is refused: %v", tt.name, err)
+			t.Errorf("%s: the issued token is refused: %v", tt.name, err)
 		}
 	}
 	f := newApp(t, pyjwt.Flask(""))
 	for name, err := range map[string]error{
-		"two roles":      second(f.Issuer.IssueAccessToken(t.Context(), "a", nil, security.WithRoles("a", "b"))),
-		"a role":         second(f.Issuer.IssueAccessToken(t.Context(), "a", nil, security.WithRoles("a"))),
-		"a half second":  second(f.Issuer.IssueAccessToken(t.Context(), "a", nil, security.WithLifetime(500*time.Millisecond))),
-		"the claim type": second(f.Issuer.IssueAccessToken(t.Context(), "a", map[string]string{"type": "refresh"})),
+		"two roles":                        second(f.Issuer.IssueAccessToken(t.Context(), "a", nil, security.WithRoles("a", "b"))),
+		"a role in a layout without roles": second(f.Issuer.IssueAccessToken(t.Context(), "a", nil, security.WithRoles("a"))),
+		"a lifetime below a second":        second(f.Issuer.IssueAccessToken(t.Context(), "a", nil, security.WithLifetime(500*time.Millisecond))),
+		"a private claim type":             second(f.Issuer.IssueAccessToken(t.Context(), "a", map[string]string{"type": "refresh"})),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)
@@ -162,11 +185,11 @@ func TestPythonLayout(t *testing.T) {
 	}
 	f = newApp(t, pyjwt.Sanic("permission"))
 	if _, err := f.Issuer.IssueAccessToken(t.Context(), "a", map[string]string{"permission": "ADMIN"}); err == nil {
-		t.Error("a private claim stands in for the role")
+		t.Error("a private claim replaces the role")
 	}
 }
 
-// members decodes a token loosely.
+// members decodes the header and the payload of a token without checks.
 func members(t *testing.T, text string) (header, payload map[string]any) {
 	t.Helper()
 	segments := strings.Split(text, ".")
@@ -178,7 +201,8 @@ func members(t *testing.T, text string) (header, payload map[string]any) {
 	return header, payload
 }
 
-// TestTakeOver refreshes a token of a Python service: the session gets an id, keeps its beginning, and can be ended.
+// TestTakeOver refreshes a token of a Python service. The session gets an id, keeps its start, and
+// can be revoked.
 func TestTakeOver(t *testing.T) {
 	f := newApp(t, pyjwt.Flask("role"))
 	old := f.Token(t, flaskRefresh, apptest.RefreshToken)
@@ -188,7 +212,7 @@ func TestTakeOver(t *testing.T) {
 	pair := must(f.Issuer.IssueTokenPair(t.Context(), "user-1", nil, nil, security.WithSession(old)))(t)
 	access := f.Token(t, pair.Access.Text(), apptest.AccessToken).(security.Token[security.NoClaims])
 	if access.Session() == "" || access.AuthTime().Unix() != 1700000000 || pair.Refresh.ExpiresAt().Unix() != 1702592000 {
-		t.Errorf("session %q since %s until %s", access.Session(), access.AuthTime(), pair.Refresh.ExpiresAt())
+		t.Errorf("session %q from %s to %s", access.Session(), access.AuthTime(), pair.Refresh.ExpiresAt())
 	}
 	if err := f.Refuses(t, flaskRefresh, apptest.RefreshToken); !errors.Is(err, security.ErrTokenRevoked) {
 		t.Errorf("the consumed token: %v", err)
@@ -201,7 +225,8 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-// TestSanicErrors has the statuses and the body of Sanic-JWT-Extended, and what remains beside them.
+// TestSanicErrors checks the statuses and bodies of Sanic-JWT-Extended, and the header fields that
+// they keep.
 func TestSanicErrors(t *testing.T) {
 	f := apptest.New(t)
 	handle, calls := guard.WithErrorHandler(must(pyjwt.SanicErrors("msg"))(t)), 0
@@ -220,14 +245,27 @@ func TestSanicErrors(t *testing.T) {
 		message       string
 		challenge     bool
 	}{
-		{"no token", guard.Rules{}, nil, 401, "Missing token", true},
-		{"malformed", guard.Rules{}, []string{"Bearer"}, 422, "Bad Authorization header", true},
-		{"garbage", guard.Rules{}, []string{"Bearer " + "x"}, 422, "Invalid token", true},
-		{"expired", guard.Rules{}, []string{"Bearer " + expired}, 401, "Signature has expired", true},
-		{"wrong type", guard.Rules{}, []string{"Bearer " + pair.Refresh.Text()}, 422, "Wrong token type", true},
-		{"revoked", guard.Rules{}, []string{"Bearer " + revoked.Text()}, 401, "Token has been revoked", true},
-		{"not fresh", guard.Rules{Fresh: true}, []string{"Bearer " + pair.Access.Text()}, 401, "Only fresh access tokens are allowed", true},
-		{"role", guard.Rules{AllowRoles: []string{"ADMIN"}}, []string{"Bearer " + pair.Access.Text()}, 403, "You are not allowed to access here", true},
+		{name: "no token", status: 401, message: "Missing token", challenge: true},
+		{name: "malformed", authorization: []string{"Bearer"}, status: 422, message: "Bad Authorization header", challenge: true},
+		{name: "garbage", authorization: []string{"Bearer " + "x"}, status: 422, message: "Invalid token", challenge: true},
+		{name: "expired", authorization: []string{"Bearer " + expired}, status: 401, message: "Signature has expired", challenge: true},
+		{
+			name: "wrong type", authorization: []string{"Bearer " + pair.Refresh.Text()}, status: 422,
+			message: "Wrong token type", challenge: true,
+		},
+		{
+			name: "revoked", authorization: []string{"Bearer " + revoked.Text()}, status: 401,
+			message: "Token has been revoked", challenge: true,
+		},
+		{
+			name: "not fresh", rules: guard.Rules{Fresh: true}, authorization: []string{"Bearer " + pair.Access.Text()},
+			status: 401, message: "Only fresh access tokens are allowed", challenge: true,
+		},
+		{
+			name: "role", rules: guard.Rules{AllowRoles: []string{"ADMIN"}},
+			authorization: []string{"Bearer " + pair.Access.Text()}, status: 403,
+			message: "You are not allowed to access here", challenge: true,
+		},
 	} {
 		handler := f.Serve(t, &guard.Operation{ID: "op", Requirement: guard.Requirement{{apptest.AccessScheme}, {cookie}}, Rules: tt.rules}, &calls, handle)
 		w := apptest.Get(handler, tt.authorization...)
@@ -252,7 +290,8 @@ func TestSanicErrors(t *testing.T) {
 	}
 }
 
-// TestPythonReuse uses a token of a Python service twice: what it was refreshed into ends, although it had no session.
+// TestPythonReuse uses a refresh token of a Python service twice. The session that the first use
+// began ends, although the token had none.
 func TestPythonReuse(t *testing.T) {
 	f := newApp(t, pyjwt.Flask("role"))
 	old := f.Token(t, flaskRefresh, apptest.RefreshToken)
@@ -275,7 +314,8 @@ func TestPythonReuse(t *testing.T) {
 	}
 }
 
-// TestCacheFreshUntil is about tokens that are fresh until a time: each request has to find out.
+// TestCacheFreshUntil has cached tokens that are fresh until a time. Each request decides anew
+// whether they are.
 func TestCacheFreshUntil(t *testing.T) {
 	for _, typ := range []security.TokenType{apptest.AccessToken, security.NewTokenType[struct {
 		Name string `json:"name"`

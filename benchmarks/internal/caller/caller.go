@@ -1,4 +1,5 @@
-// Package caller calls handlers in the process, at little cost of its own: the same for every stack.
+// Package caller calls handlers in the process, at little cost of its own: the same for every
+// stack.
 package caller
 
 import (
@@ -20,7 +21,8 @@ func Headers(issued []security.IssuedToken) [][]string {
 	return values
 }
 
-// Caller sends requests to a handler, one after the other: GET, with the tokens and the URLs in turn. It is for one goroutine.
+// Caller sends requests to a handler, one after the other: GET, with the tokens and the URLs in
+// turn. It is for one goroutine.
 type Caller struct {
 	handler  http.Handler
 	template *http.Request
@@ -32,8 +34,8 @@ type Caller struct {
 	next     int
 }
 
-// New returns a caller that begins with the start-th token. Every answer has the status 200 and size bytes. The context is that of
-// the requests: one that can be cancelled, as those of a server.
+// New returns a caller that begins with the start-th token. Every answer has the status 200 and
+// size bytes. The context is that of the requests: one that can be cancelled, as those of a server.
 func New(ctx context.Context, handler http.Handler, headers [][]string, urls []*url.URL, size, start int) *Caller {
 	return &Caller{
 		handler: handler, headers: headers, urls: urls, size: size, next: start,

@@ -1,6 +1,7 @@
-// Package golangjwt verifies access tokens with golang-jwt, in the way of an application that uses it with care: one parser with
-// every check switched on, typed claims, the type of the token, and a look-up in Redis where tokens can be revoked. The peers of
-// oapi-guard that bring no verification of their own share it.
+// Package golangjwt verifies access tokens with golang-jwt, in the way of an application that uses
+// it with care: one parser with every check switched on, typed claims, the type of the token, and a
+// look-up in Redis where tokens can be revoked. The peers of oapi-guard that bring no verification
+// of their own share it.
 package golangjwt
 
 import (

@@ -7,7 +7,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// Config says whose tokens a stack accepts and where revoked ones are looked up. It is the same for all stacks of one run.
+// Config says whose tokens a stack accepts and where revoked ones are looked up. It is the same for
+// all stacks of one run.
 type Config struct {
 	// Issuer and Audience are the claims iss and aud of the tokens.
 	Issuer, Audience string

@@ -1,5 +1,5 @@
-// Package tokens issues the access tokens of the benchmarks, with an issuer of oapi-guard: in the layout of RFC 9068, which every
-// stack reads.
+// Package tokens issues the access tokens of the benchmarks, with an issuer of oapi-guard: in the
+// layout of RFC 9068, which every stack reads.
 package tokens
 
 import (
@@ -30,7 +30,8 @@ const (
 // Algorithms are the algorithms that are measured.
 var Algorithms = []string{"HS256", "RS256", "ES256", "EdDSA"}
 
-// Subject returns the subject of the i-th token. They are all of one length, and so are the answers.
+// Subject returns the subject of the i-th token. They are all of one length, and so are the
+// answers.
 func Subject(i int) string { return fmt.Sprintf("user-%06d", i) }
 
 // Issuer issues tokens with a key of its own.
@@ -77,12 +78,14 @@ func NewIssuer(algorithm string) (*Issuer, error) {
 	return i, err
 }
 
-// Config returns the configuration of stacks that accept the issuer's tokens. It names no blacklist.
+// Config returns the configuration of stacks that accept the issuer's tokens. It names no
+// blacklist.
 func (i *Issuer) Config() stack.Config {
 	return stack.Config{Issuer: i.Name, Audience: i.Audience, Algorithm: i.algorithm, Key: i.verifyKey}
 }
 
-// Issue returns n distinct tokens, the i-th for Subject(i). They are issued as if it were at the given time.
+// Issue returns n distinct tokens, the i-th for Subject(i). They are issued as if it were at the
+// given time.
 func (i *Issuer) Issue(ctx context.Context, n int, at time.Time) ([]security.IssuedToken, error) {
 	issuer, err := i.issuerAt(at)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package floor is oapi-codegen's strict server without any authentication: what a request costs before anybody asks who sends it.
+// Package floor is oapi-codegen's strict server without any authentication: what a request costs
+// before anybody asks who sends it.
 package floor
 
 import (

@@ -31,7 +31,8 @@ func newHandler(c stack.Config, options ...security.VerifierOption) (http.Handle
 	return api.GuardedHandler(server{}, validator)
 }
 
-// NewValidator returns the validator of every benchmark of oapi-guard, with its defaults but for the options.
+// NewValidator returns the validator of every benchmark of oapi-guard, with its defaults but for
+// the options.
 func NewValidator(c stack.Config, options ...security.VerifierOption) (*security.Validator, error) {
 	key, err := newKey(c)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package handwritten is oapi-codegen's strict server behind a middleware of one's own over golang-jwt.
+// Package handwritten is oapi-codegen's strict server behind a middleware of one's own over
+// golang-jwt.
 package handwritten
 
 import (

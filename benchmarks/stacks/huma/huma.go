@@ -39,7 +39,8 @@ func New(c stack.Config) (http.Handler, error) {
 	return mux, nil
 }
 
-// authenticate lets requests for secured operations pass with a valid token, whose claims it leaves on their context.
+// authenticate lets requests for secured operations pass with a valid token, whose claims it leaves
+// on their context.
 func authenticate(api huma.API, verifier *golangjwt.Verifier) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		if len(ctx.Operation().Security) == 0 {

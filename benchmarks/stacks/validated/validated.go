@@ -1,5 +1,5 @@
-// Package validated is oapi-codegen's strict server behind the request validator of nethttp-middleware, which calls golang-jwt for
-// the document's security requirements.
+// Package validated is oapi-codegen's strict server behind the request validator of
+// nethttp-middleware, which calls golang-jwt for the document's security requirements.
 package validated
 
 import (
@@ -54,7 +54,8 @@ func authenticate(ctx context.Context, verifier *golangjwt.Verifier, input *open
 	if err != nil {
 		return err
 	}
-	// The validator hands the request on that it was given, so that the context has to go into that one.
+	// The validator hands the request on that it was given, so that the context has to go into that
+	// one.
 	*r = *r.WithContext(golangjwt.NewContext(r.Context(), claims))
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// stubRequests is a validator of requests that says what it is told to.
+// stubRequests is a schema validator that returns what it is told to.
 type stubRequests struct {
 	knows bool
 	err   error
@@ -32,8 +32,9 @@ func (s *stubRequests) ValidateRequest(r *http.Request, _ *Operation, params Pat
 	return s.err
 }
 
-// TestRequestValidator checks when requests are validated and how what is found is answered.
-func TestRequestValidator(t *testing.T) {
+// TestSchemaValidator checks when requests are validated, and how violations and errors are
+// answered.
+func TestSchemaValidator(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		err        error
@@ -41,18 +42,25 @@ func TestRequestValidator(t *testing.T) {
 		detail     string
 		violations []Violation
 	}{
-		{"a good request", nil, 200, "", nil},
-		{"violations", &InvalidRequestError{Violations: []Violation{{"query", "q", "minLength"}, {"body", "/a/0", "type"}}}, 400, "is not what the description",
-			[]Violation{{"query", "q", "minLength"}, {"body", "/a/0", "type"}}},
-		{"no violations", &InvalidRequestError{}, 400, "is not what the description", nil},
-		{"another status", &InvalidRequestError{Status: 415}, 415, "is not what the description", nil},
-		{"a status that lets it pass", &InvalidRequestError{Status: 204}, 500, "The request failed", nil},
-		{"a status of a server", &InvalidRequestError{Status: 500}, 500, "The request failed", nil},
-		{"wrapped", fmt.Errorf("hunter2: %w", &InvalidRequestError{Status: 422}), 422, "is not what the description", nil},
-		{"an error of this package", fmt.Errorf("hunter2: %w", security.ErrUnavailable), 503, "Try again", nil},
-		{"an unreadable body", fmt.Errorf("%w: hunter2", ErrUnreadable), 400, "could not be read", nil},
-		{"a long body", &http.MaxBytesError{Limit: 1}, 413, "too large", nil},
-		{"any other", errSecretive, 500, "The request failed", nil},
+		{name: "a good request", status: 200},
+		{
+			name:   "violations",
+			err:    &InvalidRequestError{Violations: []Violation{{"query", "q", "minLength"}, {"body", "/a/0", "type"}}},
+			status: 400, detail: "is not what the description",
+			violations: []Violation{{"query", "q", "minLength"}, {"body", "/a/0", "type"}},
+		},
+		{name: "no violations", err: &InvalidRequestError{}, status: 400, detail: "is not what the description"},
+		{name: "another status", err: &InvalidRequestError{Status: 415}, status: 415, detail: "is not what the description"},
+		{name: "a status that lets it pass", err: &InvalidRequestError{Status: 204}, status: 500, detail: "The request failed"},
+		{name: "a status of a server", err: &InvalidRequestError{Status: 500}, status: 500, detail: "The request failed"},
+		{
+			name: "wrapped", err: fmt.Errorf("hunter2: %w", &InvalidRequestError{Status: 422}), status: 422,
+			detail: "is not what the description",
+		},
+		{name: "an error of this package", err: fmt.Errorf("hunter2: %w", security.ErrUnavailable), status: 503, detail: "Try again"},
+		{name: "an unreadable body", err: fmt.Errorf("%w: hunter2", ErrUnreadable), status: 400, detail: "could not be read"},
+		{name: "a long body", err: &http.MaxBytesError{Limit: 1}, status: 413, detail: "too large"},
+		{name: "any other", err: errSecretive, status: 500, detail: "The request failed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			requests := &stubRequests{knows: true, err: tt.err}
@@ -86,22 +94,23 @@ func TestRequestValidator(t *testing.T) {
 	}
 }
 
-// TestRequestValidatorOptions checks what is an error before the first request.
-func TestRequestValidatorOptions(t *testing.T) {
+// TestSchemaValidatorOptions checks what is an error before the first request.
+func TestSchemaValidatorOptions(t *testing.T) {
 	f := newFixture(t)
 	for _, requests := range []SchemaValidator{nil, (*stubRequests)(nil)} {
 		if _, err := New(f.validator, WithSchemaValidator(requests)); err == nil {
-			t.Error("a validator of requests that is nil")
+			t.Error("a nil schema validator is accepted")
 		}
 	}
 	policy := must(New(f.validator, WithSchemaValidator(&stubRequests{})))(t)
 	if _, err := NewGuards(policy, nil, &Operation{ID: "o", Method: "GET", Path: "/x"}); err == nil || !strings.Contains(err.Error(), "GET /x") {
-		t.Errorf("an operation that the validator of requests does not know: %v", err)
+		t.Errorf("an operation that the schema validator does not know: %v", err)
 	}
 }
 
-// TestRequestValidatorParams checks that the validator finds the parameters that net/http's router routed by.
-func TestRequestValidatorParams(t *testing.T) {
+// TestSchemaValidatorParams checks that the validator gets the path parameters of the router of
+// net/http.
+func TestSchemaValidatorParams(t *testing.T) {
 	requests := &stubRequests{knows: true}
 	f := newFixture(t, WithSchemaValidator(requests))
 	h, _ := f.serve(t, &Operation{ID: "public"})
@@ -113,7 +122,7 @@ func TestRequestValidatorParams(t *testing.T) {
 	}
 }
 
-// TestAuthenticate checks that a guard which is asked directly decides and answers as the guard of a route does.
+// TestAuthenticate checks that Authenticate decides and answers as the guard of a route does.
 func TestAuthenticate(t *testing.T) {
 	requests := &stubRequests{knows: true, err: errSecretive}
 	said := fmt.Errorf("hunter2: %w", security.ErrAccessDenied)
@@ -134,10 +143,14 @@ func TestAuthenticate(t *testing.T) {
 		err                      error
 		schemes                  []string
 	}{
-		{"both schemes", access, "x", nil, []string{"access", "key"}},
-		{"nobody", "", "", nil, nil},
-		{"a bad token", "Bearer x", "", security.ErrInvalidToken, nil},
-		{"a hook that refuses", bearer(must(f.issuer.IssueRefreshToken(t.Context(), "alice", nil))(t).Text()), "", security.ErrAccessDenied, nil},
+		{name: "both schemes", authorization: access, key: "x", schemes: []string{"access", "key"}},
+		{name: "nobody"},
+		{name: "a bad token", authorization: "Bearer x", err: security.ErrInvalidToken},
+		{
+			name:          "a hook that refuses",
+			authorization: bearer(must(f.issuer.IssueRefreshToken(t.Context(), "alice", nil))(t).Text()),
+			err:           security.ErrAccessDenied,
+		},
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		for name, value := range map[string]string{"Authorization": tt.authorization, "X-Key": tt.key} {
@@ -166,14 +179,14 @@ func TestAuthenticate(t *testing.T) {
 		refused.Write(got)
 		guards.Of(o).HTTP(want, r, nil)
 		if got.Code != want.Code || got.Body.String() != want.Body.String() || !reflect.DeepEqual(got.Header(), want.Header()) || got.Header().Get("X-Operation") != "o" {
-			t.Errorf("%s: %d %v %s, the guard of a route says %d %v %s", tt.name, got.Code, got.Header(), got.Body, want.Code, want.Header(), want.Body)
+			t.Errorf("%s: %d %v %s, want as the guard of a route: %d %v %s", tt.name, got.Code, got.Header(), got.Body, want.Code, want.Header(), want.Body)
 		}
 	}
 	if requests.calls != 0 {
 		t.Error("the request was validated")
 	}
 	if names := (Credentials{}).Schemes(); names != nil {
-		t.Errorf("no credentials have the schemes %v", names)
+		t.Errorf("the zero Credentials have the schemes %v", names)
 	}
 	public := &Operation{ID: "public"}
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
