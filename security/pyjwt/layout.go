@@ -68,6 +68,7 @@ func (l python) decode(text []byte, r payload.Reading, special payload.MemberFun
 		switch {
 		case string(name) == l.identityClaim:
 			d.Subject, err = d.Name(value)
+		case string(name) == "sub": // another claim identifies the subject
 		case l.roleClaim != "" && string(name) == l.roleClaim:
 			d.Roles = d.RolesAt(value)
 		default:
