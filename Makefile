@@ -29,6 +29,13 @@ test: ## run all tests, with a real redis-server (REDIS_SERVER=PATH, INSTALL_SER
 	cd crosstest && go test -count=1 ./...
 	cd benchmarks && go test -count=1 ./...
 
+.PHONY: interop
+# INTEROP=required is for the machines of CI. Without it a program that cannot be installed is skipped,
+# but where all were installed, one that does not run is a failure.
+interop: ## try the tokens with verifiers and a provider of other projects (INTEROP=required)
+	@if scripts/interop.sh; then INTEROP=required; elif [ "$(INTEROP)" = required ]; then exit 1; fi; export INTEROP; \
+	set -x; cd crosstest && go test -count=1 -v ./interop
+
 .PHONY: check
 # go vet also reads generated code, which golangci-lint leaves out.
 check: check-generate ## formatting, linters, go.mod, generated code, workflows
