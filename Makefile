@@ -47,12 +47,12 @@ fuzz: ## run each fuzz target (FUZZTIME=30s)
 	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 
 .PHONY: generate
-generate: ## write gen/ from api.yaml, and crosstest/api/ from its documents
-	go generate .
+generate: ## write gen/ from api.yaml, and what is generated in example/ and crosstest/
+	go generate . ./example/...
 	cd crosstest && go generate .
 
 .PHONY: check-generate
-check-generate: ## fail where gen/ and crosstest/api/ are not what their documents generate
+check-generate: ## fail where gen/, example/ and crosstest/ are not what their documents generate
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
 	go run ./cmd/oapi-guard generate --config oapi-guard.yaml --output "$$dir" && \
 	diff -r "$$dir" gen || { echo "gen/ is not up to date: make generate"; exit 1; }
@@ -64,6 +64,12 @@ check-generate: ## fail where gen/ and crosstest/api/ are not what their documen
 	(cd crosstest && go run ./adapters -output "$$dir" api/*/) && \
 	rm "$$dir/generator" && \
 	diff -r -x oapi-guard.yaml -x spec.yaml "$$dir" crosstest/api || { echo "crosstest/api/ is not up to date: make generate"; exit 1; }
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cp go.mod "$$dir" && \
+	go build -o "$$dir/" ./cmd/oapi-guard github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen && \
+	cp -r example/existing example/pages "$$dir" && rm "$$dir"/*/api/*.gen.go && \
+	(cd "$$dir/existing" && ../oapi-codegen --config oapi-codegen.yaml api.yaml && ../oapi-guard generate --config after/oapi-guard.yaml) && \
+	(cd "$$dir/pages" && ../oapi-guard generate) && \
+	diff -r "$$dir/existing" example/existing && diff -r "$$dir/pages" example/pages || { echo "example/ is not up to date: make generate"; exit 1; }
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cp crosstest/deepmap/*.go "$$dir" && \
 	go run ./cmd/oapi-guard generate --config crosstest/deepmap/oapi-guard.yaml --output "$$dir" && \
 	diff "$$dir/guard.gen.go" crosstest/deepmap/guard.gen.go || { echo "crosstest/deepmap/ is not up to date: make generate"; exit 1; }

@@ -112,7 +112,7 @@ func (s *setup) issue(tb testing.TB, n int, at time.Time) []security.IssuedToken
 // revoke revokes the token for the subject, for all stacks.
 func (s *setup) revoke(tb testing.TB, token security.IssuedToken, subject string, begun time.Time) {
 	tb.Helper()
-	id := blacklist.Identity{Verifier: security.OwnVerifier, ID: token.ID(), Session: token.Session(), Subject: subject, SessionStart: begun}
+	id := blacklist.Identity{Issuer: s.config.Issuer, ID: token.ID(), Session: token.Session(), Subject: subject, SessionStart: begun}
 	if _, err := s.config.Blacklist.Revoke(tb.Context(), blacklist.OfToken(id, token.ExpiresAt())); err != nil {
 		tb.Fatal(err)
 	}

@@ -2,8 +2,11 @@
 //
 // A token is known by its [Identity], never by its text, so no store contains a bearer token. There
 // are four kinds of [Revocation]: of one token, of one session, of the sessions of a subject that
-// began up to a cut-off, and of the sessions of a verifier that began up to a cut-off. One look-up,
+// began up to a cut-off, and of the sessions of an issuer that began up to a cut-off. One look-up,
 // [Blacklist.IsRevoked], answers for all of them.
+//
+// The issuer, the exact claim iss, separates the ids. Services that share a store and accept tokens
+// of the same issuer therefore agree on what is revoked, whatever names they give their verifiers.
 //
 // Use [Memory] for tests and for a single process that may lose revocations on restart. Package
 // boltstore keeps them in a file, for a single process. Package redisstore keeps them in Redis, for
@@ -26,7 +29,7 @@ import (
 // Blacklist records revocations and answers look-ups. Implementations are safe for concurrent use.
 type Blacklist interface {
 	// Revoke records r. It reports whether r was in force before: an entry of the same token or
-	// session that has not expired, or a cut-off of the same subject or verifier at or after
+	// session that has not expired, or a cut-off of the same subject or issuer at or after
 	// r.CutOff that has not expired. Of any number of concurrent calls with the same token, exactly
 	// one returns false. This is how a refresh token is consumed once.
 	//
@@ -62,9 +65,15 @@ var (
 // Identity identifies a token. An empty ID, Session or Subject means that the token has none. It is
 // never looked up, so tokens without a session do not share one.
 type Identity struct {
-	// Verifier is the name of the verifier that accepted the token. Two verifiers may use the same
-	// ids.
-	Verifier string
+	// Issuer is the issuer of the token: the exact claim iss (RFC 7519, section 4.1.1), or what its
+	// verifier expects there if the token lacks the claim. It is never empty. Two issuers may use
+	// the same ids.
+	Issuer string
+	// Template is the issuer template of the verifier, such as
+	// https://login.example/{tenant}/v2.0, if the verifier accepts the issuers of many tenants.
+	// Otherwise it is "". It replaces Issuer for the kind [Issuer], so that one cut-off covers all
+	// tenants. It has no effect on the other kinds.
+	Template string
 	// ID is the id of the token, the claim jti (RFC 7519, section 4.1.7).
 	ID string
 	// Session is the id that all tokens of one login share, the claim sid.
@@ -80,17 +89,18 @@ type Identity struct {
 type Kind uint8
 
 const (
-	// Token revokes one token: Identity.Verifier and ID. Session and Subject are those of the
+	// Token revokes one token: Identity.Issuer and ID. Session and Subject are those of the
 	// token.
 	Token Kind = iota + 1
-	// Session revokes all tokens of one session: Identity.Verifier, Session, and the Subject of the
+	// Session revokes all tokens of one session: Identity.Issuer, Session, and the Subject of the
 	// token.
 	Session
-	// Subject revokes the sessions of a subject that began at or before CutOff: Identity.Verifier
+	// Subject revokes the sessions of a subject that began at or before CutOff: Identity.Issuer
 	// and Subject.
 	Subject
-	// Verifier revokes all sessions that began at or before CutOff: Identity.Verifier.
-	Verifier
+	// Issuer revokes all sessions of an issuer, or of all issuers of a template, that began at or
+	// before CutOff: Identity.Template, or Identity.Issuer if there is no template.
+	Issuer
 )
 
 // String returns the name of the kind, for messages.
@@ -102,19 +112,19 @@ func (k Kind) String() string {
 		return "session"
 	case Subject:
 		return "subject"
-	case Verifier:
-		return "verifier"
+	case Issuer:
+		return "issuer"
 	default:
 		return fmt.Sprintf("kind %d", uint8(k))
 	}
 }
 
 // Revocation is a revocation to record. Make one with [OfToken], [OfSession], [OfSubject] or
-// [OfVerifier].
+// [OfIssuer].
 type Revocation struct {
 	Kind     Kind
 	Identity Identity
-	// CutOff applies to the kinds Subject and Verifier: sessions that began at or before it are
+	// CutOff applies to the kinds Subject and Issuer: sessions that began at or before it are
 	// revoked. Stores round it down to whole milliseconds, like the starts of sessions, so a
 	// session that began in the millisecond of the cut-off is revoked.
 	CutOff time.Time
@@ -136,15 +146,20 @@ func OfSession(id Identity, until time.Time) Revocation {
 }
 
 // OfSubject returns the revocation of the subject's sessions that began at or before cutOff, in
-// force until the given time.
-func OfSubject(verifier, subject string, cutOff, until time.Time) Revocation {
-	return Revocation{Kind: Subject, Identity: Identity{Verifier: verifier, Subject: subject}, CutOff: cutOff, Until: until}
+// force until the given time. The issuer is the exact claim iss, never a template.
+func OfSubject(issuer, subject string, cutOff, until time.Time) Revocation {
+	return Revocation{Kind: Subject, Identity: Identity{Issuer: issuer, Subject: subject}, CutOff: cutOff, Until: until}
 }
 
-// OfVerifier returns the revocation of all sessions of the verifier that began at or before cutOff,
-// in force until the given time.
-func OfVerifier(verifier string, cutOff, until time.Time) Revocation {
-	return Revocation{Kind: Verifier, Identity: Identity{Verifier: verifier}, CutOff: cutOff, Until: until}
+// OfIssuer returns the revocation of all sessions of the issuer that began at or before cutOff, in
+// force until the given time. The issuer is the exact claim iss, or an issuer template.
+//
+// The text decides. The cut-off covers the tokens whose Identity.Template is this text, and the
+// tokens without a template whose Identity.Issuer is. So the cut-off of a template does not cover a
+// verifier of one of its issuers that has no template, and the cut-off of one issuer does not cover
+// the tokens that a verifier of the template accepts.
+func OfIssuer(issuer string, cutOff, until time.Time) Revocation {
+	return Revocation{Kind: Issuer, Identity: Identity{Issuer: issuer}, CutOff: cutOff, Until: until}
 }
 
 // Validate returns an error that wraps [ErrInvalid] if r lacks what its kind needs. Stores call it
@@ -153,17 +168,17 @@ func OfVerifier(verifier string, cutOff, until time.Time) Revocation {
 func (r Revocation) Validate() error {
 	id := r.Identity
 	switch {
-	case id.Verifier == "":
-		return fmt.Errorf("%w: the %s has no verifier", ErrInvalid, r.Kind)
+	case namespace(r.Kind, &id) == "":
+		return fmt.Errorf("%w: the %s has no issuer", ErrInvalid, r.Kind)
 	case r.Kind == Token && id.ID == "":
 		return fmt.Errorf("%w: the token has no id", ErrInvalid)
 	case r.Kind == Session && id.Session == "":
 		return fmt.Errorf("%w: the token has no session", ErrInvalid)
 	case r.Kind == Subject && id.Subject == "":
 		return fmt.Errorf("%w: the subject is empty", ErrInvalid)
-	case (r.Kind == Subject || r.Kind == Verifier) && r.CutOff.IsZero():
+	case (r.Kind == Subject || r.Kind == Issuer) && r.CutOff.IsZero():
 		return fmt.Errorf("%w: the %s has no cut-off", ErrInvalid, r.Kind)
-	case r.Kind < Token || r.Kind > Verifier:
+	case r.Kind < Token || r.Kind > Issuer:
 		return fmt.Errorf("%w: unknown %s", ErrInvalid, r.Kind)
 	}
 	return nil

@@ -57,7 +57,7 @@ func (s *mapStore) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, 
 	start := id.SessionStart.Truncate(time.Millisecond)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for kind := blacklist.Token; kind <= blacklist.Verifier; kind++ {
+	for kind := blacklist.Token; kind <= blacklist.Issuer; kind++ {
 		key, ok := blacklist.KeyOf(kind, id)
 		if !ok {
 			continue // the token has no such id
@@ -77,7 +77,7 @@ func (s *mapStore) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, 
 func Example_customStore() {
 	var list blacklist.Blacklist = &mapStore{rows: map[blacklist.Key]row{}, now: time.Now}
 	ctx := context.Background()
-	token := blacklist.Identity{Verifier: "own", ID: "f3a1", SessionStart: time.Now()}
+	token := blacklist.Identity{Issuer: "https://issuer.example", ID: "f3a1", SessionStart: time.Now()}
 	fmt.Println(list.IsRevoked(ctx, token))
 	fmt.Println(list.Revoke(ctx, blacklist.OfToken(token, time.Now().Add(time.Hour))))
 	fmt.Println(list.IsRevoked(ctx, token))

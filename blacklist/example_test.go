@@ -21,7 +21,7 @@ func ExampleMemory() {
 
 	ctx := context.Background()
 	token := blacklist.Identity{
-		Verifier: "own", ID: "f3a1", Session: "s1", Subject: "user-7", SessionStart: time.Now(),
+		Issuer: "https://issuer.example", ID: "f3a1", Session: "s1", Subject: "user-7", SessionStart: time.Now(),
 	}
 	for range 2 {
 		before, err := list.Revoke(ctx, blacklist.OfToken(token, time.Now().Add(time.Hour)))
@@ -56,7 +56,7 @@ func ExampleWithNotBefore() {
 		return
 	}
 	defer list.Close()
-	old := blacklist.Identity{Verifier: "own", ID: "f3a1", SessionStart: started.Add(-time.Hour)}
+	old := blacklist.Identity{Issuer: "https://issuer.example", ID: "f3a1", SessionStart: started.Add(-time.Hour)}
 	fmt.Println(list.IsRevoked(context.Background(), old))
 	// Output: true <nil>
 }
@@ -72,11 +72,11 @@ func ExampleOfSubject() {
 	defer list.Close()
 	ctx := context.Background()
 	cutOff := time.Now()
-	if _, err := list.Revoke(ctx, blacklist.OfSubject("own", "user-7", cutOff, time.Time{})); err != nil {
+	if _, err := list.Revoke(ctx, blacklist.OfSubject("https://issuer.example", "user-7", cutOff, time.Time{})); err != nil {
 		fmt.Println(err)
 		return
 	}
-	token := blacklist.Identity{Verifier: "own", ID: "f3a1", Subject: "user-7", SessionStart: cutOff}
+	token := blacklist.Identity{Issuer: "https://issuer.example", ID: "f3a1", Subject: "user-7", SessionStart: cutOff}
 	fmt.Println(list.IsRevoked(ctx, token))
 	token.SessionStart = cutOff.Add(time.Millisecond)
 	fmt.Println(list.IsRevoked(ctx, token))

@@ -16,23 +16,31 @@ type Key [sha256.Size]byte
 //
 // The key is made of these fields:
 //
-//   - [Token]: Verifier, ID
-//   - [Session]: Verifier, Subject, Session
-//   - [Subject]: Verifier, Subject
-//   - [Verifier]: Verifier
+//   - [Token]: Issuer, ID
+//   - [Session]: Issuer, Subject, Session
+//   - [Subject]: Issuer, Subject
+//   - [Issuer]: Template, or Issuer if there is no template
 func KeyOf(kind Kind, id Identity) (Key, bool) {
 	switch kind {
 	case Token:
-		return hash(kind, id.Verifier, id.ID), id.ID != ""
+		return hash(kind, id.Issuer, id.ID), id.ID != ""
 	case Session:
-		return hash(kind, id.Verifier, id.Subject, id.Session), id.Session != ""
+		return hash(kind, id.Issuer, id.Subject, id.Session), id.Session != ""
 	case Subject:
-		return hash(kind, id.Verifier, id.Subject), id.Subject != ""
-	case Verifier:
-		return hash(kind, id.Verifier), true
+		return hash(kind, id.Issuer, id.Subject), id.Subject != ""
+	case Issuer:
+		return hash(kind, namespace(kind, &id)), true
 	default:
 		return Key{}, false
 	}
+}
+
+// namespace returns the text that separates the entries of the kind from those of other issuers.
+func namespace(kind Kind, id *Identity) string {
+	if kind == Issuer && id.Template != "" {
+		return id.Template
+	}
+	return id.Issuer
 }
 
 func hash(kind Kind, fields ...string) Key {

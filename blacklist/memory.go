@@ -31,10 +31,10 @@ type Memory struct {
 	shards []shard
 	shift  uint // place >> shift is the number of the shard
 
-	count  atomic.Int64               // entries in the shards, including expired ones
-	ofKind [Verifier + 1]atomic.Int64 // the same by kind, so that absent kinds are not looked up
-	calls  atomic.Uint64              // of Revoke, to sweep in some of them
-	cursor atomic.Uint64              // the shard to sweep next
+	count  atomic.Int64             // entries in the shards, including expired ones
+	ofKind [Issuer + 1]atomic.Int64 // the same by kind, so that absent kinds are not looked up
+	calls  atomic.Uint64            // of Revoke, to sweep in some of them
+	cursor atomic.Uint64            // the shard to sweep next
 	closed atomic.Bool
 }
 
@@ -103,7 +103,7 @@ func (m *Memory) Revoke(ctx context.Context, r Revocation) (before bool, err err
 		return false, fmt.Errorf("%w: Until is not in the future", ErrInvalid)
 	}
 	e := entry{key: m.keys.key(r.Kind, &r.Identity), cutOff: everything, until: end}
-	if r.Kind == Subject || r.Kind == Verifier {
+	if r.Kind == Subject || r.Kind == Issuer {
 		e.cutOff = millis.Floor(r.CutOff)
 	}
 	if m.calls.Add(1)%revokesPerSweep == 0 {
@@ -133,11 +133,16 @@ func (m *Memory) IsRevoked(ctx context.Context, id Identity) (bool, error) {
 	if rand.Uint64()%lookupsPerSweep == 0 {
 		m.sweepSome(millis.Floor(m.clock()))
 	}
-	v := m.keys.place.text(id.Verifier)
-	return id.ID != "" && m.covers(Token, v, &id, start) ||
-		id.Session != "" && m.covers(Session, v, &id, start) ||
-		id.Subject != "" && m.covers(Subject, v, &id, start) ||
-		m.covers(Verifier, v, &id, start), nil
+	iss := m.keys.place.text(id.Issuer)
+	if id.ID != "" && m.covers(Token, iss, &id, start) ||
+		id.Session != "" && m.covers(Session, iss, &id, start) ||
+		id.Subject != "" && m.covers(Subject, iss, &id, start) {
+		return true, nil
+	}
+	if id.Template != "" {
+		iss = m.keys.place.text(id.Template)
+	}
+	return m.covers(Issuer, iss, &id, start), nil
 }
 
 // InProcess says that look-ups do not wait.
@@ -163,14 +168,14 @@ func (m *Memory) usable(ctx context.Context) error {
 	return nil
 }
 
-// covers reports whether an entry of the kind is in force for the token. v is the place hash of its
-// verifier. The whole key and the clock cost more than the place, so they are computed only if the
-// filter says that there may be an entry.
-func (m *Memory) covers(kind Kind, v uint64, id *Identity, start int64) bool {
+// covers reports whether an entry of the kind is in force for the token. iss is the place hash of
+// its namespace. The whole key and the clock cost more than the place, so they are computed only if
+// the filter says that there may be an entry.
+func (m *Memory) covers(kind Kind, iss uint64, id *Identity, start int64) bool {
 	if m.ofKind[kind].Load() == 0 {
 		return false
 	}
-	place := m.keys.place.hash(kind, v, id)
+	place := m.keys.place.hash(kind, iss, id)
 	if !m.filter.mayContain(place) {
 		return false
 	}

@@ -38,15 +38,15 @@ func benchMemory(b *testing.B, n int, all bool, capacity int) (m *Memory, bytes 
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for i := range n {
-		id := Identity{Verifier: "https://issuer.example", ID: fmt.Sprintf("r%035d", i), Session: fmt.Sprintf("s%035d", i), Subject: fmt.Sprintf("u%035d", i)}
+		id := Identity{Issuer: "https://issuer.example", ID: fmt.Sprintf("r%035d", i), Session: fmt.Sprintf("s%035d", i), Subject: fmt.Sprintf("u%035d", i)}
 		r := OfToken(id, start.Add(time.Hour))
 		switch {
 		case all && i == 0:
-			r = OfVerifier(id.Verifier, start.Add(-time.Hour), time.Time{})
+			r = OfIssuer(id.Issuer, start.Add(-time.Hour), time.Time{})
 		case all && i%10 == 1:
 			r = OfSession(id, start.Add(time.Hour))
 		case all && i%10 == 2:
-			r = OfSubject(id.Verifier, id.Subject, start, time.Time{})
+			r = OfSubject(id.Issuer, id.Subject, start, time.Time{})
 		}
 		mustRevoke(b, m, r)
 	}
@@ -58,7 +58,7 @@ func benchMemory(b *testing.B, n int, all bool, capacity int) (m *Memory, bytes 
 func BenchmarkMemoryIsRevoked(b *testing.B) {
 	tokens, sessions, subjects := newFreshID("token"), newFreshID("session"), newFreshID("subject")
 	unknown := func(i uint64) Identity {
-		return Identity{Verifier: "https://issuer.example", ID: tokens.next(i), Session: sessions.next(i), Subject: subjects.next(i), SessionStart: start}
+		return Identity{Issuer: "https://issuer.example", ID: tokens.next(i), Session: sessions.next(i), Subject: subjects.next(i), SessionStart: start}
 	}
 	for _, all := range []bool{false, true} {
 		name := "tokens"
@@ -101,7 +101,7 @@ func BenchmarkMemoryRevoke(b *testing.B) {
 			var over [2]int // calls that took longer than 100 microseconds, than a millisecond
 			i := 0
 			for b.Loop() {
-				id := Identity{Verifier: "https://issuer.example", ID: fmt.Sprintf("n%035d", i)}
+				id := Identity{Issuer: "https://issuer.example", ID: fmt.Sprintf("n%035d", i)}
 				begun := time.Now()
 				if _, err := m.Revoke(ctx, OfToken(id, end)); err != nil {
 					b.Fatal(err)

@@ -70,7 +70,7 @@ func WithLogger(logger *slog.Logger) MemoryOption {
 
 // WithNotBefore refuses sessions that began before t, rounded up to whole milliseconds. By default
 // none is refused. With the start time of the process, a restart logs everybody out instead of
-// accepting revoked tokens again. If a verifier knows session starts in whole seconds only,
+// accepting revoked tokens again. If an issuer writes session starts in whole seconds only,
 // sessions that begin within the first second are refused as well.
 func WithNotBefore(t time.Time) MemoryOption {
 	return func(c *memoryConfig) error {

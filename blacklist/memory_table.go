@@ -42,11 +42,11 @@ type keyMaker struct{ name, place hasher }
 func newKeyMaker() keyMaker { return keyMaker{newHasher(), newHasher()} }
 
 func (m *keyMaker) key(kind Kind, id *Identity) key {
-	return key{m.nameOf(kind, id), m.place.hash(kind, m.place.text(id.Verifier), id)}
+	return key{m.nameOf(kind, id), m.place.hash(kind, m.place.text(namespace(kind, id)), id)}
 }
 
 func (m *keyMaker) nameOf(kind Kind, id *Identity) uint64 {
-	return m.name.hash(kind, m.name.text(id.Verifier), id)&^kindBits | uint64(kind)
+	return m.name.hash(kind, m.name.text(namespace(kind, id)), id)&^kindBits | uint64(kind)
 }
 
 // hasher is a seeded hash: the sum of the hashes of the fields, each multiplied by a different odd
@@ -66,9 +66,9 @@ func newHasher() hasher {
 
 func (h *hasher) text(s string) uint64 { return maphash.String(h.seed, s) }
 
-// hash returns the hash for the kind. v is the hash of the verifier.
-func (h *hasher) hash(kind Kind, v uint64, id *Identity) uint64 {
-	sum := uint64(kind)*h.factors[0] + v*h.factors[1]
+// hash returns the hash for the kind. iss is the hash of the namespace.
+func (h *hasher) hash(kind Kind, iss uint64, id *Identity) uint64 {
+	sum := uint64(kind)*h.factors[0] + iss*h.factors[1]
 	switch kind {
 	case Token:
 		sum += h.text(id.ID) * h.factors[2]
@@ -228,7 +228,7 @@ type shard struct {
 }
 
 // tally counts entries by kind.
-type tally [Verifier + 1]int64
+type tally [Issuer + 1]int64
 
 // insert adds an entry with a new key. If the table is too small it moves the shard, which removes
 // expired entries, and returns their number.

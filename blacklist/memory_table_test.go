@@ -15,14 +15,14 @@ func TestDifferentIdentitiesHaveDifferentKeys(t *testing.T) {
 	for _, p := range []string{"", "a", "ab", "abc", long, long + "a"} {
 		for _, q := range []string{"", "b", "bc", "c", "abc", "a", long, long + "a"} {
 			for _, r := range []string{"", "c", "bc", "a", "b", long, long + "a"} {
-				id := Identity{Verifier: p, Subject: q, ID: q, Session: r}
-				for kind := Token; kind <= Verifier; kind++ {
+				id := Identity{Issuer: p, Subject: q, ID: q, Session: r}
+				for kind := Token; kind <= Issuer; kind++ {
 					k := m.key(kind, &id)
 					if k.kind() != kind || k != m.key(kind, &id) {
 						t.Fatalf("the key of %.80s has a wrong kind or changes", id)
 					}
 					text := fmt.Sprintf("%s %q", kind, p)
-					if kind < Verifier {
+					if kind < Issuer {
 						text += fmt.Sprintf(" %q", q)
 					}
 					if kind == Session {

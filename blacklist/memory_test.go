@@ -38,7 +38,7 @@ func newMemory(t testing.TB, opts ...MemoryOption) (*Memory, *testClock) {
 }
 
 func tokenID(i int) Identity {
-	return Identity{Verifier: "v", ID: fmt.Sprintf("%036d", i), SessionStart: start}
+	return Identity{Issuer: "v", ID: fmt.Sprintf("%036d", i), SessionStart: start}
 }
 
 func mustRevoke(t testing.TB, m *Memory, r Revocation) {
@@ -120,7 +120,7 @@ func TestFullMemoryKeepsEntriesInForce(t *testing.T) {
 	other := tokenID(capacity)
 	other.Session, other.Subject = "s", "u"
 	for _, r := range []Revocation{
-		OfToken(other, time.Time{}), OfSession(other, time.Time{}), OfSubject("v", "u", start, time.Time{}), OfVerifier("v", start, time.Time{}),
+		OfToken(other, time.Time{}), OfSession(other, time.Time{}), OfSubject("v", "u", start, time.Time{}), OfIssuer("v", start, time.Time{}),
 	} {
 		if _, err := m.Revoke(ctx, r); !errors.Is(err, ErrFull) {
 			t.Fatalf("a %s beyond the capacity: error %v, want ErrFull", r.Kind, err)
@@ -199,7 +199,7 @@ func TestMemoryAnswersLikeAMap(t *testing.T) {
 	identity := func() Identity {
 		n := random.IntN(3000)
 		return Identity{
-			Verifier: fmt.Sprint("v", n%3), ID: fmt.Sprint(n), Session: fmt.Sprint(n % 500), Subject: fmt.Sprint(n % 100),
+			Issuer: fmt.Sprint("v", n%3), ID: fmt.Sprint(n), Session: fmt.Sprint(n % 500), Subject: fmt.Sprint(n % 100),
 			SessionStart: start.Add(time.Duration(random.IntN(1000)) * time.Millisecond),
 		}
 	}
@@ -207,7 +207,7 @@ func TestMemoryAnswersLikeAMap(t *testing.T) {
 		id, now := identity(), clock.ms.Load()
 		if random.IntN(2) == 0 {
 			got, expect := isRevoked(t, m, id), false
-			for kind := Token; kind <= Verifier; kind++ {
+			for kind := Token; kind <= Issuer; kind++ {
 				k, _ := KeyOf(kind, id)
 				e, ok := want[k]
 				expect = expect || ok && now < e.until && id.SessionStart.UnixMilli() <= e.cutOff
@@ -216,7 +216,7 @@ func TestMemoryAnswersLikeAMap(t *testing.T) {
 				t.Fatalf("step %d: revoked = %t, want %t", step, got, expect)
 			}
 		} else {
-			kind := []Kind{Token, Token, Token, Token, Session, Subject, Verifier}[random.IntN(7)]
+			kind := []Kind{Token, Token, Token, Token, Session, Subject, Issuer}[random.IntN(7)]
 			r := Revocation{Kind: kind, Identity: id, CutOff: id.SessionStart, Until: clock.now().Add(time.Duration(1 + random.IntN(60_000)*int(time.Millisecond)))}
 			if random.IntN(500) == 0 {
 				r.Until = r.Until.Add(time.Hour)
@@ -435,7 +435,7 @@ func TestCallsDoNotAllocate(t *testing.T) {
 	mustRevoke(t, m, OfToken(id, time.Time{}))
 	other := id
 	other.ID = "other"
-	mustRevoke(t, m, OfSession(Identity{Verifier: "v", Session: "s"}, time.Time{}))
+	mustRevoke(t, m, OfSession(Identity{Issuer: "v", Session: "s"}, time.Time{}))
 	mustRevoke(t, m, OfSubject("v", "s", start, time.Time{}))
 	for _, id := range []Identity{id, other} {
 		if n := testing.AllocsPerRun(100, func() { _, _ = m.IsRevoked(ctx, id) }); n != 0 {

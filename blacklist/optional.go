@@ -22,6 +22,6 @@ func Ping(ctx context.Context, list Blacklist) error {
 	if pinger, ok := list.(Pinger); ok {
 		return pinger.Ping(ctx)
 	}
-	_, err := list.IsRevoked(ctx, Identity{Verifier: "readiness", ID: "readiness", SessionStart: time.Now()})
+	_, err := list.IsRevoked(ctx, Identity{Issuer: "readiness", ID: "readiness", SessionStart: time.Now()})
 	return err
 }

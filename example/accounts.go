@@ -13,7 +13,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// account is a user as a handler sees it.
+// account is a user.
 type account struct {
 	username, role, email string
 	passwordHash          []byte
@@ -23,18 +23,21 @@ type account struct {
 type accounts struct {
 	mu     sync.RWMutex
 	byName map[string]account
-	// nobodysHash is compared for unknown users, so that their log-ins take as long as those of known ones.
-	nobodysHash []byte
-	// hashing bounds the comparisons under way: each is expensive on purpose, and log-ins are open to everybody.
+	// dummyHash is compared for unknown users, so that their log-ins take as long as those of known
+	// users.
+	dummyHash []byte
+	// hashing bounds the concurrent comparisons: each is expensive on purpose, and anybody may try to
+	// log in.
 	hashing chan struct{}
 }
 
-// maxPassword is what bcrypt reads of a password, in bytes; longer ones are refused, not cut.
+// maxPassword is how much bcrypt reads of a password, in bytes. Longer ones are refused, not cut.
 const maxPassword = 72
 
 var errWrongPassword = errors.New("wrong username or password")
 
-// newAccounts returns the demo users. concurrency bounds how many passwords are compared at once.
+// newAccounts returns the demo users. At most concurrency passwords are compared at once, with the
+// given cost of bcrypt.
 func newAccounts(concurrency, cost int) (*accounts, error) {
 	a := &accounts{byName: map[string]account{}, hashing: make(chan struct{}, concurrency)}
 	for _, u := range []struct{ name, password, role string }{
@@ -48,12 +51,13 @@ func newAccounts(concurrency, cost int) (*accounts, error) {
 		a.byName[u.name] = account{username: u.name, role: u.role, email: u.name + "@example.com", passwordHash: hash}
 	}
 	var err error
-	a.nobodysHash, err = bcrypt.GenerateFromPassword([]byte("nobody's password"), cost)
+	a.dummyHash, err = bcrypt.GenerateFromPassword([]byte("nobody's password"), cost)
 	return a, err
 }
 
-// logIn returns the account of the username and password. It returns errWrongPassword, with the same work, for an unknown
-// username and for a wrong password, and security.ErrUnavailable when ctx ends before it was its turn.
+// logIn returns the account with the username and the password. For an unknown username and for a
+// wrong password it does the same work and returns errWrongPassword. If ctx ends while it waits for
+// other comparisons, it returns security.ErrUnavailable.
 func (a *accounts) logIn(ctx context.Context, username, password string) (account, error) {
 	if len(password) > maxPassword {
 		return account{}, errWrongPassword
@@ -67,7 +71,7 @@ func (a *accounts) logIn(ctx context.Context, username, password string) (accoun
 	found, known := a.find(username)
 	hash := found.passwordHash
 	if !known {
-		hash = a.nobodysHash
+		hash = a.dummyHash
 	}
 	if err := bcrypt.CompareHashAndPassword(hash, []byte(password)); err != nil || !known {
 		return account{}, errWrongPassword

@@ -11,24 +11,26 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// authenticator resolves the credentials of the API that are not tokens.
+// authenticator checks the credentials of the API that are not tokens.
 type authenticator struct {
 	accounts *accounts
-	// partners are the names of partners by the SHA-256 of their keys. A hash that is made for passwords is not needed: keys are random
-	// and long. Looking for the hash takes no time that would tell anything of a key.
+	// partners are the names of the partners by the SHA-256 of their keys. Keys are long and random, so
+	// they need no hash for passwords. The time of a look-up by the hash tells nothing about a key.
 	partners map[[sha256.Size]byte]string
 }
 
 var _ gen.Authenticator = (*authenticator)(nil)
 
-// demoKey is the key of the demo partner. A real service makes keys at random and keeps their hashes only.
+// demoKey is the key of the demo partner. A real service makes random keys and stores only their
+// hashes.
 const demoKey = "demo-key-of-the-partner"
 
 func newAuthenticator(accounts *accounts) *authenticator {
 	return &authenticator{accounts, map[[sha256.Size]byte]string{sha256.Sum256([]byte(demoKey)): "partner"}}
 }
 
-// Basic takes the passwords of log-ins: whoever shows one has proved just now who it is.
+// Basic checks the same passwords as a log-in. The time of authentication is now, so rules about
+// fresh log-ins hold.
 func (a *authenticator) Basic(ctx context.Context, credentials guard.BasicCredentials) (*guard.Caller[guard.Principal], error) {
 	ctx, cancel := context.WithTimeout(ctx, logInTimeout)
 	defer cancel()

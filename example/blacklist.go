@@ -17,11 +17,11 @@ import (
 	"github.com/oapi-guard/oapi-guard/store/redisstore"
 )
 
-// store is an open blacklist, with what to say of it and how to close it.
+// store is an open blacklist.
 type store struct {
 	blacklist.Blacklist
-	about  string
-	closer []io.Closer
+	about  string      // where it is, for the operator
+	closer []io.Closer // closed in this order
 }
 
 func (s *store) Close() error {
@@ -32,8 +32,9 @@ func (s *store) Close() error {
 	return err
 }
 
-// openBlacklist opens the blacklist that the text names: memory:, bolt:PATH, or redis://... (rediss:// for TLS). Without a text
-// it is a file in the data directory. No error repeats the text, which may hold a password.
+// openBlacklist opens the blacklist that the text names: memory:, bolt:PATH, or redis://... (rediss://
+// for TLS). The default is a file in the data directory. No error contains the text, because it may
+// contain a password.
 func openBlacklist(ctx context.Context, text, dataDir string, logger *slog.Logger) (*store, error) {
 	kind, rest, _ := strings.Cut(orDefault(text, "bolt:"+filepath.Join(dataDir, "blacklist.db")), ":")
 	switch kind {

@@ -36,7 +36,7 @@ func TestOpenBlacklist(t *testing.T) {
 		if !strings.Contains(s.about, about) || strings.Contains(s.about, "hunter2") {
 			t.Errorf("%q is said to be %q", text, s.about)
 		}
-		if _, err := s.IsRevoked(t.Context(), blacklist.Identity{Verifier: "v", ID: "1", SessionStart: time.Now().Add(time.Hour)}); err != nil {
+		if _, err := s.IsRevoked(t.Context(), blacklist.Identity{Issuer: "v", ID: "1", SessionStart: time.Now().Add(time.Hour)}); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 		if err := s.Close(); err != nil {
@@ -50,7 +50,7 @@ func TestOpenBlacklist(t *testing.T) {
 	}
 }
 
-// process is the program in a process of its own.
+// process is the program in another process.
 type process struct {
 	*app
 	cmd *exec.Cmd
@@ -79,7 +79,7 @@ func startProcess(t *testing.T, env ...string) *process {
 	return p
 }
 
-// stop lets the process finish as an operator does.
+// stop ends the process as an operator does, with SIGTERM.
 func (p *process) stop() {
 	p.t.Helper()
 	if err := errors.Join(p.cmd.Process.Signal(syscall.SIGTERM), p.cmd.Wait()); err != nil {
@@ -87,12 +87,13 @@ func (p *process) stop() {
 	}
 }
 
-// TestTwoProcesses runs the program twice on one Redis: who logs out at one is logged out at the other with the next request.
+// TestTwoProcesses runs the program twice on one Redis: a log-out at one process is in force at the
+// other one with the next request.
 func TestTwoProcesses(t *testing.T) {
 	redis := redistest.Start(t)
 	env := []string{"BLACKLIST=redis://" + redis.Addr(), "DATA_DIR=" + t.TempDir()}
 	one := startProcess(t, env...)
-	// Redis' first mark refuses the sessions of its first second.
+	// A new Redis refuses the sessions of its first second.
 	other := startProcess(t, env...)
 	p := loginUntilAccepted(t, one.app)
 	other.call("GET", "/protected", p.Access, "").want(t, 200, "")
@@ -100,7 +101,8 @@ func TestTwoProcesses(t *testing.T) {
 	other.call("GET", "/protected", p.Access, "").want(t, 401, `error="invalid_token"`)
 	other.call("POST", "/refresh", p.Refresh, "").want(t, 401, `error="invalid_token"`)
 
-	// While Redis does not answer nobody knows; when it does again, everybody does, without a restart.
+	// While Redis does not answer, requests with tokens are answered 503. When it answers again, no
+	// restart is needed.
 	stays := loginUntilAccepted(t, other.app)
 	redis.Pause()
 	if got := one.call("GET", "/protected", stays.Access, ""); got.status != 503 || got.header.Get("Retry-After") == "" {
@@ -126,7 +128,7 @@ func TestTwoProcesses(t *testing.T) {
 	other.stop()
 }
 
-// loginUntilAccepted logs in until the session began after the blacklist's mark.
+// loginUntilAccepted logs in until the session begins after the mark of the blacklist.
 func loginUntilAccepted(t *testing.T, a *app) pair {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; {
@@ -140,7 +142,7 @@ func loginUntilAccepted(t *testing.T, a *app) pair {
 	}
 }
 
-// TestRestart is case 78: with the file, a refresh token that was used is known after a restart, and so is a log-out.
+// TestRestart kills the program: the file still has the use of a refresh token and the log-out.
 func TestRestart(t *testing.T) {
 	env := "DATA_DIR=" + t.TempDir()
 	first := startProcess(t, env)
@@ -164,7 +166,8 @@ func TestRestart(t *testing.T) {
 	second.stop()
 }
 
-// TestRefreshRacesLogout is case 77: however refreshes and a log-out of the same session meet, nothing of it is accepted afterwards.
+// TestRefreshRacesLogout runs refreshes and a log-out of one session at the same time. Afterwards no
+// token of the session is accepted.
 func TestRefreshRacesLogout(t *testing.T) {
 	a := newApp(t)
 	for range 20 {
@@ -185,7 +188,7 @@ func TestRefreshRacesLogout(t *testing.T) {
 	}
 }
 
-// TestDisabledUser is case 82: whose account is gone gets no new tokens.
+// TestDisabledUser removes an account: its refresh token gets no new tokens.
 func TestDisabledUser(t *testing.T) {
 	a := newApp(t)
 	p := a.login("alice", "wonderland")
@@ -198,7 +201,7 @@ func TestDisabledUser(t *testing.T) {
 	}
 }
 
-// TestColdStart is case 80: until the store has answered there is no service, and a store without its mark is no store.
+// TestColdStart starts without Redis: no service begins before the store has answered.
 func TestColdStart(t *testing.T) {
 	env := map[string]string{"ADDR": "127.0.0.1:0", "DATA_DIR": t.TempDir(), "BLACKLIST": "redis://127.0.0.1:1"}
 	err := run(context.Background(), nil, func(name string) string { return env[name] }, io.Discard, io.Discard)

@@ -9,11 +9,13 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/cookies"
 )
 
-// browserCookies are the cookies of a browser that is logged in. Their names are those of the schemes in api.yaml.
+// browserCookies are the cookies of a browser that is logged in. The schemes in api.yaml have the same
+// names.
 type browserCookies struct{ access, refresh *cookies.TokenCookie }
 
 func newBrowserCookies() (browserCookies, error) {
-	// The example is served without TLS, on loopback. A real service leaves this option out and names its cookies __Host-....
+	// The example is served without TLS, on loopback. A real service omits this option, and the names of
+	// its cookies begin with __Host-.
 	access, err := cookies.New("access_token", "csrf_access_token", cookies.WithoutSecure())
 	if err != nil {
 		return browserCookies{}, err
@@ -22,18 +24,18 @@ func newBrowserCookies() (browserCookies, error) {
 	return browserCookies{access, refresh}, err
 }
 
-// set answers with the tokens in cookies.
+// set returns a response with the tokens in cookies.
 func (c browserCookies) set(pair security.TokenPair) (cookieResponse, error) {
 	access, err1 := c.access.Set(pair.Access)
 	refresh, err2 := c.refresh.Set(pair.Refresh)
 	return append(access, refresh...), errors.Join(err1, err2)
 }
 
-// clear answers with cookies that remove the tokens.
+// clear returns a response that removes the cookies.
 func (c browserCookies) clear() cookieResponse { return append(c.access.Clear(), c.refresh.Clear()...) }
 
-// cookieResponse is an answer of 204 that sets cookies: a response of one's own beside the generated ones, which have one value for
-// each header.
+// cookieResponse is a response with status 204 that sets cookies. The generated responses have one
+// value for each header, and this one needs several Set-Cookie lines.
 type cookieResponse []*http.Cookie
 
 var (

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// browser keeps cookies and sends them by itself.
+// browser stores cookies and sends them.
 type browser struct {
 	*app
 	client *http.Client
@@ -23,7 +23,7 @@ func newBrowser(t *testing.T, a *app) *browser {
 	return &browser{a, &http.Client{Jar: jar}}
 }
 
-// cookie returns the value of a cookie that the browser keeps.
+// cookie returns the value of a cookie of the browser, or "".
 func (b *browser) cookie(name string) string {
 	u, err := url.Parse(b.url)
 	if err != nil {

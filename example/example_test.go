@@ -26,7 +26,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// childEnv makes the test binary the program itself.
+// childEnv is the variable that makes the test binary run the program.
 const childEnv = "EXAMPLE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -56,7 +56,7 @@ func newApp(t *testing.T, options ...security.Option) *app {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := newHandler(bytes.Repeat([]byte("k"), 32), accounts, list, quiet, options...)
+	handler, err := newHandler(bytes.Repeat([]byte("k!"), 16), accounts, list, quiet, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func (a *app) login(user, password string) pair {
 	return a.call("POST", "/login", "", fmt.Sprintf(`{"username":%q,"password":%q}`, user, password)).pair(a.t)
 }
 
-// want checks the status, and what the challenge contains; "" wants no challenge.
+// want checks the status and a part of the challenge; "" means no challenge.
 func (a answer) want(t *testing.T, status int, challenge string) {
 	t.Helper()
 	got := a.header.Get("WWW-Authenticate")
@@ -188,7 +188,7 @@ func TestMainJob(t *testing.T) {
 	a.call("GET", "/protected", admin.Access, "").want(t, 200, "")
 }
 
-// TestAuthenticator calls what takes credentials that are not tokens, alone and beside one.
+// TestAuthenticator sends credentials that are not tokens, alone and together with a token.
 func TestAuthenticator(t *testing.T) {
 	a := newApp(t)
 	alice, admin := a.login("alice", "wonderland"), a.login("admin", "rabbit-hole")
@@ -315,7 +315,7 @@ func TestLoginRefuses(t *testing.T) {
 	}
 }
 
-// TestBusyLogin lets a log-in wait behind others until its time is up.
+// TestBusyLogin lets a log-in wait for others until its context ends.
 func TestBusyLogin(t *testing.T) {
 	accounts, err := newAccounts(1, bcrypt.MinCost)
 	if err != nil {
@@ -349,7 +349,7 @@ func TestLoadSecret(t *testing.T) {
 	if entries, err := os.ReadDir(filepath.Dir(file)); err != nil || len(entries) != 1 {
 		t.Errorf("left over: %v, %v", entries, err)
 	}
-	given := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("x"), 40))
+	given := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("x!"), 20))
 	if secret, err := loadSecret(given, "/nowhere"); err != nil || len(secret) != 40 {
 		t.Errorf("%d bytes, %v", len(secret), err)
 	}
@@ -382,7 +382,7 @@ func TestLoadSecret(t *testing.T) {
 	}
 }
 
-// TestRun starts the program as make run does, asks it something and stops it.
+// TestRun starts the program as make run does, sends a request and stops it.
 func TestRun(t *testing.T) {
 	env := map[string]string{"ADDR": "127.0.0.1:0", "DATA_DIR": t.TempDir()}
 	ctx, stop := context.WithCancel(t.Context())

@@ -1,15 +1,17 @@
-// Command example serves the reference API of api.yaml: log-ins with access and refresh tokens that can be revoked. It shows
-// how the generated code, the tokens and a blacklist are put together; make run starts it.
+// Command example serves the reference API of api.yaml: log-ins with access and refresh tokens that
+// can be revoked. It connects the generated code, the tokens and a blacklist. Start it with make run.
 //
 // Environment:
 //
-//	ADDR        where to listen, 127.0.0.1:8080 by default
-//	JWT_SECRET  the signing secret, base64 of at least 32 bytes; without it, DATA_DIR/signing.key is used, made at first start
-//	DATA_DIR    where files are kept, .data by default
-//	BLACKLIST   where revocations are kept: memory:, bolt:PATH, or redis://[USER:PASSWORD@]HOST:PORT[/DB]; the default is
-//	            bolt:DATA_DIR/blacklist.db
+//	ADDR        the address to listen on, 127.0.0.1:8080 by default
+//	JWT_SECRET  the signing secret, base64 of at least 32 bytes. The default is the file
+//	            DATA_DIR/signing.key, which the first start creates
+//	DATA_DIR    the folder for files, .data by default
+//	BLACKLIST   the store of revocations: memory:, bolt:PATH, or
+//	            redis://[USER:PASSWORD@]HOST:PORT[/DB]; the default is bolt:DATA_DIR/blacklist.db
 //
-// Its users and their passwords are public. It listens on loopback addresses only, unless told otherwise with a flag.
+// Its users and their passwords are public, so it listens on loopback addresses only. The flag
+// -demo-users-anywhere allows other addresses.
 package main
 
 import (
@@ -46,11 +48,11 @@ func main() {
 	}
 }
 
-// run serves until ctx ends, then lets the requests under way finish.
+// run serves until ctx ends, and then waits for the requests in progress.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) (err error) {
 	flags := flag.NewFlagSet("example", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	anywhere := flags.Bool("demo-users-anywhere", false, "listen on an address that is not loopback, although everybody knows the demo passwords")
+	anywhere := flags.Bool("demo-users-anywhere", false, "listen on an address that is not loopback, although the passwords of the demo users are public")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -106,10 +108,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return nil
 }
 
-// issuerName is the issuer and the audience of this API's tokens. A real service has its own URL here.
+// issuerName is the issuer and the audience of the tokens. A real service has its URL here.
 const issuerName = "https://reference.example.com"
 
-// newHandler puts the API together: keys, verifier, issuer, validator, and the service behind the generated guards.
+// newHandler sets up the API: the key, the verifier, the issuer, the validator, and the service behind
+// the generated guards.
 func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, logger *slog.Logger, options ...security.Option) (http.Handler, error) {
 	key, err := keys.NewHMAC(keys.HS256, secret)
 	if err != nil {
@@ -135,13 +138,13 @@ func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, log
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /readyz", ready(authority.Validator))
-	// Pages of other origins may not even log a browser in: it would then be in somebody else's account. No operation of this API has
-	// a large body.
+	// A page of another origin must not log a browser in to somebody else's account. No operation of
+	// this API has a large body.
 	mux.Handle("/", http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(api, 16<<10)))
 	return mux, nil
 }
 
-// ready answers a readiness probe: 200 while requests with a token can be decided, else 503.
+// ready answers a readiness probe: 200 if requests with a token can be decided, otherwise 503.
 func ready(validator *security.Validator) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := validator.Ready(r.Context()); err != nil {
@@ -152,8 +155,8 @@ func ready(validator *security.Validator) http.Handler {
 	})
 }
 
-// logHandlerErrors logs the text of errors that handlers of this service return. The package itself logs no such text, because
-// it cannot know what is in it.
+// logHandlerErrors logs the errors that handlers of this service return. Package guard logs no text of
+// such an error, because it may contain secrets.
 func logHandlerErrors(logger *slog.Logger) guard.ErrorHandler {
 	return func(ctx context.Context, failure guard.Failure) guard.Response {
 		if failure.Response.Status == http.StatusInternalServerError {
@@ -163,14 +166,14 @@ func logHandlerErrors(logger *slog.Logger) guard.ErrorHandler {
 	}
 }
 
-// listen listens on the address, which has to be loopback unless anywhere is set.
+// listen listens on the address, which must be loopback unless anywhere is set.
 func listen(addr string, anywhere bool) (net.Listener, error) {
 	resolved, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	if !anywhere && !resolved.IP.IsLoopback() {
-		return nil, fmt.Errorf("%s is not a loopback address, and everybody knows the passwords of the demo users; -demo-users-anywhere listens there all the same", addr)
+		return nil, fmt.Errorf("%s is not a loopback address, and the passwords of the demo users are public; use -demo-users-anywhere to listen there", addr)
 	}
 	return net.ListenTCP("tcp", resolved)
 }

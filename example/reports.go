@@ -8,10 +8,10 @@ import (
 	"github.com/oapi-guard/oapi-guard/gen"
 )
 
-// maxReports bounds what is kept; the oldest go first.
+// maxReports bounds the number of reports. The oldest are removed first.
 const maxReports = 100
 
-// reports holds what was published, in memory.
+// reports holds the published reports in memory.
 type reports struct {
 	mu  sync.Mutex
 	all []gen.Report
@@ -30,7 +30,7 @@ func (r *reports) list() []gen.Report {
 	return slices.Clone(r.all)
 }
 
-// ListReports is for users and for partners: the field of the one who called is set.
+// ListReports is for users and for partners. The field of the accepted credential is set.
 func (s *service) ListReports(_ context.Context, caller gen.AccessOrApiKeyCredential, _ gen.ListReportsRequestObject) (gen.ListReportsResponseObject, error) {
 	all := gen.ListReports200JSONResponse{}
 	for _, report := range s.reports.list() {

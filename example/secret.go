@@ -10,16 +10,16 @@ import (
 	"path/filepath"
 )
 
-// secretSize is what HS256 needs at least, in bytes (RFC 7518, section 3.2).
+// secretSize is the shortest secret of HS256 in bytes (RFC 7518, section 3.2).
 const secretSize = 32
 
-// loadSecret returns the signing secret: from the text, base64, where it is not empty, else from the file, which the first
-// start makes, so that tokens outlive a restart.
+// loadSecret returns the signing secret. A text that is not empty is the secret in base64. Otherwise
+// the secret is in the file, which the first start creates, so that tokens survive a restart.
 func loadSecret(text, file string) ([]byte, error) {
 	if text != "" {
 		secret, err := base64.StdEncoding.DecodeString(text)
 		if err != nil || len(secret) < secretSize {
-			return nil, fmt.Errorf("JWT_SECRET has to be base64 of at least %d random bytes: openssl rand -base64 %d", secretSize, secretSize)
+			return nil, fmt.Errorf("JWT_SECRET must be base64 of at least %d random bytes: openssl rand -base64 %d", secretSize, secretSize)
 		}
 		return secret, nil
 	}
@@ -31,20 +31,20 @@ func loadSecret(text, file string) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s holds the signing secret: it has to be a file that only its owner can read (chmod 600)", file)
+		return nil, fmt.Errorf("%s contains the signing secret: it must be a file that only its owner can read (chmod 600)", file)
 	}
 	secret, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
 	if len(secret) < secretSize {
-		return nil, fmt.Errorf("%s has %d bytes and needs %d: it is damaged; remove it to make a new secret, which logs everybody out", file, len(secret), secretSize)
+		return nil, fmt.Errorf("%s has %d bytes instead of at least %d: it is damaged; remove it to create a new secret, which logs everybody out", file, len(secret), secretSize)
 	}
 	return secret, nil
 }
 
-// createSecret makes the file unless it is there. It appears under its name complete or not at all, and of two processes
-// that start together one makes it and both use it.
+// createSecret creates the file unless it exists. The file appears under its name when it is complete.
+// If two processes start at once, one of them creates it and both use it.
 func createSecret(file string) error {
 	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -66,7 +66,8 @@ func createSecret(file string) error {
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	// A link fails where the name is taken; a rename would replace the secret that another process just made.
+	// A link fails if the name is taken. A rename would replace the secret that another process has
+	// just created.
 	if err := os.Link(draft, file); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// service implements the API of api.yaml. Who may call what is not decided here: the document says it and the generated
-// guards see to it, so that every method with a token argument has a verified one.
+// service implements the API of api.yaml. The document decides who may call an operation, and the
+// generated guards enforce it: a method with a token argument gets a verified token.
 type service struct {
 	accounts  *accounts
 	tokens    gen.GuardedIssuer
@@ -22,10 +22,10 @@ type service struct {
 
 var _ gen.GuardedServer = (*service)(nil)
 
-// userScopes are what the access tokens of every user allow.
+// userScopes are the scopes of every access token.
 var userScopes = []string{"reports"}
 
-// logInTimeout bounds how long a log-in waits for its turn.
+// logInTimeout bounds how long a log-in waits for others.
 const logInTimeout = 2 * time.Second
 
 func (s *service) Login(ctx context.Context, request gen.LoginRequestObject) (gen.LoginResponseObject, error) {
@@ -34,20 +34,16 @@ func (s *service) Login(ctx context.Context, request gen.LoginRequestObject) (ge
 	user, err := s.accounts.logIn(turn, request.Body.Username, request.Body.Password)
 	if errors.Is(err, errWrongPassword) {
 		detail := "Wrong username or password."
-		var answer gen.Login401ApplicationProblemPlusJSONResponse
-		answer.Body = gen.Problem{Title: "Unauthorized", Status: 401, Detail: &detail}
-		answer.Headers.WWWAuthenticate = `Bearer realm="api"`
-		return answer, nil
+		var response gen.Login401ApplicationProblemPlusJSONResponse
+		response.Body = gen.Problem{Title: "Unauthorized", Status: 401, Detail: &detail}
+		response.Headers.WWWAuthenticate = `Bearer realm="api"`
+		return response, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	options := []security.TokenOption{security.WithRoles(user.role), security.WithScopes(userScopes...), security.WithFresh()}
 	browser := request.Body.Cookies != nil && *request.Body.Cookies
-	if browser {
-		options = append(options, security.WithCSRF())
-	}
-	pair, err := s.tokens.IssueTokenPair(ctx, user.username, claimsOf(user), options...)
+	pair, err := s.issue(ctx, user, browser, security.WithFresh())
 	if err != nil {
 		return nil, err
 	}
@@ -57,22 +53,27 @@ func (s *service) Login(ctx context.Context, request gen.LoginRequestObject) (ge
 	return gen.Login200JSONResponse{TokenPairJSONResponse: tokenResponse(pair)}, nil
 }
 
-// Refresh consumes the token first: of two requests that carry the same one, only one gets a new pair.
+// issue issues a pair of tokens. The option is for a new session or for one that continues.
+func (s *service) issue(ctx context.Context, user account, browser bool, option security.TokenOption) (security.TokenPair, error) {
+	options := []security.TokenOption{option, security.WithRoles(user.role), security.WithScopes(userScopes...)}
+	if browser {
+		options = append(options, security.WithCSRF())
+	}
+	return s.tokens.IssueTokenPair(ctx, user.username, claimsOf(user), options...)
+}
+
+// Refresh consumes the token first: of two requests with the same token only one gets a new pair.
 func (s *service) Refresh(ctx context.Context, token gen.RefreshToken, _ gen.RefreshRequestObject) (gen.RefreshResponseObject, error) {
 	if err := s.validator.Consume(ctx, token); err != nil {
 		return nil, err
 	}
-	// Roles and claims come from the account and not from the old token, so that they are as they are now.
+	// Roles and claims come from the account and not from the old token, so that they are up to date.
 	user, ok := s.accounts.find(token.Subject())
 	if !ok {
 		return nil, security.ErrInvalidToken
 	}
-	options := []security.TokenOption{security.WithRoles(user.role), security.WithScopes(userScopes...), security.WithSession(token)}
-	browser := token.CSRF() != "" // a token that was issued for a cookie gets its successors in cookies
-	if browser {
-		options = append(options, security.WithCSRF())
-	}
-	pair, err := s.tokens.IssueTokenPair(ctx, user.username, claimsOf(user), options...)
+	browser := token.CSRF() != "" // the old token was issued for a cookie, so the new ones are too
+	pair, err := s.issue(ctx, user, browser, security.WithSession(token))
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +121,7 @@ func (s *service) GetGreeting(_ context.Context, token *gen.AccessToken, _ gen.G
 func (s *service) ChangeEmail(_ context.Context, token gen.AccessToken, request gen.ChangeEmailRequestObject) (gen.ChangeEmailResponseObject, error) {
 	email := request.Body.Email
 	if at := strings.IndexByte(email, '@'); at < 1 || at == len(email)-1 || len(email) > 254 {
-		detail := "This is no e-mail address."
+		detail := "This is not an e-mail address."
 		return gen.ChangeEmail400ApplicationProblemPlusJSONResponse{
 			ProblemApplicationProblemPlusJSONResponse: gen.ProblemApplicationProblemPlusJSONResponse{Title: "Bad Request", Status: 400, Detail: &detail},
 		}, nil
@@ -139,7 +140,7 @@ func (s *service) ListUsers(context.Context, gen.AccessToken, gen.ListUsersReque
 	return users, nil
 }
 
-// EndSessions does not need to know which alternative its caller identified by: the rules hold for both.
+// EndSessions ignores which credential was accepted: the rules of the operation hold for both.
 func (s *service) EndSessions(ctx context.Context, _ gen.AccessOrBasicCredential, request gen.EndSessionsRequestObject) (gen.EndSessionsResponseObject, error) {
 	if _, err := s.validator.RevokeSubject(ctx, request.Username); err != nil {
 		return nil, err
@@ -151,7 +152,7 @@ func claimsOf(a account) gen.UserClaims {
 	return gen.UserClaims{Name: strings.ToUpper(a.username[:1]) + a.username[1:]}
 }
 
-// tokenResponse is the answer of RFC 6749, section 5.1.
+// tokenResponse is the response of RFC 6749, section 5.1.
 func tokenResponse(pair security.TokenPair) gen.TokenPairJSONResponse {
 	return gen.TokenPairJSONResponse{
 		Body: gen.TokenPair{

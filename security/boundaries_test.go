@@ -57,7 +57,7 @@ func TestTokenEntryIsInForceOnArrival(t *testing.T) {
 			slow := &slowList{Blacklist: f.list, clock: f.clock, delay: 900 * time.Millisecond}
 			validator := must(NewValidator(f.verifier, slow))(t)
 			_, access, _ := f.login(t)
-			f.clock.Advance(DefaultAccessLifetime + DefaultLeeway - time.Millisecond)
+			f.clock.Advance(DefaultAccessLifetime + DefaultLeeway - fraction - time.Millisecond)
 			if err := tt.call(validator, access); err != nil {
 				t.Error(err)
 			}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/oapi-guard/oapi-guard/internal/jose"
 	"github.com/oapi-guard/oapi-guard/internal/payload"
-	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
 // The cache of verified tokens, in ten lines:
@@ -44,7 +43,7 @@ const (
 	// maxCachedAge is how long a token stays in the cache, if it does not expire before.
 	maxCachedAge = time.Hour
 	// cachedTokenSize is what each token takes besides its text and its lists, in bytes.
-	cachedTokenSize = 768
+	cachedTokenSize = 832
 )
 
 // WithTokenCache sets how many verified tokens the verifier caches and in how many bytes of memory,
@@ -142,10 +141,9 @@ type cachedToken struct {
 	want TokenType
 	// signed is the text without the signature.
 	signed string
-	claims *payload.Claims
-	// header and keys are for the question whether the keys are still the same.
-	header keys.Header
-	keys   *keys.Set
+	// verifiedPayload has the claims, and the header and the keys for the question whether the keys
+	// are still the same.
+	verifiedPayload
 	// token is nil where each request needs a new one.
 	token AnyToken
 	// stored and end bound the time in the cache.
@@ -268,7 +266,7 @@ func (p *cachePlace) store(verified verifiedPayload, want TokenType, token AnyTo
 	if c.Expires != payload.None {
 		end = min(end, c.Expires.Add(token.verified().verifier.leeway))
 	}
-	size := cachedTokenSize + 2*len(p.signed) + c.Size() // the signed text, and its payload in the claims
+	size := cachedTokenSize + 2*len(p.signed) + len(verified.text) + c.Size() // the signed text, and its payload in the claims
 	private, shared := want.sharedSize()
 	if shared = shared && c.FreshUntil == payload.None; shared {
 		size += private + len(c.Private)
@@ -280,8 +278,7 @@ func (p *cachePlace) store(verified verifiedPayload, want TokenType, token AnyTo
 		return
 	}
 	t := &cachedToken{
-		sum: p.sum, want: want, claims: c, header: verified.header, keys: verified.keys,
-		stored: now, end: end, size: uint32(size),
+		sum: p.sum, want: want, verifiedPayload: verified, stored: now, end: end, size: uint32(size),
 		// The text is a part of the request's header, all of which it would hold in memory.
 		signed: strings.Clone(p.signed),
 	}
@@ -357,9 +354,12 @@ func (m *headerMemo) decode(segment string) (jose.Header, error) {
 }
 
 // store remembers the header of a token whose signature was verified.
-func (m *headerMemo) store(segment string, header jose.Header) {
+func (m *headerMemo) store(segment string, header jose.Header) *decodedHeader {
 	slot := m.slot(segment)
-	if known := slot.Load(); known == nil || known.segment != segment {
-		slot.Store(&decodedHeader{strings.Clone(segment), header})
+	if known := slot.Load(); known != nil && known.segment == segment {
+		return known
 	}
+	decoded := &decodedHeader{strings.Clone(segment), header}
+	slot.Store(decoded)
+	return decoded
 }

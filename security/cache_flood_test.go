@@ -185,7 +185,7 @@ func TestCacheBoundsHoldConcurrently(t *testing.T) {
 // right for some moment of the request.
 func TestCacheWhileKeysChange(t *testing.T) {
 	f := newCacheFixture(t, WithTokenCache(50, minCacheBytes))
-	other := must(keys.NewSet(f.key(t, []byte(strings.Repeat("x", 32)))))(t)
+	other := must(keys.NewSet(f.key(t, []byte(strings.Repeat("x!", 16)))))(t)
 	texts := make([]string, 100)
 	for i := range texts {
 		texts[i] = must(f.issuer.IssueAccessToken(t.Context(), fmt.Sprint("user", i), userClaims{Name: fmt.Sprint("user", i)}))(t).Text()

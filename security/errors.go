@@ -1,6 +1,11 @@
 package security
 
-import "net/http"
+import (
+	"errors"
+	"net/http"
+
+	"github.com/oapi-guard/oapi-guard/blacklist"
+)
 
 // Error says why a request was refused. [errors.Is] tells which of the sentinels below an error is.
 // An error may wrap a sentinel with a reason, so do not compare with ==. The texts are fixed and
@@ -79,11 +84,19 @@ var (
 // reasonedError is a sentinel with a reason in fixed words.
 type reasonedError struct {
 	sentinel *Error
-	reason   string
-	cause    error
+	// reason is "" where the sentinel says everything.
+	reason string
+	cause  error
+	// identity is that of the token, if its signature was verified.
+	identity *blacklist.Identity
 }
 
-func (e *reasonedError) Error() string { return e.sentinel.Error() + " (" + e.reason + ")" }
+func (e *reasonedError) Error() string {
+	if e.reason == "" {
+		return e.sentinel.Error()
+	}
+	return e.sentinel.Error() + " (" + e.reason + ")"
+}
 
 // Unwrap returns the sentinel and the cause.
 func (e *reasonedError) Unwrap() []error {
@@ -91,6 +104,41 @@ func (e *reasonedError) Unwrap() []error {
 		return []error{e.sentinel}
 	}
 	return []error{e.sentinel, e.cause}
+}
+
+// Reason returns why a request was refused, in fixed words, for logs and metrics: "the signature",
+// for example. It returns "" for an error that says nothing beyond its sentinel.
+func Reason(err error) string {
+	var e *reasonedError
+	if errors.As(err, &e) {
+		return e.reason
+	}
+	return ""
+}
+
+// RefusedIdentity returns the identity of a token that was refused after its signature was verified:
+// one that has expired, for example. It reports false for any other error.
+func RefusedIdentity(err error) (blacklist.Identity, bool) {
+	var e *reasonedError
+	if errors.As(err, &e) && e.identity != nil {
+		return *e.identity, true
+	}
+	return blacklist.Identity{}, false
+}
+
+// withIdentity adds the identity of the token to an error.
+func withIdentity(err error, id blacklist.Identity) error {
+	var reasoned *reasonedError
+	if errors.As(err, &reasoned) {
+		identified := *reasoned
+		identified.identity = &id
+		return &identified
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return &reasonedError{sentinel: e, identity: &id}
+	}
+	return err
 }
 
 // withReason returns the sentinel with a reason.

@@ -13,7 +13,7 @@ import (
 )
 
 // secret stands for 32 bytes of a random source, as base64 -d <<< "$JWT_SECRET" gives them.
-var secret = []byte(strings.Repeat("s", 32))
+var secret = []byte(strings.Repeat("s!", 16))
 
 // newAuthority sets up the tokens of an application.
 func newAuthority(list blacklist.Blacklist, options ...security.Option) (*security.Authority, error) {
@@ -92,7 +92,7 @@ func ExampleIssuer() {
 
 // A token of an identity provider has a verifier of its own, beside that of the application.
 func ExampleWithVerifier() {
-	realmKeys, err := keys.NewHMAC(keys.HS256, []byte(strings.Repeat("k", 32)))
+	realmKeys, err := keys.NewHMAC(keys.HS256, []byte(strings.Repeat("k!", 16)))
 	if err != nil {
 		panic(err)
 	}
@@ -114,7 +114,7 @@ func ExampleWithVerifier() {
 
 // newProviderVerifier accepts the access tokens of a Keycloak realm.
 func newProviderVerifier(source keys.Source) (*security.Verifier, error) {
-	layout, err := security.IdentityProvider(security.WithTypeClaim("typ", "Bearer"), security.WithRolesAt("realm_access.roles"))
+	layout, err := security.IdentityProvider(security.WithTypeClaim("typ", "Bearer"), security.WithRolesAt("realm_access", "roles"))
 	if err != nil {
 		return nil, err
 	}

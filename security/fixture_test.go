@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -41,6 +42,10 @@ var (
 	signHS256    = sectest.SignHS256
 	payloadWith  = sectest.PayloadWith
 )
+
+// fraction is how far the clock of the tests begins behind a whole second. The times of a token are
+// whole seconds, so that a token ends this much before its lifetime is over.
+const fraction = 123 * time.Millisecond
 
 type clock = sectest.Clock
 

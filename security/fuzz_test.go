@@ -56,7 +56,7 @@ func FuzzPayload(f *testing.F) {
 		if err != nil {
 			t.Fatalf("cannot be written again: %v", err)
 		}
-		second, err := plain.Decode(again, none, true)
+		second, err := plain.Decode(again, payload.Reading{WantPrivate: true})
 		if err != nil {
 			t.Fatalf("what was written cannot be read: %v", err)
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -39,6 +40,7 @@ type Issuer struct {
 	layout          payload.Encoder
 	accessLifetime  time.Duration
 	sessionLifetime time.Duration
+	defaults        []TokenOption
 }
 
 // IssuerOption changes an issuer.
@@ -61,9 +63,18 @@ func WithSessionLifetime(d time.Duration) IssuerOption {
 	}
 }
 
+// WithTokenDefaults sets options of every token of the issuer, such as WithClientID or
+// WithoutNotBefore. An option of a call comes after them.
+func WithTokenDefaults(options ...TokenOption) IssuerOption {
+	return func(i *Issuer) error {
+		i.defaults = append(i.defaults, options...)
+		return nil
+	}
+}
+
 func (v *Verifier) checkLifetime(d time.Duration) error {
-	if d < time.Millisecond || d > v.maxLifetime {
-		return fmt.Errorf("security: a lifetime is positive and at most what the verifier accepts (%s; see WithMaxLifetime)", v.maxLifetime)
+	if d < time.Second || d > v.maxLifetime {
+		return fmt.Errorf("security: a lifetime is at least a second and at most what the verifier accepts (%s; see WithMaxLifetime)", v.maxLifetime)
 	}
 	return nil
 }
@@ -115,8 +126,8 @@ func (i *Issuer) IssueRefreshToken(ctx context.Context, subject string, claims a
 }
 
 // IssueTokenPair issues an access token and the refresh token of the same session. The options for
-// roles, scopes, the client and the session are for both tokens. Those for freshness, lifetime and
-// the start of validity are for the access token.
+// the client, the session and the header are for both tokens. Those for roles, scopes, freshness,
+// lifetime and the start of validity are for the access token.
 func (i *Issuer) IssueTokenPair(ctx context.Context, subject string, accessClaims, refreshClaims any, options ...TokenOption) (TokenPair, error) {
 	r, err := i.newRequest(ctx, subject, options)
 	if err != nil {
@@ -130,6 +141,7 @@ func (i *Issuer) IssueTokenPair(ctx context.Context, subject string, accessClaim
 		return TokenPair{}, err
 	}
 	r.lifetime, r.noExpiry, r.NotBefore = 0, false, r.Issued
+	r.Roles, r.Scopes = nil, nil
 	refresh, err := i.issue(ctx, NewTokenType[NoClaims](refreshType), r, refreshClaims)
 	if err != nil {
 		return TokenPair{}, err
@@ -164,9 +176,10 @@ func (i *Issuer) newRequest(ctx context.Context, subject string, options []Token
 	}
 	now := payload.InstantOf(i.verifier.now())
 	r := tokenRequest{Claims: payload.Claims{
-		Issuer: i.verifier.issuer, Audience: i.verifier.audience, Subject: subject, Issued: now, NotBefore: now,
+		// Whole seconds: verifiers of others refuse fractions, or take the token for one of the future.
+		Issuer: i.verifier.issuer, Subject: subject, Issued: now.Seconds(), NotBefore: now.Seconds(),
 	}}
-	for _, option := range options {
+	for _, option := range slices.Concat(i.defaults, options) {
 		if option == nil {
 			return r, errNilOption
 		}
@@ -174,27 +187,32 @@ func (i *Issuer) newRequest(ctx context.Context, subject string, options []Token
 			return r, err
 		}
 	}
-	if err := i.setSession(&r); err != nil {
+	if err := i.setSession(&r, now); err != nil {
 		return r, err
+	}
+	if r.noNotBefore {
+		r.NotBefore = payload.None
 	}
 	return r, r.check()
 }
 
 // setSession begins a session, or continues that of the parent.
-func (i *Issuer) setSession(r *tokenRequest) error {
+func (i *Issuer) setSession(r *tokenRequest, now payload.Instant) error {
 	if r.parent == nil {
-		r.Session, r.AuthTime = rand.Text(), cmp.Or(r.AuthTime, r.Issued)
+		r.Session, r.Start = rand.Text(), cmp.Or(r.Start, now)
+		r.AuthTime = r.Start.Seconds()
 		return nil
 	}
 	switch {
-	case r.Fresh || r.AuthTime != payload.None:
+	case r.Fresh || r.Start != payload.None:
 		return errors.New("security: a continued session has the freshness and the start of its log-in; WithFresh and WithSessionStart contradict WithSession")
 	case r.parent.claims.Subject != r.Subject:
 		return errors.New("security: a continued session belongs to its subject")
 	case r.parent.verifier != i.verifier:
 		return errors.New("security: a continued session belongs to the issuer that began it")
 	}
-	r.Session, r.AuthTime = r.parent.claims.SessionID(), r.parent.claims.SessionStart()
+	r.Session, r.Start = r.parent.identity.Session, r.parent.claims.SessionStart()
+	r.AuthTime = cmp.Or(r.parent.claims.AuthTime, r.Start.Seconds())
 	return nil
 }
 
@@ -204,7 +222,7 @@ func (i *Issuer) issue(ctx context.Context, typ TokenType, r tokenRequest, priva
 		return IssuedToken{}, err
 	}
 	r.Fresh = r.Fresh && typ.Name() == accessType
-	r.ID = cmp.Or(r.ID, rand.Text())
+	r.ID = cmp.Or(r.ID, i.layout.NewID())
 	if r.wantsCSRF {
 		r.CSRF = rand.Text()
 	}
@@ -212,7 +230,7 @@ func (i *Issuer) issue(ctx context.Context, typ TokenType, r tokenRequest, priva
 	if err != nil {
 		return IssuedToken{}, err
 	}
-	text, err := i.sign(ctx, typ, content)
+	text, err := i.sign(ctx, typ, r.header, content)
 	if err != nil {
 		return IssuedToken{}, err
 	}
@@ -233,16 +251,22 @@ func (i *Issuer) encode(typ TokenType, r *tokenRequest, private any) ([]byte, er
 	if r.Public, err = i.verifier.names.Flatten(r.publicTree); err != nil {
 		return nil, err
 	}
+	if audience := i.layout.Audience(i.verifier.audience, i.verifier.issuer, payload.TypeOf(typ.Name())); audience.Written {
+		r.Audience = audience.Values
+	}
 	return i.layout.Encode(&r.Claims, i.verifier.names, payload.TypeOf(typ.Name()), text)
 }
 
 // sign returns the token in compact serialization.
-func (i *Issuer) sign(ctx context.Context, typ TokenType, content []byte) (string, error) {
+func (i *Issuer) sign(ctx context.Context, typ TokenType, more, content []byte) (string, error) {
 	key, err := i.keys.SigningKey(ctx)
 	if err != nil {
 		return "", fmt.Errorf("security: no key to sign the token: %w", err)
 	}
 	header := i.layout.Header(string(key.Algorithm()), key.ID(), payload.TypeOf(typ.Name()))
+	if more != nil {
+		header = append(append(header[:len(header)-1], more...), '}')
+	}
 	text := jose.Base64URL.EncodeToString(header) + "." + jose.Base64URL.EncodeToString(content)
 	signature, err := key.Sign(text)
 	if err != nil {
@@ -261,7 +285,7 @@ func (i *Issuer) logSession(ctx context.Context, r *tokenRequest) {
 	if r.parent != nil {
 		message = "session continued"
 	}
-	id := blacklist.Identity{Verifier: i.verifier.name, Subject: r.Subject, Session: r.Session}
+	id := blacklist.Identity{Issuer: i.verifier.issuer, Subject: r.Subject, Session: r.Session}
 	audit(ctx, i.verifier.logger, slog.LevelInfo, message, blacklist.Session, id)
 }
 
@@ -285,10 +309,7 @@ func (i *Issuer) setExpiry(typ TokenType, r *tokenRequest) error {
 			lifetime = i.sessionLifetime
 		}
 	}
-	r.Expires = min(r.Issued.Add(lifetime), r.AuthTime.Add(i.sessionLifetime))
-	if r.parent != nil && r.parent.typ == refreshType && r.parent.claims.Expires != payload.None {
-		r.Expires = min(r.Expires, r.parent.claims.Expires)
-	}
+	r.Expires = min(r.Issued.Add(lifetime), i.sessionEnd(r)).Seconds()
 	if r.Expires <= r.Issued {
 		return withReason(ErrTokenExpired, "the session is over")
 	}
@@ -296,4 +317,17 @@ func (i *Issuer) setExpiry(typ TokenType, r *tokenRequest) error {
 		return i.verifier.checkLifetime(lifetime)
 	}
 	return nil
+}
+
+// sessionEnd returns when the session of the request ends. The session of a refresh token that never
+// expires does not end by itself.
+func (i *Issuer) sessionEnd(r *tokenRequest) payload.Instant {
+	end := r.Start.Add(i.sessionLifetime)
+	if r.parent == nil || r.parent.typ != refreshType {
+		return end
+	}
+	if r.parent.claims.Expires == payload.None {
+		return payload.MaxInstant
+	}
+	return min(end, r.parent.claims.Expires)
 }

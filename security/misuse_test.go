@@ -47,7 +47,6 @@ func TestMisuseIsAnError(t *testing.T) {
 		"revoke a subject with a zero validator":  second((&security.Validator{}).RevokeSubject(ctx, "a")),
 		"hook for a type that no operation takes": misspelledHook.CheckTypes(apptest.AccessToken),
 		"empty value of the type claim":           second(security.IdentityProvider(security.WithTypeClaim("token_use", ""))),
-		"empty value of the type header":          second(security.IdentityProvider(security.WithTypeHeader(""))),
 		"roles in the namespace of public claims": second(security.NewVerifier(sectest.Issuer, f.Keys, security.WithLayout(pyjwt.Flask(namespace+"role")), security.WithPublicNamespace(namespace))),
 		"public claims nested too deeply":         second(issuer.IssueAccessToken(ctx, "a", nil, security.WithPublicClaims(map[string]any{"x": nested}))),
 		"token that would outlive its session":    second(issuer.IssueAccessToken(ctx, "alice", nil, security.WithSession(refresh), security.WithoutExpiry())),

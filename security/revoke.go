@@ -79,7 +79,13 @@ func (v *Validator) RevokeSubject(ctx context.Context, subject string) (cutOff t
 // whole milliseconds.
 func (v *Validator) RevokeSubjectBefore(ctx context.Context, subject string, cutOff time.Time) (time.Time, error) {
 	cutOff = cutOff.Truncate(time.Millisecond)
-	return cutOff, v.revokeSubject(ctx, v.verifier, subject, cutOff)
+	if v.verifier == nil {
+		return cutOff, errZeroValidator
+	}
+	if v.verifier.tenants != nil {
+		return cutOff, errors.New("security: the subject belongs to one of several issuers; use RevokeSubjectOf")
+	}
+	return cutOff, v.revokeSubject(ctx, v.verifier, v.verifier.issuer, subject, cutOff)
 }
 
 // RevokeSubjectOf is [Validator.RevokeSubject] for the subject of a token of any verifier.
@@ -89,14 +95,14 @@ func (v *Validator) RevokeSubjectOf(ctx context.Context, token AnyToken) (cutOff
 		return time.Time{}, err
 	}
 	cutOff = v.cutOffNow().Truncate(time.Millisecond)
-	return cutOff, v.revokeSubject(ctx, t.verifier, t.claims.Subject, cutOff)
+	if start := t.identity.SessionStart; start.After(cutOff) {
+		cutOff = start // the clock that issued the token is ahead
+	}
+	return cutOff, v.revokeSubject(ctx, t.verifier, t.identity.Issuer, t.identity.Subject, cutOff)
 }
 
-func (v *Validator) revokeSubject(ctx context.Context, verifier *Verifier, subject string, cutOff time.Time) error {
-	if verifier == nil {
-		return errZeroValidator
-	}
-	_, err := v.revoke(ctx, blacklist.OfSubject(verifier.name, subject, cutOff, verifier.cutOffEntryEnd(cutOff)))
+func (v *Validator) revokeSubject(ctx context.Context, verifier *Verifier, issuer, subject string, cutOff time.Time) error {
+	_, err := v.revoke(ctx, blacklist.OfSubject(issuer, subject, cutOff, verifier.cutOffEntryEnd(cutOff)))
 	return err
 }
 
@@ -111,8 +117,8 @@ func (v *Validator) RevokeIssuedBefore(ctx context.Context, cutOff time.Time) (t
 		return cutOff, errZeroValidator
 	}
 	var errs []error
-	for name, verifier := range v.verifiers {
-		_, err := v.revoke(ctx, blacklist.OfVerifier(name, cutOff, verifier.cutOffEntryEnd(cutOff)))
+	for _, verifier := range v.verifiers {
+		_, err := v.revoke(ctx, blacklist.OfIssuer(verifier.issuer, cutOff, verifier.cutOffEntryEnd(cutOff)))
 		errs = append(errs, err)
 	}
 	return cutOff, errors.Join(errs...)
@@ -142,14 +148,13 @@ func tokenEntry(t *verifiedToken, end time.Time) blacklist.Revocation {
 	return blacklist.OfToken(t.identity, end)
 }
 
-// sessionEntryEnd is when the longest-lived token that exists now is not accepted any more. The
-// leeway counts twice: the clock that issued a token may be ahead, and the token is accepted for
-// the leeway after its end.
+// sessionEntryEnd is when the longest session that exists now is over. The leeway counts twice: the
+// clock that issued a token may be ahead, and the token is accepted for the leeway after its end.
 func (v *Verifier) sessionEntryEnd() time.Time {
 	if v.neverExpiring {
 		return time.Time{}
 	}
-	return v.now().Add(v.maxLifetime + 2*v.leeway)
+	return v.now().Add(v.retention + 2*v.leeway)
 }
 
 // cutOffEntryEnd is sessionEntryEnd for a cut-off. A cut-off may be ahead of now, and sessions
@@ -198,5 +203,5 @@ func audit(ctx context.Context, logger *slog.Logger, level slog.Level, message s
 	}
 	key, _ := blacklist.KeyOf(kind, id)
 	logger.LogAttrs(ctx, level, message,
-		slog.String("verifier", id.Verifier), slog.String("kind", kind.String()), slog.String("hash", hex.EncodeToString(key[:8])))
+		slog.String("issuer", id.Issuer), slog.String("kind", kind.String()), slog.String("hash", hex.EncodeToString(key[:8])))
 }

@@ -8,7 +8,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/internal/jose"
 	"github.com/oapi-guard/oapi-guard/internal/payload"
 )
 
@@ -31,6 +34,9 @@ type verifiedToken struct {
 	claims   *payload.Claims
 	verifier *Verifier
 	typ      string
+	header   *decodedHeader
+	// text is the token itself, if the verifier stores it.
+	text string
 	// identity is how the blacklist knows the token.
 	identity blacklist.Identity
 }
@@ -61,7 +67,8 @@ type AnyToken interface {
 	// the zero time.
 	NotBefore() time.Time
 	// AuthTime returns when the subject last proved its identity (auth_time; RFC 9068, section
-	// 2.2.1), in UTC, or the zero time. A log-in sets it and a refresh copies it.
+	// 2.2.1), in UTC, or the zero time. A log-in sets it and a refresh copies it. Times of tokens
+	// that are issued here are whole seconds.
 	AuthTime() time.Time
 	// Fresh reports whether a log-in issued the token, not a refresh.
 	Fresh() bool
@@ -77,6 +84,8 @@ type AnyToken interface {
 	Scopes() []string
 	// HasScope reports whether the token has the scope. It does not allocate.
 	HasScope(scope string) bool
+	// Identity returns how the blacklist knows the token.
+	Identity() blacklist.Identity
 
 	// verified returns what all token types share, or nil for the zero token.
 	verified() *verifiedToken
@@ -202,7 +211,33 @@ func (t Token[C]) HasScope(scope string) bool { return slices.Contains(t.claims(
 // a leaf and another a branch of the same path, one of them is left out.
 func (t Token[C]) PublicClaims() map[string]any { return t.claims().Tree() }
 
-// Identity returns how the blacklist knows the token.
+// Header returns the JOSE header of the token (RFC 7515, section 4), as a new map with each call:
+// numbers are float64.
+func (t Token[C]) Header() map[string]any {
+	if t.state == nil || t.state.header == nil {
+		return nil
+	}
+	text, err := jose.Base64URL.DecodeString(t.state.header.segment)
+	if err != nil {
+		return nil
+	}
+	var members map[string]any
+	if json.Unmarshal(text, &members) != nil {
+		return nil
+	}
+	return members
+}
+
+// Text returns the token itself, for a service that forwards it, if the verifier has
+// [WithTokenText], and "" otherwise. Never log it.
+func (t Token[C]) Text() string {
+	if t.state == nil {
+		return ""
+	}
+	return t.state.text
+}
+
+// Identity implements [AnyToken].
 func (t Token[C]) Identity() blacklist.Identity {
 	if t.state == nil {
 		return blacklist.Identity{}

@@ -7,6 +7,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oapi-guard/oapi-guard/internal/jose"
 	"github.com/oapi-guard/oapi-guard/internal/payload"
 )
 
@@ -19,6 +23,10 @@ type tokenRequest struct {
 	lifetime  time.Duration
 	wantsCSRF bool
 	noExpiry  bool
+	// noNotBefore leaves nbf out.
+	noNotBefore bool
+	// header are additional members of the JOSE header, each behind a comma.
+	header []byte
 	// publicTree are the public claims.
 	publicTree map[string]any
 	// parent is the token whose session continues, or nil for a new session.
@@ -72,8 +80,8 @@ func WithClientID(id string) TokenOption {
 func WithLifetime(d time.Duration) TokenOption {
 	return func(r *tokenRequest) error {
 		r.lifetime = d
-		if d < time.Millisecond {
-			return errors.New("security: a lifetime is positive")
+		if d < time.Second {
+			return errors.New("security: a lifetime is at least a second")
 		}
 		return nil
 	}
@@ -97,19 +105,46 @@ func WithID(id string) TokenOption {
 	}
 }
 
-// WithNotBefore sets from when on the token is valid (nbf). The default is the moment of issue.
+// WithNotBefore sets from when on the token is valid (nbf), in whole seconds. The default is the
+// moment of issue.
 func WithNotBefore(t time.Time) TokenOption {
-	return func(r *tokenRequest) error { r.NotBefore = payload.InstantOf(t); return nil }
-}
-
-// WithSessionStart sets when the session began (auth_time): for a log-in that happened elsewhere,
-// or for one that must begin after a cut-off of [Validator.RevokeSubject]. The default is now. It
-// contradicts [WithSession].
-func WithSessionStart(t time.Time) TokenOption {
 	return func(r *tokenRequest) error {
-		r.AuthTime, r.ChosenStart = payload.InstantOf(t), true
+		r.NotBefore, r.noNotBefore = payload.InstantOf(t).Seconds(), false
 		return nil
 	}
+}
+
+// WithoutNotBefore leaves nbf out.
+func WithoutNotBefore() TokenOption {
+	return func(r *tokenRequest) error { r.noNotBefore = true; return nil }
+}
+
+// WithHeader adds a member to the JOSE header (RFC 7515, section 4.3). The members that decide over
+// a token (alg, kid, typ, crit and the others that RFC 7515, RFC 7516 and RFC 7797 define) are an
+// error.
+func WithHeader(name string, value any) TokenOption {
+	return func(r *tokenRequest) error {
+		if name == "" || jose.IsRegisteredHeader(name) {
+			return errors.New("security: WithHeader needs a name that no RFC defines for the JOSE header")
+		}
+		text, err := json.Marshal(value, json.Deterministic(true))
+		if err != nil {
+			return errors.New("security: the value of a header cannot be written as JSON")
+		}
+		quoted, err := jsontext.AppendQuote(nil, name)
+		if err != nil {
+			return errors.New("security: the name of a header is not UTF-8")
+		}
+		r.header = append(append(append(append(r.header, ','), quoted...), ':'), text...)
+		return nil
+	}
+}
+
+// WithSessionStart sets when the session began, to the millisecond (the private claim session_start;
+// auth_time is its second): for a log-in that happened elsewhere, or for one that must begin after a
+// cut-off of [Validator.RevokeSubject]. The default is now. It contradicts [WithSession].
+func WithSessionStart(t time.Time) TokenOption {
+	return func(r *tokenRequest) error { r.Start = payload.InstantOf(t); return nil }
 }
 
 // WithSession issues tokens of the session of an earlier token, as a refresh does. They share its
@@ -121,7 +156,7 @@ func WithSession(token AnyToken) TokenOption {
 		if err != nil {
 			return err
 		}
-		if parent.claims.SessionID() == "" {
+		if parent.identity.Session == "" {
 			return errors.New("security: WithSession needs a token of a session")
 		}
 		r.parent = parent
@@ -147,7 +182,7 @@ func (r *tokenRequest) check() error {
 			return errors.New("security: subject, client, id and roles are UTF-8 without NUL")
 		}
 	}
-	if !validTime(r.AuthTime) || !validTime(r.NotBefore) {
+	if !validTime(r.Start) || !validTime(r.AuthTime) || !r.noNotBefore && !validTime(r.NotBefore) {
 		return errors.New("security: a time is not between 1970 and 9999")
 	}
 	return nil

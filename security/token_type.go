@@ -5,9 +5,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-
-	"github.com/oapi-guard/oapi-guard/blacklist"
-	"github.com/oapi-guard/oapi-guard/internal/payload"
 )
 
 // NoClaims is the type of the private claims of a token type that has none.
@@ -23,18 +20,27 @@ type TokenType interface {
 	// OfVerifier returns the type for tokens of another verifier; see [WithVerifier].
 	OfVerifier(name string) TokenType
 
+	// WithSchema returns the type with a check of its private claims, which is called after the
+	// signature was verified. claims is a JSON object. An error refuses the token: 401.
+	WithSchema(check func(claims []byte) error) TokenType
+
 	hasClaims() bool
+	checkSchema(claims []byte) error
 	// sharedSize returns the size of the private claims in bytes, and whether requests can share
 	// them.
 	sharedSize() (int, bool)
-	newToken(v *Verifier, c *payload.Claims) (AnyToken, error)
+	newToken(v verifiedToken) (AnyToken, error)
 }
 
 type tokenType[C any] struct {
 	name, verifier string
 	// shared is set where tokens with the same private claims can share them.
 	shared bool
+	// schema is behind a pointer, so that types can be compared.
+	schema *schemaCheck
 }
+
+type schemaCheck struct{ check func(claims []byte) error }
 
 // NewTokenType returns the token type of the given name whose private claims have the type C;
 // [NoClaims] if it has none. A name has lower-case letters, digits and dashes, and begins with a
@@ -72,6 +78,21 @@ func (t tokenType[C]) OfVerifier(name string) TokenType {
 	return t
 }
 
+func (t tokenType[C]) WithSchema(check func(claims []byte) error) TokenType {
+	t.schema = &schemaCheck{check}
+	return t
+}
+
+func (t tokenType[C]) checkSchema(claims []byte) error {
+	if t.schema == nil || t.schema.check == nil {
+		return nil
+	}
+	if claims == nil {
+		claims = []byte("{}")
+	}
+	return t.schema.check(claims)
+}
+
 func (t tokenType[C]) hasClaims() bool {
 	_, none := any(*new(C)).(NoClaims)
 	return !none
@@ -81,16 +102,11 @@ func (t tokenType[C]) sharedSize() (int, bool) {
 	return int(reflect.TypeFor[C]().Size()), t.shared
 }
 
-func (t tokenType[C]) newToken(v *Verifier, c *payload.Claims) (AnyToken, error) {
-	state := &tokenState[C]{verifiedToken: verifiedToken{
-		claims: c, verifier: v, typ: t.name,
-		identity: blacklist.Identity{
-			Verifier: v.name, ID: c.ID, Session: c.SessionID(), Subject: c.Subject, SessionStart: c.SessionStart().Time(),
-		},
-	}}
-	if t.hasClaims() && c.Private != nil {
-		if err := json.Unmarshal(c.Private, &state.private); err != nil {
-			return nil, withReason(ErrInvalidToken, "the private claims")
+func (t tokenType[C]) newToken(v verifiedToken) (AnyToken, error) {
+	state := &tokenState[C]{verifiedToken: v}
+	if t.hasClaims() && v.claims.Private != nil {
+		if err := json.Unmarshal(v.claims.Private, &state.private); err != nil {
+			return nil, withIdentity(withReason(ErrInvalidToken, "the private claims"), v.identity)
 		}
 	}
 	return Token[C]{state}, nil

@@ -75,6 +75,9 @@ func WithVerifier(verifier *Verifier) ValidatorOption {
 		if verifier == nil || verifier.keys == nil {
 			return errors.New("security: WithVerifier needs a verifier")
 		}
+		if verifier.name == OwnVerifier {
+			return fmt.Errorf("security: the name %q is for the verifier of the application; set another one with WithName", OwnVerifier)
+		}
 		if v.verifiers[verifier.name] != nil {
 			return fmt.Errorf("security: two verifiers have the name %q; set one with WithName", verifier.name)
 		}
@@ -126,6 +129,31 @@ func (v *Validator) Verifier(name string) *Verifier {
 		return v.verifier
 	}
 	return v.verifiers[name]
+}
+
+// Verify decides over the text of a token that did not come with a request of a guarded operation: a
+// WebSocket message, a message of a queue, gRPC metadata. It runs [Verifier.Verify],
+// [Validator.CheckRevoked] and [Validator.RunHook], in this order. There is no place, no origin, no
+// CSRF and no rule of an operation. Generated code has a typed function for each token type.
+func (v *Validator) Verify(ctx context.Context, typ TokenType, text string) (AnyToken, error) {
+	if typ == nil || v.verifier == nil {
+		return nil, errZeroValidator
+	}
+	verifier := v.Verifier(typ.Verifier())
+	if verifier == nil {
+		return nil, fmt.Errorf("security: the validator has no verifier %q; see WithVerifier", typ.Verifier())
+	}
+	token, err := verifier.Verify(ctx, typ, text)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.CheckRevoked(ctx, token); err != nil {
+		return nil, err
+	}
+	if _, err := v.RunHook(ctx, token); err != nil {
+		return nil, err
+	}
+	return token, nil
 }
 
 // CheckRevoked asks the blacklist for a verified token. The error is [ErrTokenRevoked] for a token

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/internal/jose"
 	"github.com/oapi-guard/oapi-guard/internal/payload"
 	"github.com/oapi-guard/oapi-guard/security/keys"
@@ -46,26 +47,31 @@ type Verifier struct {
 	// neverExpiring accepts tokens without exp.
 	neverExpiring bool
 	layout        payload.Layout
-	optional      payload.Optional
+	demands       payload.Demands
 	names         payload.Names
-	// audienceSet is set where the application has set the audience.
-	audienceSet bool
-	cache       *tokenCache
-	headers     headerMemo
+	// tenants is for an issuer template, or nil.
+	tenants *tenants
+	// retention is how long revocations of sessions and cut-offs are stored.
+	retention time.Duration
+	// keepsText stores the text in each token.
+	keepsText bool
+	cache     *tokenCache
+	headers   headerMemo
 }
 
 // VerifierOption changes a verifier.
 type VerifierOption func(*Verifier) error
 
-// WithAudience sets the audiences of the application. A token must name at least one of them (RFC
-// 9068, section 4). An [Issuer] writes all of them. The default is the name of the issuer, for an
-// application that issues tokens only for itself.
+// WithAudience sets the audiences of the application. An access token must name at least one of them
+// (RFC 9068, section 4). An [Issuer] writes all of them. The default is the name of the issuer, for
+// an application that issues tokens only for itself. Other types of token have an audience of their
+// own; see [RFC9068].
 func WithAudience(audience ...string) VerifierOption {
 	return func(v *Verifier) error {
 		if len(audience) == 0 || slices.Contains(audience, "") {
 			return errors.New("security: WithAudience needs audiences, none of them empty")
 		}
-		v.audience, v.audienceSet = slices.Clone(audience), true
+		v.audience = slices.Clone(audience)
 		return nil
 	}
 }
@@ -82,16 +88,32 @@ func WithLeeway(d time.Duration) VerifierOption {
 	}
 }
 
-// WithMaxLifetime sets the longest accepted time between iat and exp, 30 days by default. The
-// blacklist stores the revocation of a session for that long, so that no token outlives it.
+// WithMaxLifetime sets the longest accepted time between iat and exp, 30 days by default.
 func WithMaxLifetime(d time.Duration) VerifierOption {
 	return func(v *Verifier) error {
-		if d < time.Millisecond {
-			return errors.New("security: the longest lifetime is positive")
+		if d < time.Second {
+			return errors.New("security: the longest lifetime is at least a second")
 		}
 		v.maxLifetime = d
 		return nil
 	}
+}
+
+// WithRetention sets how long the blacklist stores the revocation of a session, of a subject and of
+// all sessions: 30 days by default, or the longest lifetime if that is longer. It must not be below
+// the longest session that anybody issues under this issuer, also where this verifier sees only
+// short access tokens: a session that is refreshed after its revocation is forgotten lives again.
+func WithRetention(d time.Duration) VerifierOption {
+	return func(v *Verifier) error {
+		v.retention = d
+		return positive("retention", d)
+	}
+}
+
+// WithTokenText stores the text of a token in it, for services that forward it; see [Token.Text].
+// The text is then in memory, in the cache too, where a memory dump shows it.
+func WithTokenText() VerifierOption {
+	return func(v *Verifier) error { v.keepsText = true; return nil }
 }
 
 // WithNeverExpiring accepts tokens without exp. An [Issuer] issues them with [WithoutExpiry]. The
@@ -138,8 +160,8 @@ func WithLogger(logger *slog.Logger) VerifierOption {
 	}
 }
 
-// WithName sets the verifier's name, [OwnVerifier] by default. It is a part of the identity of its
-// tokens on the blacklist: do not change it later.
+// WithName sets the verifier's name, [OwnVerifier] by default, by which a document names it. The
+// blacklist knows tokens by their issuer, whatever the name.
 func WithName(name string) VerifierOption {
 	return func(v *Verifier) error {
 		if name == "" {
@@ -188,7 +210,7 @@ func NewVerifier(issuer string, source keys.Source, options ...VerifierOption) (
 		return nil, errNoKeys
 	}
 	v := &Verifier{
-		name: OwnVerifier, issuer: issuer, audience: []string{issuer}, keys: source,
+		name: OwnVerifier, issuer: issuer, keys: source,
 		leeway: DefaultLeeway, maxLifetime: DefaultMaxLifetime, maxSize: DefaultMaxTokenSize, now: time.Now,
 		logger: slog.New(slog.DiscardHandler), layout: payload.RFC9068{}, cache: newTokenCache(DefaultCachedTokens, DefaultCacheBytes),
 	}
@@ -200,14 +222,32 @@ func NewVerifier(issuer string, source keys.Source, options ...VerifierOption) (
 			return nil, err
 		}
 	}
-	v.optional = v.layout.Optional()
-	if slices.ContainsFunc(v.layout.ClaimNames(), v.names.InNamespace) {
-		return nil, errors.New("security: the claim of the roles or of the type is in the namespace of public claims, which could then replace it")
+	return v, v.finish()
+}
+
+// finish fills in defaults, and refuses options that contradict each other.
+func (v *Verifier) finish() error {
+	v.demands = v.layout.Demands()
+	if v.retention == 0 {
+		v.retention = max(DefaultSessionLifetime, v.maxLifetime)
 	}
-	if v.optional.Type && !v.audienceSet {
-		return nil, errors.New("security: a layout that does not tell token types apart needs WithAudience")
+	ownAudience := func(audience string) bool { return strings.HasPrefix(audience, payload.OtherAudience(v.issuer, "")) }
+	names := v.layout.ClaimNames()
+	switch {
+	case slices.ContainsFunc(names, v.names.InNamespace):
+		return errors.New("security: the claim of the roles or of the type is in the namespace of public claims, which could then replace it")
+	case slices.ContainsFunc(names, payload.IsRegistered):
+		return errors.New("security: the claim of the roles or of the type is a claim that decides over the token, such as exp; it cannot be read as something else")
+	case v.demands.TypeUnknown && v.audience == nil && v.demands.Clients == nil:
+		return errors.New("security: a layout that does not tell token types apart needs WithAudience or WithClientFrom")
+	case slices.ContainsFunc(v.audience, ownAudience):
+		return errors.New("security: an audience that begins with the issuer and # is reserved for tokens that are not access tokens")
+	case v.retention < v.maxLifetime:
+		return errors.New("security: the retention is at least the longest lifetime; see WithRetention")
+	case (v.tenants != nil) != strings.Contains(v.issuer, "{"):
+		return errors.New("security: an issuer template, such as https://login.example.com/{tenant}, needs WithTenants, and WithTenants needs a template")
 	}
-	return v, nil
+	return nil
 }
 
 var (
@@ -215,7 +255,7 @@ var (
 	errNilOption = errors.New("security: a nil option")
 )
 
-// Name returns the verifier's name, which is a part of the identity of its tokens on the blacklist.
+// Name returns the verifier's name.
 func (v *Verifier) Name() string { return v.name }
 
 // IsRecent reports whether an instant is at most maxAge ago. An instant that is ahead of the clock
@@ -245,7 +285,7 @@ func (v *Verifier) Verify(ctx context.Context, want TokenType, text string) (Any
 			return nil, keysError(err)
 		}
 		if set == known.keys {
-			return v.again(known, want, now)
+			return v.again(ctx, known, want, now)
 		}
 	}
 	p, err := v.verifyText(ctx, text, want, now)
@@ -255,7 +295,10 @@ func (v *Verifier) Verify(ctx context.Context, want TokenType, text string) (Any
 		}
 		return nil, err
 	}
-	token, err := v.newToken(p.claims, want, now)
+	if v.keepsText {
+		p.text = strings.Clone(text)
+	}
+	token, err := v.newToken(p, want, now)
 	if err != nil {
 		return nil, err
 	}
@@ -264,25 +307,49 @@ func (v *Verifier) Verify(ctx context.Context, want TokenType, text string) (Any
 }
 
 // again decides over a token from the cache.
-func (v *Verifier) again(known *cachedToken, want TokenType, now payload.Instant) (AnyToken, error) {
+func (v *Verifier) again(ctx context.Context, known *cachedToken, want TokenType, now payload.Instant) (AnyToken, error) {
 	if err := v.checkTimes(known.claims, now); err != nil {
-		return nil, err
+		return nil, v.withIdentity(err, known.claims, want)
+	}
+	if v.tenants != nil {
+		if _, err := v.tenants.issuerOf(ctx, v.issuer, known.claims); err != nil {
+			return nil, err
+		}
 	}
 	if known.token != nil {
 		return known.token, nil
 	}
-	return v.newToken(known.claims, want, now)
+	return v.newToken(known.verifiedPayload, want, now)
 }
 
 // newToken makes the token with the claims.
-func (v *Verifier) newToken(c *payload.Claims, want TokenType, now payload.Instant) (AnyToken, error) {
+func (v *Verifier) newToken(p verifiedPayload, want TokenType, now payload.Instant) (AnyToken, error) {
+	c := p.claims
 	if c.FreshUntil != payload.None {
 		// Whether the token is fresh depends on the time of this request.
 		atNow := *c
 		atNow.Fresh = atNow.Fresh || now <= atNow.FreshUntil
 		c = &atNow
 	}
-	return want.newToken(v, c)
+	return want.newToken(verifiedToken{
+		claims: c, verifier: v, typ: want.Name(), header: p.memo, text: p.text, identity: v.identityOf(c, want.Name()),
+	})
+}
+
+// withIdentity adds the identity of a token to the error that refuses it.
+func (v *Verifier) withIdentity(err error, c *payload.Claims, want TokenType) error {
+	return withIdentity(err, v.identityOf(c, want.Name()))
+}
+
+// identityOf returns how the blacklist knows a token.
+func (v *Verifier) identityOf(c *payload.Claims, typ string) blacklist.Identity {
+	id := blacklist.Identity{
+		Issuer: v.issuer, ID: c.ID, Session: c.SessionID(typ), Subject: c.Subject, SessionStart: c.SessionStart().Time(),
+	}
+	if v.tenants != nil {
+		id.Issuer, id.Template = v.tenants.fill(v.issuer, c.Tenant), v.issuer
+	}
+	return id
 }
 
 // openedToken is a token whose signature was verified.
@@ -292,6 +359,9 @@ type openedToken struct {
 	// ofKey and keys are for the cache: the set that verified a token with this header.
 	ofKey keys.Header
 	keys  *keys.Set
+	// key is the key that signed it.
+	key  *keys.Key
+	memo *decodedHeader
 }
 
 // verifiedPayload is a payload that was verified, with what the cache needs of it.
@@ -299,6 +369,9 @@ type verifiedPayload struct {
 	claims *payload.Claims
 	header keys.Header
 	keys   *keys.Set
+	memo   *decodedHeader
+	// text is the token, if the verifier stores it.
+	text string
 }
 
 // verifyText verifies a token without the cache.
@@ -307,14 +380,21 @@ func (v *Verifier) verifyText(ctx context.Context, text string, want TokenType, 
 	if err != nil {
 		return verifiedPayload{}, err
 	}
-	claims, err := v.layout.Decode(opened.content, v.names, want.hasClaims())
+	reading := payload.Reading{Names: v.names, WantPrivate: want.hasClaims()}
+	if v.tenants != nil {
+		reading.TenantClaim = v.tenants.claim
+	}
+	claims, err := v.layout.Decode(opened.content, reading)
 	if err != nil {
 		return verifiedPayload{}, malformed(err)
 	}
-	if err := v.checkClaims(claims, opened.header, want, now); err != nil {
-		return verifiedPayload{}, err
+	if err := v.checkClaims(ctx, claims, opened, want, now); err != nil {
+		return verifiedPayload{}, v.withIdentity(err, claims, want)
 	}
-	return verifiedPayload{claims, opened.ofKey, opened.keys}, nil
+	if err := want.checkSchema(claims.Private); err != nil {
+		return verifiedPayload{}, v.withIdentity(ErrInvalidToken.Because("the private claims are not what the document says", err), claims, want)
+	}
+	return verifiedPayload{claims: claims, header: opened.ofKey, keys: opened.keys, memo: opened.memo}, nil
 }
 
 // open checks form, header and signature, and then decodes the payload from base64url.
@@ -328,37 +408,52 @@ func (v *Verifier) open(ctx context.Context, text string) (openedToken, error) {
 		return openedToken{}, malformed(err)
 	}
 	ofKey := keys.Header{Algorithm: keys.Algorithm(header.Algorithm), KeyID: header.KeyID, HasKeyID: header.HasKeyID, Type: header.Type}
-	set, err := v.checkSignature(ctx, c, ofKey)
+	if header.Algorithm == "Ed25519" { // RFC 9864, section 2.2: EdDSA with this curve
+		ofKey.Algorithm = keys.EdDSA
+	}
+	set, key, err := v.checkSignature(ctx, c, ofKey)
 	if err != nil {
 		return openedToken{}, err
 	}
-	v.headers.store(c.Header, header)
+	memo := v.headers.store(c.Header, header)
 	content, err := jose.Base64URL.DecodeString(c.Payload)
 	if err != nil {
 		return openedToken{}, withReason(ErrInvalidToken, "the encoding of the payload")
 	}
-	return openedToken{header, content, ofKey, set}, nil
+	return openedToken{header, content, ofKey, set, key, memo}, nil
 }
 
-// checkSignature checks the signature with the key that the header names, and returns the set that
-// has the key.
-func (v *Verifier) checkSignature(ctx context.Context, c jose.Compact, header keys.Header) (*keys.Set, error) {
+// maxTriedKeys bounds the keys that are tried for one token.
+const maxTriedKeys = 8
+
+// checkSignature checks the signature with the key that the header names. It returns the key and the
+// set that has it. If the key id does not name one key, each key that fits is tried. Without a key id
+// that is so only where the layout has none: elsewhere exactly one key must fit.
+func (v *Verifier) checkSignature(ctx context.Context, c jose.Compact, header keys.Header) (*keys.Set, *keys.Key, error) {
 	set, err := v.keys.VerificationKeys(ctx, header)
 	if err != nil {
-		return nil, keysError(err)
+		return nil, nil, keysError(err)
 	}
-	key, err := set.Find(header)
+	if set == nil {
+		return nil, nil, unavailable("the key source returned no set", nil)
+	}
+	candidates, err := set.Candidates(header)
 	if err != nil {
-		return nil, keysError(err)
+		return nil, nil, keysError(err)
+	}
+	if len(candidates) > 1 && (len(candidates) > maxTriedKeys || !header.HasKeyID && !v.demands.KeyIDUnknown) {
+		return nil, nil, withReason(ErrInvalidToken, "no key id and more than one key for the algorithm")
 	}
 	signature, err := jose.Base64URL.DecodeString(c.Signature)
 	if err != nil {
-		return nil, withReason(ErrInvalidToken, "the encoding of the signature")
+		return nil, nil, withReason(ErrInvalidToken, "the encoding of the signature")
 	}
-	if key.Verify(c.Signed, signature) != nil {
-		return nil, withReason(ErrInvalidToken, "the signature")
+	for _, key := range candidates {
+		if key.Verify(c.Signed, signature) == nil {
+			return set, key, nil
+		}
 	}
-	return set, nil
+	return nil, nil, withReason(ErrInvalidToken, "the signature")
 }
 
 // malformed returns ErrInvalidToken with the reason of package jose.
@@ -377,31 +472,62 @@ func keysError(err error) error {
 		return ErrInvalidToken.Because("no key has the key id of the token", err)
 	case errors.Is(err, keys.ErrWrongAlgorithm):
 		return ErrInvalidToken.Because("no key for the key id and the algorithm of the token", err)
-	case errors.Is(err, keys.ErrAmbiguous):
-		return ErrInvalidToken.Because("no key id and more than one key for the algorithm", err)
 	}
 	return unavailable("the keys of a verifier are unavailable", err)
 }
 
-// checkClaims checks times, issuer, audience, ids and type.
-func (v *Verifier) checkClaims(c *payload.Claims, header jose.Header, want TokenType, now payload.Instant) error {
+// checkClaims checks times, issuer, audience, client, ids and type.
+func (v *Verifier) checkClaims(ctx context.Context, c *payload.Claims, opened openedToken, want TokenType, now payload.Instant) error {
 	if err := v.checkTimes(c, now); err != nil {
 		return err
 	}
-	inAudience := func(a string) bool { return slices.Contains(v.audience, a) }
+	if err := v.checkIssuer(ctx, c, opened.key); err != nil {
+		return err
+	}
+	typ := payload.TypeOf(want.Name())
 	switch {
-	case c.Issuer != v.issuer && !(v.optional.Issuer && c.Issuer == ""):
-		return withReason(ErrInvalidToken, "another issuer")
-	case !slices.ContainsFunc(c.Audience, inAudience) && !(v.optional.Audience && c.Audience == nil):
+	case !v.layout.Accepts(opened.header, c, typ):
+		return withReason(ErrWrongTokenType, "the type of the token")
+	case !v.accepts(v.layout.Audience(v.audience, v.issuer, typ), c.Audience):
 		return withReason(ErrInvalidToken, "another audience")
+	case v.demands.Clients != nil && !slices.Contains(v.demands.Clients, c.Client):
+		return withReason(ErrInvalidToken, "another client")
+	case c.Bound:
+		return withReason(ErrInvalidToken, "the token is bound to a key of its holder, whose proof is not checked")
 	case c.Subject == "":
 		return withReason(ErrInvalidToken, "no subject")
-	case c.ID == "" && !v.optional.ID:
+	case c.ID == "" && !v.demands.IDOptional:
 		return withReason(ErrInvalidToken, "no id")
-	case !v.layout.Accepts(header, c, payload.TypeOf(want.Name())):
-		return withReason(ErrWrongTokenType, "the type of the token")
+	case v.demands.Foreign && c.AuthTime > c.Issued.Add(v.leeway):
+		return withReason(ErrInvalidToken, "auth_time after iat") // no cut-off of now would cover it
 	}
 	return nil
+}
+
+// checkIssuer checks iss, and that the key is one of the issuer's.
+func (v *Verifier) checkIssuer(ctx context.Context, c *payload.Claims, key *keys.Key) error {
+	issuer := v.issuer
+	if v.tenants != nil {
+		var err error
+		if issuer, err = v.tenants.issuerOf(ctx, v.issuer, c); err != nil {
+			return err
+		}
+	}
+	if c.Issuer != issuer && !(v.demands.IssuerOptional && c.Issuer == "") {
+		return withReason(ErrInvalidToken, "another issuer")
+	}
+	if of := key.Issuer(); of != "" && of != issuer && (v.tenants == nil || v.tenants.fill(of, c.Tenant) != issuer) {
+		return withReason(ErrInvalidToken, "a key of another issuer")
+	}
+	return nil
+}
+
+// accepts reports whether a token has an accepted audience.
+func (v *Verifier) accepts(wanted payload.Audience, has []string) bool {
+	if len(has) == 0 && !wanted.Required {
+		return true
+	}
+	return wanted.Values == nil || slices.ContainsFunc(has, func(a string) bool { return slices.Contains(wanted.Values, a) })
 }
 
 // checkTimes checks iat, nbf and exp with the leeway (RFC 7519, sections 4.1.4 to 4.1.6), and the

@@ -238,7 +238,7 @@ func must2[A, B any](a A, b B, err error) func(testing.TB) (A, B) {
 
 func TestKeySelection(t *testing.T) {
 	one := must(keys.NewHMAC(keys.HS256, testSecret, keys.WithID("one")))(t)
-	two := must(keys.NewHMAC(keys.HS256, []byte(strings.Repeat("2", 32)), keys.WithID("two")))(t)
+	two := must(keys.NewHMAC(keys.HS256, []byte(strings.Repeat("2!", 16)), keys.WithID("two")))(t)
 	clock := newClock()
 	verifier := must(NewVerifier(testIssuer, must(keys.NewSet(two, one))(t), WithClock(clock.Now)))(t)
 	for _, tt := range []struct {

@@ -16,7 +16,9 @@ var checks = []check{
 	{name: "Token", promise: "The revocation of a token covers this token and nothing else.", run: token},
 	{name: "Session", promise: "The revocation of a session covers all tokens of this subject's session and nothing else.", run: session},
 	{name: "Subject", promise: "The cut-off of a subject covers its sessions that began at or before it, and nothing else.", run: subject},
-	{name: "Verifier", promise: "The cut-off of a verifier covers its sessions that began at or before it, and nothing else.", run: wholeVerifier},
+	{name: "Issuer", promise: "The cut-off of an issuer covers its sessions that began at or before it, and nothing else.", run: wholeIssuer},
+	{name: "TemplateIDs", promise: "Tokens of two issuers of one template have separate ids, sessions and subjects.", run: templateIDs},
+	{name: "TemplateCutOff", promise: "The cut-off of a template covers the tokens of all its issuers, and nothing else.", run: templateCutOff},
 	{name: "OneLookup", promise: "One look-up answers for all four kinds.", run: oneLookup},
 	{name: "Milliseconds", promise: "Starts and cut-offs are compared in whole milliseconds, rounded down.", run: milliseconds},
 	{name: "UnknownStart", promise: "A session with an unknown start is before every cut-off.", run: unknownStart},
@@ -46,8 +48,8 @@ var checks = []check{
 
 func empty(h *harness) {
 	h.expectNotRevoked("nothing was revoked", h.id("a"))
-	h.expectNotRevoked("nothing was revoked", blacklist.Identity{Verifier: verifier, ID: idMarker, SessionStart: h.base})
-	h.expectNotRevoked("nothing was revoked", blacklist.Identity{Verifier: verifier, SessionStart: h.base})
+	h.expectNotRevoked("nothing was revoked", blacklist.Identity{Issuer: issuer, ID: idMarker, SessionStart: h.base})
+	h.expectNotRevoked("nothing was revoked", blacklist.Identity{Issuer: issuer, SessionStart: h.base})
 }
 
 func token(h *harness) {
@@ -63,8 +65,8 @@ func token(h *harness) {
 	sibling.ID = ""
 	h.expectNotRevoked("a token without an id of the session", sibling)
 	other := a
-	other.Verifier = "another"
-	h.expectNotRevoked("the same ids of another verifier", other)
+	other.Issuer = "another"
+	h.expectNotRevoked("the same ids of another issuer", other)
 }
 
 func session(h *harness) {
@@ -91,14 +93,14 @@ func session(h *harness) {
 	other.Subject = idMarker + "b"
 	h.expectNotRevoked("the same session id of another subject", other)
 	other = a
-	other.Verifier = "another"
-	h.expectNotRevoked("the same ids of another verifier", other)
+	other.Issuer = "another"
+	h.expectNotRevoked("the same ids of another issuer", other)
 }
 
 func subject(h *harness) {
 	a, cutOff := h.id("a"), h.base.Add(time.Minute)
-	h.revoke(blacklist.OfSubject(a.Verifier, a.Subject, cutOff, h.after(long)), false)
-	for _, of := range []blacklist.Identity{a, {Verifier: a.Verifier, Subject: a.Subject}} {
+	h.revoke(blacklist.OfSubject(a.Issuer, a.Subject, cutOff, h.after(long)), false)
+	for _, of := range []blacklist.Identity{a, {Issuer: a.Issuer, Subject: a.Subject}} {
 		h.expectRevoked("begun before the cut-off", begunAt(of, cutOff.Add(-time.Millisecond)))
 		h.expectRevoked("begun at the cut-off", begunAt(of, cutOff))
 		h.expectNotRevoked("begun a millisecond after the cut-off", begunAt(of, cutOff.Add(time.Millisecond)))
@@ -109,22 +111,22 @@ func subject(h *harness) {
 		h.expectNotRevoked("of another subject", other)
 	}
 	other := a
-	other.Verifier = "another"
-	h.expectNotRevoked("the same subject at another verifier", other)
+	other.Issuer = "another"
+	h.expectNotRevoked("the same subject at another issuer", other)
 }
 
-func wholeVerifier(h *harness) {
+func wholeIssuer(h *harness) {
 	a, cutOff := h.id("a"), h.base.Add(time.Minute)
-	h.revoke(blacklist.OfVerifier(verifier, cutOff, h.after(long)), false)
-	for _, of := range []blacklist.Identity{a, h.id("b"), {Verifier: verifier}, {Verifier: verifier, ID: idMarker}} {
+	h.revoke(blacklist.OfIssuer(issuer, cutOff, h.after(long)), false)
+	for _, of := range []blacklist.Identity{a, h.id("b"), {Issuer: issuer}, {Issuer: issuer, ID: idMarker}} {
 		h.expectRevoked("begun before the cut-off", begunAt(of, cutOff.Add(-time.Millisecond)))
 		h.expectRevoked("begun at the cut-off", begunAt(of, cutOff))
 		h.expectNotRevoked("begun a millisecond after the cut-off", begunAt(of, cutOff.Add(time.Millisecond)))
 	}
-	for _, name := range []string{"another", "Verifier", "verifier ", "verifie", "verifier\x00"} {
+	for _, name := range []string{"another", "Issuer", "issuer ", "issue", "issuer\x00"} {
 		other := a
-		other.Verifier = name
-		h.expectNotRevoked("of another verifier", other)
+		other.Issuer = name
+		h.expectNotRevoked("of another issuer", other)
 	}
 }
 
@@ -133,16 +135,16 @@ func oneLookup(h *harness) {
 		func(id blacklist.Identity) blacklist.Revocation { return blacklist.OfToken(id, h.after(long)) },
 		func(id blacklist.Identity) blacklist.Revocation { return blacklist.OfSession(id, h.after(long)) },
 		func(id blacklist.Identity) blacklist.Revocation {
-			return blacklist.OfSubject(id.Verifier, id.Subject, h.base, h.after(long))
+			return blacklist.OfSubject(id.Issuer, id.Subject, h.base, h.after(long))
 		},
 		func(id blacklist.Identity) blacklist.Revocation {
-			return blacklist.OfVerifier(id.Verifier, h.base, h.after(long))
+			return blacklist.OfIssuer(id.Issuer, h.base, h.after(long))
 		},
 	}
 	// Every set of kinds: any one is enough, and none hides another.
 	for set := range 1 << len(kinds) {
 		id := h.id("a")
-		id.Verifier = fmt.Sprintf("verifier %d", set)
+		id.Issuer = fmt.Sprintf("issuer %d", set)
 		for i, kind := range kinds {
 			if set>>i&1 != 0 {
 				h.revoke(kind(id), false)
@@ -159,31 +161,31 @@ func milliseconds(h *harness) {
 	for i, whole := range []time.Time{h.base, h.base.Add(999 * time.Millisecond)} {
 		for j, cut := range []time.Duration{0, tenth, 9 * tenth} {
 			a := h.id(fmt.Sprint(i, j))
-			h.revoke(blacklist.OfSubject(a.Verifier, a.Subject, whole.Add(cut), h.after(long)), false)
+			h.revoke(blacklist.OfSubject(a.Issuer, a.Subject, whole.Add(cut), h.after(long)), false)
 			h.expectRevoked("begun in the millisecond before", begunAt(a, whole.Add(-tenth)))
 			h.expectRevoked("begun in the millisecond of the cut-off", begunAt(a, whole))
 			h.expectRevoked("begun in the millisecond of the cut-off", begunAt(a, whole.Add(9*tenth)))
 			h.expectNotRevoked("begun in the next millisecond", begunAt(a, whole.Add(time.Millisecond)))
 			h.expectNotRevoked("begun in the next millisecond", begunAt(a, whole.Add(time.Millisecond+9*tenth)))
-			h.revoke(blacklist.OfSubject(a.Verifier, a.Subject, whole.Add(9*tenth), h.after(long)), true)
-			h.revoke(blacklist.OfSubject(a.Verifier, a.Subject, whole.Add(time.Millisecond), h.after(long)), false)
+			h.revoke(blacklist.OfSubject(a.Issuer, a.Subject, whole.Add(9*tenth), h.after(long)), true)
+			h.revoke(blacklist.OfSubject(a.Issuer, a.Subject, whole.Add(time.Millisecond), h.after(long)), false)
 		}
 	}
 }
 
 func unknownStart(h *harness) {
 	a := begunAt(h.id("a"), time.Time{})
-	h.revoke(blacklist.OfSubject(a.Verifier, a.Subject, h.base, h.after(long)), false)
+	h.revoke(blacklist.OfSubject(a.Issuer, a.Subject, h.base, h.after(long)), false)
 	h.expectRevoked("unknown start, cut-off of the subject", a)
 	b := begunAt(h.id("b"), time.Time{})
-	h.revoke(blacklist.OfVerifier(b.Verifier, h.base, h.after(long)), false)
-	h.expectRevoked("unknown start, cut-off of the verifier", b)
+	h.revoke(blacklist.OfIssuer(b.Issuer, h.base, h.after(long)), false)
+	h.expectRevoked("unknown start, cut-off of the issuer", b)
 }
 
 func zones(h *harness) {
 	east, west := time.FixedZone("east", 14*3600), time.FixedZone("west", -12*3600)
 	a := h.id("a")
-	h.revoke(blacklist.OfSubject(a.Verifier, a.Subject, h.base.In(east), h.after(h.short).In(west)), false)
+	h.revoke(blacklist.OfSubject(a.Issuer, a.Subject, h.base.In(east), h.after(h.short).In(west)), false)
 	h.expectRevoked("begun at the cut-off", begunAt(a, h.base.In(west)))
 	h.expectNotRevoked("begun after the cut-off", begunAt(a, h.base.Add(time.Millisecond).In(west)))
 	h.advanceTo(h.after(h.short))
@@ -194,8 +196,8 @@ func absentIDs(h *harness) {
 	a := h.id("a")
 	h.revoke(blacklist.OfToken(a, h.after(long)), false)
 	h.revoke(blacklist.OfSession(a, h.after(long)), false)
-	h.revoke(blacklist.OfSubject(a.Verifier, a.Subject, h.base.Add(time.Minute), h.after(long)), false)
-	none := blacklist.Identity{Verifier: verifier, SessionStart: h.base}
+	h.revoke(blacklist.OfSubject(a.Issuer, a.Subject, h.base.Add(time.Minute), h.after(long)), false)
+	none := blacklist.Identity{Issuer: issuer, SessionStart: h.base}
 	h.expectNotRevoked("without id, session and subject", none)
 	// A token that lacks one id is revoked by another id. Other tokens that lack the same id are
 	// not.
@@ -226,13 +228,16 @@ func invalid(h *harness) {
 		{why: "no session", kind: blacklist.Session, remove: func(r *blacklist.Revocation) { r.Identity.Session = "" }},
 		{why: "no subject", kind: blacklist.Subject, remove: func(r *blacklist.Revocation) { r.Identity.Subject = "" }},
 		{why: "no cut-off", kind: blacklist.Subject, remove: func(r *blacklist.Revocation) { r.CutOff = time.Time{} }},
-		{why: "no cut-off", kind: blacklist.Verifier, remove: func(r *blacklist.Revocation) { r.CutOff = time.Time{} }},
-		{why: "no verifier", kind: blacklist.Token, remove: func(r *blacklist.Revocation) { r.Identity.Verifier = "" }},
-		{why: "no verifier", kind: blacklist.Session, remove: func(r *blacklist.Revocation) { r.Identity.Verifier = "" }},
-		{why: "no verifier", kind: blacklist.Subject, remove: func(r *blacklist.Revocation) { r.Identity.Verifier = "" }},
-		{why: "no verifier", kind: blacklist.Verifier, remove: func(r *blacklist.Revocation) { r.Identity.Verifier = "" }},
+		{why: "no cut-off", kind: blacklist.Issuer, remove: func(r *blacklist.Revocation) { r.CutOff = time.Time{} }},
+		{why: "no issuer", kind: blacklist.Token, remove: func(r *blacklist.Revocation) { r.Identity.Issuer = "" }},
+		{why: "no issuer", kind: blacklist.Session, remove: func(r *blacklist.Revocation) { r.Identity.Issuer = "" }},
+		{why: "no issuer", kind: blacklist.Subject, remove: func(r *blacklist.Revocation) { r.Identity.Issuer = "" }},
+		{why: "no issuer", kind: blacklist.Issuer, remove: func(r *blacklist.Revocation) { r.Identity.Issuer = "" }},
+		{why: "a template and no issuer", kind: blacklist.Token, remove: replaceIssuerByTemplate},
+		{why: "a template and no issuer", kind: blacklist.Session, remove: replaceIssuerByTemplate},
+		{why: "a template and no issuer", kind: blacklist.Subject, remove: replaceIssuerByTemplate},
 		{why: "no kind", kind: 0, remove: func(*blacklist.Revocation) {}},
-		{why: "no such kind", kind: blacklist.Verifier + 1, remove: func(*blacklist.Revocation) {}},
+		{why: "no such kind", kind: blacklist.Issuer + 1, remove: func(*blacklist.Revocation) {}},
 		{why: "no such kind", kind: 255, remove: func(*blacklist.Revocation) {}},
 	} {
 		r := full
@@ -245,11 +250,15 @@ func invalid(h *harness) {
 	}
 }
 
+func replaceIssuerByTemplate(r *blacklist.Revocation) {
+	r.Identity.Issuer, r.Identity.Template = "", templateText
+}
+
 func past(h *harness) {
 	for _, until := range []time.Time{h.after(-time.Minute), time.Unix(0, 0), time.Unix(-1, 0)} {
-		for kind := blacklist.Token; kind <= blacklist.Verifier; kind++ {
+		for kind := blacklist.Token; kind <= blacklist.Issuer; kind++ {
 			r := blacklist.Revocation{Kind: kind, Identity: h.id("a"), CutOff: h.base, Until: until}
-			r.Identity.Verifier = "of " + kind.String()
+			r.Identity.Issuer = "of " + kind.String()
 			h.expectInvalid("Until is in the past", r)
 			h.expectInvalid("Until is in the past, second call", r)
 			h.expectNotRevoked("nothing was recorded", r.Identity)
@@ -265,14 +274,14 @@ func past(h *harness) {
 func before(h *harness) {
 	a := h.id("a")
 	other := a
-	other.Verifier = "another"
+	other.Issuer = "another"
 	for _, id := range []blacklist.Identity{a, other} {
 		// A revocation of one kind does not affect those of another.
 		for _, r := range []blacklist.Revocation{
 			blacklist.OfToken(id, h.after(long)),
 			blacklist.OfSession(id, h.after(long)),
-			blacklist.OfSubject(id.Verifier, id.Subject, h.base, h.after(long)),
-			blacklist.OfVerifier(id.Verifier, h.base, h.after(long)),
+			blacklist.OfSubject(id.Issuer, id.Subject, h.base, h.after(long)),
+			blacklist.OfIssuer(id.Issuer, h.base, h.after(long)),
 		} {
 			h.revoke(r, false)
 			h.revoke(r, true)
@@ -306,8 +315,8 @@ func beforeExpired(h *harness) {
 	all := []blacklist.Revocation{
 		blacklist.OfToken(a, end),
 		blacklist.OfSession(a, end),
-		blacklist.OfSubject(a.Verifier, a.Subject, h.base, end),
-		blacklist.OfVerifier(a.Verifier, h.base, end),
+		blacklist.OfSubject(a.Issuer, a.Subject, h.base, end),
+		blacklist.OfIssuer(a.Issuer, h.base, end),
 	}
 	for _, r := range all {
 		h.revoke(r, false)
@@ -378,10 +387,10 @@ func extremeTimes(h *harness) {
 		late, early := time.Unix(seconds, 0), time.Unix(-seconds, 0)
 		a, b, c := h.id(fmt.Sprint("a", i)), h.id(fmt.Sprint("b", i)), h.id(fmt.Sprint("c", i))
 		try(blacklist.OfToken(a, late), true, a)
-		try(blacklist.OfSubject(a.Verifier, a.Subject, h.base, late), true, begunAt(a, h.base))
-		try(blacklist.OfSubject(b.Verifier, b.Subject, late, h.after(long)), true, b)
-		try(blacklist.OfSubject(c.Verifier, c.Subject, early, h.after(long)), false, c)
-		try(blacklist.OfSubject(c.Verifier, c.Subject, h.base, h.after(long)), true, c)
+		try(blacklist.OfSubject(a.Issuer, a.Subject, h.base, late), true, begunAt(a, h.base))
+		try(blacklist.OfSubject(b.Issuer, b.Subject, late, h.after(long)), true, b)
+		try(blacklist.OfSubject(c.Issuer, c.Subject, early, h.after(long)), false, c)
+		try(blacklist.OfSubject(c.Issuer, c.Subject, h.base, h.after(long)), true, c)
 		h.expectRevoked("begun long before the cut-off", begunAt(c, early))
 		h.expectNotRevoked("begun long after the cut-off", begunAt(c, late))
 	}

@@ -64,7 +64,7 @@ func concurrentRaise(h *harness) {
 		end := h.after(long)
 		err := concurrently(callers, func(i int) error {
 			cutOff := h.base.Add(time.Duration((i*7+round)%callers) * time.Millisecond)
-			_, err := h.store.Revoke(h.ctx, blacklist.OfSubject(id.Verifier, id.Subject, cutOff, end))
+			_, err := h.store.Revoke(h.ctx, blacklist.OfSubject(id.Issuer, id.Subject, cutOff, end))
 			return err
 		})
 		if err != nil {
@@ -112,9 +112,9 @@ func concurrentUse(h *harness) {
 			case 1:
 				r = blacklist.OfSession(id, end)
 			case 2:
-				r = blacklist.OfSubject(id.Verifier, id.Subject, h.base, end)
+				r = blacklist.OfSubject(id.Issuer, id.Subject, h.base, end)
 			case 3:
-				r = blacklist.OfSubject(shared.Verifier, shared.Subject, cutOff, end)
+				r = blacklist.OfSubject(shared.Issuer, shared.Subject, cutOff, end)
 				id = begunAt(shared, cutOff)
 			default:
 				if err := look("not revoked yet", false, id); err != nil {

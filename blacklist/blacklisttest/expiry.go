@@ -55,8 +55,8 @@ func neverLowered(h *harness) {
 			a, b := i%len(ends), i/len(ends)%len(ends)
 			c, d := i/len(ends)/len(ends)%len(cutOffs), i/len(ends)/len(ends)/len(cutOffs)
 			id := h.id(fmt.Sprint(kind, i))
-			if kind == blacklist.Verifier {
-				id.Verifier = fmt.Sprint("verifier ", i)
+			if kind == blacklist.Issuer {
+				id.Issuer = fmt.Sprint("issuer ", i)
 			}
 			h.revoke(blacklist.Revocation{Kind: kind, Identity: id, CutOff: cutOffs[c], Until: ends[a]}, false)
 			h.revoke(blacklist.Revocation{Kind: kind, Identity: id, CutOff: cutOffs[d], Until: ends[b]}, d <= c)
@@ -64,7 +64,7 @@ func neverLowered(h *harness) {
 		}
 	}
 	add(blacklist.Subject, ends, cutOffs)
-	add(blacklist.Verifier, ends[:2], cutOffs[:2])
+	add(blacklist.Issuer, ends[:2], cutOffs[:2])
 	look := func(when string, end int) {
 		for _, e := range entries {
 			h.expect(e.end >= end, when+", begun at the later cut-off", begunAt(e.id, cutOffs[e.cutOff]))
@@ -85,14 +85,14 @@ func neverLowered(h *harness) {
 func notMergedWithExpired(h *harness) {
 	end := h.after(h.short)
 	a := h.id("a")
-	h.revoke(blacklist.OfSubject(a.Verifier, a.Subject, h.base.Add(time.Hour), end), false)
-	h.revoke(blacklist.OfVerifier("another", h.base.Add(time.Hour), end), false)
+	h.revoke(blacklist.OfSubject(a.Issuer, a.Subject, h.base.Add(time.Hour), end), false)
+	h.revoke(blacklist.OfIssuer("another", h.base.Add(time.Hour), end), false)
 	h.advanceTo(end)
 	h.expectNotRevoked("expired", a)
-	h.revoke(blacklist.OfSubject(a.Verifier, a.Subject, h.base, h.after(long)), false)
-	h.revoke(blacklist.OfVerifier("another", h.base, h.after(long)), false)
+	h.revoke(blacklist.OfSubject(a.Issuer, a.Subject, h.base, h.after(long)), false)
+	h.revoke(blacklist.OfIssuer("another", h.base, h.after(long)), false)
 	other := a
-	other.Verifier = "another"
+	other.Issuer = "another"
 	for _, id := range []blacklist.Identity{a, other} {
 		h.expectRevoked("begun at the new cut-off", id)
 		h.expectNotRevoked("begun after the new cut-off, before the expired one", begunAt(id, h.base.Add(time.Minute)))
@@ -102,9 +102,9 @@ func notMergedWithExpired(h *harness) {
 // revocationOfEachKind returns a revocation of each kind, with different identities.
 func (h *harness) revocationOfEachKind(until time.Time) []blacklist.Revocation {
 	var all []blacklist.Revocation
-	for kind := blacklist.Token; kind <= blacklist.Verifier; kind++ {
+	for kind := blacklist.Token; kind <= blacklist.Issuer; kind++ {
 		id := h.id(kind.String())
-		id.Verifier = "of " + kind.String()
+		id.Issuer = "of " + kind.String()
 		all = append(all, blacklist.Revocation{Kind: kind, Identity: id, CutOff: h.base, Until: until})
 	}
 	return all
@@ -134,7 +134,7 @@ func expiryBoundary(h *harness) {
 		whole := h.after(time.Minute).Truncate(time.Millisecond)
 		all := h.revocationOfEachKind(whole.Add(fraction))
 		for j := range all {
-			all[j].Identity.Verifier += fmt.Sprint(i)
+			all[j].Identity.Issuer += fmt.Sprint(i)
 			h.revoke(all[j], false)
 		}
 		offsets := []time.Duration{-time.Minute / 2, -time.Millisecond, -1}

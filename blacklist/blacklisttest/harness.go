@@ -44,7 +44,7 @@ type harness struct {
 }
 
 const (
-	verifier = "verifier"
+	issuer = "issuer"
 	// idMarker is in every id, so that errors can be searched for ids.
 	idMarker = "q9Xw"
 	// long is the lifetime of entries whose end the check does not see, unless it moves the clock.
@@ -54,7 +54,7 @@ const (
 // id returns the identity of a token whose id, session and subject contain the name.
 func (h *harness) id(name string) blacklist.Identity {
 	text := idMarker + name
-	return blacklist.Identity{Verifier: verifier, ID: text, Session: text, Subject: text, SessionStart: h.base}
+	return blacklist.Identity{Issuer: issuer, ID: text, Session: text, Subject: text, SessionStart: h.base}
 }
 
 // begunAt returns the identity with another start of the session.
@@ -182,8 +182,8 @@ func showRevocation(r blacklist.Revocation) string {
 }
 
 func showID(id blacklist.Identity) string {
-	return fmt.Sprintf("{verifier %.40q id %.40q session %.40q subject %.40q start %s}",
-		id.Verifier, id.ID, id.Session, id.Subject, showTime(id.SessionStart))
+	return fmt.Sprintf("{issuer %.40q template %.40q id %.40q session %.40q subject %.40q start %s}",
+		id.Issuer, id.Template, id.ID, id.Session, id.Subject, showTime(id.SessionStart))
 }
 
 func showTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.999999999") }

@@ -32,7 +32,7 @@ func separators(h *harness) {
 		list := texts()
 		identity := func(i int) blacklist.Identity {
 			id := tt.id(list[i])
-			id.Verifier, id.SessionStart = verifier, h.base
+			id.Issuer, id.SessionStart = issuer, h.base
 			return id
 		}
 		for i := range list {
@@ -56,17 +56,17 @@ func boundaries(h *harness) {
 		kind blacklist.Kind
 		id   func(p [2]string) blacklist.Identity
 	}{
-		{name: "verifier and id", kind: blacklist.Token, id: func(p [2]string) blacklist.Identity {
-			return blacklist.Identity{Verifier: "v" + p[0], ID: p[1]}
+		{name: "issuer and id", kind: blacklist.Token, id: func(p [2]string) blacklist.Identity {
+			return blacklist.Identity{Issuer: "v" + p[0], ID: p[1]}
 		}},
 		{name: "subject and session", kind: blacklist.Session, id: func(p [2]string) blacklist.Identity {
-			return blacklist.Identity{Verifier: verifier, Subject: p[0], Session: p[1]}
+			return blacklist.Identity{Issuer: issuer, Subject: p[0], Session: p[1]}
 		}},
-		{name: "verifier and session", kind: blacklist.Session, id: func(p [2]string) blacklist.Identity {
-			return blacklist.Identity{Verifier: "v" + p[0], Session: p[1]}
+		{name: "issuer and session", kind: blacklist.Session, id: func(p [2]string) blacklist.Identity {
+			return blacklist.Identity{Issuer: "v" + p[0], Session: p[1]}
 		}},
-		{name: "verifier and subject", kind: blacklist.Subject, id: func(p [2]string) blacklist.Identity {
-			return blacklist.Identity{Verifier: "v" + p[0], Subject: p[1]}
+		{name: "issuer and subject", kind: blacklist.Subject, id: func(p [2]string) blacklist.Identity {
+			return blacklist.Identity{Issuer: "v" + p[0], Subject: p[1]}
 		}},
 	} {
 		for _, p := range pairs {
@@ -77,14 +77,14 @@ func boundaries(h *harness) {
 		}
 	}
 	// The same text in another field is another identity.
-	full := blacklist.Identity{Verifier: "v", ID: idMarker, SessionStart: h.base}
+	full := blacklist.Identity{Issuer: "v", ID: idMarker, SessionStart: h.base}
 	h.revoke(blacklist.OfToken(full, h.after(long)), false)
-	h.expectNotRevoked("a session equal to a revoked id", blacklist.Identity{Verifier: "v", Session: idMarker, SessionStart: h.base})
-	h.expectNotRevoked("a subject equal to a revoked id", blacklist.Identity{Verifier: "v", Subject: idMarker, SessionStart: h.base})
-	h.expectNotRevoked("a verifier equal to a revoked id", blacklist.Identity{Verifier: idMarker, SessionStart: h.base})
+	h.expectNotRevoked("a session equal to a revoked id", blacklist.Identity{Issuer: "v", Session: idMarker, SessionStart: h.base})
+	h.expectNotRevoked("a subject equal to a revoked id", blacklist.Identity{Issuer: "v", Subject: idMarker, SessionStart: h.base})
+	h.expectNotRevoked("an issuer equal to a revoked id", blacklist.Identity{Issuer: idMarker, SessionStart: h.base})
 	h.revoke(blacklist.OfSubject("v", idMarker+"s", h.base, h.after(long)), false)
-	h.expectNotRevoked("an id equal to a revoked subject", blacklist.Identity{Verifier: "v", ID: idMarker + "s", SessionStart: h.base})
-	h.expectNotRevoked("a session equal to a revoked subject", blacklist.Identity{Verifier: "v", Session: idMarker + "s", SessionStart: h.base})
+	h.expectNotRevoked("an id equal to a revoked subject", blacklist.Identity{Issuer: "v", ID: idMarker + "s", SessionStart: h.base})
+	h.expectNotRevoked("a session equal to a revoked subject", blacklist.Identity{Issuer: "v", Session: idMarker + "s", SessionStart: h.base})
 }
 
 func longIDs(h *harness) {
@@ -94,12 +94,12 @@ func longIDs(h *harness) {
 		kind blacklist.Kind
 		id   func(text string) blacklist.Identity
 	}{
-		{kind: blacklist.Token, id: func(text string) blacklist.Identity { return blacklist.Identity{Verifier: verifier, ID: text} }},
+		{kind: blacklist.Token, id: func(text string) blacklist.Identity { return blacklist.Identity{Issuer: issuer, ID: text} }},
 		{kind: blacklist.Session, id: func(text string) blacklist.Identity {
-			return blacklist.Identity{Verifier: verifier, Session: text, Subject: text}
+			return blacklist.Identity{Issuer: issuer, Session: text, Subject: text}
 		}},
-		{kind: blacklist.Subject, id: func(text string) blacklist.Identity { return blacklist.Identity{Verifier: verifier, Subject: text} }},
-		{kind: blacklist.Verifier, id: func(text string) blacklist.Identity { return blacklist.Identity{Verifier: text} }},
+		{kind: blacklist.Subject, id: func(text string) blacklist.Identity { return blacklist.Identity{Issuer: issuer, Subject: text} }},
+		{kind: blacklist.Issuer, id: func(text string) blacklist.Identity { return blacklist.Identity{Issuer: text} }},
 	} {
 		a, b, c := begunAt(tt.id(text+"1"), h.base), begunAt(tt.id(text+"2"), h.base), begunAt(tt.id(text), h.base)
 		r := blacklist.Revocation{Kind: tt.kind, Identity: a, CutOff: h.base, Until: h.after(long)}

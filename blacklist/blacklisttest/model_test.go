@@ -28,9 +28,9 @@ type modelEntry struct{ cutOff, until time.Time }
 func (m *model) is(fault string) bool { return m.fault == fault }
 
 func (m *model) key(kind blacklist.Kind, id blacklist.Identity) (string, bool) {
-	verifier, subject := id.Verifier, id.Subject
-	if m.is("one key space for all verifiers") {
-		verifier = ""
+	issuer, subject := m.namespace(kind, id), id.Subject
+	if m.is("one key space for all issuers") {
+		issuer = ""
 	}
 	if m.is("sessions without their subject") && kind == blacklist.Session {
 		subject = ""
@@ -39,13 +39,13 @@ func (m *model) key(kind blacklist.Kind, id blacklist.Identity) (string, bool) {
 	has := true
 	switch kind {
 	case blacklist.Token:
-		fields, has = []string{verifier, id.ID}, id.ID != ""
+		fields, has = []string{issuer, id.ID}, id.ID != ""
 	case blacklist.Session:
-		fields, has = []string{verifier, subject, id.Session}, id.Session != ""
+		fields, has = []string{issuer, subject, id.Session}, id.Session != ""
 	case blacklist.Subject:
-		fields, has = []string{verifier, subject}, subject != ""
+		fields, has = []string{issuer, subject}, subject != ""
 	default:
-		fields = []string{verifier}
+		fields = []string{issuer}
 	}
 	prefix := kind.String()
 	if m.is("one key space for all kinds") {
@@ -75,6 +75,30 @@ func (m *model) key(kind blacklist.Kind, id blacklist.Identity) (string, bool) {
 	return key, has
 }
 
+// namespace returns the text that separates the entries of the kind from those of other issuers.
+func (m *model) namespace(kind blacklist.Kind, id blacklist.Identity) string {
+	switch {
+	case id.Template == "":
+		return id.Issuer
+	case kind != blacklist.Issuer:
+		if m.is("ids go by the template") {
+			return id.Template
+		}
+		return id.Issuer
+	}
+	switch m.fault {
+	case "cut-offs go by the issuer only":
+		return id.Issuer
+	case "cut-offs go by issuer and template":
+		return id.Issuer + id.Template
+	case "templates are apart from issuers":
+		return "template " + id.Template
+	case "one cut-off for all templates":
+		return templateText
+	}
+	return id.Template
+}
+
 func (m *model) Revoke(ctx context.Context, r blacklist.Revocation) (bool, error) {
 	if err := ctx.Err(); err != nil && !m.is("revocations ignore the context") {
 		switch m.fault {
@@ -86,6 +110,9 @@ func (m *model) Revoke(ctx context.Context, r blacklist.Revocation) (bool, error
 			return false, blacklist.ErrUnavailable
 		}
 		return false, err
+	}
+	if m.is("a template replaces the issuer") && r.Identity.Issuer == "" {
+		r.Identity.Issuer = r.Identity.Template
 	}
 	if err := r.Validate(); err != nil && !m.is("does not validate") && !m.is("absent ids are looked up") {
 		switch m.fault {
@@ -239,8 +266,8 @@ func (m *model) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, err
 		id.SessionStart = wall(id.SessionStart)
 	}
 	now := m.now()
-	for kind := blacklist.Verifier; kind >= blacklist.Token; kind-- {
-		if m.is("does not look up a " + kind.String()) {
+	for kind := blacklist.Issuer; kind >= blacklist.Token; kind-- {
+		if m.is("does not look up: " + kind.String()) {
 			continue
 		}
 		key, has := m.key(kind, id)

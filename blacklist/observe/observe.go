@@ -10,7 +10,7 @@
 //
 //	oapiguard.blacklist.revocations      counter of revocations
 //	oapiguard.blacklist.revoke.duration  histogram in seconds
-//	    attribute kind: token, session, subject or verifier
+//	    attribute kind: token, session, subject or issuer
 //	    attribute outcome: recorded, in_force_before or error
 //
 // No metric contains an id of a token, a session or a subject.

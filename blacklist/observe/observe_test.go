@@ -77,7 +77,7 @@ func (s *scripted) Close() error { s.closed++; return nil }
 var errDown = errors.New("down")
 
 func TestWrapRecordsCalls(t *testing.T) {
-	id := blacklist.Identity{Verifier: "own", ID: "secret-id", Subject: "alice"}
+	id := blacklist.Identity{Issuer: "https://issuer.example", ID: "secret-id", Subject: "alice"}
 	for _, tt := range []struct {
 		name   string
 		answer bool

@@ -79,15 +79,42 @@ func TestPages(t *testing.T) {
 			e.Values["environment"] = e
 			return nil
 		},
-		Condition: func(name string) (bool, error) {
-			if name != "readme-has-marks" {
-				return false, fmt.Errorf("unknown condition %q", name)
-			}
-			page, err := os.ReadFile(filepath.Join(repo, "README.md"))
-			return bytes.Contains(page, []byte("\n<!-- try: ")), err
-		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"follow": follow},
 	})
+}
+
+// TestMarkedPages checks that a script follows each page with marks, and the two pages that a new reader begins with. A
+// page without marks cannot be followed, so lost marks fail in TestPages.
+func TestMarkedPages(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/pages/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	followed := map[string]bool{}
+	for _, name := range scripts {
+		script, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range regexp.MustCompile(`(?m)^follow \$REPO/(\S+)$`).FindAllSubmatch(script, -1) {
+			followed[string(match[1])] = true
+		}
+	}
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(filepath.ToSlash(page), "../../")
+		first := name == "README.md" || name == "docs/getting-started.md"
+		if (first || bytes.Contains(text, []byte("<!-- try:"))) && !followed[name] {
+			t.Errorf("no script of testdata/pages follows %s", name)
+		}
+	}
 }
 
 // fillModuleCache makes sure that the module cache has what a module needs that uses every public package and the tool:

@@ -15,7 +15,7 @@ const schemaRef = "#/components/schemas/"
 // has no property with one of these names, compared without case: the runtime would neither issue
 // nor read it.
 var reservedClaims = []string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "auth_time", "acr", "amr", "azp", "client_id",
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "auth_time", "session_start", "acr", "amr", "azp", "client_id",
 	"scope", "scp", "roles", "fresh", "csrf", "typ", "type", "cnf", "act", "may_act",
 }
 

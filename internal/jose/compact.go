@@ -113,3 +113,14 @@ func (d *headerDecoder) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 func MediaType(typ string) string {
 	return strings.TrimPrefix(strings.ToLower(typ), "application/")
 }
+
+// IsRegisteredHeader reports whether a member of a JOSE header has a meaning in RFC 7515, RFC 7516 or
+// RFC 7797, or in a layout of this module, in any case.
+func IsRegisteredHeader(name string) bool {
+	switch strings.ToLower(name) {
+	case "alg", "kid", "typ", "cty", "crit", "jku", "jwk", "x5u", "x5c", "x5t", "x5t#s256", "b64", "zip", "enc",
+		"epk", "apu", "apv", "iv", "tag", "p2s", "p2c", "class":
+		return true
+	}
+	return false
+}

@@ -19,13 +19,19 @@ type Claims struct {
 
 	Audience                             []string
 	Expires, Issued, NotBefore, AuthTime Instant
-	// ChosenStart is set where the application chose AuthTime, which may have to be later than a
-	// cut-off: rounding goes up.
-	ChosenStart bool
+	// Start is when the session began, to the millisecond, in tokens that are issued here.
+	Start Instant
 
 	Fresh bool
 	// FreshUntil is the time until which the token is fresh, in a layout that has one.
 	FreshUntil Instant
+
+	// Client is the client that the token was issued to, for a verifier that demands one.
+	Client string
+	// Tenant is the tenant of the issuer, for a verifier with an issuer template.
+	Tenant string
+	// Bound is set where the token is bound to a key of its holder (cnf; RFC 7800).
+	Bound bool
 
 	// Roles is nil for a token without roles and for one with a malformed roles claim. Both fail
 	// every rule about roles.
@@ -37,11 +43,18 @@ type Claims struct {
 	Private, Public []byte
 }
 
-// SessionID returns the session that revocations go by: the claim sid, or Family.
-func (c *Claims) SessionID() string { return cmp.Or(c.Session, c.Family) }
+// SessionID returns the session that revocations of a token of the type go by: the claim sid, or
+// Family for a refresh token. An access token without a session has none.
+func (c *Claims) SessionID(typ string) string {
+	if c.Session == "" && typ == Refresh {
+		return c.Family
+	}
+	return c.Session
+}
 
-// SessionStart returns when the session of the token began: auth_time, or iat where there is none.
-func (c *Claims) SessionStart() Instant { return cmp.Or(c.AuthTime, c.Issued) }
+// SessionStart returns when the session of the token began: the private claim session_start, else
+// auth_time, else iat. The latter two count as the start of their second.
+func (c *Claims) SessionStart() Instant { return cmp.Or(c.Start, c.AuthTime, c.Issued) }
 
 // Size returns how much memory the lists and objects of the claims take at most, in bytes. The
 // other strings are parts of the payload.
@@ -57,23 +70,10 @@ func (c *Claims) Size() int {
 	return size
 }
 
-// WholeSeconds rounds all times down to whole seconds, so that no token lives longer than it should
-// and no session begins after a cut-off that covers it. A chosen start is rounded up. It reports
-// false if no time is left between iat and exp.
-func (c *Claims) WholeSeconds() bool {
-	if c.ChosenStart {
-		c.AuthTime += 999
-	}
-	for _, at := range []*Instant{&c.Expires, &c.Issued, &c.NotBefore, &c.AuthTime} {
-		*at -= *at % 1000
-	}
-	return c.Expires == None || c.Expires > c.Issued
-}
-
 // reserved are the claims that every layout reads and writes, and those that RFC 7519, RFC 9068 and
 // RFC 8693 define. No private claim has one of these names, in any case.
 var reserved = []string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "auth_time", "acr", "amr", "azp", "client_id",
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "auth_time", "session_start", "acr", "amr", "azp", "client_id",
 	"scope", "scp", "roles", "fresh", "csrf", "typ", "type", "cnf", "act", "may_act",
 }
 
@@ -84,6 +84,16 @@ func IsReserved(name string) bool {
 
 // Reserved returns the reserved claims.
 func Reserved() []string { return slices.Clone(reserved) }
+
+// IsRegistered reports whether a claim decides over a token in every layout, so that no layout may
+// read it as something else.
+func IsRegistered(name string) bool {
+	switch name {
+	case "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "auth_time", "session_start", "client_id", "scope", "scp", "fresh", "csrf", "cnf":
+		return true
+	}
+	return false
+}
 
 // Names are the parts of claim names that the application chose.
 type Names struct {

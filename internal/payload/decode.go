@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -21,16 +22,30 @@ const (
 	errPayload  = jose.Malformed("the payload is not strict JSON")
 )
 
+// MemberFunc reads a special member of a layout. It returns false for a member that it leaves to
+// Decode.
+type MemberFunc func(d *Decoder, name []byte, value jsontext.Value) (bool, error)
+
 // Decode reads a payload strictly: one JSON object without duplicate members, every known claim of
-// its JSON type, no claim that differs from a known one only in case. With wantPrivate it collects
-// the other members as private claims. A layout reads its special members in the function member,
-// which returns false for a member that it leaves to Decode.
-func Decode(text []byte, names Names, wantPrivate bool, member func(d *Decoder, name []byte, value jsontext.Value) (bool, error)) (*Claims, error) {
+// its JSON type, no claim that differs from a known one only in case. It collects the other members
+// as private claims if they are wanted. A layout reads its special members in the function member.
+func Decode(text []byte, r Reading, member MemberFunc) (*Claims, error) {
+	return decode(&Decoder{text: string(text), reading: r, member: member}, text)
+}
+
+// DecodeForeign reads a payload of somebody else. It judges only what is used: iss, sub, aud, exp,
+// nbf, iat, jti, sid and auth_time have their JSON type, or are null, which is absent. Scopes may be
+// a list. A claim that differs from a known one in case is another claim. All members are private
+// claims, also those that are read as something else.
+func DecodeForeign(text []byte, r Reading, member MemberFunc) (*Claims, error) {
+	return decode(&Decoder{text: string(text), reading: r, member: member, foreign: true}, text)
+}
+
+func decode(d *Decoder, text []byte) (*Claims, error) {
 	if jose.DeeperThan(text, jose.MaxDepth) {
 		return nil, jose.ErrTooDeep
 	}
-	d := Decoder{text: string(text), names: names, wantPrivate: wantPrivate, member: member}
-	if err := json.Unmarshal(text, &d); err != nil {
+	if err := json.Unmarshal(text, d); err != nil {
 		var malformed jose.Malformed
 		if errors.As(err, &malformed) {
 			return nil, malformed
@@ -60,9 +75,9 @@ type Decoder struct {
 	text string
 	// end is where the value of the current member ends in the text.
 	end              int
-	names            Names
-	wantPrivate      bool
-	member           func(d *Decoder, name []byte, value jsontext.Value) (bool, error)
+	reading          Reading
+	foreign          bool
+	member           MemberFunc
 	scp              []string
 	hasScope, hasScp bool
 }
@@ -71,40 +86,38 @@ type Decoder struct {
 func (d *Decoder) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return jose.EachMember(dec, func(name []byte, value jsontext.Value) error {
 		d.end = int(dec.InputOffset())
-		if known, err := d.member(d, name, value); known {
+		if d.reading.TenantClaim != "" && string(name) == d.reading.TenantClaim {
+			d.Tenant, _ = d.String(value) // without a tenant the issuer is refused
+		}
+		if string(name) == "cnf" && value.Kind() != 'n' {
+			d.Bound = true
+		}
+		known, err := d.member(d, name, value)
+		if d.foreign {
+			if !known && err == nil {
+				err = d.readForeign(name, value)
+			}
+			if err != nil {
+				return err
+			}
+			return d.collect(name, value)
+		}
+		if known {
 			return err
 		}
 		return d.read(name, value)
 	})
 }
 
-// read reads a member that has the same meaning in every layout.
+// read reads a member that has the same meaning in every layout of this module.
 func (d *Decoder) read(name []byte, value jsontext.Value) (err error) {
 	switch string(name) {
-	case "iss":
-		d.Issuer, err = d.String(value)
-	case "sub":
-		d.Subject, err = d.String(value)
-	case "jti":
-		d.ID, err = d.String(value)
-	case "sid":
-		d.Session, err = d.String(value)
 	case "client_id":
 		d.ClientID, err = d.String(value)
 	case "csrf":
 		d.CSRF, err = d.String(value)
-	case "exp":
-		d.Expires, err = d.Date(value)
-	case "nbf":
-		d.NotBefore, err = d.Date(value)
-	case "iat":
-		d.Issued, err = d.Date(value)
-	case "auth_time":
-		d.AuthTime, err = d.Date(value)
-	case "aud":
-		if d.Audience, err = d.strings(value, d.end); err != nil || len(d.Audience) == 0 {
-			err = errAudience
-		}
+	case "session_start":
+		d.Start, err = milliseconds(value)
 	case "fresh":
 		d.Fresh, err = d.Bool(value)
 	case "scope":
@@ -114,31 +127,115 @@ func (d *Decoder) read(name []byte, value jsontext.Value) (err error) {
 		d.Scopes = strings.Fields(scope)
 	case "scp":
 		d.hasScp = true
-		if d.scp, err = d.strings(value, d.end); err == nil && value.Kind() == '"' {
-			d.scp = strings.Fields(d.scp[0])
-		}
+		d.scp, err = d.scopes(value)
 	default:
+		var known bool
+		if known, err = d.readRegistered(name, value); known || err != nil {
+			return err
+		}
+		if IsReserved(string(name)) {
+			if !slices.Contains(reserved, string(name)) {
+				return errCase
+			}
+			return nil // defined by an RFC and not used here
+		}
 		err = d.collect(name, value)
 	}
 	return err
 }
 
-// collect adds a member that is not a known claim to the public or the private claims.
-func (d *Decoder) collect(name []byte, value jsontext.Value) (err error) {
-	if IsReserved(string(name)) {
-		if !slices.Contains(reserved, string(name)) {
-			return errCase
-		}
-		return nil // defined by an RFC and not used here
+// readForeign reads a member of a token of somebody else.
+func (d *Decoder) readForeign(name []byte, value jsontext.Value) error {
+	switch string(name) {
+	case "client_id":
+		d.ClientID, _ = d.String(value)
+		return nil
+	case "scope":
+		d.Scopes, d.hasScope = d.scopesOrNone(value)
+		return nil
+	case "scp":
+		d.scp, d.hasScp = d.scopesOrNone(value)
+		return nil
 	}
-	if path, ok := bytes.CutPrefix(name, []byte(d.names.Namespace)); ok && d.names.Namespace != "" {
+	if value.Kind() == 'n' {
+		return nil
+	}
+	_, err := d.readRegistered(name, value)
+	return err
+}
+
+// readRegistered reads a member that decides over the token, in every layout.
+func (d *Decoder) readRegistered(name []byte, value jsontext.Value) (known bool, err error) {
+	switch string(name) {
+	case "iss":
+		d.Issuer, err = d.String(value)
+	case "sub":
+		d.Subject, err = d.String(value)
+	case "jti":
+		d.ID, err = d.String(value)
+	case "sid":
+		d.Session, err = d.String(value)
+	case "exp":
+		d.Expires, err = d.Date(value)
+	case "nbf":
+		d.NotBefore, err = d.pastDate(value, None)
+	case "iat":
+		d.Issued, err = d.Date(value)
+	case "auth_time":
+		d.AuthTime, err = d.pastDate(value, None)
+	case "aud":
+		if d.Audience, err = d.strings(value, d.end); err != nil || len(d.Audience) == 0 {
+			err = errAudience
+		}
+	default:
+		return false, nil
+	}
+	return true, err
+}
+
+// collect adds a member to the public or the private claims.
+func (d *Decoder) collect(name []byte, value jsontext.Value) (err error) {
+	if path, ok := bytes.CutPrefix(name, []byte(d.reading.Namespace)); ok && d.reading.Namespace != "" {
 		d.Public, err = appendMember(d.Public, path, value)
 		return err
 	}
-	if rest, ok := bytes.CutPrefix(name, []byte(d.names.Prefix)); ok && d.wantPrivate {
+	if rest, ok := bytes.CutPrefix(name, []byte(d.reading.Prefix)); ok && d.reading.WantPrivate {
 		d.Private, err = appendMember(d.Private, rest, value)
 	}
 	return err
+}
+
+// scopes returns the scopes in a string or a list of strings.
+func (d *Decoder) scopes(value jsontext.Value) ([]string, error) {
+	list, err := d.strings(value, d.end)
+	if err == nil && value.Kind() == '"' {
+		list = strings.Fields(list[0])
+	}
+	return list, err
+}
+
+// scopesOrNone is scopes for a token of somebody else. A value of another type has no scopes, which
+// fails every rule about scopes.
+func (d *Decoder) scopesOrNone(value jsontext.Value) (list []string, found bool) {
+	list, err := d.scopes(value)
+	return list, err == nil
+}
+
+// pastDate is Date, but zero and negative times in a token of somebody else are the given instant.
+func (d *Decoder) pastDate(value jsontext.Value, past Instant) (Instant, error) {
+	if d.foreign && value.Kind() == '0' && (value[0] == '-' || len(bytes.Trim(value, "0.")) == 0) {
+		return past, nil
+	}
+	return d.Date(value)
+}
+
+// milliseconds returns a JSON integer of milliseconds since 1970.
+func milliseconds(value jsontext.Value) (Instant, error) {
+	n, err := strconv.ParseInt(string(value), 10, 64)
+	if value.Kind() != '0' || err != nil || n <= 0 || Instant(n) > MaxInstant {
+		return None, errTime
+	}
+	return Instant(n), nil
 }
 
 // String returns the value of the current member, a JSON string.
@@ -174,6 +271,18 @@ func (d *Decoder) strings(value jsontext.Value, end int) ([]string, error) {
 }
 
 func emptyOrNUL(s string) bool { return s == "" || strings.IndexByte(s, 0) >= 0 }
+
+// Name returns a string, or a JSON integer as its decimal text: some providers identify subjects by
+// numbers.
+func (d *Decoder) Name(value jsontext.Value) (string, error) {
+	if value.Kind() == '0' {
+		if _, err := strconv.ParseInt(string(value), 10, 64); err != nil {
+			return "", errClaim
+		}
+		return string(value), nil
+	}
+	return d.String(value)
+}
 
 // Bool returns the value of the current member, a JSON boolean.
 func (d *Decoder) Bool(value jsontext.Value) (bool, error) {

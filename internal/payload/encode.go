@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -28,6 +29,13 @@ func (w *Writer) Text(name, value string) {
 func (w *Writer) Date(name string, at Instant) {
 	if at != None {
 		w.text = AppendNumericDate(append(w.text, `,"`+name+`":`...), at)
+	}
+}
+
+// Milliseconds writes an integer of milliseconds since 1970, or nothing for None.
+func (w *Writer) Milliseconds(name string, at Instant) {
+	if at != None {
+		w.text = strconv.AppendInt(append(w.text, `,"`+name+`":`...), int64(at), 10)
 	}
 }
 
@@ -65,6 +73,7 @@ func Encode(c *Claims, names Names, private []byte, layoutNames []string, specia
 	w.Text("jti", c.ID)
 	w.Text("sid", c.Session)
 	w.Date("auth_time", c.AuthTime)
+	w.Milliseconds("session_start", c.Start)
 	w.Text("client_id", c.ClientID)
 	w.Text("csrf", c.CSRF)
 	if c.Fresh {

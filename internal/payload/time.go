@@ -38,6 +38,9 @@ func (i Instant) Add(d time.Duration) Instant {
 	return sum
 }
 
+// Seconds returns the instant rounded down to whole seconds.
+func (i Instant) Seconds() Instant { return i - i%1000 }
+
 // AppendNumericDate writes the instant as a NumericDate (RFC 7519, section 2): seconds, with three
 // decimals where they are not zero.
 func AppendNumericDate(b []byte, i Instant) []byte {

@@ -14,13 +14,15 @@ const maxForm = 64 << 10
 // unsafeRequest reports whether a request may change something: by its method, or because it asks
 // to upgrade the connection, which a page of any site can do with GET.
 func unsafeRequest(r Request) bool {
-	switch r.Method() {
-	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		return len(r.Header("Upgrade")) > 0
-	default:
-		return true
-	}
+	return !isSafeMethod(r.Method()) || isUpgrade(r)
 }
+
+func isSafeMethod(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+// isUpgrade reports whether a request with a safe method asks to upgrade the connection.
+func isUpgrade(r Request) bool { return isSafeMethod(r.Method()) && len(r.Header("Upgrade")) > 0 }
 
 // checkOrigin checks that an unsafe request with an ambient credential comes from a page of the same
 // origin or of a trusted one. A request that no browser sent passes.

@@ -77,9 +77,8 @@ type located [maxSources]locatedCredential
 type decision struct {
 	// private is set where the response must not be stored, because the URL contains a token.
 	private bool
-	// err is why the request is refused, and scheme the scheme that failed, or nil.
-	err    error
-	scheme *Scheme
+	// refused says why the request is refused; its error is nil for one that passes.
+	refused
 }
 
 // HandlerFunc returns next behind the guard of the operation, for routers on net/http that set its
@@ -118,7 +117,7 @@ func (g *Guard) HTTP(w http.ResponseWriter, r *http.Request, params PathParams) 
 	var passed result
 	decision := g.decide(r.Context(), httpRequest{r}, &passed)
 	if decision.err != nil {
-		g.response(r.Context(), decision.scheme, decision.err).write(w)
+		g.response(r.Context(), decision.refused).write(w)
 		return nil, false
 	}
 	if decision.private {
@@ -128,7 +127,7 @@ func (g *Guard) HTTP(w http.ResponseWriter, r *http.Request, params PathParams) 
 		r = r.WithContext(passed.on(r.Context()))
 	}
 	if err := g.checkSchema(r, params); err != nil {
-		g.response(r.Context(), nil, err).write(w)
+		g.response(r.Context(), refused{err: err, token: tokenOf(r.Context())}).write(w)
 		return nil, false
 	}
 	return r, true
@@ -152,7 +151,7 @@ func (g *Guard) Check(ctx context.Context, r Request) Decision {
 	var passed result
 	d := g.decide(ctx, r, &passed)
 	if d.err != nil {
-		return Decision{Response: g.response(ctx, d.scheme, d.err)}
+		return Decision{Response: g.response(ctx, d.refused)}
 	}
 	decision := Decision{Context: passed.on(ctx)}
 	if d.private {
@@ -179,42 +178,44 @@ func (g *Guard) Check(ctx context.Context, r Request) Decision {
 // credential at all.
 func (g *Guard) decide(ctx context.Context, r Request, passed *result) decision {
 	if g.fault != nil {
-		return decision{err: g.fault}
+		return refuse(g.fault)
 	}
 	if len(g.alternatives) == 0 {
 		return decision{} // public
 	}
 	var at located
 	if err := g.locate(ctx, r, &at); err != nil {
-		return decision{err: err}
+		return refuse(err)
 	}
 	if err := g.refuseConflicts(&at); err != nil {
-		return decision{err: err}
+		return refuse(err)
 	}
 	if !g.hasAny(&at) {
 		return g.admitAnonymous(r, passed)
 	}
-	refused := decision{err: security.ErrNoCredentials}
+	best := refuse(security.ErrNoCredentials)
 	for _, alternative := range g.alternatives {
 		if !alternative.isComplete(&at) {
 			continue
 		}
-		scheme, err := g.tryAlternative(ctx, r, alternative, &at, &passed.first)
-		if err == nil {
+		failed := g.tryAlternative(ctx, r, alternative, &at, &passed.first)
+		if failed.err == nil {
 			passed.guard = g
 			return decision{private: g.hasQuery(&at)}
 		}
-		refused = refused.orWorse(decision{err: err, scheme: scheme})
+		best = best.orBetter(decision{refused: failed})
 	}
 	if err := g.malformed(&at); err != nil {
-		return decision{err: err}
+		return refuse(err)
 	}
-	return refused
+	return best
 }
+
+func refuse(err error) decision { return decision{refused: refused{err: err}} }
 
 // tryAlternative runs the steps from verify to hook for each credential of an alternative, and lists
 // the accepted ones from first on. Or it returns the scheme that failed, and why.
-func (g *Guard) tryAlternative(ctx context.Context, r Request, a alternative, at *located, first *acceptedCredential) (*Scheme, error) {
+func (g *Guard) tryAlternative(ctx context.Context, r Request, a alternative, at *located, first *acceptedCredential) refused {
 	c := first
 	for i := range a {
 		if i > 0 {
@@ -241,13 +242,13 @@ func (g *Guard) tryAlternative(ctx context.Context, r Request, a alternative, at
 			err = g.runHook(ctx, c)
 		}
 		if err != nil {
-			return s.Scheme, err
+			return refused{err: err, scheme: s.Scheme, token: c.token, accepted: i}
 		}
 	}
 	if len(a) > 1 && !g.policy.differentSubjects && !first.sameSubject() {
-		return a[0].Scheme, security.ErrAccessDenied.Because("tokens of different subjects", nil)
+		return refused{err: security.ErrAccessDenied.Because("tokens of different subjects", nil), scheme: a[0].Scheme}
 	}
-	return nil, nil
+	return refused{}
 }
 
 // locate reads the credential at each source. One that is malformed counts as present: it displaces
@@ -318,7 +319,7 @@ func (g *Guard) hasQuery(at *located) bool {
 // Authorization that no alternative understands is not anonymous; an empty one is.
 func (g *Guard) admitAnonymous(r Request, passed *result) decision {
 	if !g.optional || slices.ContainsFunc(r.Header(authorization), func(value string) bool { return strings.Trim(value, " ") != "" }) {
-		return decision{err: security.ErrNoCredentials}
+		return refuse(security.ErrNoCredentials)
 	}
 	passed.guard = g
 	return decision{}
@@ -339,13 +340,35 @@ func (a alternative) isComplete(at *located) bool {
 	return true
 }
 
-// orWorse returns the refusal that counts when several alternatives fail: the first, but a later
-// ErrUnavailable outweighs a plain refusal, because that alternative might hold.
-func (d decision) orWorse(next decision) decision {
-	if d.scheme == nil || errors.Is(next.err, security.ErrUnavailable) && !errors.Is(d.err, security.ErrUnavailable) {
+// orBetter returns the refusal that the client learns when several alternatives fail. ErrUnavailable
+// outweighs the others, because that alternative might hold. Else it is that of the alternative to
+// which the credential fits best, the first of equals.
+func (d decision) orBetter(next decision) decision {
+	if d.scheme == nil || next.rank() > d.rank() {
 		return next
 	}
 	return d
+}
+
+// rank orders refusals: by ErrUnavailable, then by the credentials that the alternative accepted
+// before, then by fit.
+func (r *refused) rank() int {
+	if errors.Is(r.err, security.ErrUnavailable) {
+		return 1000
+	}
+	return 10*r.accepted + fit(r.err)
+}
+
+// fit tells how well a credential fits the alternative that refused it with the error.
+func fit(err error) int {
+	_, verified := security.RefusedIdentity(err)
+	switch {
+	case errors.Is(err, security.ErrWrongTokenType), verified && errors.Is(err, security.ErrInvalidToken):
+		return 2 // the key fits, and type or audience do not
+	case errors.Is(err, security.ErrInvalidToken), errors.Is(err, security.ErrInvalidCredentials):
+		return 1
+	}
+	return 3 // a credential of this alternative, which has expired, is revoked or does not suffice
 }
 
 // verify decides whether the credential is valid by itself. An authenticator may be slow or count
@@ -353,7 +376,13 @@ func (d decision) orWorse(next decision) decision {
 func (g *Guard) verify(ctx context.Context, r Request, s *requiredScheme, at *locatedCredential, c *acceptedCredential) (err error) {
 	if s.Kind == KindJWT {
 		c.token, err = s.verifier.Verify(ctx, s.Token, at.text)
+		if at.others != nil {
+			c.token, err = g.oneSession(ctx, r, s, at, c.token, err)
+		}
 		return err
+	}
+	if at.others != nil {
+		return security.ErrInvalidCredentials.Because("the same cookie with different values", nil)
 	}
 	if len(at.text) > security.DefaultMaxTokenSize {
 		return security.ErrInvalidCredentials.Because("a longer credential than accepted", nil)
@@ -367,13 +396,38 @@ func (g *Guard) verify(ctx context.Context, r Request, s *requiredScheme, at *lo
 	return err
 }
 
+// oneSession decides over a cookie that the request has several times: a browser keeps one with
+// former attributes beside one with new ones. Those that verify must belong to one session. Of those
+// it returns the one whose claim csrf the request repeats, else the newest. token and err are the
+// result for the first.
+func (g *Guard) oneSession(ctx context.Context, r Request, s *requiredScheme, at *locatedCredential, token security.AnyToken, err error) (security.AnyToken, error) {
+	for _, text := range at.others {
+		other, otherErr := s.verifier.Verify(ctx, s.Token, text)
+		switch {
+		case otherErr != nil:
+			if token == nil && fit(otherErr) > fit(err) {
+				err = otherErr
+			}
+		case token == nil:
+			token, err = other, nil
+		case other.Session() == "" || other.Session() != token.Session() || other.Subject() != token.Subject() || other.Issuer() != token.Issuer():
+			return nil, security.ErrInvalidToken.Because("cookies of different sessions", nil)
+		case checkCSRF(token, r.Header(g.policy.csrfHeader)) == nil:
+		case checkCSRF(other, r.Header(g.policy.csrfHeader)) == nil || other.IssuedAt().After(token.IssuedAt()):
+			token = other
+		}
+	}
+	return token, err
+}
+
 // checkOriginAndCSRF checks a token in a cookie on an unsafe request. It reports whether the form
-// must still be checked.
+// must still be checked. A browser cannot send the header of the double submit when it asks for an
+// upgrade, such as a WebSocket: there the origin decides.
 func (g *Guard) checkOriginAndCSRF(r Request, s *requiredScheme, c *acceptedCredential) (needsForm bool, err error) {
 	if c.token == nil || s.In != InCookie || !unsafeRequest(r) {
 		return false, nil
 	}
-	if err := g.policy.checkOrigin(r); err != nil {
+	if err := g.policy.checkOrigin(r); err != nil || isUpgrade(r) {
 		return false, err
 	}
 	return g.policy.checkCSRFHeader(r, c.token, s.CSRFForm)

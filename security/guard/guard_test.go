@@ -22,7 +22,7 @@ func TestGuardAnswers(t *testing.T) {
 	f := newFixture(t)
 	pair := must(f.issuer.IssueTokenPair(t.Context(), "alice", userClaims{Name: "Alice"}, nil, security.WithRoles("USER"), security.WithFresh()))(t)
 	access, refresh := pair.Access.Text(), pair.Refresh.Text()
-	stale := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil, security.WithSessionStart(f.clock.Now().Add(-time.Hour))))(t).Text()
+	stale := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil, security.WithSessionStart(f.clock.Now().Add(-time.Hour+time.Second))))(t).Text()
 	revoked := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
 	if err := f.validator.Revoke(t.Context(), f.token(t, revoked, accessToken)); err != nil {
 		t.Fatal(err)
@@ -135,9 +135,9 @@ func TestGuardAnswers(t *testing.T) {
 			status: 200, exact: true,
 		},
 		{
-			name: "not recent", requirement: required, rules: Rules{MaxAge: time.Hour - time.Second},
+			name: "not recent", requirement: required, rules: Rules{MaxAge: time.Hour - 3*time.Second},
 			authorization: []string{bearer(stale)}, status: 401,
-			challenge: challenge + `, error="insufficient_user_authentication", error_description="A more recent authentication is required.", max_age="3599"`,
+			challenge: challenge + `, error="insufficient_user_authentication", error_description="A more recent authentication is required.", max_age="3597"`,
 			exact:     true,
 		},
 		{

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/oapi-guard/oapi-guard/security"
 )
@@ -33,6 +34,8 @@ type Policy struct {
 	csrfHeader           string
 	csrfField            string
 	logger               *slog.Logger
+	limiter              *logLimiter
+	observer             func(ctx context.Context, refusal Refusal)
 }
 
 // Option changes a policy.
@@ -45,7 +48,7 @@ func New(validator *security.Validator, options ...Option) (*Policy, error) {
 	}
 	p := &Policy{
 		validator: validator, realm: `"api"`, logger: slog.New(slog.DiscardHandler),
-		crossOrigin: http.NewCrossOriginProtection(), csrfHeader: http.CanonicalHeaderKey(DefaultCSRFHeader), csrfField: DefaultCSRFField,
+		limiter: &logLimiter{now: time.Now, kinds: map[string]*loggedKind{}}, crossOrigin: http.NewCrossOriginProtection(), csrfHeader: http.CanonicalHeaderKey(DefaultCSRFHeader), csrfField: DefaultCSRFField,
 	}
 	for _, option := range options {
 		if option == nil {
@@ -95,9 +98,11 @@ func WithErrorHandler(handler ErrorHandler) Option {
 	}
 }
 
-// WithLogger sets where denied requests and responses with status 500 and above are logged. Records
-// contain the operation, the status and fixed texts, no token and no text of an error. The default
-// is to log nothing.
+// WithLogger sets where requests that are not served are logged, but for those without credentials.
+// Records contain the operation, the status, the reason in fixed words and the hash of the subject,
+// no token. Only the error of a handler of the application is logged with its text. Of records with
+// the same reason one is logged each second, with the number of those that were not. The default is
+// to log nothing.
 func WithLogger(logger *slog.Logger) Option {
 	return func(p *Policy) error {
 		if logger == nil {

@@ -69,15 +69,19 @@ func (r httpRequest) Body(limit int) ([]byte, error) {
 type locatedCredential struct {
 	present bool
 	text    string
+	// others are the other values of a cookie that the request has several times.
+	others []string
 	// malformed is why it is not clear what the credential is, or nil.
 	malformed error
 	// certificate is that of the connection, in place of a text.
 	certificate *x509.Certificate
 }
 
-// locate reads the credential at the source. The same name twice, and the word of an auth scheme
-// alone, make the request malformed, because it is not clear which credential counts. An empty value
-// is no credential. A header with the word of another auth scheme has none for this source.
+// locate reads the credential at the source. The same header or query parameter twice, and the word
+// of an auth scheme alone, make the request malformed, because it is not clear which credential
+// counts. The same cookie twice is everyday, where its path or domain has changed: verify decides.
+// An empty value is no credential. A header with the word of another auth scheme has none for this
+// source.
 func (s *source) locate(r Request) (locatedCredential, error) {
 	var values []string
 	unreadable := 0
@@ -89,9 +93,16 @@ func (s *source) locate(r Request) (locatedCredential, error) {
 	case InHeader:
 		values = r.Header(s.name)
 	}
+	var others []string
+	if s.in == InCookie && len(values) > 0 {
+		unreadable = 0 // another value counts
+		if values, others = distinct(values); len(others) > maxSameCookie {
+			return locatedCredential{}, malformed("the same cookie too often")
+		}
+	}
 	switch {
 	case len(values)+unreadable > 1:
-		return locatedCredential{}, malformed("the same header, query parameter or cookie more than once")
+		return locatedCredential{}, malformed("the same header or query parameter more than once")
 	case unreadable > 0:
 		return locatedCredential{}, malformed("a query or a cookie that cannot be read")
 	case len(values) == 0:
@@ -120,7 +131,28 @@ func (s *source) locate(r Request) (locatedCredential, error) {
 	case !s.spaces && strings.ContainsRune(text, ' '):
 		return locatedCredential{}, malformed("more than one credential")
 	}
-	return locatedCredential{present: true, text: text}, nil
+	return locatedCredential{present: true, text: text, others: others}, nil
+}
+
+// maxSameCookie bounds the further values of one cookie.
+const maxSameCookie = 4
+
+// distinct returns the first value, and the further ones that differ from it and from each other.
+// Empty values do not count.
+func distinct(values []string) (first, others []string) {
+	for _, value := range values {
+		switch {
+		case value == "":
+		case first == nil:
+			first = []string{value}
+		case value != first[0] && !slices.Contains(others, value):
+			others = append(others, value)
+		}
+	}
+	if first == nil {
+		first = values[:1]
+	}
+	return first, others
 }
 
 // authSchemes are the words of authentication schemes, in lower case: the registry of IANA (RFC 9110,

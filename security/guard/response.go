@@ -3,12 +3,12 @@ package guard
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
@@ -29,6 +29,9 @@ type Failure struct {
 	// error of the application is passed on as it is.
 	Err      error
 	Response Response
+	// Identity is that of the token, if its signature was verified: also of one that has expired or
+	// is revoked. Its subject is "" otherwise.
+	Identity blacklist.Identity
 }
 
 // ErrorHandler may replace the response to a request that was not served, or log its error. It
@@ -65,6 +68,9 @@ var (
 	internal = summary{status: http.StatusInternalServerError, title: "Internal Server Error", detail: "The request failed."}
 )
 
+// isInternal reports whether the error is not of this module.
+func (s summary) isInternal() bool { return s.detail == internal.detail }
+
 // ErrUnreadable means that the request was truncated or cannot be read: 400.
 var ErrUnreadable = errors.New("guard: the request could not be read")
 
@@ -98,7 +104,7 @@ func (p *Policy) RequestError(ctx context.Context, err error) Response {
 	if errors.As(err, &limit) {
 		said = tooLarge
 	}
-	return p.guardOf(ctx).respond(ctx, nil, said, err)
+	return p.guardOf(ctx).respond(ctx, refused{err: err, token: tokenOf(ctx)}, said)
 }
 
 // ResponseError returns the response to a request whose handler returned an error. A security.Error
@@ -110,7 +116,13 @@ func (p *Policy) ResponseError(ctx context.Context, err error) Response {
 	if r := resultOf(ctx); r != nil && r.guard != nil {
 		scheme = r.first.scheme
 	}
-	return g.response(ctx, scheme, err)
+	return g.respond(ctx, refused{err: err, scheme: scheme, token: tokenOf(ctx), fromHandler: true}, summarize(err))
+}
+
+// tokenOf returns the token of the request, or nil.
+func tokenOf(ctx context.Context) security.AnyToken {
+	token, _ := FromContext(ctx)
+	return token
 }
 
 // WriteRequestError writes [Policy.RequestError] as the error function of a generated server.
@@ -131,25 +143,48 @@ func (p *Policy) guardOf(ctx context.Context) *Guard {
 	return &Guard{policy: p}
 }
 
-// response returns the response to an error. scheme is that of the credential that failed, or nil.
-func (g *Guard) response(ctx context.Context, scheme *Scheme, err error) Response {
-	return g.respond(ctx, scheme, summarize(err), err)
+// refused is a request that is not served.
+type refused struct {
+	err error
+	// scheme is that of the credential that failed, or nil.
+	scheme *Scheme
+	// token is the token, if it was verified, or nil.
+	token security.AnyToken
+	// accepted is how many credentials of the alternative were accepted before.
+	accepted int
+	// fromHandler is set for an error that a handler returned.
+	fromHandler bool
 }
 
-// respond makes the response, logs it and asks the error handler. A guard without a policy, which is
-// not set up, responds too.
-func (g *Guard) respond(ctx context.Context, scheme *Scheme, said summary, err error) Response {
+// identity returns the identity of the token, as far as its signature was verified.
+func (r *refused) identity() blacklist.Identity {
+	if r.token != nil {
+		return r.token.Identity()
+	}
+	id, _ := security.RefusedIdentity(r.err)
+	return id
+}
+
+// response returns the response to a refused request.
+func (g *Guard) response(ctx context.Context, r refused) Response {
+	return g.respond(ctx, r, summarize(r.err))
+}
+
+// respond makes the response, reports it and asks the error handler. A guard without a policy, which
+// is not set up, responds too.
+func (g *Guard) respond(ctx context.Context, r refused, said summary) Response {
 	response := said.response()
 	p := g.policy
 	if p == nil || p.logger == nil {
 		return response
 	}
-	if challenges := g.challengesFor(scheme, said, err); challenges != nil {
+	if challenges := g.challengesFor(r.scheme, said, r.err); challenges != nil {
 		response.Header["Www-Authenticate"] = challenges
 	}
-	g.log(ctx, said)
+	who := r.identity()
+	g.report(ctx, said, r.err, who, r.fromHandler)
 	if p.errorHandler != nil {
-		replaced := p.errorHandler(ctx, Failure{Operation: g.operation, Err: err, Response: response})
+		replaced := p.errorHandler(ctx, Failure{Operation: g.operation, Err: r.err, Response: response, Identity: who})
 		if replaced.Status >= 400 && replaced.Status <= 599 {
 			return replaced
 		}
@@ -171,26 +206,6 @@ func (s summary) response() Response {
 		body = nil
 	}
 	return Response{Status: s.status, Header: header, Body: body}
-}
-
-// log logs a refused request. A request without credentials is no event: clients find out that way.
-func (g *Guard) log(ctx context.Context, said summary) {
-	var level slog.Level
-	var message string
-	switch {
-	case said.status >= http.StatusInternalServerError:
-		level, message = slog.LevelError, "request failed"
-	case said.status == http.StatusForbidden, said.code != "":
-		level, message = slog.LevelInfo, "request denied"
-	default:
-		return
-	}
-	id := ""
-	if g.operation != nil {
-		id = g.operation.ID
-	}
-	g.policy.logger.LogAttrs(ctx, level, message,
-		slog.String("operation", id), slog.Int("status", said.status), slog.String("detail", said.detail))
 }
 
 // write sends the response over net/http.

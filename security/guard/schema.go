@@ -61,7 +61,7 @@ func (g *Guard) checkSchemaOf(ctx context.Context, request Request) *Response {
 	var response Response
 	source, ok := request.(convertible)
 	if !ok {
-		response = g.response(ctx, nil, security.ErrUnguarded.Because("a request that the schema validator cannot check", nil))
+		response = g.response(ctx, refused{err: security.ErrUnguarded.Because("a request that the schema validator cannot check", nil)})
 		return &response
 	}
 	r, err := source.HTTPRequest()
@@ -70,7 +70,7 @@ func (g *Guard) checkSchemaOf(ctx context.Context, request Request) *Response {
 		return &response
 	}
 	if err := g.checkSchema(r.WithContext(ctx), source); err != nil {
-		response = g.response(ctx, nil, err)
+		response = g.response(ctx, refused{err: err, token: tokenOf(ctx)})
 		return &response
 	}
 	return nil
@@ -138,7 +138,7 @@ func (g *Guard) Authenticate(r *http.Request) (context.Context, error) {
 	ctx := r.Context()
 	var passed result
 	if d := g.decide(ctx, httpRequest{r}, &passed); d.err != nil {
-		return nil, &RefusedError{g.response(ctx, d.scheme, d.err), d.err}
+		return nil, &RefusedError{g.response(ctx, d.refused), d.err}
 	}
 	return passed.on(ctx), nil
 }

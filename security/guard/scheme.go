@@ -90,8 +90,12 @@ const authorization = "Authorization"
 // isAmbient reports whether browsers send the credential by themselves, also for a page of another
 // site.
 func (s *Scheme) isAmbient() bool {
-	return s.In == InCookie || s.Kind == KindBasic || s.Kind == KindCertificate
+	return s.In == InCookie || s.Kind == KindBasic || s.Kind == KindCertificate || slices.Contains(ambientPrefixes, strings.ToLower(s.Prefix))
 }
+
+// ambientPrefixes are the auth schemes that browsers answer by themselves, once the user has logged
+// in to the site or to the network (IANA HTTP Authentication Scheme Registry).
+var ambientPrefixes = []string{"basic", "digest", "negotiate", "ntlm", "kerberos", "hoba", "mutual", "scram-sha-1", "scram-sha-256"}
 
 // source is the place of a credential, in a comparable form.
 type source struct {

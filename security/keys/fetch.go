@@ -50,12 +50,14 @@ func (r *Remote) fetch(ctx context.Context, start time.Time) error {
 	if !changed {
 		next.set = last.set // the same text keeps the same set, and with it the cache of the verifier
 	} else {
-		keys, err := ParsePublicJWKS(body)
+		keys, skipped, err := ParsePublicJWKS(body)
 		if err != nil {
 			return unavailable("the remote key set is refused", err)
 		}
-		if next.set, err = NewSet(keys...); err != nil {
-			return unavailable("the remote key set is refused", err)
+		next.set = newSet(keys)
+		for _, key := range skipped {
+			r.logger.LogAttrs(ctx, slog.LevelWarn, "key of a remote key set skipped",
+				slog.String("host", r.host), slog.String("kid", key.ID), slog.String("reason", key.Reason))
 		}
 	}
 	r.mu.Lock()

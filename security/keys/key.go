@@ -72,6 +72,8 @@ type Key struct {
 	id        string
 	algorithm Algorithm
 	method    jwt.SigningMethod
+	// issuer is the issuer that the JWK names for itself, or "".
+	issuer string
 	*keyMaterial
 }
 
@@ -154,6 +156,9 @@ func NewHMAC(algorithm Algorithm, secret []byte, options ...Option) (*Key, error
 	method, ok := hmacMethods[algorithm]
 	if !ok {
 		return nil, fmt.Errorf("keys: %q is not an HMAC algorithm; use HS256, HS384 or HS512", string(algorithm))
+	}
+	if len(secret) > 0 && bytes.Count(secret, secret[:1]) == len(secret) {
+		return nil, errors.New("keys: all bytes of the secret are the same; take it from a random source")
 	}
 	if least := method.Hash.Size(); len(secret) < least {
 		return nil, fmt.Errorf("keys: a key for %s has at least %d bytes, this one has %d", algorithm, least, len(secret))
@@ -292,6 +297,10 @@ func (k *Key) ID() string { return k.id }
 
 // Algorithm returns the algorithm that the key is bound to.
 func (k *Key) Algorithm() Algorithm { return k.algorithm }
+
+// Issuer returns the issuer that the key is for, as its JWK states it, or "". Key sets of providers
+// with many tenants have such keys. It may have a placeholder for the tenant, such as {tenantid}.
+func (k *Key) Issuer() string { return k.issuer }
 
 // CanSign reports whether the key can sign.
 func (k *Key) CanSign() bool { return k.keyMaterial != nil && k.sign != nil }

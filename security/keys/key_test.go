@@ -57,7 +57,7 @@ func keyPairs(t testing.TB) map[keys.Algorithm][2]*keys.Key {
 		pairs[algorithm] = [2]*keys.Key{must(keys.NewRSA(algorithm, k.rsa))(t), must(keys.NewRSAPublic(algorithm, &k.rsa.PublicKey))(t)}
 	}
 	for _, algorithm := range keys.HMACAlgorithms() {
-		key := must(keys.NewHMAC(algorithm, []byte(strings.Repeat("s", 64))))(t)
+		key := must(keys.NewHMAC(algorithm, []byte(strings.Repeat("s!", 32))))(t)
 		pairs[algorithm] = [2]*keys.Key{key, key}
 	}
 	return pairs

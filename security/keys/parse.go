@@ -14,6 +14,8 @@ import (
 	gojose "github.com/go-jose/go-jose/v4"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oapi-guard/oapi-guard/internal/jose"
 )
 
 // ParsePEM makes a key from one PEM block: a private key in PKCS #8, PKCS #1 or SEC 1, or a public
@@ -89,29 +91,14 @@ func newKeyOf(algorithm Algorithm, material any, options []Option) (*Key, error)
 // first that can. Keys for encryption and of unknown kinds are left out, as the RFC asks. A key of
 // a known kind that cannot be used is an error. A symmetric key needs its "alg"; an RSA key without
 // "alg" is for RS256.
-func ParseJWKS(text []byte) ([]*Key, error) { return parseJWKS(text, false) }
-
-// ParsePublicJWKS is [ParseJWKS] for the key set of somebody else, such as an identity provider. A
-// private or symmetric key is an error, because a published key is not a secret any more.
-func ParsePublicJWKS(text []byte) ([]*Key, error) { return parseJWKS(text, true) }
-
-func parseJWKS(text []byte, public bool) ([]*Key, error) {
-	var set struct {
-		Keys []jsontext.Value `json:"keys"`
-		Kty  string           `json:"kty"`
-	}
-	if err := json.Unmarshal(text, &set); err != nil {
-		return nil, errors.New("keys: the JWK set is not strict JSON with a member keys")
-	}
-	if set.Kty != "" {
-		if set.Keys != nil {
-			return nil, errors.New("keys: a JWK set with a member kty")
-		}
-		set.Keys = []jsontext.Value{text}
+func ParseJWKS(text []byte) ([]*Key, error) {
+	values, err := jwkValues(text)
+	if err != nil {
+		return nil, err
 	}
 	var keys []*Key
-	for i, value := range set.Keys {
-		key, err := parseJWK(value, public)
+	for i, value := range values {
+		key, err := parseJWK(value)
 		if err != nil {
 			return nil, fmt.Errorf("keys: key %d of the JWK set: %w", i+1, err)
 		}
@@ -120,9 +107,94 @@ func parseJWKS(text []byte, public bool) ([]*Key, error) {
 		}
 	}
 	if len(keys) == 0 {
-		return nil, errors.New("keys: the JWK set has no key for signatures")
+		return nil, errNoSignatureKey
 	}
 	return keys, nil
+}
+
+// Skipped is a key of a JWK set that was left out.
+type Skipped struct {
+	// ID is its key id, or "".
+	ID string
+	// Reason says why, in fixed words.
+	Reason string
+}
+
+// ParsePublicJWKS makes the keys of the JWK set of somebody else, such as an identity provider. As
+// RFC 7517, section 5, asks, it skips a key that it cannot use, and returns the reason. Two keys may
+// have the same id. A private or symmetric key is an error, because a published key is not a secret
+// any more.
+func ParsePublicJWKS(text []byte) ([]*Key, []Skipped, error) {
+	values, err := jwkValues(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	var keys []*Key
+	var skipped []Skipped
+	for i, value := range values {
+		var known jwkMembers
+		if err := json.Unmarshal(value, &known); err != nil {
+			skipped = append(skipped, Skipped{"", "the key is not a strict JSON object"})
+			continue
+		}
+		if known.isSecret() {
+			return nil, nil, fmt.Errorf("keys: key %d of the JWK set is private or symmetric, which a published set must not contain", i+1)
+		}
+		key, err := parseJWK(value)
+		switch {
+		case err != nil:
+			skipped = append(skipped, Skipped{known.keyID(), "the key is damaged, too weak or of an unknown algorithm"})
+		case key == nil:
+			skipped = append(skipped, Skipped{known.keyID(), "the key is not for signatures, or of an unknown kind"})
+		default:
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, skipped, errNoSignatureKey
+	}
+	return keys, skipped, nil
+}
+
+var errNoSignatureKey = errors.New("keys: the JWK set has no key for signatures")
+
+// jwkMembers are the members that tell whether a JWK is a secret (RFC 7518, section 6), whether or
+// not the rest of it can be read.
+type jwkMembers struct {
+	ID jsontext.Value `json:"kid"`
+	K  jsontext.Value `json:"k"`
+	D  jsontext.Value `json:"d"`
+	P  jsontext.Value `json:"p"`
+	Q  jsontext.Value `json:"q"`
+	O  jsontext.Value `json:"oth"`
+}
+
+func (m *jwkMembers) isSecret() bool {
+	return m.K != nil || m.D != nil || m.P != nil || m.Q != nil || m.O != nil
+}
+
+// keyID returns the key id for a log: at most 64 bytes.
+func (m *jwkMembers) keyID() string {
+	id, _ := jose.String(m.ID) // "" for a key id that is not a string
+	return id[:min(len(id), 64)]
+}
+
+// jwkValues returns the keys of a JWK set, or a single JWK.
+func jwkValues(text []byte) ([]jsontext.Value, error) {
+	var set struct {
+		Keys []jsontext.Value `json:"keys"`
+		Kty  string           `json:"kty"`
+	}
+	if err := json.Unmarshal(text, &set); err != nil {
+		return nil, errors.New("keys: the JWK set is not strict JSON with a member keys")
+	}
+	if set.Kty == "" {
+		return set.Keys, nil
+	}
+	if set.Keys != nil {
+		return nil, errors.New("keys: a JWK set with a member kty")
+	}
+	return []jsontext.Value{text}, nil
 }
 
 // isEncryption reports whether a key operation (RFC 7517, section 4.3) is not for signatures.
@@ -131,7 +203,7 @@ func isEncryption(operation string) bool {
 }
 
 // parseJWK returns nil for a key that is not for signatures or of an unknown kind.
-func parseJWK(value jsontext.Value, public bool) (*Key, error) {
+func parseJWK(value jsontext.Value) (*Key, error) {
 	var jwk gojose.JSONWebKey
 	if err := jwk.UnmarshalJSON(value); err != nil {
 		if errors.Is(err, gojose.ErrUnsupportedKeyType) {
@@ -139,16 +211,15 @@ func parseJWK(value jsontext.Value, public bool) (*Key, error) {
 		}
 		return nil, errors.New("it cannot be read")
 	}
-	var operations struct {
-		Names []string `json:"key_ops"`
+	var more struct {
+		Operations []string `json:"key_ops"`
+		// Issuer is not registered. Providers with many tenants publish it.
+		Issuer string `json:"issuer"`
 	}
-	if err := json.Unmarshal(value, &operations); err != nil {
-		return nil, errors.New("its key_ops is not a list of strings")
+	if err := json.Unmarshal(value, &more); err != nil {
+		return nil, errors.New("its key_ops is not a list of strings, or its issuer not a string")
 	}
-	if public && !jwk.IsPublic() {
-		return nil, errors.New("it is private or symmetric, which a published set must not contain")
-	}
-	if jwk.Use == "enc" || slices.ContainsFunc(operations.Names, isEncryption) {
+	if jwk.Use == "enc" || slices.ContainsFunc(more.Operations, isEncryption) {
 		return nil, nil
 	}
 	var options []Option
@@ -159,5 +230,12 @@ func parseJWK(value jsontext.Value, public bool) (*Key, error) {
 		// Most identity providers that write no alg use RS256, which RFC 9068, section 2.1, asks for.
 		jwk.Algorithm = string(RS256)
 	}
-	return newKeyOf(Algorithm(jwk.Algorithm), jwk.Key, options)
+	if jwk.Algorithm == "Ed25519" { // RFC 9864, section 2.2: the same as EdDSA with this curve
+		jwk.Algorithm = string(EdDSA)
+	}
+	key, err := newKeyOf(Algorithm(jwk.Algorithm), jwk.Key, options)
+	if key != nil {
+		key.issuer = more.Issuer
+	}
+	return key, err
 }

@@ -19,7 +19,7 @@ const (
 	// DefaultRefreshInterval is the age at which a remote key set is fetched again.
 	DefaultRefreshInterval = 15 * time.Minute
 	// DefaultMinRefetchInterval is the shortest time between the starts of two fetches.
-	DefaultMinRefetchInterval = time.Minute
+	DefaultMinRefetchInterval = 10 * time.Second
 	// DefaultMaxStale is how long the last good key set serves while the server is down. It is also
 	// the most that can be set.
 	DefaultMaxStale = 24 * time.Hour
@@ -28,24 +28,29 @@ const (
 	remoteTimeout      = 10 * time.Second
 	maxRemoteSize      = 1 << 20
 	maxRemoteRedirects = 3
+	// maxWait is how long a request waits for the fetch of an unknown key, and maxWaiters how many
+	// requests wait at a time.
+	maxWait    = 2 * time.Second
+	maxWaiters = 256
 )
 
 // Remote is the JWK set (RFC 7517, section 5) of somebody else, such as an identity provider. It is
 // fetched over HTTPS. It gives a verifier its keys and cannot sign. It is safe for concurrent use.
 //
-// No request waits for a fetch. A fetch begins in the background when the set is older than the
-// refresh interval, or when a token names a key id that the set does not have. The request is
-// decided with the set that is there: a token of an unknown key is refused until the fetch has
-// brought its key. There is one fetch at a time and at most one in the shortest interval. After
-// failures in a row the wait doubles, up to eight times that interval or the refresh interval,
-// whichever is shorter.
+// A fetch begins in the background when the set is older than the refresh interval; no request waits
+// for it. A token with a key id that the set does not have starts a fetch too, and waits for it for
+// at most 2 seconds: the provider may have rotated its keys. VerificationKeys then returns
+// [ErrUnavailable] if the fetch is not over or has failed, and also if 256 requests wait already.
+// There is one fetch at a time and at most one in the shortest interval. In the rest of the interval
+// a token of an unknown key is refused at once. After failures in a row the interval doubles, up to
+// eight times its length or the refresh interval, whichever is shorter.
 //
 // Only a good key set replaces another one. The last good set serves until it is as old as
-// [WithMaxStale] allows; after that VerificationKeys returns [ErrUnavailable]. A set is refused as
-// a whole for a private or symmetric key, for two keys of one id, and for a key that
-// [ParsePublicJWKS] refuses. The response has status 200 and at most 1 MiB, and comes within 10
-// seconds. At most three redirects are followed: to the same host and port, and never from https to
-// http.
+// [WithMaxStale] allows; after that VerificationKeys returns [ErrUnavailable]. As RFC 7517, section
+// 5, asks, a key that cannot be used is skipped and logged, and the others are used. A set with a
+// private or symmetric key, and one without any usable key, is refused as a whole. The response has
+// status 200 and at most 1 MiB, and comes within 10 seconds. At most three redirects are followed:
+// to the same host and port, and never from https to http.
 type Remote struct {
 	remoteConfig
 	host string
@@ -60,9 +65,12 @@ type Remote struct {
 	cancel  context.CancelFunc
 	fetches sync.WaitGroup
 
-	mu       sync.Mutex
-	closed   bool
-	fetching bool
+	waiters atomic.Int32
+
+	mu     sync.Mutex
+	closed bool
+	// fetching is closed at the end of the fetch in progress. It is nil if there is none.
+	fetching chan struct{}
 	failures int
 	next     time.Time // no fetch begins before
 }
@@ -109,7 +117,7 @@ func WithRefreshInterval(d time.Duration) RemoteOption {
 }
 
 // WithMinRefetchInterval sets the shortest time between two fetches: from a second to the refresh
-// interval, 1 minute by default. The tokens of a new key may be refused that long.
+// interval, 10 seconds by default. The tokens of a new key may be refused that long.
 func WithMinRefetchInterval(d time.Duration) RemoteOption {
 	return func(c *remoteConfig) error { c.minRefetch = d; return nil }
 }
@@ -208,9 +216,19 @@ func newRemote(ctx context.Context, address string, discover bool, options []Rem
 	start := r.now()
 	if err := r.finish(start, r.fetch(ctx, start)); err != nil {
 		_ = r.Close()
-		return nil, err
+		return nil, startError(u, err)
 	}
 	return r, nil
+}
+
+// startError says everything about a failed first fetch: the application has just been started and
+// its operator has to find the cause.
+func startError(u *url.URL, err error) error {
+	var why *unavailableError
+	if errors.As(err, &why) && why.cause != nil {
+		return fmt.Errorf("keys: %s: %w: %w", u.Redacted(), err, why.cause)
+	}
+	return fmt.Errorf("keys: %s: %w", u.Redacted(), err)
 }
 
 // parseURL never quotes the address in its errors, because it may contain a password.
@@ -267,14 +285,49 @@ func (r *Remote) String() string { return "key set of " + r.host }
 // Format prints as String does, for every verb.
 func (r *Remote) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(r.String())) }
 
-// VerificationKeys returns the last good set. It starts a fetch in the background when the set is
-// old, or when it has no key of the header's key id.
+// VerificationKeys returns the last good set. If it has no key of the header's key id, it waits for a
+// fetch first; see [Remote].
 func (r *Remote) VerificationKeys(ctx context.Context, header Header) (*Set, error) {
 	set, err := r.Current(ctx)
-	if err == nil && header.HasKeyID && !set.has(header.KeyID) {
-		r.refetch(r.now()) // the key may be new; this request does not wait for it
+	if err != nil || !header.HasKeyID || set.has(header.KeyID) {
+		return set, err
+	}
+	fetched, failed := r.refetch(r.now())
+	switch {
+	case fetched != nil:
+		return r.await(ctx, fetched, header.KeyID)
+	case failed:
+		return nil, unavailable("the last fetch of the remote key set failed, and the key may be new", nil)
+	}
+	return set, nil
+}
+
+// await waits for a fetch, for a token whose key is not in the set.
+func (r *Remote) await(ctx context.Context, fetched <-chan struct{}, keyID string) (*Set, error) {
+	defer r.waiters.Add(-1)
+	if r.waiters.Add(1) > maxWaiters {
+		return nil, unavailable("too many requests wait for a new key", nil)
+	}
+	timer := time.NewTimer(maxWait)
+	defer timer.Stop()
+	select {
+	case <-fetched:
+	case <-timer.C:
+		return nil, unavailable("the fetch of a new key takes too long", nil)
+	case <-ctx.Done():
+		return nil, unavailable("the request ended before the fetch of a new key", ctx.Err())
+	}
+	set, err := r.Current(ctx)
+	if err == nil && !set.has(keyID) && r.hasFailed() {
+		return nil, unavailable("the fetch of a new key failed", nil)
 	}
 	return set, err
+}
+
+func (r *Remote) hasFailed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failures > 0
 }
 
 // Current returns the last good set. It starts a fetch in the background when the set is old.
@@ -298,22 +351,30 @@ func (r *Remote) Current(context.Context) (*Set, error) {
 	return last.set, nil
 }
 
-// refetch starts a fetch in the background, unless one is in progress or it is too early.
-func (r *Remote) refetch(now time.Time) {
+// refetch starts a fetch in the background, unless it is too early. It returns a channel that is
+// closed at the end of the fetch in progress, or nil; then failed tells whether the last one failed.
+func (r *Remote) refetch(now time.Time) (fetched <-chan struct{}, failed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || r.fetching || now.Before(r.next) {
-		return
+	if r.fetching != nil {
+		return r.fetching, false
 	}
-	r.fetching = true
+	if r.closed || now.Before(r.next) {
+		return nil, r.failures > 0
+	}
+	r.fetching = make(chan struct{})
 	r.fetches.Go(func() { _ = r.finish(now, r.fetch(r.ctx, now)) })
+	return r.fetching, false
 }
 
 // finish records the result of the fetch that began at start, and returns its error.
 func (r *Remote) finish(start time.Time, err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.fetching = false
+	if r.fetching != nil {
+		defer close(r.fetching)
+		r.fetching = nil
+	}
 	if err == nil {
 		r.failures, r.next = 0, start.Add(r.minRefetch)
 		return nil

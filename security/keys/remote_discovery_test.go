@@ -138,8 +138,8 @@ func TestFirstFetchIsBounded(t *testing.T) {
 		return nil, errSecretive
 	})}
 	err := second(keys.NewRemote(ctx, "https://idp.example/keys", keys.WithHTTPClient(client)))
-	if !errors.Is(err, keys.ErrUnavailable) || strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("cancelled: %v", err)
+	if !errors.Is(err, keys.ErrUnavailable) || !errors.Is(err, errSecretive) || !strings.Contains(err.Error(), "https://idp.example/keys") {
+		t.Errorf("cancelled: %v, want the URL and the cause: nobody but the operator sees a failed start", err)
 	}
 }
 

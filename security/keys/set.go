@@ -18,8 +18,6 @@ var (
 	ErrUnknownKey = errors.New("keys: no key has this key id")
 	// ErrWrongAlgorithm means that no key with the key id is bound to the algorithm of the header.
 	ErrWrongAlgorithm = errors.New("keys: no key for this key id and algorithm")
-	// ErrAmbiguous means that a token without a key id fits more than one key.
-	ErrAmbiguous = errors.New("keys: no key id and more than one key for the algorithm")
 	// ErrNoSigningKey means that no key of the set can sign.
 	ErrNoSigningKey = errors.New("keys: no key can sign")
 )
@@ -46,8 +44,8 @@ type Source interface {
 	// signature again as soon as VerificationKeys returns another pointer for the same header.
 	// Return the same *Set while the keys are the same, and another one to distrust a key.
 	//
-	// The token is refused with 401 if the error wraps [ErrUnknownKey], [ErrWrongAlgorithm] or
-	// [ErrAmbiguous]. Any other error means that the keys cannot be known, and is answered 503.
+	// The token is refused with 401 if the error wraps [ErrUnknownKey] or [ErrWrongAlgorithm]. Any
+	// other error means that the keys cannot be known, and is answered 503.
 	VerificationKeys(ctx context.Context, header Header) (*Set, error)
 }
 
@@ -80,6 +78,7 @@ var (
 type Set struct {
 	signing *Key
 	keys    []*Key
+	byID    map[string][]*Key
 }
 
 // NewSet makes a key set. Its first key that can sign signs the tokens. Every key verifies. Key ids
@@ -88,7 +87,6 @@ func NewSet(keys ...*Key) (*Set, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("keys: a key set needs a key")
 	}
-	set := &Set{keys: slices.Clone(keys)}
 	for i, key := range keys {
 		if key == nil || key.keyMaterial == nil {
 			return nil, fmt.Errorf("keys: key %d of the key set is nil or was not made by this package", i+1)
@@ -98,11 +96,20 @@ func NewSet(keys ...*Key) (*Set, error) {
 				return nil, fmt.Errorf("keys: two keys of the key set have the id %s; set one with WithID", key.id)
 			}
 		}
+	}
+	return newSet(keys), nil
+}
+
+// newSet makes a set of keys that may share an id, as in the set of somebody else.
+func newSet(keys []*Key) *Set {
+	set := &Set{keys: slices.Clone(keys), byID: make(map[string][]*Key, len(keys))}
+	for _, key := range set.keys {
+		set.byID[key.id] = append(set.byID[key.id], key)
 		if set.signing == nil && key.CanSign() {
 			set.signing = key
 		}
 	}
-	return set, nil
+	return set
 }
 
 // Len returns the number of keys.
@@ -124,33 +131,29 @@ func (s *Set) Without(id string) (*Set, error) {
 }
 
 // has reports whether a key has the id.
-func (s *Set) has(id string) bool {
-	return slices.ContainsFunc(s.keys, func(key *Key) bool { return key.id == id })
-}
+func (s *Set) has(id string) bool { return s.byID[id] != nil }
 
-// Find returns the key that may have signed a token with the header. Without a key id it returns a
-// key only if exactly one has the algorithm. The errors are [ErrUnknownKey], [ErrWrongAlgorithm]
-// and [ErrAmbiguous].
-func (s *Set) Find(header Header) (*Key, error) {
-	var found *Key
-	known := false
-	for _, key := range s.keys {
-		if header.HasKeyID && key.id != header.KeyID {
-			continue
+// Candidates returns the keys that may have signed a token with the header: those with its
+// algorithm, and with its key id if it has one. The errors are [ErrUnknownKey] and
+// [ErrWrongAlgorithm].
+func (s *Set) Candidates(header Header) ([]*Key, error) {
+	candidates := s.keys
+	if header.HasKeyID {
+		if candidates = s.byID[header.KeyID]; candidates == nil {
+			return nil, ErrUnknownKey
 		}
-		known = true
-		if key.algorithm != header.Algorithm {
-			continue
-		}
-		if found != nil {
-			return nil, ErrAmbiguous
-		}
-		found = key
 	}
-	switch {
-	case !known:
-		return nil, ErrUnknownKey
-	case found == nil:
+	fits := func(key *Key) bool { return key.algorithm == header.Algorithm }
+	if len(candidates) == 1 && fits(candidates[0]) {
+		return candidates, nil
+	}
+	var found []*Key
+	for _, key := range candidates {
+		if fits(key) {
+			found = append(found, key)
+		}
+	}
+	if found == nil {
 		return nil, ErrWrongAlgorithm
 	}
 	return found, nil

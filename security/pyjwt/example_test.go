@@ -89,7 +89,7 @@ func setCookies(w http.ResponseWriter, token security.IssuedToken) error {
 // A Go service takes over from a Python one: it verifies its tokens and issues new ones that the
 // Python service understands.
 func Example() {
-	verifier, err := newVerifier([]byte(strings.Repeat("s", 32)))
+	verifier, err := newVerifier([]byte(strings.Repeat("s!", 16)))
 	if err != nil {
 		panic(err)
 	}

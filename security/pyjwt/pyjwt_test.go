@@ -146,7 +146,7 @@ func TestPythonLayout(t *testing.T) {
 		if fmt.Sprint(header) != fmt.Sprint(sampleHeader) {
 			t.Errorf("%s: header %v, want %v", tt.name, header, sampleHeader)
 		}
-		for _, name := range []string{"sid", "auth_time"} {
+		for _, name := range []string{"sid", "auth_time", "session_start"} {
 			if _, ok := payload[name]; !ok {
 				t.Errorf("%s: no %s", tt.name, name)
 			}

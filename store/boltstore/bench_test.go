@@ -24,7 +24,9 @@ func filled(b *testing.B, n int) *Store {
 		if err := s.db.Update(func(tx *bbolt.Tx) error {
 			for end := min(n, i+50_000); i < end; i++ {
 				key, _ := blacklist.KeyOf(blacklist.Token, benchID(i))
-				if _, _, err := put(tx, &request{key: key, entry: entry{everything, until}}, 0); err != nil {
+				place, _ := blacklist.PlaceOf(s.places, blacklist.Token, benchID(i))
+				e := entry{kind: blacklist.Token, place: place, cutOff: everything, until: until}
+				if _, _, err := put(tx, &request{key: key, entry: e}, 0); err != nil {
 					return err
 				}
 			}
@@ -44,7 +46,7 @@ func filled(b *testing.B, n int) *Store {
 var later = time.Now().Add(time.Hour)
 
 func benchID(i int) blacklist.Identity {
-	return blacklist.Identity{Verifier: "own", ID: fmt.Sprint("token", i), Session: "s", Subject: "u", SessionStart: later}
+	return blacklist.Identity{Issuer: "own", ID: fmt.Sprint("token", i), Session: "s", Subject: "u", SessionStart: later}
 }
 
 func BenchmarkStore(b *testing.B) {

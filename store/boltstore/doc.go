@@ -25,6 +25,9 @@
 // An older copy of the file that is put back in place is not detected: the revocations made since
 // the copy are lost. Delete the file instead.
 //
+// A file of format version 1 is refused. That version was never released, so there is no migration:
+// delete the file, which logs everybody out.
+//
 // # Damage
 //
 // Open reads the whole file, about a second for a million entries. It checks that every page is
@@ -39,7 +42,7 @@
 // # Space
 //
 // Each write removes some expired entries. The file does not shrink; bbolt uses the free pages
-// again. A million entries take about 360 bytes each. When the disk is full, revocations fail and
+// again. A million entries take about 380 bytes each. When the disk is full, revocations fail and
 // look-ups still answer.
 //
 // # Time

@@ -13,18 +13,18 @@ import (
 
 // lookUp reports whether the mark or a revocation in force covers the token.
 func lookUp(tx *bbolt.Tx, id blacklist.Identity, now, start int64) (bool, error) {
-	notBefore, err := readMark(tx)
+	m, err := readMark(tx)
 	if err != nil {
 		return false, err
 	}
-	if start <= notBefore {
+	if start <= m.notBefore {
 		return true, nil
 	}
 	entries := tx.Bucket(entryBucket)
 	if entries == nil {
 		return false, errNoEntries
 	}
-	for kind := blacklist.Token; kind <= blacklist.Verifier; kind++ {
+	for kind := blacklist.Token; kind <= blacklist.Issuer; kind++ {
 		key, ok := blacklist.KeyOf(kind, id)
 		if !ok {
 			continue
@@ -78,7 +78,8 @@ func merge(old, next entry, now int64) (merged entry, before bool) {
 		return next, false
 	}
 	before = old.cutOff >= next.cutOff
-	return entry{cutOff: max(old.cutOff, next.cutOff), until: max(old.until, next.until)}, before
+	next.cutOff, next.until = max(old.cutOff, next.cutOff), max(old.until, next.until)
+	return next, before
 }
 
 // unindex removes the old end from the index if the entry gets another one.

@@ -27,7 +27,7 @@ func Example() {
 		return
 	}
 	token := blacklist.Identity{
-		Verifier: "own", ID: "f3a1", Session: "s1", Subject: "user-7",
+		Issuer: "https://issuer.example", ID: "f3a1", Session: "s1", Subject: "user-7",
 		SessionStart: time.Now().Add(time.Second), // after the file was created
 	}
 	ctx := context.Background()

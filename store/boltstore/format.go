@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"hash/crc32"
 
@@ -12,12 +13,15 @@ import (
 
 // The file has three buckets:
 //
-//	meta      "mark" -> version, not-before, checksum; "count" -> number of entries, checksum
-//	entries   blacklist.Key -> cut-off, until, checksum
+//	meta      "mark" -> version, not-before, place key, checksum; "count" -> number of entries, checksum
+//	entries   blacklist.Key -> kind, place, cut-off, until, checksum
 //	expiry    until, blacklist.Key -> nothing; only for entries that end
 //
 // Times are milliseconds since 1970 in 8 bytes, big-endian. Checksums are CRC-32C over key and
 // value. The bucket expiry is an index for sweep only: look-ups compare the until of the entry.
+//
+// Look-ups do not need the kind and the place. With them a copy of the entries in memory can be
+// made from the file, which contains no ids: see blacklist.PlaceOf. The place key is random.
 var (
 	metaBucket   = []byte("meta")
 	entryBucket  = []byte("entries")
@@ -28,13 +32,27 @@ var (
 )
 
 const (
-	version = 1
+	// version is the version of the format. Version 1 was never released, so there is no migration.
+	version = 2
 
 	checksumSize = 4
-	markSize     = 1 + 8 + checksumSize
+	markSize     = 1 + 8 + len(blacklist.PlaceKey{}) + checksumSize
 	countSize    = 8 + checksumSize
-	entrySize    = 8 + 8 + checksumSize
+	entrySize    = 1 + 8 + 8 + 8 + checksumSize
 )
+
+// mark is the content of the mark. Sessions that began at or before notBefore are refused.
+type mark struct {
+	notBefore int64
+	places    blacklist.PlaceKey
+}
+
+// newMark returns the mark of a new file.
+func newMark(notBefore int64) mark {
+	m := mark{notBefore: notBefore}
+	rand.Read(m.places[:]) // never returns an error
+	return m
+}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -58,7 +76,7 @@ func isSealed(key, value []byte, size int) bool {
 }
 
 // create makes the buckets, the mark and the count of a new file.
-func create(tx *bbolt.Tx, notBefore int64) error {
+func create(tx *bbolt.Tx, m mark) error {
 	for _, name := range [][]byte{entryBucket, expiryBucket} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
@@ -71,26 +89,38 @@ func create(tx *bbolt.Tx, notBefore int64) error {
 	if err := putCount(tx, 0); err != nil {
 		return err
 	}
-	mark := binary.BigEndian.AppendUint64([]byte{version}, uint64(notBefore))
-	return meta.Put(markKey, seal(markKey, mark))
+	value := binary.BigEndian.AppendUint64([]byte{version}, uint64(m.notBefore))
+	value = append(value, m.places[:]...)
+	return meta.Put(markKey, seal(markKey, value))
 }
 
-// readMark returns the not-before of the mark: sessions that began at or before it are refused.
-func readMark(tx *bbolt.Tx) (notBefore int64, err error) {
+var (
+	errMarkMissing = unavailable("the mark is missing", nil)
+	errMarkDamaged = unavailable("the mark is damaged", nil)
+	errVersion1    = unavailable("the file has format version 1, which this version does not read: "+
+		"delete the file, which logs everybody out", nil)
+	errVersion = unavailable("the file has another format version", nil)
+)
+
+func readMark(tx *bbolt.Tx) (m mark, err error) {
 	meta := tx.Bucket(metaBucket)
 	if meta == nil {
-		return 0, unavailable("the mark is missing", nil)
+		return mark{}, errMarkMissing
 	}
-	mark := meta.Get(markKey)
+	value := meta.Get(markKey)
 	switch {
-	case len(mark) == 0:
-		return 0, unavailable("the mark is missing", nil)
-	case mark[0] != version:
-		return 0, unavailable("the file has another version", nil)
-	case !isSealed(markKey, mark, markSize):
-		return 0, unavailable("the mark is damaged", nil)
+	case len(value) == 0:
+		return mark{}, errMarkMissing
+	case value[0] == 1:
+		return mark{}, errVersion1
+	case value[0] != version:
+		return mark{}, errVersion
+	case !isSealed(markKey, value, markSize):
+		return mark{}, errMarkDamaged
 	}
-	return int64(binary.BigEndian.Uint64(mark[1:])), nil
+	m.notBefore = int64(binary.BigEndian.Uint64(value[1:]))
+	copy(m.places[:], value[1+8:])
+	return m, nil
 }
 
 // readCount returns the number of entries, expired ones included.
@@ -119,8 +149,14 @@ func putCount(tx *bbolt.Tx, count uint64) error {
 	return tx.Bucket(metaBucket).Put(countKey, seal(countKey, value))
 }
 
-// entry is a revocation, in milliseconds since 1970.
-type entry struct{ cutOff, until int64 }
+// entry is a revocation. Times are in milliseconds since 1970.
+type entry struct {
+	kind          blacklist.Kind
+	place         uint64
+	cutOff, until int64
+}
+
+func (e entry) hasKind() bool { return e.kind >= blacklist.Token && e.kind <= blacklist.Issuer }
 
 func (e entry) inForce(now int64) bool { return now < e.until }
 
@@ -133,13 +169,23 @@ func getEntry(entries *bbolt.Bucket, key blacklist.Key) (e entry, ok bool, err e
 	if !isSealed(key[:], value, entrySize) {
 		return entry{}, false, errEntry
 	}
-	e.cutOff = int64(binary.BigEndian.Uint64(value))
-	e.until = int64(binary.BigEndian.Uint64(value[8:]))
-	return e, true, nil
+	return parseEntry(value), true, nil
+}
+
+// parseEntry returns the entry of a sealed value.
+func parseEntry(value []byte) entry {
+	return entry{
+		kind:   blacklist.Kind(value[0]),
+		place:  binary.BigEndian.Uint64(value[1:]),
+		cutOff: int64(binary.BigEndian.Uint64(value[9:])),
+		until:  int64(binary.BigEndian.Uint64(value[17:])),
+	}
 }
 
 func putEntry(entries *bbolt.Bucket, key blacklist.Key, e entry) error {
-	value := binary.BigEndian.AppendUint64(make([]byte, 0, entrySize), uint64(e.cutOff))
+	value := append(make([]byte, 0, entrySize), byte(e.kind))
+	value = binary.BigEndian.AppendUint64(value, e.place)
+	value = binary.BigEndian.AppendUint64(value, uint64(e.cutOff))
 	value = binary.BigEndian.AppendUint64(value, uint64(e.until))
 	return entries.Put(key[:], seal(key[:], value))
 }
@@ -151,8 +197,8 @@ func expiryKey(key blacklist.Key, until int64) []byte {
 
 const expiryKeySize = 8 + len(blacklist.Key{})
 
-// checkEntries checks the checksum of every entry, the order of the keys, and the number of
-// entries.
+// checkEntries checks the checksum and the kind of every entry, the order of the keys, and the
+// number of entries.
 //
 // The check of bbolt runs in another goroutine, where a panic on a damaged page cannot be
 // recovered. Requiring rising keys also ends a walk around a cycle of pages.
@@ -161,7 +207,7 @@ func checkEntries(tx *bbolt.Tx) error {
 		return err
 	}
 	entries, err := checkBucket(tx.Bucket(entryBucket), func(key, value []byte) bool {
-		return isSealed(key, value, entrySize)
+		return isSealed(key, value, entrySize) && parseEntry(value).hasKind()
 	})
 	if err != nil {
 		return err

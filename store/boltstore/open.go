@@ -19,7 +19,8 @@ const lockTimeout = time.Second
 
 // Open opens the file, or creates it in an existing directory. The error wraps
 // blacklist.ErrUnavailable if another process has the file open, or if the file is damaged or has
-// another version.
+// another format version. Version 1 was never released, so Open does not convert it: its error says
+// that the file has to be deleted.
 func Open(path string, options ...Option) (*Store, error) {
 	c, err := newConfig(options)
 	if err != nil {
@@ -35,10 +36,11 @@ func Open(path string, options ...Option) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := prepare(db, path, c.now); err != nil {
+	m, err := prepare(db, path, c.now)
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return start(db, c.now), nil
+	return start(db, m.places, c.now), nil
 }
 
 // checkPath refuses symbolic links and files that other users can write.
@@ -106,47 +108,49 @@ func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
 	return db, nil
 }
 
-// prepare checks the content of the file, and writes the mark to a new one.
-func prepare(db *bbolt.DB, path string, now func() time.Time) error {
+// prepare checks the content of the file, and writes the mark to a new one. It returns the mark.
+func prepare(db *bbolt.DB, path string, now func() time.Time) (m mark, err error) {
 	empty := false
-	err := guarded(func() error {
+	err = guarded(func() error {
 		return db.View(func(tx *bbolt.Tx) (err error) {
-			empty, err = checkContent(tx, path)
+			m, empty, err = checkContent(tx, path)
 			return err
 		})
 	})
 	if err != nil || !empty {
-		return err
+		return m, err
 	}
+	m = newMark(millis.Floor(now()))
 	err = guarded(func() error {
-		return db.Update(func(tx *bbolt.Tx) error { return create(tx, millis.Floor(now())) })
+		return db.Update(func(tx *bbolt.Tx) error { return create(tx, m) })
 	})
 	if err != nil {
-		return unavailable(path+" cannot be written", err)
+		return mark{}, unavailable(path+" cannot be written", err)
 	}
-	return syncDir(filepath.Dir(path))
+	return m, syncDir(filepath.Dir(path))
 }
 
-// checkContent checks the buckets, the mark and all entries. It reports whether the file is new.
-func checkContent(tx *bbolt.Tx, path string) (empty bool, err error) {
+// checkContent checks the buckets, the mark and all entries. It returns the mark, or reports that
+// the file is new.
+func checkContent(tx *bbolt.Tx, path string) (m mark, empty bool, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return false, err
+		return mark{}, false, err
 	}
 	if info.Size() < tx.Size() {
-		return false, unavailable(path+" is truncated", nil)
+		return mark{}, false, unavailable(path+" is truncated", nil)
 	}
 	meta, entries, expiry := tx.Bucket(metaBucket), tx.Bucket(entryBucket), tx.Bucket(expiryBucket)
 	switch {
 	case meta == nil && entries == nil:
-		return true, nil
+		return mark{}, true, nil
 	case meta == nil || entries == nil || expiry == nil:
-		return false, unavailable(path+" is no blacklist, or a damaged one", nil)
+		return mark{}, false, unavailable(path+" is no blacklist, or a damaged one", nil)
 	}
-	if _, err := readMark(tx); err != nil {
-		return false, err
+	if m, err = readMark(tx); err != nil {
+		return mark{}, false, err
 	}
-	return false, checkEntries(tx)
+	return m, false, checkEntries(tx)
 }
 
 // syncDir makes the name of a new file durable.

@@ -24,7 +24,7 @@ func TestRevocationsSurviveReopening(t *testing.T) {
 		blacklist.OfToken(token("a"), until),
 		blacklist.OfSession(token("b"), time.Time{}),
 		blacklist.OfSubject("v", "uc", start, until),
-		blacklist.OfVerifier("w", start, until),
+		blacklist.OfIssuer("w", start, until),
 	} {
 		if before, err := s.Revoke(t.Context(), r); before || err != nil {
 			t.Fatalf("Revoke of a %s = %v, %v", r.Kind, before, err)
@@ -43,12 +43,12 @@ func TestRevocationsSurviveReopening(t *testing.T) {
 		{name: "a revoked session", id: token("b"), want: true},
 		{
 			name: "a session of the subject at the cut-off",
-			id:   blacklist.Identity{Verifier: "v", ID: "c", Subject: "uc", SessionStart: start},
+			id:   blacklist.Identity{Issuer: "v", ID: "c", Subject: "uc", SessionStart: start},
 			want: true,
 		},
 		{
-			name: "a session of the verifier at the cut-off",
-			id:   blacklist.Identity{Verifier: "w", ID: "d", SessionStart: start},
+			name: "a session of the issuer at the cut-off",
+			id:   blacklist.Identity{Issuer: "w", ID: "d", SessionStart: start},
 			want: true,
 		},
 		{name: "a token that was never revoked", id: token("e"), want: false},
@@ -93,7 +93,7 @@ func TestMarkRefusesSessionsUpToItsMillisecond(t *testing.T) {
 			{name: "the millisecond after the mark", start: whole.Add(time.Millisecond), want: false},
 			{name: "an hour after the mark", start: whole.Add(time.Hour), want: false},
 		} {
-			id := blacklist.Identity{Verifier: "v", ID: "a", Session: "s", Subject: "u", SessionStart: tt.start}
+			id := blacklist.Identity{Issuer: "v", ID: "a", Session: "s", Subject: "u", SessionStart: tt.start}
 			if got := revoked(t, s, id); got != tt.want {
 				t.Errorf("%s, session begun in %s: revoked = %v, want %v", when, tt.name, got, tt.want)
 			}
@@ -113,7 +113,7 @@ func TestDeletedFileRefusesOlderSessions(t *testing.T) {
 	path := newPath(t)
 	now := time.Now()
 	s := open(t, path)
-	stolen := blacklist.Identity{Verifier: "v", ID: "stolen", SessionStart: now.Add(time.Second)}
+	stolen := blacklist.Identity{Issuer: "v", ID: "stolen", SessionStart: now.Add(time.Second)}
 	revoke(t, s, stolen, time.Time{})
 	if err := errors.Join(s.Close(), os.Remove(path)); err != nil {
 		t.Fatal(err)
@@ -236,12 +236,46 @@ func TestOpenRefusesChangedContent(t *testing.T) {
 			text:   "damaged",
 		},
 		{
-			name: "the mark has another version",
+			name: "the mark has a later version",
 			change: func(tx *bbolt.Tx) error {
 				mark := binary.BigEndian.AppendUint64([]byte{version + 1}, 0)
 				return tx.Bucket(metaBucket).Put(markKey, seal(markKey, mark))
 			},
-			text: "version",
+			text: "another format version",
+		},
+		{
+			name: "the mark has version 1",
+			change: func(tx *bbolt.Tx) error {
+				mark := binary.BigEndian.AppendUint64([]byte{1}, 0)
+				return tx.Bucket(metaBucket).Put(markKey, seal(markKey, mark))
+			},
+			text: "delete the file",
+		},
+		{
+			name: "the mark has another place key and the old checksum",
+			change: func(tx *bbolt.Tx) error {
+				mark := append([]byte(nil), tx.Bucket(metaBucket).Get(markKey)...)
+				mark[markSize-checksumSize-1]++
+				return tx.Bucket(metaBucket).Put(markKey, mark)
+			},
+			text: "mark is damaged",
+		},
+		{
+			name: "an entry has no kind",
+			change: func(tx *bbolt.Tx) error {
+				key, _ := tx.Bucket(entryBucket).Cursor().First()
+				return putEntry(tx.Bucket(entryBucket), blacklist.Key(key), entry{cutOff: everything, until: 1})
+			},
+			text: "damaged",
+		},
+		{
+			name: "an entry has an unknown kind",
+			change: func(tx *bbolt.Tx) error {
+				key, _ := tx.Bucket(entryBucket).Cursor().First()
+				e := entry{kind: blacklist.Issuer + 1, cutOff: everything, until: 1}
+				return putEntry(tx.Bucket(entryBucket), blacklist.Key(key), e)
+			},
+			text: "damaged",
 		},
 		{
 			name: "the mark is zero",

@@ -27,8 +27,9 @@ import (
 
 // Store is a blacklist in a file. It is safe for concurrent use. Its one goroutine ends with Close.
 type Store struct {
-	db  *bbolt.DB
-	now func() time.Time
+	db     *bbolt.DB
+	places blacklist.PlaceKey // as in the mark
+	now    func() time.Time
 
 	requests chan *request
 	// closing is closed when Close begins, stopped when the writer has ended.
@@ -48,9 +49,10 @@ var (
 )
 
 // start returns a store on the open file, with its writer running.
-func start(db *bbolt.DB, now func() time.Time) *Store {
+func start(db *bbolt.DB, places blacklist.PlaceKey, now func() time.Time) *Store {
 	s := &Store{
 		db:       db,
+		places:   places,
 		now:      now,
 		requests: make(chan *request),
 		closing:  make(chan struct{}),
@@ -90,7 +92,7 @@ func (s *Store) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, err
 
 // Ping reports whether look-ups work. It does not write, so it does not notice a full disk.
 func (s *Store) Ping(ctx context.Context) error {
-	_, err := s.IsRevoked(ctx, blacklist.Identity{Verifier: "readiness", ID: "readiness", SessionStart: s.now()})
+	_, err := s.IsRevoked(ctx, blacklist.Identity{Issuer: "readiness", ID: "readiness", SessionStart: s.now()})
 	return err
 }
 

@@ -51,7 +51,7 @@ func newPath(t testing.TB) string {
 // it.
 func token(name string) blacklist.Identity {
 	return blacklist.Identity{
-		Verifier: "v", ID: name, Session: "s" + name, Subject: "u" + name,
+		Issuer: "v", ID: name, Session: "s" + name, Subject: "u" + name,
 		SessionStart: time.Now().Add(time.Hour),
 	}
 }
@@ -82,7 +82,7 @@ func TestDamagedEntryFailsItsOwnTokenOnly(t *testing.T) {
 	key, _ := blacklist.KeyOf(blacklist.Token, token("damaged"))
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		value := append([]byte(nil), tx.Bucket(entryBucket).Get(key[:])...)
-		clear(value[8:16]) // until is zero: without the checksum the entry would count as expired
+		clear(value[17:25]) // until is zero: without the checksum the entry would count as expired
 		return tx.Bucket(entryBucket).Put(key[:], value)
 	})
 	if err != nil {

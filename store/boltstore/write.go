@@ -37,7 +37,7 @@ func (s *Store) Revoke(ctx context.Context, r blacklist.Revocation) (before bool
 	if err := s.usable(ctx); err != nil {
 		return false, err
 	}
-	q, err := newRequest(r, millis.Floor(s.now()))
+	q, err := s.newRequest(r, millis.Floor(s.now()))
 	if err != nil {
 		return false, err
 	}
@@ -57,21 +57,22 @@ func (s *Store) Revoke(ctx context.Context, r blacklist.Revocation) (before bool
 }
 
 // newRequest validates the revocation and returns its request.
-func newRequest(r blacklist.Revocation, now int64) (*request, error) {
+func (s *Store) newRequest(r blacklist.Revocation, now int64) (*request, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
 	}
-	e := entry{cutOff: everything, until: millis.Until(r.Until)}
+	e := entry{kind: r.Kind, cutOff: everything, until: millis.Until(r.Until)}
 	if e.until <= now {
 		return nil, fmt.Errorf("%w: Until is not in the future", blacklist.ErrInvalid)
 	}
-	if r.Kind == blacklist.Subject || r.Kind == blacklist.Verifier {
+	if r.Kind == blacklist.Subject || r.Kind == blacklist.Issuer {
 		e.cutOff = millis.Floor(r.CutOff)
 	}
 	key, ok := blacklist.KeyOf(r.Kind, r.Identity)
 	if !ok {
 		return nil, fmt.Errorf("%w: %s", blacklist.ErrInvalid, r.Kind)
 	}
+	e.place, _ = blacklist.PlaceOf(s.places, r.Kind, r.Identity)
 	return &request{key: key, entry: e, done: make(chan result, 1)}, nil
 }
 

@@ -68,7 +68,7 @@ var benchStart = time.Now().Add(-time.Minute)
 func benchID(i int) blacklist.Identity {
 	n := strconv.Itoa(i)
 	return blacklist.Identity{
-		Verifier: "https://issuer.example", ID: "0f8fad5b-d9cb-469f-a165-" + n, Session: "7c9e6679-7425-40de-944b-" + n,
+		Issuer: "https://issuer.example", ID: "0f8fad5b-d9cb-469f-a165-" + n, Session: "7c9e6679-7425-40de-944b-" + n,
 		Subject: "user-" + n, SessionStart: benchStart,
 	}
 }
@@ -127,11 +127,11 @@ func BenchmarkStore(b *testing.B) {
 					}
 				})
 			})
-			b.Run("revoke-verifier", func(b *testing.B) {
+			b.Run("revoke-issuer", func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					v := strconv.FormatInt(fresh.Add(1), 10)
-					if _, err := s.Revoke(b.Context(), blacklist.OfVerifier(v, benchStart, inAnHour())); err != nil {
+					if _, err := s.Revoke(b.Context(), blacklist.OfIssuer(v, benchStart, inAnHour())); err != nil {
 						b.Error(err)
 					}
 				}

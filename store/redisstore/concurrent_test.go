@@ -139,7 +139,8 @@ func TestAnswersAreNeverMixedUp(t *testing.T) {
 				if err != nil {
 					return nil, err
 				}
-				return &breakingConn{Conn: conn, left: 1000 + rand.IntN(8000), broken: &broken}, nil
+				// New reads 256 marks of 37 bytes from one connection.
+				return &breakingConn{Conn: conn, left: 1000 + rand.IntN(24_000), broken: &broken}, nil
 			}
 			client := redistest.Closed(t, redis.NewClient(o))
 			var s *Store

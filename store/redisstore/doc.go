@@ -33,7 +33,7 @@
 //     second: it asks for the role once a second and returns errors while the server is not a master.
 //   - A restore from an older snapshot is not detected: it contains the marks, but not the newest
 //     revocations. After such a restore delete the keys under the prefix, which logs everybody out,
-//     or revoke per verifier up to now.
+//     or revoke per issuer up to now.
 //   - Eviction that is switched on while the store is running removes revocations. New refuses a
 //     server that evicts keys, and Ping reports one; look-ups do not check it.
 //   - Keys that somebody deletes one by one are not missed.
@@ -76,6 +76,17 @@
 // everybody is logged out, and no revoked token is accepted. With [WithMissingMark] look-ups return
 // errors instead until an operator calls [Store.MakeMarks].
 //
+// # Another key or prefix
+//
+// A process with another HMAC key, or without one, reads no mark: each mark contains a check value
+// of the prefix and the key. New, Ping, look-ups and revocations then return errors, so that no
+// revocation succeeds without an effect on the other processes. A process with another prefix begins
+// another blacklist. A tool that works on an existing blacklist therefore sets
+// WithMissingMark(Refuse): with a mistyped prefix all its calls return errors.
+//
+// Marks of format version 1 are errors too. That version was never released, so there is no
+// migration: delete the keys under the prefix, which logs everybody out, or set another prefix.
+//
 // # Time
 //
 // The clock of the process that looks up a token decides whether an entry has expired. Redis keeps
@@ -106,19 +117,22 @@
 // # Keys
 //
 // P is the prefix. b is one of 256 buckets in two hexadecimal digits: the first byte of SHA-256
-// over verifier and subject, each preceded by its length in four bytes. The session replaces an
+// over issuer and subject, each preceded by its length in four bytes. The session replaces an
 // absent subject, and the token id an absent session. H is the first 24 bytes of the blacklist.Key
 // in base64url. With [WithHMACKey] both are an HMAC-SHA-256 over that digest. All keys of one
 // bucket share a hash tag, so a look-up is one MGET on one master.
 //
 //	key          value                          of
-//	{P:b}:g      1:NOT-BEFORE                   the mark of the bucket, never expires
-//	{P:b}:i:H    CUT-OFF:UNTIL:NONCE            a verifier, in all 256 buckets
-//	{P:b}:u:H    CUT-OFF:UNTIL:NONCE            a subject
-//	{P:b}:s:H    *:UNTIL:NONCE                  a session
-//	{P:b}:t:H    *:UNTIL:NONCE                  a token
+//	{P:b}:g      2:CHECK:NOT-BEFORE             the mark of the bucket, never expires
+//	{P:b}:i:H    CUT-OFF:UNTIL:PLACE:NONCE      an issuer or a template, in all 256 buckets
+//	{P:b}:u:H    CUT-OFF:UNTIL:PLACE:NONCE      a subject
+//	{P:b}:s:H    *:UNTIL:PLACE:NONCE            a session
+//	{P:b}:t:H    *:UNTIL:PLACE:NONCE            a token
 //
-// Times are milliseconds since 1970. UNTIL is - for an entry that never ends. A revocation is one
-// script per bucket (EVALSHA). An entry takes about 190 bytes of memory at a million entries
-// (measured: 193, Redis 7.0.15 with jemalloc). The cut-off of a verifier takes 256 entries.
+// Times are milliseconds since 1970. UNTIL is - for an entry that never ends. CHECK is the first 12
+// bytes of SHA-256 over "mark of P", or of the HMAC over that digest, in base64url. PLACE is
+// blacklist.PlaceOf in base64url, with the first 16 bytes of the same over "place of P" as the key.
+// So a copy of the store can be made from a scan of the keys, without the ids. A revocation is one
+// script per bucket (EVALSHA). An entry takes about 210 bytes of memory at a million entries
+// (measured: 209, Redis 7.0.15 with jemalloc). The cut-off of an issuer takes 256 entries.
 package redisstore

@@ -31,8 +31,9 @@ func (e *storeError) Unwrap() []error {
 var (
 	errBreakerOpen = &storeError{text: "look-ups failed several times in a row and are refused for a moment"}
 	errTooMany     = &storeError{text: "too many operations are in flight"}
-	errNoMark      = &storeError{text: "a mark is missing, so the store may have been emptied", cause: errMarkMissing}
-	errNoMaster    = &storeError{text: "the server is a read-only replica"}
+	errNoMark      = &storeError{text: "a mark is missing, so the store may have been emptied, or has another prefix",
+		cause: errMarkMissing}
+	errNoMaster = &storeError{text: "the server is a read-only replica"}
 )
 
 // unavailable returns the storeError of an error. Every error of go-redis goes through it.
@@ -51,6 +52,12 @@ func describe(err error) string {
 	switch {
 	case errors.Is(err, errMarkFormat), errors.Is(err, errEntryFormat), errors.Is(err, errReplyFormat):
 		return wrongFormat
+	case errors.Is(err, errVersion1):
+		return "the store has format version 1, which this version does not read: " +
+			"delete the keys under the prefix, which logs everybody out, or set another prefix"
+	case errors.Is(err, errOtherKey):
+		return "the marks were made with another HMAC key or prefix: set those of the other processes, " +
+			"or another prefix for another blacklist"
 	case redis.IsAuthError(err):
 		return "the server refused the user or password"
 	case redis.IsPermissionError(err):

@@ -28,7 +28,7 @@ func Example() {
 	defer store.Close()
 
 	token := blacklist.Identity{
-		Verifier: "own", ID: "f3a1", Session: "s1", Subject: "user-7",
+		Issuer: "https://issuer.example", ID: "f3a1", Session: "s1", Subject: "user-7",
 		SessionStart: time.Now().Add(time.Minute), // after the marks of a new store
 	}
 	before, err := store.Revoke(ctx, blacklist.OfToken(token, time.Now().Add(time.Hour)))

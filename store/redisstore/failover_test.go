@@ -165,7 +165,7 @@ func TestTooFewReplicasIsAnError(t *testing.T) {
 	s := open(t, srv.Client(t))
 	s.cfg.replicas, s.cfg.replicasWait = 1, 10*time.Millisecond
 	for _, r := range []blacklist.Revocation{
-		blacklist.OfToken(user("a"), inAnHour()), blacklist.OfVerifier("v", time.Now(), inAnHour()),
+		blacklist.OfToken(user("a"), inAnHour()), blacklist.OfIssuer("v", time.Now(), inAnHour()),
 	} {
 		_, err := s.Revoke(t.Context(), r)
 		mustBeUnavailable(t, err)
@@ -283,7 +283,7 @@ func TestNewRefusesReplicaOnly(t *testing.T) {
 }
 
 // TestMissingMasterFailsItsBuckets: while one master of a Cluster is down, look-ups in its buckets
-// return errors and others may answer. The cut-off of a verifier, which is in all buckets, returns
+// return errors and others may answer. The cut-off of an issuer, which is in all buckets, returns
 // an error. Everything works again when the master is back.
 func TestMissingMasterFailsItsBuckets(t *testing.T) {
 	c := redistest.StartCluster(t)
@@ -310,14 +310,14 @@ func TestMissingMasterFailsItsBuckets(t *testing.T) {
 		t.Error("no look-up failed while a master is down")
 	}
 	t.Logf("%d look-ups answered, %d failed", answered, failed)
-	_, err := s.Revoke(t.Context(), blacklist.OfVerifier("v", time.Now(), inAnHour()))
+	_, err := s.Revoke(t.Context(), blacklist.OfIssuer("v", time.Now(), inAnHour()))
 	mustBeUnavailable(t, err)
 	mustBeUnavailable(t, s.Ping(t.Context()))
 	c.Nodes[1].Resume()
 	c.Nodes[4].Resume()
 	waitUntilWorks(t, s)
-	redistest.Eventually(t, "a verifier is cut off", func() error {
-		_, err := s.Revoke(t.Context(), blacklist.OfVerifier("v", time.Now(), inAnHour()))
+	redistest.Eventually(t, "an issuer is cut off", func() error {
+		_, err := s.Revoke(t.Context(), blacklist.OfIssuer("v", time.Now(), inAnHour()))
 		return err
 	})
 	for i := range 24 {
@@ -325,8 +325,8 @@ func TestMissingMasterFailsItsBuckets(t *testing.T) {
 		if !isRevoked(t, s, id) {
 			t.Errorf("revoked token %d is accepted after the fault", i)
 		}
-		if id.Verifier = "v"; !isRevoked(t, s, id) {
-			t.Errorf("bucket of token %d does not contain the cut-off of the verifier", i)
+		if id.Issuer = "v"; !isRevoked(t, s, id) {
+			t.Errorf("bucket of token %d does not contain the cut-off of the issuer", i)
 		}
 	}
 }

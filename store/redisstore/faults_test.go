@@ -182,9 +182,9 @@ func TestScriptsAreSentAgain(t *testing.T) {
 			t.Error("Revoke reports before wrongly for a token")
 		}
 		srv.Do("SCRIPT", "FLUSH")
-		id.Verifier = fmt.Sprint("https://distrusted", i, ".example")
-		if r := blacklist.OfVerifier(id.Verifier, time.Now(), inAnHour()); revoke(t, s, r) || !revoke(t, s, r) {
-			t.Error("Revoke reports before wrongly for a verifier")
+		id.Issuer = fmt.Sprint("https://distrusted", i, ".example")
+		if r := blacklist.OfIssuer(id.Issuer, time.Now(), inAnHour()); revoke(t, s, r) || !revoke(t, s, r) {
+			t.Error("Revoke reports before wrongly for an issuer")
 		}
 		if !isRevoked(t, s, id) {
 			t.Error("the token is not revoked")
@@ -206,8 +206,8 @@ func TestRetryAfterLostReplyDoesNotReportBefore(t *testing.T) {
 		id := user(fmt.Sprint(i))
 		for _, r := range []blacklist.Revocation{
 			blacklist.OfToken(id, inAnHour()), blacklist.OfSession(id, time.Time{}),
-			blacklist.OfSubject(id.Verifier, id.Subject, time.Now(), inAnHour()),
-			blacklist.OfVerifier(id.ID, time.Now(), inAnHour()),
+			blacklist.OfSubject(id.Issuer, id.Subject, time.Now(), inAnHour()),
+			blacklist.OfIssuer(id.ID, time.Now(), inAnHour()),
 		} {
 			proxy.DropReplyTo("evalsha")
 			if revoke(t, s, r) {

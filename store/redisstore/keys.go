@@ -26,8 +26,12 @@ const (
 
 // layout makes the keys that the package documentation describes.
 type layout struct {
-	tags [buckets]string // "{P:b}:"
-	key  []byte          // of the HMAC; nil for plain SHA-256
+	tags     [buckets]string // "{P:b}:"
+	key      []byte          // of the HMAC; nil for plain SHA-256
+	markHead string          // "2:CHECK:", with which every mark begins
+	// markHeadArg is markHead as an argument of a script, to save an allocation.
+	markHeadArg any
+	places      blacklist.PlaceKey // of the places in the entries
 }
 
 func newLayout(prefix string, hmacKey []byte) (*layout, error) {
@@ -43,15 +47,24 @@ func newLayout(prefix string, hmacKey []byte) (*layout, error) {
 	for b := range l.tags {
 		l.tags[b] = fmt.Sprintf("{%s:%02x}:", prefix, b)
 	}
+	check, places := l.derive("mark", prefix), l.derive("place", prefix)
+	l.markHead = markVersion + base64.RawURLEncoding.EncodeToString(check[:checkBytes]) + ":"
+	l.markHeadArg = l.markHead
+	l.places = blacklist.PlaceKey(places[:])
 	return l, nil
 }
 
-// bucket returns the bucket of all entries about the token except the cut-off of its verifier,
+// derive returns a value for the purpose that all processes with the same prefix and secret share.
+func (l *layout) derive(purpose, prefix string) [sha256.Size]byte {
+	return l.withSecret(sha256.Sum256([]byte(purpose + " of " + prefix)))
+}
+
+// bucket returns the bucket of all entries about the token except the cut-off of its issuer,
 // which is in every bucket. The subject decides, if there is one, so that revoking a session or a
 // subject writes to the bucket that the look-ups of its tokens read.
 func (l *layout) bucket(id blacklist.Identity) uint8 {
 	buf := make([]byte, 0, 128)
-	for _, s := range [...]string{id.Verifier, cmp.Or(id.Subject, id.Session, id.ID)} {
+	for _, s := range [...]string{id.Issuer, cmp.Or(id.Subject, id.Session, id.ID)} {
 		buf = binary.BigEndian.AppendUint32(buf, uint32(len(s)))
 		buf = append(buf, s...)
 	}
@@ -94,7 +107,7 @@ func (l *layout) appendEntry(buf []byte, bucket uint8, kind blacklist.Kind, id b
 	}
 	var letter string
 	switch kind {
-	case blacklist.Verifier:
+	case blacklist.Issuer:
 		letter = "i:"
 	case blacklist.Subject:
 		letter = "u:"
@@ -118,7 +131,7 @@ const maxKeys = 5
 func (l *layout) lookup(bucket uint8, id blacklist.Identity) []string {
 	// All keys are parts of one string, to save allocations: every request makes them.
 	buf, ends := make([]byte, 0, 512), make([]int, 0, maxKeys)
-	for _, kind := range [...]blacklist.Kind{blacklist.Verifier, blacklist.Subject, blacklist.Session, blacklist.Token} {
+	for _, kind := range [...]blacklist.Kind{blacklist.Issuer, blacklist.Subject, blacklist.Session, blacklist.Token} {
 		var ok bool
 		if buf, ok = l.appendEntry(buf, bucket, kind, id); ok {
 			ends = append(ends, len(buf))

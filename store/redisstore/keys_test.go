@@ -16,10 +16,15 @@ func TestKeysOfALookUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := blacklist.Identity{Verifier: "v", ID: "j", Session: "s", Subject: "u"}
+	id := blacklist.Identity{Issuer: "v", ID: "j", Session: "s", Subject: "u"}
 	sum := sha256.Sum256([]byte("\x00\x00\x00\x01v\x00\x00\x00\x01u"))
 	if l.bucket(id) != sum[0] {
-		t.Error("the bucket is not the first byte of SHA-256 over length-prefixed verifier and subject")
+		t.Error("the bucket is not the first byte of SHA-256 over length-prefixed issuer and subject")
+	}
+	templated := id
+	templated.Template = "{t}"
+	if l.bucket(templated) != l.bucket(id) {
+		t.Error("the template changes the bucket")
 	}
 	keys := l.lookup(l.bucket(id), id)
 	if len(keys) != 5 {
@@ -50,15 +55,15 @@ func TestKeysOfALookUp(t *testing.T) {
 		keys   int
 	}{
 		{
-			name: "no subject", id: blacklist.Identity{Verifier: "v", Session: "s", ID: "j"},
+			name: "no subject", id: blacklist.Identity{Issuer: "v", Session: "s", ID: "j"},
 			hashed: "\x00\x00\x00\x01v\x00\x00\x00\x01s", keys: 4,
 		},
 		{
-			name: "only a token id", id: blacklist.Identity{Verifier: "v", ID: "j"},
+			name: "only a token id", id: blacklist.Identity{Issuer: "v", ID: "j"},
 			hashed: "\x00\x00\x00\x01v\x00\x00\x00\x01j", keys: 3,
 		},
 		{
-			name: "no ids", id: blacklist.Identity{Verifier: "v"},
+			name: "no ids", id: blacklist.Identity{Issuer: "v"},
 			hashed: "\x00\x00\x00\x01v\x00\x00\x00\x00", keys: 2,
 		},
 	} {
@@ -72,22 +77,22 @@ func TestKeysOfALookUp(t *testing.T) {
 	}
 }
 
-// TestVerifierCutOffIsInAllBuckets: Revoke writes the cut-off of a verifier to all 256 buckets. It
+// TestIssuerCutOffIsInAllBuckets: Revoke writes the cut-off of an issuer to all 256 buckets. It
 // was in force before only if it was in all of them.
-func TestVerifierCutOffIsInAllBuckets(t *testing.T) {
+func TestIssuerCutOffIsInAllBuckets(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))
-	r := blacklist.OfVerifier("v", time.Now(), inAnHour())
+	r := blacklist.OfIssuer("v", time.Now(), inAnHour())
 	if revoke(t, s, r) || !revoke(t, s, r) {
 		t.Error("Revoke reports before wrongly")
 	}
 	for b := range buckets {
-		key, _ := s.layout.entry(uint8(b), blacklist.Verifier, r.Identity)
+		key, _ := s.layout.entry(uint8(b), blacklist.Issuer, r.Identity)
 		if srv.Do("EXISTS", key) != int64(1) {
 			t.Errorf("bucket %d does not contain the cut-off", b)
 		}
 	}
-	last, _ := s.layout.entry(buckets-1, blacklist.Verifier, r.Identity)
+	last, _ := s.layout.entry(buckets-1, blacklist.Issuer, r.Identity)
 	srv.Do("DEL", last)
 	if revoke(t, s, r) || !revoke(t, s, r) {
 		t.Error("Revoke reports before wrongly after one bucket lost the cut-off")
@@ -103,7 +108,7 @@ func TestRedisContainsNoIDs(t *testing.T) {
 	id := user("a")
 	kinds := []blacklist.Revocation{
 		blacklist.OfToken(id, inAnHour()), blacklist.OfSession(id, inAnHour()),
-		blacklist.OfSubject(id.Verifier, id.Subject, time.Now(), inAnHour()),
+		blacklist.OfSubject(id.Issuer, id.Subject, time.Now(), inAnHour()),
 	}
 	keys := func(opts ...Option) map[string]bool {
 		srv.Do("FLUSHALL")
@@ -122,7 +127,7 @@ func TestRedisContainsNoIDs(t *testing.T) {
 			}
 			_, digest, _ := strings.Cut(key, "}:")
 			found[digest] = true
-			for _, part := range []string{id.ID, id.Session, id.Subject, id.Verifier} {
+			for _, part := range []string{id.ID, id.Session, id.Subject, id.Issuer} {
 				if strings.Contains(key+srv.Do("GET", key).(string), part) {
 					t.Errorf("%q contains %q", key, part)
 				}
@@ -191,23 +196,28 @@ func TestCovers(t *testing.T) {
 		want    bool
 		wantErr bool
 	}{
-		{name: "no cut-off, no end", entry: "*:-:n", start: 5, want: true},
-		{name: "ends in a millisecond", entry: "*:6:n", start: 5, want: true},
-		{name: "ends now", entry: "*:5:n", start: 5, want: false},
-		{name: "begun at the cut-off", entry: "7:-:n", start: 7, want: true},
-		{name: "begun after the cut-off", entry: "7:-:n", start: 8, want: false},
-		{name: "cut-off before 1970", entry: "-7:-:n", start: -8, want: true},
-		{name: "cut-off that has ended", entry: "7:5:n", start: 7, want: false},
-		{name: "cut-off that has not ended", entry: "7:6:n", start: 7, want: true},
+		{name: "no cut-off, no end", entry: "*:-:0123456789_:n", start: 5, want: true},
+		{name: "ends in a millisecond", entry: "*:6:0123456789_:n", start: 5, want: true},
+		{name: "ends now", entry: "*:5:0123456789_:n", start: 5, want: false},
+		{name: "begun at the cut-off", entry: "7:-:0123456789_:n", start: 7, want: true},
+		{name: "begun after the cut-off", entry: "7:-:0123456789_:n", start: 8, want: false},
+		{name: "cut-off before 1970", entry: "-7:-:0123456789_:n", start: -8, want: true},
+		{name: "cut-off that has ended", entry: "7:5:0123456789_:n", start: 7, want: false},
+		{name: "cut-off that has not ended", entry: "7:6:0123456789_:n", start: 7, want: true},
 		{name: "empty", entry: "", wantErr: true},
 		{name: "one part", entry: "*", wantErr: true},
 		{name: "two parts", entry: "*:-", wantErr: true},
-		{name: "empty nonce", entry: "*:-:", wantErr: true},
-		{name: "empty end", entry: "*::n", wantErr: true},
-		{name: "cut-off that is not a number", entry: "x:-:n", wantErr: true},
-		{name: "empty cut-off", entry: ":-:n", wantErr: true},
-		{name: "end with a fraction", entry: "*:1.5:n", wantErr: true},
-		{name: "end beyond 64 bits", entry: "*:99999999999999999999:n", wantErr: true},
+		{name: "three parts", entry: "*:-:n", wantErr: true},
+		{name: "no nonce", entry: "*:-:0123456789_", wantErr: true},
+		{name: "empty nonce", entry: "*:-:0123456789_:", wantErr: true},
+		{name: "no place", entry: "*:-::n", wantErr: true},
+		{name: "short place", entry: "*:-:0123456789:n", wantErr: true},
+		{name: "long place", entry: "*:-:0123456789_-:n", wantErr: true},
+		{name: "empty end", entry: "*::0123456789_:n", wantErr: true},
+		{name: "cut-off that is not a number", entry: "x:-:0123456789_:n", wantErr: true},
+		{name: "empty cut-off", entry: ":-:0123456789_:n", wantErr: true},
+		{name: "end with a fraction", entry: "*:1.5:0123456789_:n", wantErr: true},
+		{name: "end beyond 64 bits", entry: "*:99999999999999999999:0123456789_:n", wantErr: true},
 	} {
 		got, err := covers(tt.entry, now, tt.start)
 		if got != tt.want || (err != nil) != tt.wantErr {
@@ -218,14 +228,21 @@ func TestCovers(t *testing.T) {
 
 // FuzzValues: no value makes the parsers panic, and a value of another format is an error.
 func FuzzValues(f *testing.F) {
-	for _, seed := range []string{"*:-:n", "1:2:n", "1:1700000000000", "", ":::", "*:-", "-1:-1:-1", "2:1", "1:\x00"} {
+	l, err := newLayout("p", nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{
+		"*:-:0123456789_:n", "1:2:0123456789_:n", l.markHead + "1700000000000", "1:1700000000000", "", "::::", "*:-",
+		"-1:-1:0123456789_:-1", "2:1", "2:0123456789abcdef:1", l.markHead + "\x00",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		if revoked, err := covers(value, 1, 1); err == nil && strings.Count(value, ":") < 2 {
+		if revoked, err := covers(value, 1, 1); err == nil && strings.Count(value, ":") < 3 {
 			t.Errorf("covers(%q) = %v", value, revoked)
 		}
-		if at, err := parseMark(value); err == nil && !strings.HasPrefix(value, "1:") {
+		if at, err := l.parseMark(value); err == nil && !strings.HasPrefix(value, l.markHead) {
 			t.Errorf("parseMark(%q) = %d", value, at)
 		}
 	})

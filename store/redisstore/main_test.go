@@ -52,7 +52,7 @@ func open(t testing.TB, client redis.UniversalClient, opts ...Option) *Store {
 // user returns the identity of a token; tokens with the same name are the same token.
 func user(name string) blacklist.Identity {
 	return blacklist.Identity{
-		Verifier: "https://issuer.example", ID: "jti-" + name, Session: "sid-" + name, Subject: "sub-" + name,
+		Issuer: "https://issuer.example", ID: "jti-" + name, Session: "sid-" + name, Subject: "sub-" + name,
 		SessionStart: time.Now().Add(-time.Minute),
 	}
 }

@@ -23,8 +23,9 @@ func (s *Store) MakeMarks(ctx context.Context) error {
 	return s.makeMarks(ctx, missing)
 }
 
-// missingMarks returns the buckets without a mark. A mark of another format is an error: another
-// version of this package, or another program, writes under the prefix.
+// missingMarks returns the buckets without a mark. A mark that the layout does not read is an error:
+// a process with another HMAC key, another version of this package, or another program writes under
+// the prefix.
 func (s *Store) missingMarks(ctx context.Context) ([]uint8, error) {
 	ops := make([]*getOp, buckets)
 	for b := range ops {
@@ -37,7 +38,7 @@ func (s *Store) missingMarks(ctx context.Context) ([]uint8, error) {
 	for b, o := range ops {
 		if !o.found {
 			missing = append(missing, uint8(b))
-		} else if _, err := parseMark(o.cmd.Val()); err != nil {
+		} else if _, err := s.layout.parseMark(o.cmd.Val()); err != nil {
 			return nil, unavailable(err)
 		}
 	}
@@ -90,7 +91,10 @@ func (s *Store) remake(ctx context.Context, bucket uint8) error {
 	return nil
 }
 
-func (s *Store) newMark() string { return formatMark(s.cfg.now().Add(s.cfg.skew)) }
+func (s *Store) newMark() string { return s.layout.markHead + s.notBefore() }
+
+// notBefore returns the time of a mark that is made now.
+func (s *Store) notBefore() string { return formatTime(s.cfg.now().Add(s.cfg.skew)) }
 
 func (s *Store) logMarksMade(n int) {
 	s.cfg.logger.Warn("redisstore: missing marks were made, because the store is new or was emptied: "+

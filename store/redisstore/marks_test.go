@@ -80,13 +80,13 @@ func revokeAll(t *testing.T, s *Store) []blacklist.Identity {
 		case 1:
 			revoke(t, s, blacklist.OfSession(id, inAnHour()))
 		case 2:
-			revoke(t, s, blacklist.OfSubject(id.Verifier, id.Subject, time.Now(), inAnHour()))
+			revoke(t, s, blacklist.OfSubject(id.Issuer, id.Subject, time.Now(), inAnHour()))
 		case 3:
-			id.Verifier = "https://distrusted.example"
+			id.Issuer = "https://distrusted.example"
 			ids[i] = id
 		}
 	}
-	revoke(t, s, blacklist.OfVerifier("https://distrusted.example", time.Now(), time.Time{}))
+	revoke(t, s, blacklist.OfIssuer("https://distrusted.example", time.Now(), time.Time{}))
 	for _, id := range ids {
 		if !isRevoked(t, s, id) {
 			t.Fatalf("%s is not revoked", id.ID)
@@ -224,20 +224,20 @@ func TestValuesOfAnotherFormatAreErrors(t *testing.T) {
 	mark := s.layout.mark(b)
 	token, _ := s.layout.entry(b, blacklist.Token, id)
 	subject, _ := s.layout.entry(b, blacklist.Subject, id)
-	good := srv.Do("GET", mark)
+	good, head := srv.Do("GET", mark), s.layout.markHead
 	for _, tt := range []struct {
 		name        string
 		key         string
 		values      []string
 		revokeFails bool // Revoke of the token fails too
 	}{
-		{name: "a mark of another version", key: mark, values: []string{"", "1", "2:1", "true"}, revokeFails: true},
-		{name: "a mark without a time", key: mark, values: []string{"1:", "1:x", "1:1e3"}},
-		{name: "an entry without all parts", key: token, values: []string{"", "1", "*", "*:", "*:-", "*:-:", "0", "false"}, revokeFails: true},
-		{name: "an entry with another end", key: token, values: []string{"*:x:n", "*:1e400:n"}, revokeFails: true},
-		{name: "a token's entry with a cut-off", key: token, values: []string{"y:-:n"}, revokeFails: true},
-		{name: "a subject's entry with another cut-off", key: subject, values: []string{"x:-:n", ":-:n"}},
-		{name: "a subject's entry with another end", key: subject, values: []string{"9999999999999:soon:n"}},
+		{name: "a mark of another version", key: mark, values: []string{"", "1", "3:1", "2:1", "true"}, revokeFails: true},
+		{name: "a mark without a time", key: mark, values: []string{head, head + "x", head + "1e3"}},
+		{name: "an entry without all parts", key: token, values: []string{"", "1", "*", "*:", "*:-", "*:-:", "*:-:n", "*:-:0123456789_:", "0", "false"}, revokeFails: true},
+		{name: "an entry with another end", key: token, values: []string{"*:x:0123456789_:n", "*:1e400:0123456789_:n"}, revokeFails: true},
+		{name: "a token's entry with a cut-off", key: token, values: []string{"y:-:0123456789_:n"}, revokeFails: true},
+		{name: "a subject's entry with another cut-off", key: subject, values: []string{"x:-:0123456789_:n", ":-:0123456789_:n"}},
+		{name: "a subject's entry with another end", key: subject, values: []string{"9999999999999:soon:0123456789_:n"}},
 	} {
 		for _, value := range tt.values {
 			srv.Do("SET", tt.key, value)
@@ -263,7 +263,7 @@ func TestValuesOfAnotherFormatAreErrors(t *testing.T) {
 	}
 	srv.Do("DEL", token)
 
-	srv.Do("SET", mark, "2:1")
+	srv.Do("SET", mark, "3:1")
 	if _, err := New(t.Context(), client); err == nil {
 		t.Error("New accepts marks of another version")
 	} else {

@@ -235,7 +235,7 @@ func TestDocumentedACLIsEnough(t *testing.T) {
 	run := func(t *testing.T, client redis.UniversalClient, replicas int) {
 		s := open(t, client, WithReplicas(replicas, time.Second))
 		revoke(t, s, blacklist.OfToken(user("a"), inAnHour()))
-		revoke(t, s, blacklist.OfVerifier("https://other.example", time.Now(), inAnHour()))
+		revoke(t, s, blacklist.OfIssuer("https://other.example", time.Now(), inAnHour()))
 		if !isRevoked(t, s, user("a")) || isRevoked(t, s, user("b")) {
 			t.Error("wrong answers")
 		}

@@ -66,8 +66,8 @@ func WithPrefix(prefix string) Option { return func(c *config) { c.prefix = pref
 
 // WithHMACKey makes the keys in Redis an HMAC-SHA-256 with the secret, at least 32 bytes, instead
 // of plain SHA-256. Then a dump of Redis does not show whether a guessed subject is in it. All
-// processes need the same secret. With another secret no earlier revocation is found, but the marks
-// are: change the prefix together with the secret.
+// processes need the same secret: with another one every call returns an error. To change the
+// secret, change the prefix too, which logs everybody out.
 func WithHMACKey(secret []byte) Option {
 	return func(c *config) { c.hmacKey = append([]byte{}, secret...) }
 }

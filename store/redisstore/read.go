@@ -48,7 +48,8 @@ func outcomeOf(ctx context.Context, err error) breakerOutcome {
 	switch {
 	case err == nil:
 		return answered
-	case errors.Is(err, errMarkMissing), errors.Is(err, errMarkFormat), errors.Is(err, errEntryFormat):
+	case errors.Is(err, errMarkMissing), errors.Is(err, errMarkFormat), errors.Is(err, errVersion1),
+		errors.Is(err, errOtherKey), errors.Is(err, errEntryFormat):
 		return answered // the server works, its content is wrong
 	case errors.Is(ctx.Err(), context.Canceled), errors.As(err, new(sharedError)):
 		return abandoned
@@ -92,7 +93,7 @@ func (s *Store) readBucket(ctx context.Context, keys []string, start int64) (boo
 		return false, unavailable(errReplyFormat)
 	}
 	entries, mark := values[:len(values)-1], values[len(values)-1]
-	refused, err := markRefuses(mark, start)
+	refused, err := s.markRefuses(mark, start)
 	if refused || err != nil {
 		return refused, err
 	}
@@ -100,7 +101,7 @@ func (s *Store) readBucket(ctx context.Context, keys []string, start int64) (boo
 }
 
 // markRefuses reports whether the mark refuses a session that began at start.
-func markRefuses(value any, start int64) (bool, error) {
+func (s *Store) markRefuses(value any, start int64) (bool, error) {
 	if value == nil {
 		return false, errNoMark
 	}
@@ -108,7 +109,7 @@ func markRefuses(value any, start int64) (bool, error) {
 	if !ok {
 		return false, unavailable(errMarkFormat)
 	}
-	notBefore, err := parseMark(mark)
+	notBefore, err := s.layout.parseMark(mark)
 	if err != nil {
 		return false, unavailable(err)
 	}

@@ -14,7 +14,7 @@ import (
 // may still have recorded the revocation, for example with too few replicas in time. Calling Revoke
 // again is safe, but may then report true. Retries of go-redis do not have this effect.
 //
-// The cut-off of a verifier is written to all 256 buckets, and was in force before only if it was
+// The cut-off of an issuer is written to all 256 buckets, and was in force before only if it was
 // in force in all of them. If not all buckets could be written, Revoke returns an error and the
 // cut-off is in force in some of them: call Revoke again.
 func (s *Store) Revoke(ctx context.Context, r blacklist.Revocation) (before bool, err error) {
@@ -53,6 +53,10 @@ func combine(ops []*revokeOp) (before bool, marksMade int, err error) {
 			return false, marksMade, errNoMark
 		case codeMarkFormat:
 			return false, marksMade, unavailable(errMarkFormat)
+		case codeVersion1:
+			return false, marksMade, unavailable(errVersion1)
+		case codeOtherKey:
+			return false, marksMade, unavailable(errOtherKey)
 		default:
 			return false, marksMade, unavailable(errEntryFormat)
 		}
@@ -64,11 +68,11 @@ func combine(ops []*revokeOp) (before bool, marksMade int, err error) {
 	return before, marksMade, nil
 }
 
-// revokeOps returns the scripts that record r: one, or one per bucket for a verifier.
+// revokeOps returns the scripts that record r: one, or one per bucket for an issuer.
 func (s *Store) revokeOps(r blacklist.Revocation, now time.Time) []*revokeOp {
 	args := s.revokeArgs(r, now)
 	first, last := 0, buckets-1
-	if r.Kind != blacklist.Verifier {
+	if r.Kind != blacklist.Issuer {
 		b := s.layout.bucket(r.Identity)
 		first, last = int(b), int(b)
 	}
@@ -86,8 +90,8 @@ func (s *Store) revokeOps(r blacklist.Revocation, now time.Time) []*revokeOp {
 // revokeArgs returns the arguments of the script.
 func (s *Store) revokeArgs(r blacklist.Revocation, now time.Time) []any {
 	cutOff := everything
-	if r.Kind == blacklist.Subject || r.Kind == blacklist.Verifier {
-		cutOff = strconv.FormatInt(floor(r.CutOff), 10)
+	if r.Kind == blacklist.Subject || r.Kind == blacklist.Issuer {
+		cutOff = formatTime(r.CutOff)
 	}
 	until, keep := formatUntil(r.Until), never
 	if until != never {
@@ -95,9 +99,10 @@ func (s *Store) revokeArgs(r blacklist.Revocation, now time.Time) []any {
 		ms := millis.Until(r.Until) - floor(now) + (keepLonger + s.cfg.skew).Milliseconds()
 		keep = strconv.FormatInt(ms, 10)
 	}
-	mark := ""
+	notBefore := ""
 	if s.cfg.missing == LogOut {
-		mark = s.newMark()
+		notBefore = s.notBefore()
 	}
-	return []any{strconv.FormatInt(floor(now), 10), cutOff, until, keep, newNonce(), mark}
+	place, _ := blacklist.PlaceOf(s.layout.places, r.Kind, r.Identity)
+	return []any{formatTime(now), cutOff, until, keep, newTail(place), s.layout.markHeadArg, notBefore}
 }

@@ -7,11 +7,13 @@ import "github.com/redis/go-redis/v9"
 // shortened, no cut-off is lowered, and exactly one of any number of concurrent calls is the first.
 //
 //	KEYS  1 the mark, 2 the entry
-//	ARGV  1 now, 2 cut-off or "*", 3 until or "-", 4 milliseconds to keep it or "-", 5 nonce,
-//	      6 the mark to write if it is missing, or "" to refuse
+//	ARGV  1 now, 2 cut-off or "*", 3 until or "-", 4 milliseconds to keep it or "-", 5 place
+//	      and nonce, 6 what every mark begins with, 7 the time of the mark to write if it is missing,
+//	      or "" to refuse
 //
 // It returns a code: 0, plus 1 if the revocation was in force before, plus 2 if it wrote the mark;
-// -1 if the mark is missing, -2 or -3 if the mark or the entry has another format.
+// -1 if the mark is missing, -2 or -3 if the mark or the entry has another format, -4 if the mark
+// has version 1, -5 if it was made with another HMAC key.
 //
 // The nonce is for a write whose reply was lost. The client sends the write again and finds the
 // entry of the first try. The nonce identifies it, so the retry does not report "in force before".
@@ -25,20 +27,23 @@ import "github.com/redis/go-redis/v9"
 const revokeSource = `
 local function integer(s) return string.match(s, '^-?%d+$') end
 
-local mark, made = redis.call('GET', KEYS[1]), 0
+local mark, head, made = redis.call('GET', KEYS[1]), ARGV[6], 0
 if not mark then
-  if ARGV[6] == '' then return -1 end
-  redis.call('SET', KEYS[1], ARGV[6])
+  if ARGV[7] == '' then return -1 end
+  redis.call('SET', KEYS[1], head .. ARGV[7])
   made = 2
-elseif string.sub(mark, 1, 2) ~= '1:' then
+elseif string.sub(mark, 1, #head) ~= head then
+  if string.sub(mark, 1, 2) == '1:' then return -4 end
+  if string.sub(mark, 1, 2) == string.sub(head, 1, 2) and string.sub(mark, #head, #head) == ':' then return -5 end
   return -2
 end
 
-local cut, till, px, nonce = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local cut, till, px = ARGV[2], ARGV[3], ARGV[4]
+local place, nonce = string.match(ARGV[5], '^([^:]+):([^:]+)$')
 local keep, before = false, 0
 local old = redis.call('GET', KEYS[2])
 if old then
-  local c, u, n = string.match(old, '^([^:]+):([^:]+):([^:]+)$')
+  local c, u, n = string.match(old, '^([^:]+):([^:]+):[^:]+:([^:]+)$')
   if not c or (c == '*') ~= (cut == '*') then return -3 end
   if (c ~= '*' and not integer(c)) or (u ~= '-' and not integer(u)) then return -3 end
   if u == '-' or tonumber(u) > tonumber(ARGV[1]) then
@@ -53,7 +58,7 @@ if old then
   end
 end
 
-local value = cut .. ':' .. till .. ':' .. nonce
+local value = cut .. ':' .. till .. ':' .. place .. ':' .. nonce
 if keep then
   redis.call('SET', KEYS[2], value, 'KEEPTTL')
 elseif px == '-' then
@@ -74,4 +79,6 @@ const (
 	codeMarkMissing = -1
 	codeMarkFormat  = -2
 	codeEntryFormat = -3
+	codeVersion1    = -4
+	codeOtherKey    = -5
 )

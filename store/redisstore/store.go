@@ -13,7 +13,7 @@ import (
 
 // How the store works:
 //
-// Everything about a token except its verifier's cut-off is in one of 256 buckets, which its
+// Everything about a token except its issuer's cut-off is in one of 256 buckets, which its
 // subject decides (keys.go). A look-up reads the mark of the bucket and up to four entries with one
 // MGET on one master (read.go), together with other look-ups (batch.go). The answer is "revoked" if
 // the session began at or before the mark, or if an entry is in force and covers it (values.go). A

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"strconv"
 	"strings"
@@ -13,14 +14,25 @@ import (
 
 // Values are short texts that operators can read and scripts can compare:
 //
-//	mark:  "1:<not before>"               the version of the format, then milliseconds since 1970
-//	entry: "<cut-off>:<until>:<nonce>"    cut-off "*" for a token or a session; until "-" for never
+//	mark:  "2:<check>:<not before>"               begins with the version of the format
+//	entry: "<cut-off>:<until>:<place>:<nonce>"    cut-off "*" of a token or session; until "-" for never
 //
-// The nonce identifies the Revoke that put the entry in force; see revokeSource.
+// Times are milliseconds since 1970. The check value depends on the prefix and the HMAC key, so a
+// process with another key reads no mark. The place is that of blacklist.PlaceOf in base64url: with
+// the kind and the digest in the key, and the times, an entry has all that a copy of the store
+// needs. The nonce identifies the Revoke that put the entry in force; see revokeSource.
+//
+// Version 1 was never released, so there is no migration.
 const (
-	markVersion = "1:"
-	everything  = "*"
-	never       = "-"
+	markVersion  = "2:"
+	markVersion1 = "1:"
+	everything   = "*"
+	never        = "-"
+
+	// checkBytes is the size of the check value, 16 characters.
+	checkBytes = 12
+	// placeChars is the size of a place in base64url.
+	placeChars = 11
 
 	// maxMillis bounds times so that scripts, whose numbers are doubles, compare them exactly.
 	maxMillis = 1<<53 - 1
@@ -29,6 +41,8 @@ const (
 var (
 	errMarkMissing = errors.New("the mark is missing")
 	errMarkFormat  = errors.New("the mark has another format")
+	errVersion1    = errors.New("the mark has format version 1")
+	errOtherKey    = errors.New("the mark has another check value")
 	errEntryFormat = errors.New("an entry has another format")
 	errReplyFormat = errors.New("the reply has another format")
 )
@@ -38,14 +52,19 @@ func floor(t time.Time) int64 { return clamp(millis.Floor(t)) }
 
 func clamp(ms int64) int64 { return min(max(ms, -maxMillis), maxMillis) }
 
-func formatMark(notBefore time.Time) string {
-	return markVersion + strconv.FormatInt(floor(notBefore), 10)
-}
+// formatTime returns the milliseconds of a time that the store compares with session starts.
+func formatTime(t time.Time) string { return strconv.FormatInt(floor(t), 10) }
 
 // parseMark returns the not-before of a mark: sessions that began at or before it are refused.
-func parseMark(s string) (notBefore int64, err error) {
-	digits, ok := strings.CutPrefix(s, markVersion)
-	if !ok {
+func (l *layout) parseMark(s string) (notBefore int64, err error) {
+	digits, ok := strings.CutPrefix(s, l.markHead)
+	switch {
+	case ok:
+	case strings.HasPrefix(s, markVersion1):
+		return 0, errVersion1
+	case strings.HasPrefix(s, markVersion) && len(s) > len(l.markHead) && s[len(l.markHead)-1] == ':':
+		return 0, errOtherKey
+	default:
 		return 0, errMarkFormat
 	}
 	if notBefore, err = strconv.ParseInt(digits, 10, 64); err != nil {
@@ -70,8 +89,8 @@ func covers(entry string, now, start int64) (bool, error) {
 	if !ok {
 		return false, errEntryFormat
 	}
-	until, nonce, ok := strings.Cut(rest, ":")
-	if !ok || nonce == "" {
+	until, rest, ok := strings.Cut(rest, ":")
+	if !ok || len(rest) < placeChars+2 || rest[placeChars] != ':' {
 		return false, errEntryFormat
 	}
 	if cutOff != everything {
@@ -93,8 +112,19 @@ func covers(entry string, now, start int64) (bool, error) {
 	return now < u, nil
 }
 
-func newNonce() string {
+// formatPlace returns the place of an entry.
+func formatPlace(place uint64) string { return string(appendPlace(nil, place)) }
+
+func appendPlace(buf []byte, place uint64) []byte {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], place)
+	return base64.RawURLEncoding.AppendEncode(buf, b[:])
+}
+
+// newTail returns the end of a new entry: the place and a new nonce.
+func newTail(place uint64) string {
 	var b [9]byte
 	rand.Read(b[:]) // never returns an error
-	return base64.RawURLEncoding.EncodeToString(b[:])
+	buf := append(appendPlace(make([]byte, 0, 32), place), ':')
+	return string(base64.RawURLEncoding.AppendEncode(buf, b[:]))
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/oapi-guard/oapi-guard/benchmarks/internal/golangjwt"
 	"github.com/oapi-guard/oapi-guard/benchmarks/internal/stack"
 	"github.com/oapi-guard/oapi-guard/blacklist"
-	"github.com/oapi-guard/oapi-guard/security"
 )
 
 // revoked is how many tokens, sessions and subjects are revoked that nobody presents tokens of.
@@ -25,18 +24,18 @@ func NewMemory(ctx context.Context) (*blacklist.Memory, error) {
 }
 
 // RevokeOthers revokes what nobody presents: tokens, sessions, all tokens of subjects, and all of
-// another verifier. A blacklist that holds nothing need not look anything up. The peers know
+// another issuer. A blacklist that holds nothing need not look anything up. The peers know
 // revoked tokens only.
 func RevokeOthers(ctx context.Context, c stack.Config) error {
 	now := time.Now()
 	end := now.Add(Lifetime)
 	for i := range revoked {
 		id := blacklist.Identity{
-			Verifier: security.OwnVerifier, Subject: fmt.Sprintf("other-%06d", i), Session: fmt.Sprintf("session-%06d", i),
+			Issuer: c.Issuer, Subject: fmt.Sprintf("other-%06d", i), Session: fmt.Sprintf("session-%06d", i),
 			ID: fmt.Sprintf("token-%06d", i), SessionStart: now,
 		}
 		for _, r := range []blacklist.Revocation{
-			blacklist.OfToken(id, end), blacklist.OfSession(id, end), blacklist.OfSubject(id.Verifier, id.Subject, now, end),
+			blacklist.OfToken(id, end), blacklist.OfSession(id, end), blacklist.OfSubject(id.Issuer, id.Subject, now, end),
 		} {
 			if _, err := c.Blacklist.Revoke(ctx, r); err != nil {
 				return err
@@ -48,6 +47,6 @@ func RevokeOthers(ctx context.Context, c stack.Config) error {
 			}
 		}
 	}
-	_, err := c.Blacklist.Revoke(ctx, blacklist.OfVerifier("other", now, end))
+	_, err := c.Blacklist.Revoke(ctx, blacklist.OfIssuer("other", now, end))
 	return err
 }

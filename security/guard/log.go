@@ -1,0 +1,114 @@
+package guard
+
+import (
+	"context"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/security"
+)
+
+// Refusal is a request that was not served, for metrics. It contains nothing of the request.
+type Refusal struct {
+	// Operation is the id of the operation, or "".
+	Operation string
+	Status    int
+	// Reason is a fixed text: why the token was refused, for example, or the detail of the response.
+	Reason string
+}
+
+// WithObserver sets a function that is called for each request that was not served. It must be fast
+// and safe for concurrent use. Package observe has one for OpenTelemetry.
+func WithObserver(observer func(ctx context.Context, refusal Refusal)) Option {
+	return func(p *Policy) error {
+		p.observer = observer
+		return nil
+	}
+}
+
+// report logs a refused request and passes it to the observer.
+func (g *Guard) report(ctx context.Context, said summary, err error, who blacklist.Identity, fromHandler bool) {
+	p := g.policy
+	reason := security.Reason(err)
+	if reason == "" {
+		reason = said.detail
+	}
+	operation := ""
+	if g.operation != nil {
+		operation = g.operation.ID
+	}
+	if p.observer != nil {
+		p.observer(ctx, Refusal{operation, said.status, reason})
+	}
+	level, message := slog.LevelInfo, "request denied"
+	switch {
+	case said.status >= http.StatusInternalServerError:
+		level, message = slog.LevelError, "request failed"
+	case said.status == http.StatusUnauthorized && said.code == "":
+		return // a request without credentials is no event: clients find out that way
+	}
+	if !p.logger.Enabled(ctx, level) {
+		return
+	}
+	suppressed, ok := p.limiter.allow(message + reason)
+	if !ok {
+		return
+	}
+	attributes := []slog.Attr{
+		slog.String("operation", operation), slog.Int("status", said.status), slog.String("reason", reason),
+	}
+	if key, ok := blacklist.KeyOf(blacklist.Subject, who); ok {
+		attributes = append(attributes, slog.String("subject_hash", hex.EncodeToString(key[:8])))
+	}
+	if suppressed > 0 {
+		attributes = append(attributes, slog.Int("suppressed", suppressed))
+	}
+	if fromHandler && said.isInternal() {
+		// The application's error goes to the application's logger. Nothing else prints it.
+		attributes = append(attributes, slog.String("error", err.Error()))
+	}
+	p.logger.LogAttrs(ctx, level, message, attributes...)
+}
+
+// logLimiter lets one record of a kind pass each second, so that a flood of invalid tokens does not
+// become a flood of records.
+type logLimiter struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	kinds map[string]*loggedKind
+}
+
+// loggedKind is one kind of record: when it last passed, and how many did not since.
+type loggedKind struct {
+	second     int64
+	suppressed int
+}
+
+// maxLoggedKinds bounds the kinds. Reasons are constants, so that there are fewer.
+const maxLoggedKinds = 1000
+
+// allow reports whether a record passes now, and how many of its kind were suppressed before it.
+func (l *logLimiter) allow(kind string) (suppressed int, ok bool) {
+	second := l.now().Unix()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := l.kinds[kind]
+	switch {
+	case known == nil:
+		if len(l.kinds) < maxLoggedKinds {
+			l.kinds[kind] = &loggedKind{second: second}
+		}
+		return 0, true
+	case known.second == second:
+		known.suppressed++
+		return 0, false
+	}
+	suppressed = known.suppressed
+	*known = loggedKind{second: second}
+	return suppressed, true
+}
