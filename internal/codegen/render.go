@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
+	"go/ast"
 	"go/format"
+	"go/parser"
+	"go/token"
 	"maps"
 	"path"
 	"path/filepath"
@@ -147,7 +150,7 @@ func (o operationView) ArgumentType() string {
 }
 
 // render returns guard.gen.go.
-func render(pkg, version string, operations []*operation, r *reader, g *generated) (string, error) {
+func render(pkg, version string, operations []*operation, r *reader, g *generated) (*guardCode, error) {
 	v := &view{Package: pkg, Document: word(path.Base(filepath.ToSlash(r.spec.path))), Version: version}
 	packages := newImports(g.router.imports)
 	tokens := v.addTokens(r.types)
@@ -157,18 +160,29 @@ func render(pkg, version string, operations []*operation, r *reader, g *generate
 	v.OperationsDoc = operationsDoc(slices.ContainsFunc(operations, func(o *operation) bool { return o.aliases != nil }), r.outbound)
 	v.addImports(operations, g.router, packages)
 	if err := v.addGlue(g); err != nil {
-		return "", err
+		return nil, err
 	}
 
 	var b bytes.Buffer
 	if err := templates.ExecuteTemplate(&b, "guard.tmpl", v); err != nil {
-		return "", err
+		return nil, err
 	}
-	code, err := format.Source(b.Bytes())
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, GuardFile, b.Bytes(), parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
-		return "", fmt.Errorf("the generated code does not parse: %w", err)
+		return nil, fmt.Errorf("the generated code does not parse: %w", err)
 	}
-	return string(code), nil
+	var code bytes.Buffer
+	if err := format.Node(&code, set, file); err != nil {
+		return nil, err
+	}
+	return &guardCode{code.String(), file}, nil
+}
+
+// guardCode is the code of GuardFile, and what it was formatted from.
+type guardCode struct {
+	text string
+	file *ast.File
 }
 
 // addTokens returns the views of the token types by name.
@@ -179,18 +193,18 @@ func (v *view) addTokens(types []*tokenType) map[string]*tokenView {
 		for _, name := range t.schemes {
 			schemes = append(schemes, word(name))
 		}
-		token := tokenView{Name: t.name, Go: t.goName, Text: article(t.name), Schemes: strings.Join(schemes, ", "), Claims: t.goClaims, Verifier: t.verifier}
-		v.Tokens = append(v.Tokens, token)
-		tokens[t.name] = &token
+		view := tokenView{Name: t.name, Go: t.goName, Text: article(t.name), Schemes: strings.Join(schemes, ", "), Claims: t.goClaims, Verifier: t.verifier}
+		v.Tokens = append(v.Tokens, view)
+		tokens[t.name] = &view
 		if !t.issuedHere {
 			continue
 		}
-		v.Issued = append(v.Issued, token)
+		v.Issued = append(v.Issued, view)
 		switch t.name {
 		case "access":
-			v.Access = &token
+			v.Access = &view
 		case "refresh":
-			v.Refresh = &token
+			v.Refresh = &view
 		}
 	}
 	return tokens
