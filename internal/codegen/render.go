@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
-	"go/ast"
 	"go/format"
 	"go/parser"
 	"go/token"
@@ -167,22 +166,52 @@ func render(pkg, version string, operations []*operation, r *reader, g *generate
 	if err := templates.ExecuteTemplate(&b, "guard.tmpl", v); err != nil {
 		return nil, err
 	}
-	set := token.NewFileSet()
-	file, err := parser.ParseFile(set, GuardFile, b.Bytes(), parser.ParseComments|parser.SkipObjectResolution)
-	if err != nil {
-		return nil, fmt.Errorf("the generated code does not parse: %w", err)
-	}
-	var code bytes.Buffer
-	if err := format.Node(&code, set, file); err != nil {
-		return nil, err
-	}
-	return &guardCode{code.String(), file}, nil
+	return formatted(b.String())
 }
 
-// guardCode is the code of GuardFile, and what it was formatted from.
+// guardCode is the code of GuardFile, and the names that it declares and imports.
 type guardCode struct {
-	text string
-	file *ast.File
+	text  string
+	names fileNames
+}
+
+// formatted formats the code that the templates made. The methods of the operations, most of it, are
+// formatted as the template has them.
+func formatted(code string) (*guardCode, error) {
+	head, rest, _ := strings.Cut(code, "//methods\n")
+	methods, tail, _ := strings.Cut(rest, "//functions\n")
+	formattedHead, names, err := formatPart(head)
+	if err != nil {
+		return nil, err
+	}
+	const clause = "package p\n"
+	formattedTail, tailNames, err := formatPart(clause + tail)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(names.declared, tailNames.declared)
+	for _, name := range []string{"UnimplementedGuardedServer", "guardedStrictServer"} {
+		names.declared[name] = true
+	}
+	parts := []string{formattedHead, methods, strings.TrimPrefix(formattedTail, clause)}
+	for i, part := range parts {
+		parts[i] = strings.Trim(part, "\n")
+	}
+	return &guardCode{strings.Join(parts, "\n\n") + "\n", names}, nil
+}
+
+// formatPart formats a file, and returns the names that it declares and imports.
+func formatPart(code string) (string, fileNames, error) {
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, GuardFile, code, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return "", fileNames{}, fmt.Errorf("the generated code does not parse: %w", err)
+	}
+	var b bytes.Buffer
+	if err := format.Node(&b, set, file); err != nil {
+		return "", fileNames{}, err
+	}
+	return b.String(), namesOf(file), nil
 }
 
 // addTokens returns the views of the token types by name.
