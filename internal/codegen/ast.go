@@ -153,12 +153,7 @@ var predeclaredNames = []string{"any", "append", "bool", "byte", "error", "int",
 
 // collisions returns the names that guard.gen.go and api.gen.go both declare. The compiler also
 // refuses a name that one file imports and the other declares.
-func (g *generated) collisions(guard string) ([]string, error) {
-	file, err := parser.ParseFile(token.NewFileSet(), "", guard, parser.SkipObjectResolution)
-	if err != nil {
-		return nil, err
-	}
-	ours := namesOf(file)
+func (g *generated) collisions(ours fileNames) []string {
 	var names []string
 	for name := range ours.declared {
 		if g.names.declared[name] || g.names.imported[name] {
@@ -171,5 +166,5 @@ func (g *generated) collisions(guard string) ([]string, error) {
 		}
 	}
 	slices.Sort(names)
-	return names, nil
+	return names
 }

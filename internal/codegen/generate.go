@@ -61,11 +61,11 @@ func Generate(c *Config, versions Versions) (*Result, error) {
 		return nil, err
 	}
 	if c.Existing != nil {
-		if err := g.checkComplete(guard, c.Existing); err != nil {
+		if err := g.checkComplete(guard.text, c.Existing); err != nil {
 			return nil, err
 		}
 	}
-	a.files[GuardFile] = []byte(guard)
+	a.files[GuardFile] = []byte(guard.text)
 	return &Result{Files: a.files, Warnings: append(warnings(settings), r.warnings...), Public: publicLines(operations)}, nil
 }
 

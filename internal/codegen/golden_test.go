@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"go/format"
 	"io/fs"
 	"maps"
 	"os"
@@ -141,6 +142,23 @@ func difference(want, got string) string {
 		}
 	}
 	return ""
+}
+
+// TestFormatted checks that the generated code is as gofmt has it, although only parts are formatted.
+func TestFormatted(t *testing.T) {
+	for _, name := range packages(t) {
+		code, err := os.ReadFile(filepath.Join("testdata", name, GuardFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := format.Source(code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(code, want) {
+			t.Errorf("%s: %s is not formatted:\n%s", name, GuardFile, difference(string(want), string(code)))
+		}
+	}
 }
 
 // TestTwice checks that a document gives the same bytes every time, although both oapi-codegen and Go's maps have moods.

@@ -180,13 +180,9 @@ func word(text string) string {
 }
 
 // checkNames reports names that both files declare.
-func checkNames(guard string, r *reader, g *generated) error {
-	names, err := g.collisions(guard)
-	if err != nil {
-		return err
-	}
+func checkNames(guard *guardCode, r *reader, g *generated) error {
 	var p problems
-	for _, name := range names {
+	for _, name := range g.collisions(guard.names) {
 		at := placeOf(name, r.document, r.spec)
 		ways := append(r.renamings(name), "rename what oapi-codegen calls so, with x-go-name")
 		text := fmt.Sprintf("the Go name %s is needed by %s; %s", name, GuardFile, strings.Join(ways, ", or "))

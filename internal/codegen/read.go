@@ -46,28 +46,22 @@ type libraryFailure struct{ error }
 func read(c *Config, settings codegen.Configuration, cuts map[string]fault) (*reader, error) {
 	path := relativePath(c.Spec)
 	spec := &source{path: path, overlay: settings.OutputOptions.Overlay.Path}
-	if err := checkVersion(spec); err != nil {
-		return nil, err
-	}
-	if err := checkRepeated(spec); err != nil {
-		return nil, err
-	}
-	if err := checkSchemesRef(spec); err != nil {
-		return nil, err
-	}
 	r := &reader{spec: spec, config: c, used: map[string]bool{}, askedList: map[*scheme]bool{}}
-	complete := false
-	if top := spec.root(path); top != nil && spec.overlay == "" {
-		complete = checkKeys(top, spec, c, &r.problems)
-	}
+	// The text of the document is checked while oapi-codegen loads it.
+	checked := make(chan textCheck)
+	go func() { checked <- r.checkText() }()
 	loaded, err := load(path, settings)
-	if err != nil {
+	text := <-checked
+	switch {
+	case text.err != nil:
+		return nil, text.err
+	case err != nil:
 		return nil, errors.Join(r.err(), r.loadProblem(err))
 	}
 	doc := newDocument(loaded, settings)
 	r.doc, r.document, r.ids = loaded, doc, doc.ids
 	r.applyCuts(cuts)
-	if err := r.checkLoadedKeys(complete); err != nil {
+	if err := r.checkLoadedKeys(text.complete); err != nil {
 		return nil, err
 	}
 	r.schemes = readSchemes(loaded, spec, c, &r.problems)
@@ -98,6 +92,28 @@ func (r *reader) readSecurity() {
 func filters(settings codegen.Configuration) bool {
 	o := settings.OutputOptions
 	return len(o.IncludeTags)+len(o.ExcludeTags)+len(o.IncludeOperationIDs)+len(o.ExcludeOperationIDs) > 0
+}
+
+// textCheck is what came of checking the text of a document.
+type textCheck struct {
+	// err is of a document that is not read further.
+	err error
+	// complete says that the keys of all its files were checked.
+	complete bool
+}
+
+// checkText checks the text of the document, before an overlay.
+func (r *reader) checkText() textCheck {
+	for _, check := range []func(*source) error{checkVersion, checkRepeated, checkSchemesRef} {
+		if err := check(r.spec); err != nil {
+			return textCheck{err: err}
+		}
+	}
+	top := r.spec.root(r.spec.path)
+	if top == nil || r.spec.overlay != "" {
+		return textCheck{}
+	}
+	return textCheck{complete: checkKeys(top, r.spec, r.config, &r.problems)}
 }
 
 // checkVersion reports documents that are not OpenAPI 3.

@@ -5,6 +5,8 @@ import (
 	"embed"
 	"fmt"
 	"go/format"
+	"go/parser"
+	"go/token"
 	"maps"
 	"path"
 	"path/filepath"
@@ -147,7 +149,7 @@ func (o operationView) ArgumentType() string {
 }
 
 // render returns guard.gen.go.
-func render(pkg, version string, operations []*operation, r *reader, g *generated) (string, error) {
+func render(pkg, version string, operations []*operation, r *reader, g *generated) (*guardCode, error) {
 	v := &view{Package: pkg, Document: word(path.Base(filepath.ToSlash(r.spec.path))), Version: version}
 	packages := newImports(g.router.imports)
 	tokens := v.addTokens(r.types)
@@ -157,18 +159,59 @@ func render(pkg, version string, operations []*operation, r *reader, g *generate
 	v.OperationsDoc = operationsDoc(slices.ContainsFunc(operations, func(o *operation) bool { return o.aliases != nil }), r.outbound)
 	v.addImports(operations, g.router, packages)
 	if err := v.addGlue(g); err != nil {
-		return "", err
+		return nil, err
 	}
 
 	var b bytes.Buffer
 	if err := templates.ExecuteTemplate(&b, "guard.tmpl", v); err != nil {
-		return "", err
+		return nil, err
 	}
-	code, err := format.Source(b.Bytes())
+	return formatted(b.String())
+}
+
+// guardCode is the code of GuardFile, and the names that it declares and imports.
+type guardCode struct {
+	text  string
+	names fileNames
+}
+
+// formatted formats the code that the templates made. The methods of the operations, most of it, are
+// formatted as the template has them.
+func formatted(code string) (*guardCode, error) {
+	head, rest, _ := strings.Cut(code, "//methods\n")
+	methods, tail, _ := strings.Cut(rest, "//functions\n")
+	formattedHead, names, err := formatPart(head)
 	if err != nil {
-		return "", fmt.Errorf("the generated code does not parse: %w", err)
+		return nil, err
 	}
-	return string(code), nil
+	const clause = "package p\n"
+	formattedTail, tailNames, err := formatPart(clause + tail)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(names.declared, tailNames.declared)
+	for _, name := range []string{"UnimplementedGuardedServer", "guardedStrictServer"} {
+		names.declared[name] = true
+	}
+	parts := []string{formattedHead, methods, strings.TrimPrefix(formattedTail, clause)}
+	for i, part := range parts {
+		parts[i] = strings.Trim(part, "\n")
+	}
+	return &guardCode{strings.Join(parts, "\n\n") + "\n", names}, nil
+}
+
+// formatPart formats a file, and returns the names that it declares and imports.
+func formatPart(code string) (string, fileNames, error) {
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, GuardFile, code, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return "", fileNames{}, fmt.Errorf("the generated code does not parse: %w", err)
+	}
+	var b bytes.Buffer
+	if err := format.Node(&b, set, file); err != nil {
+		return "", fileNames{}, err
+	}
+	return b.String(), namesOf(file), nil
 }
 
 // addTokens returns the views of the token types by name.
@@ -179,18 +222,18 @@ func (v *view) addTokens(types []*tokenType) map[string]*tokenView {
 		for _, name := range t.schemes {
 			schemes = append(schemes, word(name))
 		}
-		token := tokenView{Name: t.name, Go: t.goName, Text: article(t.name), Schemes: strings.Join(schemes, ", "), Claims: t.goClaims, Verifier: t.verifier}
-		v.Tokens = append(v.Tokens, token)
-		tokens[t.name] = &token
+		view := tokenView{Name: t.name, Go: t.goName, Text: article(t.name), Schemes: strings.Join(schemes, ", "), Claims: t.goClaims, Verifier: t.verifier}
+		v.Tokens = append(v.Tokens, view)
+		tokens[t.name] = &view
 		if !t.issuedHere {
 			continue
 		}
-		v.Issued = append(v.Issued, token)
+		v.Issued = append(v.Issued, view)
 		switch t.name {
 		case "access":
-			v.Access = &token
+			v.Access = &view
 		case "refresh":
-			v.Refresh = &token
+			v.Refresh = &view
 		}
 	}
 	return tokens

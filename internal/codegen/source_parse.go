@@ -113,20 +113,37 @@ type repeated struct {
 	first, second *yaml.Node
 }
 
+// repeatedIn returns the keys that one mapping has more than once. Most mappings are small.
+func repeatedIn(node *yaml.Node) []repeated {
+	const small = 16
+	var found []repeated
+	seen := map[string]*yaml.Node{}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key := node.Content[i]
+		var first *yaml.Node
+		if len(node.Content) > 2*small {
+			first = seen[key.Value]
+			seen[key.Value] = key
+		}
+		for j := 0; j < i && len(node.Content) <= 2*small; j += 2 {
+			if node.Content[j].Value == key.Value {
+				first = node.Content[j]
+			}
+		}
+		if first != nil && key.Tag != "!!merge" {
+			found = append(found, repeated{key.Value, first, key})
+		}
+	}
+	return found
+}
+
 // repeatedKeys returns the keys that a mapping of the file has more than once.
 func repeatedKeys(top *yaml.Node) []repeated {
 	var found []repeated
 	var walk func(node *yaml.Node)
 	walk = func(node *yaml.Node) {
 		if node.Kind == yaml.MappingNode {
-			seen := make(map[string]*yaml.Node, len(node.Content)/2)
-			for i := 0; i+1 < len(node.Content); i += 2 {
-				key := node.Content[i]
-				if first := seen[key.Value]; first != nil && key.Tag != "!!merge" {
-					found = append(found, repeated{key.Value, first, key})
-				}
-				seen[key.Value] = key
-			}
+			found = append(found, repeatedIn(node)...)
 		}
 		for _, child := range node.Content {
 			walk(child)
