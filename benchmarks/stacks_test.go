@@ -62,7 +62,7 @@ func newSetup(tb testing.TB, algorithm string) *setup {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	list, err := tokens.NewMemory(tb.Context())
+	list, err := issuer.NewMemory(tb.Context())
 	if err != nil {
 		tb.Fatal(err)
 	}

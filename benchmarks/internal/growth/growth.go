@@ -53,7 +53,7 @@ func (a API) handlers(tb testing.TB) (names []string, handlers map[string]http.H
 		tb.Fatal(err)
 	}
 	config := issuer.Config()
-	list, err := tokens.NewMemory(tb.Context())
+	list, err := issuer.NewMemory(tb.Context())
 	if err != nil {
 		tb.Fatal(err)
 	}

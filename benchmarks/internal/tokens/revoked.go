@@ -15,13 +15,13 @@ import (
 // tokens.
 const revoked = 1000
 
-// NewMemory returns a blacklist in memory that contains them.
-func NewMemory(ctx context.Context) (*blacklist.Memory, error) {
+// NewMemory returns a blacklist in memory that contains them, as of the issuer.
+func (i *Issuer) NewMemory(ctx context.Context) (*blacklist.Memory, error) {
 	list, err := blacklist.NewMemory(blacklist.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return nil, err
 	}
-	return list, RevokeOthers(ctx, stack.Config{Blacklist: list})
+	return list, RevokeOthers(ctx, stack.Config{Issuer: i.Name, Blacklist: list})
 }
 
 // RevokeOthers revokes tokens, sessions, all tokens of subjects, and all tokens of another
