@@ -39,7 +39,7 @@ func BenchmarkProtected(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	guarded, err := newHandler(secret, accounts, list, slog.New(slog.DiscardHandler))
+	guarded, err := newHandler(secret, accounts, list, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}

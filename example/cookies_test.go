@@ -53,8 +53,8 @@ func (b *browser) send(method, path, body string, headers ...string) int {
 		b.t.Fatal(err)
 	}
 	w.Body.Close()
-	if len(w.Header.Values("Set-Cookie")) > 0 && w.Header.Get("Cache-Control") != "no-store" {
-		b.t.Errorf("%s %s sets cookies with Cache-Control %q", method, path, w.Header.Get("Cache-Control"))
+	if (len(w.Header.Values("Set-Cookie")) > 0 || w.StatusCode == 401 || w.StatusCode == 403) && w.Header.Get("Cache-Control") != "no-store" {
+		b.t.Errorf("%s %s responds %d with Cache-Control %q", method, path, w.StatusCode, w.Header.Get("Cache-Control"))
 	}
 	return w.StatusCode
 }
