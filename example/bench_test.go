@@ -43,7 +43,7 @@ func BenchmarkProtected(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	floor := http.MaxBytesHandler(gen.Handler(gen.NewStrictHandler(unguarded{}, nil)), 16<<10)
+	floor := trustedProxies(nil).remember(http.MaxBytesHandler(gen.Handler(gen.NewStrictHandler(unguarded{}, nil)), 16<<10))
 	tokens := issueTokens(b, secret, 10_000)
 
 	for _, bench := range []struct {

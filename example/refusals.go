@@ -21,8 +21,8 @@ func (e *tooManyFailures) response() gen.TooManyRequestsApplicationProblemPlusJS
 	}
 }
 
-// answerTooMany is the error handler of the guards. An authenticator has no status of its own for
-// too many failures: its error says that the credentials are invalid, and has the cause. All other
+// answerTooMany is the error handler of the guards. Package security has no status for too many
+// failures, so the error of the authenticator is ErrInvalidCredentials with the cause. All other
 // responses stay as they are.
 func answerTooMany(_ context.Context, failure guard.Failure) guard.Response {
 	tooMany, ok := errors.AsType[*tooManyFailures](failure.Err)
