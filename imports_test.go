@@ -34,8 +34,9 @@ func TestDirectRequirements(t *testing.T) {
 		"go.etcd.io/bbolt", "github.com/redis/go-redis/v9",
 		// metrics of a blacklist: the API only, no SDK
 		"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric",
-		// the example
-		"golang.org/x/crypto",
+		// the example: hashes of passwords, and the limits of failed log-ins. oapi-codegen's runtime
+		// requires x/time too
+		"golang.org/x/crypto", "golang.org/x/time",
 		// tests
 		"github.com/rogpeppe/go-internal", "go.uber.org/goleak",
 	}

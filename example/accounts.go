@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/crypto/bcrypt"
@@ -29,6 +31,8 @@ type accounts struct {
 	// hashing bounds the concurrent comparisons: each is expensive on purpose, and anybody may try to
 	// log in.
 	hashing chan struct{}
+	// limiter refuses log-ins after too many failures.
+	limiter *loginLimiter
 }
 
 // maxPassword is how much bcrypt reads of a password, in bytes. Longer ones are refused, not cut.
@@ -39,7 +43,11 @@ var errWrongPassword = errors.New("wrong username or password")
 // newAccounts returns the demo users. At most concurrency passwords are compared at once, with the
 // given cost of bcrypt.
 func newAccounts(concurrency, cost int) (*accounts, error) {
-	a := &accounts{byName: map[string]account{}, hashing: make(chan struct{}, concurrency)}
+	limiter, err := newLoginLimiter(maxLimited)
+	if err != nil {
+		return nil, err
+	}
+	a := &accounts{byName: map[string]account{}, hashing: make(chan struct{}, concurrency), limiter: limiter}
 	for _, u := range []struct{ name, password, role string }{
 		{"alice", "wonderland", "USER"},
 		{"admin", "rabbit-hole", "ADMIN"},
@@ -50,18 +58,24 @@ func newAccounts(concurrency, cost int) (*accounts, error) {
 		}
 		a.byName[u.name] = account{username: u.name, role: u.role, email: u.name + "@example.com", passwordHash: hash}
 	}
-	var err error
 	a.dummyHash, err = bcrypt.GenerateFromPassword([]byte("nobody's password"), cost)
 	return a, err
 }
 
 // logIn returns the account with the username and the password. For an unknown username and for a
-// wrong password it does the same work and returns errWrongPassword. If ctx ends while it waits for
-// other comparisons, it returns security.ErrUnavailable.
-func (a *accounts) logIn(ctx context.Context, username, password string) (account, error) {
-	if len(password) > maxPassword {
+// wrong password it does the same work and returns errWrongPassword. After too many failures from
+// the network of the client it returns a *tooManyFailures. If ctx ends while it waits for other
+// log-ins, it returns security.ErrUnavailable.
+func (a *accounts) logIn(ctx context.Context, client netip.Prefix, username, password string) (account, error) {
+	// bcrypt repeats a password with a NUL after it: "a" and "a\x00a" have the same hash.
+	if len(password) > maxPassword || strings.ContainsRune(password, 0) {
 		return account{}, errWrongPassword
 	}
+	attempt, err := a.limiter.begin(ctx, username, client)
+	if err != nil {
+		return account{}, err
+	}
+	defer attempt.end()
 	select {
 	case a.hashing <- struct{}{}:
 		defer func() { <-a.hashing }()
@@ -74,6 +88,7 @@ func (a *accounts) logIn(ctx context.Context, username, password string) (accoun
 		hash = a.dummyHash
 	}
 	if err := bcrypt.CompareHashAndPassword(hash, []byte(password)); err != nil || !known {
+		attempt.fail()
 		return account{}, errWrongPassword
 	}
 	return found, nil

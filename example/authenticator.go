@@ -34,9 +34,12 @@ func newAuthenticator(accounts *accounts) *authenticator {
 func (a *authenticator) Basic(ctx context.Context, credentials guard.BasicCredentials) (*guard.Caller[guard.Principal], error) {
 	ctx, cancel := context.WithTimeout(ctx, logInTimeout)
 	defer cancel()
-	user, err := a.accounts.logIn(ctx, credentials.Username(), credentials.Password())
+	user, err := a.accounts.logIn(ctx, clientOf(ctx), credentials.Username(), credentials.Password())
 	if errors.Is(err, errWrongPassword) {
 		return nil, security.ErrInvalidCredentials
+	}
+	if tooMany, ok := errors.AsType[*tooManyFailures](err); ok {
+		return nil, security.ErrInvalidCredentials.Because(tooMany.Error(), tooMany) // see answerTooMany
 	}
 	if err != nil {
 		return nil, err

@@ -39,11 +39,11 @@ func BenchmarkProtected(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	guarded, err := newHandler(secret, accounts, list, slog.New(slog.DiscardHandler))
+	guarded, err := newHandler(secret, accounts, list, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}
-	floor := http.MaxBytesHandler(gen.Handler(gen.NewStrictHandler(unguarded{}, nil)), 16<<10)
+	floor := trustedProxies(nil).remember(http.MaxBytesHandler(gen.Handler(gen.NewStrictHandler(unguarded{}, nil)), 16<<10))
 	tokens := issueTokens(b, secret, 10_000)
 
 	for _, bench := range []struct {

@@ -17,9 +17,10 @@ import (
 	"github.com/oapi-guard/oapi-guard/store/redisstore"
 )
 
-// store is an open blacklist.
+// store is an open blacklist. The blacklist is a field with a name: a struct that embeds the
+// interface would hide the methods Ping and InProcess of the store.
 type store struct {
-	blacklist.Blacklist
+	list   blacklist.Blacklist
 	about  string      // where it is, for the operator
 	closer []io.Closer // closed in this order
 }

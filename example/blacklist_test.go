@@ -36,7 +36,7 @@ func TestOpenBlacklist(t *testing.T) {
 		if !strings.Contains(s.about, about) || strings.Contains(s.about, "hunter2") {
 			t.Errorf("%q is said to be %q", text, s.about)
 		}
-		if _, err := s.IsRevoked(t.Context(), blacklist.Identity{Issuer: "v", ID: "1", SessionStart: time.Now().Add(time.Hour)}); err != nil {
+		if _, err := s.list.IsRevoked(t.Context(), blacklist.Identity{Issuer: "v", ID: "1", SessionStart: time.Now().Add(time.Hour)}); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 		if err := s.Close(); err != nil {
@@ -46,6 +46,53 @@ func TestOpenBlacklist(t *testing.T) {
 	for _, text := range []string{"nonsense", "sqlite:x", "bolt:", "redis://:hunter2@" + redis.Addr() + "/x?y=\x7f", "redis://:hunter2@127.0.0.1:1", "redis://:wrong-hunter2@" + redis.Addr()} {
 		if s, err := openBlacklist(t.Context(), text, dir, quiet); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: %v, %v", text, s, err)
+		}
+	}
+}
+
+// TestReadyAsksTheStore lets the health check of a store fail whose look-ups work: a server that has
+// begun to evict keys.
+func TestReadyAsksTheStore(t *testing.T) {
+	redis := redistest.Start(t)
+	p := startProcess(t, "BLACKLIST=redis://"+redis.Addr(), "DATA_DIR="+t.TempDir())
+	if got := p.call("GET", "/readyz", "", ""); got.status != 200 {
+		t.Fatalf("before: %d %s", got.status, got.body)
+	}
+	redis.Do("CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru")
+	if got := p.call("GET", "/readyz", "", ""); got.status != 503 {
+		t.Errorf("ready while the server evicts keys: %d", got.status)
+	}
+	redis.Do("CONFIG", "SET", "maxmemory-policy", "noeviction")
+	if got := p.call("GET", "/readyz", "", ""); got.status != 200 {
+		t.Errorf("after: %d %s", got.status, got.body)
+	}
+	p.stop()
+}
+
+// TestStoresKeepTheirMethods checks that the validator sees the optional methods of each store.
+func TestStoresKeepTheirMethods(t *testing.T) {
+	redis := redistest.Start(t)
+	for _, tt := range []struct {
+		text            string
+		pings, inMemory bool
+	}{
+		{text: "memory:", inMemory: true},
+		{text: "", pings: true},
+		{text: "redis://" + redis.Addr(), pings: true},
+	} {
+		s, err := openBlacklist(t.Context(), tt.text, t.TempDir(), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Errorf("%q: %v", tt.text, err)
+			continue
+		}
+		var list blacklist.Blacklist = s.list
+		_, pings := list.(blacklist.Pinger)
+		_, inMemory := list.(blacklist.InProcess)
+		if pings != tt.pings || inMemory != tt.inMemory {
+			t.Errorf("%q: Ping %t, InProcess %t", tt.text, pings, inMemory)
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("%q: closing: %v", tt.text, err)
 		}
 	}
 }

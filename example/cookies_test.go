@@ -53,8 +53,8 @@ func (b *browser) send(method, path, body string, headers ...string) int {
 		b.t.Fatal(err)
 	}
 	w.Body.Close()
-	if len(w.Header.Values("Set-Cookie")) > 0 && w.Header.Get("Cache-Control") != "no-store" {
-		b.t.Errorf("%s %s sets cookies with Cache-Control %q", method, path, w.Header.Get("Cache-Control"))
+	if (len(w.Header.Values("Set-Cookie")) > 0 || w.StatusCode == 401 || w.StatusCode == 403) && w.Header.Get("Cache-Control") != "no-store" {
+		b.t.Errorf("%s %s responds %d with Cache-Control %q", method, path, w.StatusCode, w.Header.Get("Cache-Control"))
 	}
 	return w.StatusCode
 }
@@ -99,4 +99,63 @@ func TestBrowser(t *testing.T) {
 	}
 	expect("after the log-out", b.send("GET", "/protected", ""), 401)
 	expect("the old cookie", b.send("GET", "/protected", "", "Cookie: access_token="+last), 401)
+}
+
+// TestSameCookieTwice sends cookies as a browser does that has one with a former path or domain.
+func TestSameCookieTwice(t *testing.T) {
+	a := newApp(t)
+	const credentials = `{"username":"alice","password":"wonderland","cookies":true}`
+	logIn := func() *browser {
+		t.Helper()
+		b := newBrowser(t, a)
+		if status := b.send("POST", "/login", credentials); status != 204 {
+			t.Fatalf("log-in: %d", status)
+		}
+		return b
+	}
+	other := logIn()
+	b := logIn()
+	old := b.cookie("access_token")
+	csrf := func(name string) string { return "X-CSRF-Token: " + b.cookie("csrf_"+name) }
+	if status := b.send("POST", "/refresh", "", csrf("refresh_token")); status != 204 {
+		t.Fatalf("refresh: %d", status)
+	}
+	for _, tt := range []struct {
+		name, method, path, cookie, csrf string
+		want                             int
+	}{
+		{name: "a former token of the session", method: "GET", path: "/protected", cookie: "access_token=" + old, want: 200},
+		{name: "a damaged one", method: "GET", path: "/protected", cookie: "access_token=damaged", want: 200},
+		{name: "one of another session", method: "GET", path: "/protected", cookie: "access_token=" + other.cookie("access_token"), want: 401},
+		{name: "log-out", method: "POST", path: "/logout", cookie: "refresh_token=damaged", csrf: csrf("refresh_token"), want: 204},
+		{name: "after the log-out", method: "GET", path: "/protected", cookie: "access_token=" + old, want: 401},
+	} {
+		headers := []string{"Cookie: " + tt.cookie}
+		if tt.csrf != "" {
+			headers = append(headers, tt.csrf)
+		}
+		if status := b.send(tt.method, tt.path, "", headers...); status != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, status, tt.want)
+		}
+	}
+}
+
+// TestWebSocketHandshake asks for an upgrade with a cookie: the origin decides, because a page
+// cannot send the claim csrf.
+func TestWebSocketHandshake(t *testing.T) {
+	b := newBrowser(t, newApp(t))
+	if status := b.send("POST", "/login", `{"username":"alice","password":"wonderland","cookies":true}`); status != 204 {
+		t.Fatalf("log-in: %d", status)
+	}
+	for _, tt := range []struct {
+		name, origin string
+		want         int
+	}{
+		{name: "a page of the service", origin: b.url, want: 200}, // by a handler that does not upgrade
+		{name: "a page of another origin", origin: "https://evil.example", want: 403},
+	} {
+		if status := b.send("GET", "/protected", "", "Connection: Upgrade", "Upgrade: websocket", "Origin: "+tt.origin); status != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, status, tt.want)
+		}
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,6 +48,12 @@ type app struct {
 
 func newApp(t *testing.T, options ...security.Option) *app {
 	t.Helper()
+	return newAppBehind(t, nil, options...)
+}
+
+// newAppBehind starts the example behind proxies.
+func newAppBehind(t *testing.T, proxies trustedProxies, options ...security.Option) *app {
+	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	list, err := blacklist.NewMemory(blacklist.WithLogger(quiet))
 	if err != nil {
@@ -56,7 +63,7 @@ func newApp(t *testing.T, options ...security.Option) *app {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := newHandler(bytes.Repeat([]byte("k!"), 16), accounts, list, quiet, options...)
+	handler, err := newHandler(bytes.Repeat([]byte("k!"), 16), accounts, list, proxies, quiet, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +146,9 @@ func (a answer) want(t *testing.T, status int, challenge string) {
 func TestMainJob(t *testing.T) {
 	a := newApp(t)
 	alice := a.login("alice", "wonderland")
+	if got := payload(t, alice.Access)["client_id"]; got != clientID {
+		t.Errorf("client_id is %v", got)
+	}
 
 	var info map[string]any
 	protected := a.call("GET", "/protected", alice.Access, "")
@@ -186,6 +196,19 @@ func TestMainJob(t *testing.T) {
 	a.call("GET", "/protected", alice.Access, "").want(t, 401, `error="invalid_token"`)
 	a.call("GET", "/greeting", alice.Access, "").want(t, 401, `error="invalid_token"`)
 	a.call("GET", "/protected", admin.Access, "").want(t, 200, "")
+}
+
+// payload returns the claims of a token.
+func payload(t *testing.T, token string) (claims map[string]any) {
+	t.Helper()
+	text, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	if err == nil {
+		err = json.Unmarshal(text, &claims)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return claims
 }
 
 // TestAuthenticator sends credentials that are not tokens, alone and together with a token.
@@ -300,17 +323,21 @@ func TestLoginRefuses(t *testing.T) {
 		body   string
 		status int
 	}{
-		"wrong password":    {`{"username":"alice","password":"x"}`, 401},
-		"unknown user":      {`{"username":"nobody","password":"nobody's password"}`, 401},
-		"no password":       {`{"username":"alice"}`, 401},
-		"password too long": {`{"username":"alice","password":"` + strings.Repeat("w", 73) + `"}`, 401},
-		"not JSON":          {`username=alice`, 400},
-		"no body":           {``, 400},
-		"body too large":    {`{"username":"` + strings.Repeat("a", 20<<10) + `"}`, 413},
+		"wrong password":           {`{"username":"alice","password":"x"}`, 401},
+		"unknown user":             {`{"username":"nobody","password":"nobody's password"}`, 401},
+		"no password":              {`{"username":"alice"}`, 401},
+		"password too long":        {`{"username":"alice","password":"` + strings.Repeat("w", 73) + `"}`, 401},
+		"a NUL after the password": {`{"username":"alice","password":"wonderland\u0000wonderland"}`, 401},
+		"not JSON":                 {`username=alice`, 400},
+		"no body":                  {``, 400},
+		"body too large":           {`{"username":"` + strings.Repeat("a", 20<<10) + `"}`, 413},
 	} {
 		got := a.call("POST", "/login", "", c.body)
 		if got.status != c.status || got.header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+		if got.status == 401 && got.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: Cache-Control %q", name, got.header.Get("Cache-Control"))
 		}
 	}
 }
@@ -324,11 +351,11 @@ func TestBusyLogin(t *testing.T) {
 	accounts.hashing <- struct{}{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := accounts.logIn(ctx, "alice", "wonderland"); err != security.ErrUnavailable {
+	if _, err := accounts.logIn(ctx, netip.Prefix{}, "alice", "wonderland"); err != security.ErrUnavailable {
 		t.Errorf("while all places are taken: %v", err)
 	}
 	<-accounts.hashing
-	if user, err := accounts.logIn(t.Context(), "alice", "wonderland"); err != nil || user.role != "USER" {
+	if user, err := accounts.logIn(t.Context(), netip.Prefix{}, "alice", "wonderland"); err != nil || user.role != "USER" {
 		t.Errorf("%v %v", user, err)
 	}
 }
@@ -421,6 +448,7 @@ func TestRunRefuses(t *testing.T) {
 		"every address":     {nil, map[string]string{"ADDR": ":0"}, "loopback"},
 		"a bad secret":      {nil, map[string]string{"JWT_SECRET": "short"}, "JWT_SECRET"},
 		"an address in use": {nil, map[string]string{"ADDR": taken.Addr().String()}, "in use"},
+		"no proxy":          {nil, map[string]string{"TRUSTED_PROXIES": "proxy.example"}, "TRUSTED_PROXIES"},
 		"an unknown flag":   {[]string{"-x"}, nil, "-x"},
 		"no address at all": {nil, map[string]string{"ADDR": "nonsense"}, "nonsense"},
 	} {

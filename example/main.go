@@ -9,6 +9,10 @@
 //	DATA_DIR    the folder for files, .data by default
 //	BLACKLIST   the store of revocations: memory:, bolt:PATH, or
 //	            redis://[USER:PASSWORD@]HOST:PORT[/DB]; the default is bolt:DATA_DIR/blacklist.db
+//	TRUSTED_PROXIES
+//	            the addresses of the proxies in front of the service, such as
+//	            10.0.0.0/8,192.0.2.1. Failed log-ins are limited by the address of the client. It is
+//	            taken from X-Forwarded-For only if such a proxy sends the request
 //
 // Its users and their passwords are public, so it listens on loopback addresses only. The flag
 // -demo-users-anywhere allows other addresses.
@@ -63,11 +67,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err != nil {
 		return err
 	}
-	list, err := openBlacklist(ctx, getenv("BLACKLIST"), dataDir, logger)
+	proxies, err := parseProxies(getenv("TRUSTED_PROXIES"))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, list.Close()) }()
+	store, err := openBlacklist(ctx, getenv("BLACKLIST"), dataDir, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
 
 	listener, err := listen(orDefault(getenv("ADDR"), "127.0.0.1:8080"), *anywhere)
 	if err != nil {
@@ -77,7 +85,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	handler, err := newHandler(secret, accounts, list, logger)
+	handler, err := newHandler(secret, accounts, store.list, proxies, logger)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -90,7 +98,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
-	fmt.Fprintf(stdout, welcome, "http://"+listener.Addr().String(), list.about, demoKey)
+	fmt.Fprintf(stdout, welcome, "http://"+listener.Addr().String(), store.about, demoKey)
 
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()
@@ -108,12 +116,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return nil
 }
 
+// clientID is the client_id of the tokens. A service with several clients sets it for each log-in.
+const clientID = "reference-client"
+
 // issuerName is the issuer and the audience of the tokens. A real service has its URL here.
 const issuerName = "https://reference.example.com"
 
 // newHandler sets up the API: the key, the verifier, the issuer, the validator, and the service behind
 // the generated guards.
-func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, logger *slog.Logger, options ...security.Option) (http.Handler, error) {
+func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, proxies trustedProxies, logger *slog.Logger, options ...security.Option) (http.Handler, error) {
 	key, err := keys.NewHMAC(keys.HS256, secret)
 	if err != nil {
 		return nil, err
@@ -122,7 +133,9 @@ func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, log
 	if err != nil {
 		return nil, err
 	}
-	authority, err := security.New(issuerName, set, list, append(options, security.WithLogger(logger))...)
+	// RFC 9068 requires client_id. All clients of this service have one id.
+	authority, err := security.New(issuerName, set, list, append(options, security.WithLogger(logger),
+		security.WithTokenDefaults(security.WithClientID(clientID)))...)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +145,7 @@ func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, log
 	}
 	service := &service{accounts, gen.NewGuardedIssuer(authority.Issuer), authority.Validator, jar, &reports{}}
 	api, err := gen.GuardedHandler(service, authority.Validator, newAuthenticator(accounts),
-		guard.WithLogger(logger), guard.WithErrorHandler(logHandlerErrors(logger)))
+		guard.WithLogger(logger), guard.WithErrorHandler(answerTooMany))
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +153,9 @@ func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, log
 	mux.Handle("GET /readyz", ready(authority.Validator))
 	// A page of another origin must not log a browser in to somebody else's account. No operation of
 	// this API has a large body.
-	mux.Handle("/", http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(api, 16<<10)))
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(refuseCrossOrigin))
+	mux.Handle("/", protection.Handler(proxies.remember(http.MaxBytesHandler(api, 16<<10))))
 	return mux, nil
 }
 
@@ -153,17 +168,6 @@ func ready(validator *security.Validator) http.Handler {
 		}
 		_, _ = io.WriteString(w, "ready\n") // the prober may have gone
 	})
-}
-
-// logHandlerErrors logs the errors that handlers of this service return. Package guard logs no text of
-// such an error, because it may contain secrets.
-func logHandlerErrors(logger *slog.Logger) guard.ErrorHandler {
-	return func(ctx context.Context, failure guard.Failure) guard.Response {
-		if failure.Response.Status == http.StatusInternalServerError {
-			logger.ErrorContext(ctx, "handler failed", "error", failure.Err)
-		}
-		return failure.Response
-	}
 }
 
 // listen listens on the address, which must be loopback unless anywhere is set.

@@ -31,13 +31,16 @@ const logInTimeout = 2 * time.Second
 func (s *service) Login(ctx context.Context, request gen.LoginRequestObject) (gen.LoginResponseObject, error) {
 	turn, cancel := context.WithTimeout(ctx, logInTimeout)
 	defer cancel()
-	user, err := s.accounts.logIn(turn, request.Body.Username, request.Body.Password)
+	user, err := s.accounts.logIn(turn, clientOf(ctx), request.Body.Username, request.Body.Password)
 	if errors.Is(err, errWrongPassword) {
 		detail := "Wrong username or password."
 		var response gen.Login401ApplicationProblemPlusJSONResponse
 		response.Body = gen.Problem{Title: "Unauthorized", Status: 401, Detail: &detail}
-		response.Headers.WWWAuthenticate = `Bearer realm="api"`
+		response.Headers = gen.UnauthorizedResponseHeaders{WWWAuthenticate: `Bearer realm="api"`, CacheControl: "no-store"}
 		return response, nil
+	}
+	if tooMany, ok := errors.AsType[*tooManyFailures](err); ok {
+		return gen.Login429ApplicationProblemPlusJSONResponse{TooManyRequestsApplicationProblemPlusJSONResponse: tooMany.response()}, nil
 	}
 	if err != nil {
 		return nil, err

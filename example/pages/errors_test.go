@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/security"
@@ -47,4 +50,42 @@ func Example_errorHandler() {
 	// 401 {"title":"Unauthorized","status":401,"detail":"The token is not valid."}
 	// changePassword 401 security: The token has expired.
 	// 401 {"error":"expired","hint":"POST /refresh"}
+}
+
+// An observer counts the requests that are not served, for metrics.
+func Example_observer() {
+	key, err := newKey("k", "application")
+	must(err)
+	refusals := map[string]int{}
+	var mu sync.Mutex
+	counter := func(_ context.Context, refusal guard.Refusal) {
+		mu.Lock()
+		defer mu.Unlock()
+		refusals[fmt.Sprintf("%s %d %s", refusal.Operation, refusal.Status, refusal.Reason)]++
+	}
+	now := time.Now()
+	authority, handler := newHandler(newSet(key), func() time.Time { return now }, guard.WithObserver(counter), guard.WithErrorHandler(printOwner))
+	token, err := authority.Issuer.IssueAccessToken(context.Background(), "alice", nil)
+	must(err)
+
+	ask(handler, "PUT", "/password", "")
+	ask(handler, "PUT", "/password", token.Text()+"x")
+	now = now.Add(time.Hour)
+	ask(handler, "PUT", "/password", token.Text())
+	for _, line := range slices.Sorted(maps.Keys(refusals)) {
+		fmt.Println(refusals[line], line)
+	}
+	// Output:
+	// a token of alice was refused: security: The token has expired.
+	// 1 changePassword 401 The token has expired.
+	// 1 changePassword 401 This operation needs credentials.
+	// 1 changePassword 401 the signature
+}
+
+// printOwner prints whose token was refused, if its signature was verified.
+func printOwner(_ context.Context, failure guard.Failure) guard.Response {
+	if failure.Identity.Subject != "" {
+		fmt.Printf("a token of %s was refused: %v\n", failure.Identity.Subject, failure.Err)
+	}
+	return failure.Response
 }

@@ -74,7 +74,12 @@ func ask(handler http.Handler, method, path, token string) string {
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	response, err := server.Client().Do(request)
+	return send(server.Client(), request)
+}
+
+// send sends a request and returns the status and the body of the response.
+func send(client *http.Client, request *http.Request) string {
+	response, err := client.Do(request)
 	must(err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
