@@ -80,8 +80,8 @@ type Identity struct {
 	Session string
 	// Subject is the subject of the token, the claim sub (RFC 7519, section 4.1.2).
 	Subject string
-	// SessionStart is when the session began: the claim auth_time, or iat if that is absent. Stores
-	// compare it in whole milliseconds, rounded down. The zero time is before every cut-off.
+	// SessionStart is when the session began: the private claim session_start, else auth_time, else
+	// iat. Stores compare it in whole milliseconds, rounded down. The zero time is before every cut-off.
 	SessionStart time.Time
 }
 

@@ -199,7 +199,7 @@ func (m *Memory) put(e entry, now int64) (before, done bool) {
 	}
 	// Counted before it can be found: a look-up that follows this call must not skip the kind.
 	m.ofKind[e.key.kind()].Add(1)
-	m.removed(sh.insert(e, now))
+	m.subtract(sh.insert(e, now))
 	return false, true
 }
 
@@ -207,7 +207,7 @@ func (m *Memory) put(e entry, now int64) (before, done bool) {
 func (m *Memory) sweepSome(now int64) {
 	for range min(shardsPerSweep, len(m.shards)) {
 		if sh := m.nextShard(); sh.soonest.Load() <= now {
-			m.removed(sh.sweep(now, false))
+			m.subtract(sh.sweep(now, false))
 			return
 		}
 	}
@@ -219,7 +219,7 @@ func (m *Memory) makeRoom(now int64) bool {
 	for range m.shards {
 		if sh := m.nextShard(); sh.soonest.Load() <= now {
 			if dropped := sh.sweep(now, true); dropped != (tally{}) {
-				m.removed(dropped)
+				m.subtract(dropped)
 				return true
 			}
 		}
@@ -229,8 +229,8 @@ func (m *Memory) makeRoom(now int64) bool {
 
 func (m *Memory) nextShard() *shard { return &m.shards[m.cursor.Add(1)%uint64(len(m.shards))] }
 
-// removed subtracts the removed entries from the counts.
-func (m *Memory) removed(dropped tally) {
+// subtract subtracts the removed entries from the counts.
+func (m *Memory) subtract(dropped tally) {
 	if dropped == (tally{}) {
 		return
 	}

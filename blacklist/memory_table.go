@@ -22,9 +22,8 @@ import (
 // A filter in front of the tables answers most look-ups of tokens that are not revoked.
 
 // key identifies an entry. It has 128 bits of hashes with seeds of the process, instead of the 256
-// of
-// [Key]: a collision, one in 10^24 at 10 million entries, would only refuse a token that was not
-// revoked.
+// bits of a [Key]: a collision, one in 10^24 at 10 million entries, would only refuse a token that
+// was not revoked.
 //
 // The place says where the entry is: its highest bits select the shard and the words of the filter,
 // the others the slot and the bits in those words. The low bits of the name are the kind. So no

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Installs the programs that crosstest/interop tries the tokens with: packages of Debian for Python, Ruby, Perl and C, and
-# those of npm for Node.js. It says so first. The exit status is 1 where something could not be installed. To avoid that:
-#   INSTALL_SERVICES=no    install nothing
+# those of npm for Node.js. It says so first. The exit status is 1 if something was not installed.
+#   INSTALL_SERVICES=no    install nothing, and exit with 1
 #
-# Node.js itself has to be there, version 20 or later: that of many a Debian release is too old.
+# Node.js 20 or later has to be there: many Debian releases have an older one.
 set -eu
 cd "$(dirname "$0")/../crosstest/interop"
 

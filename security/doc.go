@@ -13,9 +13,10 @@
 //
 // Tokens are JWTs in the layout of RFC 9068. The header typ is "at+jwt" for access tokens and
 // "rt+jwt" for refresh tokens; the latter is private to this package. The claims are iss, sub, aud,
-// exp, nbf, iat, jti, client_id, scope and roles, with sid for the session, auth_time for the
-// log-in, and fresh on tokens that a log-in issued. Private claims have other names. Times are
-// NumericDates to the millisecond.
+// exp, nbf, iat, jti, client_id, scope and roles, with sid for the session, auth_time and
+// session_start for the log-in, fresh on tokens that a log-in issued, and csrf on tokens for cookies.
+// Private claims have other names. Times are NumericDates in whole seconds; session_start is in
+// milliseconds since 1970.
 //
 // A [Layout] is another form: that of an identity provider ([IdentityProvider]), or of the Python
 // libraries (package pyjwt). The tokens of each issuer have their own verifier, and no verifier
@@ -25,7 +26,7 @@
 //
 // [Verifier.Verify] checks, in this order, and stops at the first failure: the size, the compact
 // form, the header, the key (by the header's kid and the algorithm of the key), the signature, the
-// claims, the times, the issuer, the audience and the token type. It decodes nothing of the payload
+// form of the claims, the times, the issuer, the token type and the audience. It decodes nothing of the payload
 // before the signature is verified. A key is bound to one algorithm; a token never chooses it.
 //
 // A verifier caches verified tokens, so that the next request with the same token is spared the
@@ -41,7 +42,8 @@
 //
 // # Secrets
 //
-// Keys, tokens and credentials print, log and encode without their secrets. [IssuedToken.Text] is
-// the one way to the text of a token. The texts of an [Error] are fixed. The text of no other error
-// reaches a client or a log of this module.
+// Keys, tokens and credentials print, log and encode without their secrets. [IssuedToken.Text]
+// returns the text of a token, and [Token.Text] does with [WithTokenText]. The texts of an [Error]
+// are fixed. The text of no other error reaches a client. One reaches a log: package guard logs the
+// error of a handler, if the policy has a logger.
 package security

@@ -14,6 +14,9 @@ import (
 // error when the guards are made; so is a type that no operation takes. The handler gets the value
 // from guard.HookValue.
 //
+// If several verifiers have tokens of the type, the hook runs for all of them. Two issuers may use the
+// same subject for different users: look a user up by Issuer and Subject.
+//
 // An [Error], such as [ErrInvalidToken] or [ErrAccessDenied], keeps its status. Any other error
 // means that the decision is unavailable, and is answered 503. A token type has one hook.
 func WithHook[C any](typeName string, hook func(ctx context.Context, token Token[C]) (any, error)) ValidatorOption {

@@ -48,7 +48,7 @@ func (t IssuedToken) CSRF() string {
 	return t.secret.csrf
 }
 
-// ExpiresAt returns when the token expires, in UTC. The zero time is never.
+// ExpiresAt returns when the token expires, in UTC. The zero time means never.
 func (t IssuedToken) ExpiresAt() time.Time { return t.expiresAt.Time() }
 
 // ExpiresIn returns how long the token is valid from the moment of issue: the expires_in of RFC

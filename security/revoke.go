@@ -130,8 +130,8 @@ func (v *Validator) RevokeAll(ctx context.Context) (cutOff time.Time, err error)
 	return v.RevokeIssuedBefore(ctx, v.cutOffNow())
 }
 
-// tokenEntryEnd is when no clock within the leeway accepts the token any more. The zero time is
-// never.
+// tokenEntryEnd returns when no clock within the leeway accepts the token any more. The zero time
+// means never.
 func tokenEntryEnd(t *verifiedToken) time.Time {
 	if t.claims.Expires == payload.None {
 		return time.Time{}
@@ -139,7 +139,7 @@ func tokenEntryEnd(t *verifiedToken) time.Time {
 	return t.claims.Expires.Add(t.verifier.leeway).Time()
 }
 
-// tokenEntry is the entry for a token that is accepted until the given time. It lives a second
+// tokenEntry returns the entry for a token that is accepted until the given time. It lives a second
 // longer, so that it is in force when it reaches the store.
 func tokenEntry(t *verifiedToken, end time.Time) blacklist.Revocation {
 	if !end.IsZero() {
@@ -148,7 +148,7 @@ func tokenEntry(t *verifiedToken, end time.Time) blacklist.Revocation {
 	return blacklist.OfToken(t.identity, end)
 }
 
-// sessionEntryEnd is when the longest session that exists now is over. The leeway counts twice: the
+// sessionEntryEnd returns when the longest session that exists now is over. The leeway counts twice: the
 // clock that issued a token may be ahead, and the token is accepted for the leeway after its end.
 func (v *Verifier) sessionEntryEnd() time.Time {
 	if v.neverExpiring {

@@ -57,7 +57,7 @@ func (t *tenants) issuerOf(ctx context.Context, template string, c *payload.Clai
 	ok, err := t.allow(ctx, c.Tenant)
 	switch {
 	case err != nil:
-		return "", unavailable("whether the tenant is served", err)
+		return "", unavailable("the check of the tenant failed", err)
 	case !ok:
 		return "", withReason(ErrInvalidToken, "a tenant that is not served")
 	}

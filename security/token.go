@@ -59,7 +59,7 @@ type AnyToken interface {
 	// or "".
 	ClientID() string
 	// ExpiresAt returns when the token expires (exp; RFC 7519, section 4.1.4), in UTC. The zero time
-	// is never.
+	// means never.
 	ExpiresAt() time.Time
 	// IssuedAt returns when the token was issued (iat; RFC 7519, section 4.1.6), in UTC.
 	IssuedAt() time.Time
@@ -76,9 +76,9 @@ type AnyToken interface {
 	CSRF() string
 	// Roles returns a copy of the roles.
 	Roles() []string
-	// HasRole reports whether the token has the role, and HasRoles whether it has any. They do not
-	// allocate.
+	// HasRole reports whether the token has the role. It does not allocate.
 	HasRole(role string) bool
+	// HasRoles reports whether the token has any role. It does not allocate.
 	HasRoles() bool
 	// Scopes returns a copy of the scopes (scope; RFC 8693, section 4.2).
 	Scopes() []string

@@ -269,7 +269,7 @@ func (v *Verifier) IsRecent(at time.Time, maxAge time.Duration) bool {
 }
 
 // Verify decides whether the text is a token of this verifier and of the wanted type: form, header,
-// signature, times, issuer, audience, type, in this order. Nothing of the payload is decoded before
+// signature, times, issuer, type, audience, in this order. Nothing of the payload is decoded before
 // the signature is verified. A cached token is decided again in everything that depends on the
 // time. Verify does not ask the blacklist: see [Validator.CheckRevoked].
 func (v *Verifier) Verify(ctx context.Context, want TokenType, text string) (AnyToken, error) {
@@ -285,7 +285,7 @@ func (v *Verifier) Verify(ctx context.Context, want TokenType, text string) (Any
 			return nil, keysError(err)
 		}
 		if set == known.keys {
-			return v.again(ctx, known, want, now)
+			return v.verifyCached(ctx, known, want, now)
 		}
 	}
 	p, err := v.verifyText(ctx, text, want, now)
@@ -306,8 +306,8 @@ func (v *Verifier) Verify(ctx context.Context, want TokenType, text string) (Any
 	return token, nil
 }
 
-// again decides over a token from the cache.
-func (v *Verifier) again(ctx context.Context, known *cachedToken, want TokenType, now payload.Instant) (AnyToken, error) {
+// verifyCached decides over a token from the cache: the times and the tenant.
+func (v *Verifier) verifyCached(ctx context.Context, known *cachedToken, want TokenType, now payload.Instant) (AnyToken, error) {
 	if err := v.checkTimes(known.claims, now); err != nil {
 		return nil, v.withIdentity(err, known.claims, want)
 	}
@@ -427,8 +427,9 @@ func (v *Verifier) open(ctx context.Context, text string) (openedToken, error) {
 const maxTriedKeys = 8
 
 // checkSignature checks the signature with the key that the header names. It returns the key and the
-// set that has it. If the key id does not name one key, each key that fits is tried. Without a key id
-// that is so only where the layout has none: elsewhere exactly one key must fit.
+// set that has it. If several keys have the key id, each one with the algorithm is tried. Without a
+// key id each key with the algorithm is tried if the layout has no key ids; otherwise there must be
+// exactly one.
 func (v *Verifier) checkSignature(ctx context.Context, c jose.Compact, header keys.Header) (*keys.Set, *keys.Key, error) {
 	set, err := v.keys.VerificationKeys(ctx, header)
 	if err != nil {
@@ -441,7 +442,10 @@ func (v *Verifier) checkSignature(ctx context.Context, c jose.Compact, header ke
 	if err != nil {
 		return nil, nil, keysError(err)
 	}
-	if len(candidates) > 1 && (len(candidates) > maxTriedKeys || !header.HasKeyID && !v.demands.KeyIDUnknown) {
+	switch {
+	case len(candidates) > maxTriedKeys:
+		return nil, nil, withReason(ErrInvalidToken, "too many keys for the header of the token")
+	case len(candidates) > 1 && !header.HasKeyID && !v.demands.KeyIDUnknown:
 		return nil, nil, withReason(ErrInvalidToken, "no key id and more than one key for the algorithm")
 	}
 	signature, err := jose.Base64URL.DecodeString(c.Signature)
@@ -476,7 +480,7 @@ func keysError(err error) error {
 	return unavailable("the keys of a verifier are unavailable", err)
 }
 
-// checkClaims checks times, issuer, audience, client, ids and type.
+// checkClaims checks the times, the issuer, the type, the audience, the client and the ids.
 func (v *Verifier) checkClaims(ctx context.Context, c *payload.Claims, opened openedToken, want TokenType, now payload.Instant) error {
 	if err := v.checkTimes(c, now); err != nil {
 		return err
@@ -488,7 +492,7 @@ func (v *Verifier) checkClaims(ctx context.Context, c *payload.Claims, opened op
 	switch {
 	case !v.layout.Accepts(opened.header, c, typ):
 		return withReason(ErrWrongTokenType, "the type of the token")
-	case !v.accepts(v.layout.Audience(v.audience, v.issuer, typ), c.Audience):
+	case !isAudienceAccepted(v.layout.Audience(v.audience, v.issuer, typ), c.Audience):
 		return withReason(ErrInvalidToken, "another audience")
 	case v.demands.Clients != nil && !slices.Contains(v.demands.Clients, c.Client):
 		return withReason(ErrInvalidToken, "another client")
@@ -522,8 +526,8 @@ func (v *Verifier) checkIssuer(ctx context.Context, c *payload.Claims, key *keys
 	return nil
 }
 
-// accepts reports whether a token has an accepted audience.
-func (v *Verifier) accepts(wanted payload.Audience, has []string) bool {
+// isAudienceAccepted reports whether a token has an accepted audience.
+func isAudienceAccepted(wanted payload.Audience, has []string) bool {
 	if len(has) == 0 && !wanted.Required {
 		return true
 	}

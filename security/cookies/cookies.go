@@ -27,7 +27,7 @@ type TokenCookie struct {
 	token, csrf http.Cookie
 	// session is set where the cookies end with the browser's session and not with the token.
 	session bool
-	// former are attributes that the cookies had before.
+	// former has the attributes that the cookies had before.
 	former []*TokenCookie
 }
 
@@ -45,7 +45,8 @@ func WithDomain(domain string) Option {
 	return func(c *TokenCookie) { c.token.Domain, c.csrf.Domain = domain, domain }
 }
 
-// WithSameSite sets which requests from other sites carry the cookies, http.SameSiteStrictMode by default.
+// WithSameSite sets which requests from other sites carry the cookies, http.SameSiteStrictMode by
+// default.
 func WithSameSite(mode http.SameSite) Option {
 	return func(c *TokenCookie) { c.token.SameSite, c.csrf.SameSite = mode, mode }
 }
@@ -157,14 +158,14 @@ func (c *TokenCookie) expired() []*http.Cookie {
 	return cookies
 }
 
-// clearFormer returns the cookies that delete those with former attributes, but for one that has the
-// attributes of today.
+// clearFormer returns the cookies that delete those with former attributes, except those with the
+// attributes of now.
 func (c *TokenCookie) clearFormer() []*http.Cookie {
 	var cookies []*http.Cookie
-	today := c.both("", "")
+	now := c.both("", "")
 	for _, former := range c.former {
 		for i, cookie := range former.expired() {
-			if cookie.Path != today[i].Path || cookie.Domain != today[i].Domain {
+			if cookie.Path != now[i].Path || cookie.Domain != now[i].Domain {
 				cookies = append(cookies, cookie)
 			}
 		}
@@ -172,6 +173,7 @@ func (c *TokenCookie) clearFormer() []*http.Cookie {
 	return cookies
 }
 
+// both returns the cookie of the token and that of its claim csrf, with the given values.
 func (c *TokenCookie) both(token, csrf string) []*http.Cookie {
 	first, second := c.token, c.csrf
 	first.Value, second.Value = token, csrf

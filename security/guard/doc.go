@@ -23,10 +23,11 @@
 //   - rules: freshness, roles and scopes
 //   - hook: security.Validator.RunHook
 //
-// An empty value is no credential. The same header, cookie or query parameter twice is malformed, and
-// so is a token in the query beside another one, unless an alternative needs both. A plain key in the
-// header Authorization is no credential of another authentication scheme, such as Bearer. Where a header and a cookie may carry the
-// same type of token, a header that is present decides alone.
+// An empty value is no credential. The same header or query parameter twice is malformed, and so is a
+// token in the query beside another one, unless an alternative needs both. If a cookie comes several
+// times, the tokens that verify must belong to one session. A plain key in the header Authorization
+// is no credential of another authentication scheme, such as Bearer. Where a header and a cookie may
+// carry the same type of token, a header that is present decides alone.
 //
 // # Alternatives
 //

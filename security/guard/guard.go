@@ -452,27 +452,27 @@ func (g *Guard) runHook(ctx context.Context, c *acceptedCredential) (err error) 
 // checkRules checks the rules of the operation: freshness, then roles; then the scopes and roles of
 // the requirement.
 func (g *Guard) checkRules(s *requiredScheme, c *acceptedCredential) error {
-	var facts facts = c.caller
+	var has facts = c.caller
 	if c.token != nil {
-		facts = c.token
+		has = c.token
 	}
 	rules := &g.operation.Rules
-	if rules.Fresh && !facts.Fresh() || rules.MaxAge > 0 && !s.verifier.IsRecent(facts.AuthTime(), rules.MaxAge) {
+	if rules.Fresh && !has.Fresh() || rules.MaxAge > 0 && !s.verifier.IsRecent(has.AuthTime(), rules.MaxAge) {
 		return security.ErrFreshTokenRequired
 	}
-	if rules.AllowRoles != nil && !slices.ContainsFunc(rules.AllowRoles, facts.HasRole) {
+	if rules.AllowRoles != nil && !slices.ContainsFunc(rules.AllowRoles, has.HasRole) {
 		return security.ErrAccessDenied
 	}
-	if rules.DenyRoles != nil && (!facts.HasRoles() || slices.ContainsFunc(rules.DenyRoles, facts.HasRole)) {
+	if rules.DenyRoles != nil && (!has.HasRoles() || slices.ContainsFunc(rules.DenyRoles, has.HasRole)) {
 		return security.ErrAccessDenied
 	}
 	for _, scope := range s.Scopes {
-		if !facts.HasScope(scope) {
+		if !has.HasScope(scope) {
 			return security.ErrAccessDenied.Because("a scope is missing", missingScopes(s.Scopes))
 		}
 	}
 	for _, role := range s.Roles {
-		if !facts.HasRole(role) {
+		if !has.HasRole(role) {
 			return security.ErrAccessDenied.Because("a role is missing", nil)
 		}
 	}

@@ -48,7 +48,9 @@ func New(validator *security.Validator, options ...Option) (*Policy, error) {
 	}
 	p := &Policy{
 		validator: validator, realm: `"api"`, logger: slog.New(slog.DiscardHandler),
-		limiter: &logLimiter{now: time.Now, kinds: map[string]*loggedKind{}}, crossOrigin: http.NewCrossOriginProtection(), csrfHeader: http.CanonicalHeaderKey(DefaultCSRFHeader), csrfField: DefaultCSRFField,
+		limiter:     &logLimiter{now: time.Now, kinds: map[string]*loggedKind{}},
+		crossOrigin: http.NewCrossOriginProtection(),
+		csrfHeader:  http.CanonicalHeaderKey(DefaultCSRFHeader), csrfField: DefaultCSRFField,
 	}
 	for _, option := range options {
 		if option == nil {
@@ -98,7 +100,7 @@ func WithErrorHandler(handler ErrorHandler) Option {
 	}
 }
 
-// WithLogger sets where requests that are not served are logged, but for those without credentials.
+// WithLogger sets where requests that are not served are logged, except those without credentials.
 // Records contain the operation, the status, the reason in fixed words and the hash of the subject,
 // no token. Only the error of a handler of the application is logged with its text. Of records with
 // the same reason one is logged each second, with the number of those that were not. The default is
@@ -184,7 +186,7 @@ func (p *Policy) clientCertificate(ctx context.Context, r Request) (*x509.Certif
 		certificate, err := p.forwardedCertificate(ctx, func(name string) []string { return r.Header(http.CanonicalHeaderKey(name)) })
 		var e *security.Error
 		if err != nil && !errors.As(err, &e) {
-			err = security.ErrUnavailable.Because("the forwarded certificate", err)
+			err = security.ErrUnavailable.Because("the function for the forwarded certificate failed", err)
 		}
 		return certificate, err
 	}

@@ -79,7 +79,7 @@ type locatedCredential struct {
 
 // locate reads the credential at the source. The same header or query parameter twice, and the word
 // of an auth scheme alone, make the request malformed, because it is not clear which credential
-// counts. The same cookie twice is everyday, where its path or domain has changed: verify decides.
+// counts. Browsers send the same cookie twice after its path or domain has changed: verify decides.
 // An empty value is no credential. A header with the word of another auth scheme has none for this
 // source.
 func (s *source) locate(r Request) (locatedCredential, error) {
@@ -162,7 +162,7 @@ var authSchemes = []string{
 	"scram-sha-1", "scram-sha-256", "vapid",
 }
 
-// isPlainKey reports whether the source takes all that is in the header Authorization.
+// isPlainKey reports whether the credential is the whole header Authorization.
 func (s *source) isPlainKey() bool {
 	return s.in == InHeader && s.name == authorization && s.prefix == ""
 }

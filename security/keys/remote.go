@@ -185,7 +185,7 @@ func newRemote(ctx context.Context, address string, discover bool, options []Rem
 	}}
 	for _, option := range options {
 		if option == nil {
-			return nil, errors.New("keys: a nil option")
+			return nil, errNilOption
 		}
 		if err := option(&r.remoteConfig); err != nil {
 			return nil, err

@@ -27,7 +27,7 @@ const (
 // layout makes the keys that the package documentation describes.
 type layout struct {
 	tags     [buckets]string // "{P:b}:"
-	key      []byte          // of the HMAC; nil for plain SHA-256
+	hmacKey  []byte          // nil for plain SHA-256
 	markHead string          // "2:CHECK:", with which every mark begins
 	// markHeadArg is markHead as an argument of a script, to save an allocation.
 	markHeadArg any
@@ -43,7 +43,7 @@ func newLayout(prefix string, hmacKey []byte) (*layout, error) {
 	if i := strings.IndexFunc(prefix, func(r rune) bool { return r <= ' ' || r > '~' || r == '{' || r == '}' }); i >= 0 {
 		return nil, fmt.Errorf("redisstore: WithPrefix: character %d is a brace, a space or not printable ASCII", i)
 	}
-	l := &layout{key: hmacKey}
+	l := &layout{hmacKey: hmacKey}
 	for b := range l.tags {
 		l.tags[b] = fmt.Sprintf("{%s:%02x}:", prefix, b)
 	}
@@ -76,7 +76,7 @@ func (l *layout) bucket(id blacklist.Identity) uint8 {
 
 // withSecret returns the HMAC of the digest, or the digest if there is no secret.
 func (l *layout) withSecret(digest [sha256.Size]byte) [sha256.Size]byte {
-	if l.key == nil {
+	if l.hmacKey == nil {
 		return digest
 	}
 	return l.mac(digest)
@@ -84,7 +84,7 @@ func (l *layout) withSecret(digest [sha256.Size]byte) [sha256.Size]byte {
 
 // mac is separate from withSecret because its argument escapes to the heap.
 func (l *layout) mac(digest [sha256.Size]byte) (sum [sha256.Size]byte) {
-	h := hmac.New(sha256.New, l.key)
+	h := hmac.New(sha256.New, l.hmacKey)
 	h.Write(digest[:])
 	h.Sum(sum[:0])
 	return sum
