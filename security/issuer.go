@@ -140,7 +140,10 @@ func (i *Issuer) IssueTokenPair(ctx context.Context, subject string, accessClaim
 	if err != nil {
 		return TokenPair{}, err
 	}
-	r.lifetime, r.noExpiry, r.NotBefore = 0, false, r.Issued
+	r.lifetime, r.noExpiry = 0, false
+	if !r.noNotBefore {
+		r.NotBefore = r.Issued
+	}
 	r.Roles, r.Scopes = nil, nil
 	refresh, err := i.issue(ctx, NewTokenType[NoClaims](refreshType), r, refreshClaims)
 	if err != nil {

@@ -287,3 +287,18 @@ func TestRefusedIdentity(t *testing.T) {
 		t.Errorf("a forged token: %+v, reason %q", id, security.Reason(err))
 	}
 }
+
+// TestPairWithoutNotBefore leaves nbf out of both tokens of a pair.
+func TestPairWithoutNotBefore(t *testing.T) {
+	f := newFixture(t)
+	issuer := must(NewIssuer(f.verifier, WithTokenDefaults(WithoutNotBefore())))(t)
+	pair, err := issuer.IssueTokenPair(t.Context(), "user-1", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, token := range map[string]IssuedToken{"access": pair.Access, "refresh": pair.Refresh} {
+		if _, claims := wire(t, token.Text()); claims["nbf"] != nil {
+			t.Errorf("the %s token has nbf", name)
+		}
+	}
+}

@@ -54,7 +54,11 @@ func (g *Guard) report(ctx context.Context, said summary, err error, who blackli
 	if !p.logger.Enabled(ctx, level) {
 		return
 	}
-	suppressed, ok := p.limiter.allow(message + reason)
+	kind := message + reason
+	if said.status >= http.StatusInternalServerError {
+		kind += operation // a failure of one operation must not hide that of another
+	}
+	suppressed, ok := p.limiter.allow(kind)
 	if !ok {
 		return
 	}

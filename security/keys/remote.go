@@ -224,11 +224,16 @@ func newRemote(ctx context.Context, address string, discover bool, options []Rem
 // startError says everything about a failed first fetch: the application has just been started and
 // its operator has to find the cause.
 func startError(u *url.URL, err error) error {
+	address := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path} // a query may contain a key
 	var why *unavailableError
-	if errors.As(err, &why) && why.cause != nil {
-		return fmt.Errorf("keys: %s: %w: %w", u.Redacted(), err, why.cause)
+	if !errors.As(err, &why) || why.cause == nil {
+		return fmt.Errorf("keys: %s: %w", &address, err)
 	}
-	return fmt.Errorf("keys: %s: %w", u.Redacted(), err)
+	cause := why.cause
+	if request, ok := errors.AsType[*url.Error](cause); ok {
+		cause = request.Err // its text repeats the whole URL
+	}
+	return fmt.Errorf("keys: %s: %w: %w", &address, err, cause)
 }
 
 // parseURL never quotes the address in its errors, because it may contain a password.

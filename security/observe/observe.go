@@ -13,14 +13,14 @@ import (
 )
 
 // Refusals returns an option for a policy that counts each request that was not served, in the
-// counter oapi_guard.requests.refused with the attributes operation, status and reason. The reasons
+// counter oapiguard.requests.refused with the attributes operation, status and reason. The reasons
 // are fixed texts, so that their number is bounded. No attribute has anything of the request.
 func Refusals(provider metric.MeterProvider) (guard.Option, error) {
 	if provider == nil {
 		return nil, errors.New("observe: Refusals needs a meter provider")
 	}
 	meter := provider.Meter("github.com/oapi-guard/oapi-guard/security/observe")
-	counter, err := meter.Int64Counter("oapi_guard.requests.refused",
+	counter, err := meter.Int64Counter("oapiguard.requests.refused",
 		metric.WithDescription("Requests that were not served, by operation, status and reason."), metric.WithUnit("{request}"))
 	if err != nil {
 		return nil, err
