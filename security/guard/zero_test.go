@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -29,5 +30,21 @@ func TestZeroGuardRefuses(t *testing.T) {
 	(&RefusedError{}).Write(w)
 	if w.Code != 500 {
 		t.Errorf("a zero response has the status %d", w.Code)
+	}
+}
+
+// TestHeaderCookieIsNoPlace has the credential in the header Cookie as a whole, which browsers send
+// by themselves: it would escape the checks of cookies.
+func TestHeaderCookieIsNoPlace(t *testing.T) {
+	f := newFixture(t)
+	for _, kind := range []Kind{KindJWT, KindKey} {
+		s := &Scheme{Name: "s", Kind: kind, Parameter: "cookie"}
+		if kind == KindJWT {
+			s.Token = accessToken
+		}
+		authenticators := Authenticators{"s": AuthenticateKey(func(context.Context, string) (*Caller[int], error) { return &Caller[int]{}, nil })}
+		if _, err := NewGuards(f.policy, authenticators, &Operation{ID: "op", Requirement: Requirement{{s}}}); err == nil {
+			t.Errorf("kind %d: no error", kind)
+		}
 	}
 }
