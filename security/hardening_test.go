@@ -98,3 +98,18 @@ func TestZeroValuesRefuse(t *testing.T) {
 		}
 	}
 }
+
+// TestOnlySpacesSeparateScopes has characters that Unicode calls white space in the name of a scope.
+func TestOnlySpacesSeparateScopes(t *testing.T) {
+	for _, separator := range []string{`\t`, `\n`, `\u00a0`, `\u0085`, `\u3000`, `\u2028`} {
+		claims := sectest.PayloadWith("scope", `"read`+separator+`admin  write"`)
+		for name, token := range map[string]security.AnyToken{
+			"application": apptest.New(t).Token(t, sectest.CompactHS256(sectest.GoodHeader, claims), apptest.AccessToken),
+			"provider":    provider(t, nil).Token(t, sectest.CompactHS256(plainHeader, claims), apptest.AccessToken),
+		} {
+			if token.HasScope("admin") || token.HasScope("read") || !token.HasScope("write") {
+				t.Errorf("%s, %s: scopes %q", name, separator, token.Scopes())
+			}
+		}
+	}
+}
