@@ -169,7 +169,7 @@ func TestTenants(t *testing.T) {
 	app := apptest.New(t)
 	const template = "https://login.example/{tenantid}/v2.0"
 	layout := sectest.Must(security.IdentityProvider(security.WithTypeHeader("JWT")))(t)
-	served := map[string]bool{"a": true, "b": true}
+	served := map[string]bool{"a": true, "b": true, "..": true, "%2e%2e": true, "x@evil.example:443": true, `a\b`: true, "\u0430": true}
 	var down error
 	verifier := sectest.Must(security.NewVerifier(template, app.Keys, security.WithLayout(layout), security.WithAudience("api"), security.WithClock(app.Clock.Now), security.WithName("entra"),
 		security.WithTenants("tid", func(_ context.Context, tenant string) (bool, error) { return served[tenant], down })))(t)
@@ -189,6 +189,11 @@ func TestTenants(t *testing.T) {
 		{name: "no tenant", issuer: "https://login.example//v2.0", tenant: `""`, want: security.ErrInvalidToken},
 		{name: "a tenant of another type", issuer: "https://login.example/7/v2.0", tenant: `7`, want: security.ErrInvalidToken},
 		{name: "a tenant with a slash", issuer: "https://login.example/a/x/v2.0", tenant: `"a/x"`, want: security.ErrInvalidToken},
+		{name: "a tenant that leaves the path", issuer: "https://login.example/../v2.0", tenant: `".."`, want: security.ErrInvalidToken},
+		{name: "a tenant that leaves the path, encoded", issuer: "https://login.example/%2e%2e/v2.0", tenant: `"%2e%2e"`, want: security.ErrInvalidToken},
+		{name: "a tenant with a host", issuer: "https://login.example/x@evil.example:443/v2.0", tenant: `"x@evil.example:443"`, want: security.ErrInvalidToken},
+		{name: "a tenant with a backslash", issuer: `https://login.example/a\\b/v2.0`, tenant: `"a\\b"`, want: security.ErrInvalidToken},
+		{name: "a tenant that looks like another", issuer: "https://login.example/\u0430/v2.0", tenant: "\"\u0430\"", want: security.ErrInvalidToken},
 		{name: "the template itself", issuer: template, tenant: `"{tenantid}"`, want: security.ErrInvalidToken},
 	} {
 		_, err := validator.Verify(t.Context(), typ, token(tt.issuer, tt.tenant))

@@ -266,6 +266,9 @@ func (i *Issuer) sign(ctx context.Context, typ TokenType, more, content []byte) 
 	if err != nil {
 		return "", fmt.Errorf("security: no key to sign the token: %w", err)
 	}
+	if key == nil {
+		return "", fmt.Errorf("security: the key source returned no key: %w", keys.ErrNoSigningKey)
+	}
 	header := i.layout.Header(string(key.Algorithm()), key.ID(), payload.TypeOf(typ.Name()))
 	if more != nil {
 		header = append(append(header[:len(header)-1], more...), '}')

@@ -157,8 +157,11 @@ func WithRolesAt(path ...string) LayoutOption {
 func WithSubjectFrom(claim string) LayoutOption {
 	return func(l *providerLayout) error {
 		l.subject = claim
-		if claim == "" {
+		switch {
+		case claim == "":
 			return errors.New("security: WithSubjectFrom needs the name of a claim")
+		case payload.IsRegistered(claim) && claim != "sub" && claim != "client_id":
+			return errors.New("security: the claim of the subject is a claim that decides over the token, such as nbf; it cannot be read as something else")
 		}
 		return nil
 	}
@@ -249,7 +252,7 @@ func (l *providerLayout) Decode(text []byte, r payload.Reading) (*payload.Claims
 			return false, nil
 		case string(name) == l.subject:
 			d.Subject, err = d.Name(value)
-			return true, err
+			return l.subject == "sub", err // client_id is the client too
 		}
 		return string(name) == "sub", nil
 	})

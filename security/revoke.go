@@ -154,7 +154,7 @@ func (v *Verifier) sessionEntryEnd() time.Time {
 	if v.neverExpiring {
 		return time.Time{}
 	}
-	return v.now().Add(v.retention + 2*v.leeway)
+	return v.now().Add(v.retention).Add(2 * v.leeway) // the sum of the durations may overflow
 }
 
 // cutOffEntryEnd is sessionEntryEnd for a cut-off. A cut-off may be ahead of now, and sessions

@@ -12,7 +12,8 @@ import (
 // a template with one placeholder, such as https://login.microsoftonline.com/{tenantid}/v2.0, and
 // the claim, such as tid, has the tenant of a token. allow decides whether the application serves the
 // tenant; an error means that it is unavailable, and is answered 503. The claim iss must be the
-// template with the tenant filled in, and a key whose JWK names an issuer serves that issuer alone.
+// template with the tenant filled in. A tenant has letters and digits of ASCII and -._~ only. A key
+// whose JWK names an issuer serves that issuer alone.
 //
 // Revocations of tokens, sessions and subjects are for the issuer of the token, those of all sessions
 // for the template.
@@ -49,9 +50,17 @@ func (t *tenants) fill(template, tenant string) string {
 	return strings.Replace(template, t.placeholder, tenant, 1)
 }
 
+// validTenant reports whether a tenant is one plain part of a URL: unreserved characters (RFC 3986,
+// section 2.3), and not a step of a path. No tenant makes another host, port or path of the template,
+// and none has two forms.
+func validTenant(tenant string) bool {
+	const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+	return tenant != "" && tenant != "." && tenant != ".." && strings.Trim(tenant, unreserved) == ""
+}
+
 // issuerOf returns the issuer that a token must have.
 func (t *tenants) issuerOf(ctx context.Context, template string, c *payload.Claims) (string, error) {
-	if c.Tenant == "" || strings.ContainsAny(c.Tenant, "/?#{}") {
+	if !validTenant(c.Tenant) {
 		return "", withReason(ErrInvalidToken, "no tenant")
 	}
 	ok, err := t.allow(ctx, c.Tenant)

@@ -210,6 +210,9 @@ func (v *Validator) lookUp(ctx context.Context, id blacklist.Identity) (bool, er
 // Ready returns an error that wraps [ErrUnavailable] while requests with a token would be answered
 // 503. It is for a readiness probe.
 func (v *Validator) Ready(ctx context.Context) error {
+	if v.verifier == nil {
+		return errZeroValidator
+	}
 	ctx, cancel := context.WithTimeout(ctx, v.revocationTimeout)
 	defer cancel()
 	for _, verifier := range v.verifiers {

@@ -253,6 +253,8 @@ func (v *Verifier) finish() error {
 var (
 	errNoKeys    = errors.New("security: a verifier needs a key set; make one with keys.NewSet")
 	errNilOption = errors.New("security: a nil option")
+	// errZeroVerifier is also for a nil token type.
+	errZeroVerifier = errors.New("security: the verifier was not made by NewVerifier, or there is no token type")
 )
 
 // Name returns the verifier's name.
@@ -261,7 +263,7 @@ func (v *Verifier) Name() string { return v.name }
 // IsRecent reports whether an instant is at most maxAge ago. An instant that is ahead of the clock
 // by more than the leeway is not recent, and neither is the zero time.
 func (v *Verifier) IsRecent(at time.Time, maxAge time.Duration) bool {
-	if at.IsZero() {
+	if at.IsZero() || v.now == nil {
 		return false
 	}
 	then, now := payload.InstantOf(at), payload.InstantOf(v.now())
@@ -273,6 +275,9 @@ func (v *Verifier) IsRecent(at time.Time, maxAge time.Duration) bool {
 // the signature is verified. A cached token is decided again in everything that depends on the
 // time. Verify does not ask the blacklist: see [Validator.CheckRevoked].
 func (v *Verifier) Verify(ctx context.Context, want TokenType, text string) (AnyToken, error) {
+	if v.keys == nil || want == nil {
+		return nil, errZeroVerifier
+	}
 	now := payload.InstantOf(v.now())
 	var place cachePlace
 	if len(text) <= v.maxSize {

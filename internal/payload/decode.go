@@ -124,7 +124,7 @@ func (d *Decoder) read(name []byte, value jsontext.Value) (err error) {
 		d.hasScope = true
 		var scope string
 		scope, err = d.String(value)
-		d.Scopes = strings.Fields(scope)
+		d.Scopes = splitScopes(scope)
 	case "scp":
 		d.hasScp = true
 		d.scp, err = d.scopes(value)
@@ -209,9 +209,15 @@ func (d *Decoder) collect(name []byte, value jsontext.Value) (err error) {
 func (d *Decoder) scopes(value jsontext.Value) ([]string, error) {
 	list, err := d.strings(value, d.end)
 	if err == nil && value.Kind() == '"' {
-		list = strings.Fields(list[0])
+		list = splitScopes(list[0])
 	}
 	return list, err
+}
+
+// splitScopes returns the scopes of a text. Only the space of ASCII separates them (RFC 6749, section
+// 3.3): what is one name to the issuer must not become two here.
+func splitScopes(text string) []string {
+	return strings.FieldsFunc(text, func(c rune) bool { return c == ' ' })
 }
 
 // scopesOrNone is scopes for a token of somebody else. A value of another type has no scopes, which

@@ -43,19 +43,28 @@ func (RFC9068) Audience(configured []string, issuer string, typ Type) Audience {
 // OtherAudience returns the audience of the tokens of an issuer that are not access tokens.
 func OtherAudience(issuer, typ string) string { return issuer + "#" + typ }
 
-// Accepts implements Layout.
-func (l RFC9068) Accepts(header jose.Header, _ *Claims, want Type) bool {
-	return header.Type == want.Header || l.Plain && want.Name == Access && header.Type == "jwt"
+// Accepts implements Layout. A token of a Python layout has the header typ JWT and the audience of
+// an access token too, and another place for its type: after a change of the layout a refresh token
+// from before is not an access token.
+func (l RFC9068) Accepts(header jose.Header, c *Claims, want Type) bool {
+	return header.Type == want.Header ||
+		l.Plain && want.Name == Access && header.Type == "jwt" && accessOrNone(c.Type) && accessOrNone(header.Class)
 }
 
+func accessOrNone(typ string) bool { return typ == "" || typ == Access }
+
 // Decode implements Layout.
-func (RFC9068) Decode(text []byte, r Reading) (*Claims, error) {
-	return Decode(text, r, func(d *Decoder, name []byte, value jsontext.Value) (bool, error) {
-		if string(name) == "roles" {
+func (l RFC9068) Decode(text []byte, r Reading) (*Claims, error) {
+	return Decode(text, r, func(d *Decoder, name []byte, value jsontext.Value) (known bool, err error) {
+		switch {
+		case string(name) == "roles":
 			d.Roles = d.RolesAt(value)
-			return true, nil
+		case l.Plain && string(name) == "type":
+			d.Type, err = d.String(value)
+		default:
+			return false, nil
 		}
-		return false, nil
+		return true, err
 	})
 }
 

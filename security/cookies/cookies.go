@@ -100,6 +100,14 @@ func New(name, csrfName string, options ...Option) (*TokenCookie, error) {
 			return nil, fmt.Errorf("cookies: cookie %q: %w", cookie.Name, err)
 		}
 	}
+	// net/http leaves out an attribute that is not valid, and what is left may name today's cookie.
+	for _, former := range c.former {
+		for _, cookie := range []http.Cookie{former.token, former.csrf} {
+			if err := checkCookie(&cookie); err != nil {
+				return nil, fmt.Errorf("cookies: former cookie %q: %w", cookie.Name, err)
+			}
+		}
+	}
 	return c, nil
 }
 
@@ -165,13 +173,17 @@ func (c *TokenCookie) clearFormer() []*http.Cookie {
 	now := c.both("", "")
 	for _, former := range c.former {
 		for i, cookie := range former.expired() {
-			if cookie.Path != now[i].Path || cookie.Domain != now[i].Domain {
+			if cookie.Path != now[i].Path || domainOf(cookie) != domainOf(now[i]) {
 				cookies = append(cookies, cookie)
 			}
 		}
 	}
 	return cookies
 }
+
+// domainOf returns the domain as browsers compare it: without a dot in front and without case (RFC
+// 6265, section 5.2.3).
+func domainOf(c *http.Cookie) string { return strings.ToLower(strings.TrimPrefix(c.Domain, ".")) }
 
 // both returns the cookie of the token and that of its claim csrf, with the given values.
 func (c *TokenCookie) both(token, csrf string) []*http.Cookie {

@@ -180,6 +180,9 @@ func (g *Guard) decide(ctx context.Context, r Request, passed *result) decision 
 	if g.fault != nil {
 		return refuse(g.fault)
 	}
+	if g.operation == nil || g.policy == nil { // the zero Guard knows no requirement
+		return refuse(security.ErrUnguarded)
+	}
 	if len(g.alternatives) == 0 {
 		return decision{} // public
 	}

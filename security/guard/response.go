@@ -210,6 +210,9 @@ func (s summary) response() Response {
 
 // write sends the response over net/http.
 func (r Response) write(w http.ResponseWriter) {
+	if r.Status == 0 { // the zero Response
+		r.Status = http.StatusInternalServerError
+	}
 	header := w.Header()
 	for name, values := range r.Header {
 		header[http.CanonicalHeaderKey(name)] = append([]string(nil), values...)

@@ -146,6 +146,8 @@ func (s *Scheme) validate() error {
 		return fault("a name and a password are in the header Authorization behind Basic")
 	case s.Kind == KindCertificate && (s.In != InHeader || s.Parameter != "" || s.Prefix != ""):
 		return fault("a certificate is not in a header, a query parameter or a cookie")
+	case s.In == InHeader && textproto.CanonicalMIMEHeaderKey(s.Parameter) == "Cookie":
+		return fault("a cookie is in: cookie; browsers send the header by themselves")
 	case s.In > InCookie:
 		return fault("its credentials are not in a header, a query parameter or a cookie")
 	case s.In != InHeader && s.Parameter == "":

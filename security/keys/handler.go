@@ -49,6 +49,9 @@ func (h *jwksHandler) current(ctx context.Context) (*published, error) {
 	if err != nil {
 		return nil, err
 	}
+	if set.Len() == 0 {
+		return nil, ErrUnavailable
+	}
 	if last := h.last.Load(); last != nil && last.set == set {
 		return last, nil
 	}

@@ -123,6 +123,9 @@ func (s *Set) Len() int {
 // Without returns the set without the key of the id, to distrust that key. To remove a key that is
 // not there, or the last one, is an error.
 func (s *Set) Without(id string) (*Set, error) {
+	if s == nil {
+		return nil, errors.New("keys: no key set")
+	}
 	keys := slices.DeleteFunc(slices.Clone(s.keys), func(key *Key) bool { return key.id == id })
 	if len(keys) == len(s.keys) {
 		return nil, errors.New("keys: the key set has no key of this id")
@@ -137,6 +140,9 @@ func (s *Set) has(id string) bool { return s.byID[id] != nil }
 // algorithm, and with its key id if it has one. The errors are [ErrUnknownKey] and
 // [ErrWrongAlgorithm].
 func (s *Set) Candidates(header Header) ([]*Key, error) {
+	if s == nil {
+		return nil, ErrUnavailable
+	}
 	candidates := s.keys
 	if header.HasKeyID {
 		if candidates = s.byID[header.KeyID]; candidates == nil {
@@ -180,6 +186,9 @@ func (s *Set) SigningKey(context.Context) (*Key, error) {
 
 // String lists the keys by algorithm and id, never key material.
 func (s *Set) String() string {
+	if s == nil {
+		return ""
+	}
 	names := make([]string, len(s.keys))
 	for i, key := range s.keys {
 		names[i] = key.String()
