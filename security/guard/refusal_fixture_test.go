@@ -127,3 +127,14 @@ func swapped(requirement Requirement) Requirement {
 	slices.Reverse(other)
 	return other
 }
+
+// serveChanged sends a GET for / with the changes.
+func serveChanged(handler http.Handler, changes []change) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	for _, change := range changes {
+		change(r)
+	}
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	return w
+}
