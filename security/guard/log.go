@@ -94,9 +94,9 @@ const maxLoggedKinds = 1000
 
 // allow reports whether a record passes now, and how many of its kind were suppressed before it.
 func (l *logLimiter) allow(kind string) (suppressed int, ok bool) {
-	second := l.now().Unix()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	second := l.now().Unix() // behind the lock, so that seconds do not go back between goroutines
 	known := l.kinds[kind]
 	switch {
 	case known == nil:
