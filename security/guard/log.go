@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -25,6 +26,9 @@ type Refusal struct {
 // and safe for concurrent use. Package observe has one for OpenTelemetry.
 func WithObserver(observer func(ctx context.Context, refusal Refusal)) Option {
 	return func(p *Policy) error {
+		if observer == nil {
+			return errors.New("guard: WithObserver needs a function")
+		}
 		p.observer = observer
 		return nil
 	}
