@@ -341,3 +341,17 @@ func TestLoggerThatDiscards(t *testing.T) {
 		}
 	}
 }
+
+// TestErrorOfASchemaValidatorIsNotLogged has a validator whose error may quote the request. Only the
+// error of a handler is logged with its text.
+func TestErrorOfASchemaValidatorIsNotLogged(t *testing.T) {
+	f := newRefusalFixture(t, WithSchemaValidator(&stubRequests{knows: true, err: errSecretive}))
+	w := f.send(t, Requirement{{accessScheme}}, Rules{}, withAuthorization("Bearer "+f.alice))
+	records := f.records(t)
+	if w.Code != 500 || len(records) != 1 || records[0]["reason"] != "The request failed." || strings.Contains(fmt.Sprint(records, w.Body), "hunter2") {
+		t.Errorf("status %d, records %v, %s", w.Code, records, w.Body)
+	}
+	if f.lastFailure(t).Identity.Subject != "alice" {
+		t.Errorf("identity %+v", f.lastFailure(t).Identity)
+	}
+}
