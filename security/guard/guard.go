@@ -408,7 +408,7 @@ func (g *Guard) oneSession(ctx context.Context, r Request, s *requiredScheme, at
 		other, otherErr := s.verifier.Verify(ctx, s.Token, text)
 		switch {
 		case otherErr != nil:
-			if token == nil && fit(otherErr) > fit(err) {
+			if token == nil && (&refused{err: otherErr}).rank() > (&refused{err: err}).rank() {
 				err = otherErr
 			}
 		case token == nil:

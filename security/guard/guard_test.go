@@ -436,6 +436,7 @@ func TestPolicyConstructorRefuses(t *testing.T) {
 		"a realm with a line break": second(New(f.validator, WithRealm("a\r\nb"))),
 		"no error handler":          second(New(f.validator, WithErrorHandler(nil))),
 		"no logger":                 second(New(f.validator, WithLogger(nil))),
+		"no observer":               second(New(f.validator, WithObserver(nil))),
 		"a nil option":              second(New(f.validator, nil)),
 		"no CSRF header":            second(New(f.validator, WithCSRFHeader(""))),
 		"no CSRF field":             second(New(f.validator, WithCSRFField(""))),

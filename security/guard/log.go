@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -25,6 +26,9 @@ type Refusal struct {
 // and safe for concurrent use. Package observe has one for OpenTelemetry.
 func WithObserver(observer func(ctx context.Context, refusal Refusal)) Option {
 	return func(p *Policy) error {
+		if observer == nil {
+			return errors.New("guard: WithObserver needs a function")
+		}
 		p.observer = observer
 		return nil
 	}
@@ -98,9 +102,9 @@ const maxLoggedKinds = 1000
 
 // allow reports whether a record passes now, and how many of its kind were suppressed before it.
 func (l *logLimiter) allow(kind string) (suppressed int, ok bool) {
-	second := l.now().Unix()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	second := l.now().Unix() // behind the lock, so that seconds do not go back between goroutines
 	known := l.kinds[kind]
 	switch {
 	case known == nil:
