@@ -157,8 +157,13 @@ func WithRolesAt(path ...string) LayoutOption {
 func WithSubjectFrom(claim string) LayoutOption {
 	return func(l *providerLayout) error {
 		l.subject = claim
-		if claim == "" {
+		switch {
+		case claim == "":
 			return errors.New("security: WithSubjectFrom needs the name of a claim")
+		case claim == "sub", claim == "client_id": // neither decides over the token
+			return nil
+		case payload.IsRegistered(claim):
+			return fmt.Errorf("security: the claim %q decides over the token; it cannot be read as the subject", claim)
 		}
 		return nil
 	}
