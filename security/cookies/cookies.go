@@ -99,6 +99,13 @@ func New(name, csrfName string, options ...Option) (*TokenCookie, error) {
 			return nil, fmt.Errorf("cookies: cookie %q: %w", cookie.Name, err)
 		}
 	}
+	for _, former := range c.former {
+		for _, cookie := range former.both("x", "x") {
+			if err := checkScope(cookie); err != nil {
+				return nil, fmt.Errorf("cookies: former attributes: %w", err)
+			}
+		}
+	}
 	return c, nil
 }
 
@@ -113,7 +120,13 @@ func checkCookie(c *http.Cookie) error {
 		return errors.New("SameSite=None needs Secure")
 	case c.SameSite < http.SameSiteLaxMode || c.SameSite > http.SameSiteNoneMode:
 		return errors.New("SameSite is Lax, Strict or None")
-	case !strings.HasPrefix(c.Path, "/"):
+	}
+	return checkScope(c)
+}
+
+// checkScope checks name, path and domain. Without a path browsers take one from the URL.
+func checkScope(c *http.Cookie) error {
+	if !strings.HasPrefix(c.Path, "/") {
 		return errors.New("a path begins with /")
 	}
 	sample := *c
@@ -164,12 +177,18 @@ func (c *TokenCookie) clearFormer() []*http.Cookie {
 	today := c.both("", "")
 	for _, former := range c.former {
 		for i, cookie := range former.expired() {
-			if cookie.Path != today[i].Path || cookie.Domain != today[i].Domain {
+			if cookie.Path != today[i].Path || !sameDomain(cookie.Domain, today[i].Domain) {
 				cookies = append(cookies, cookie)
 			}
 		}
 	}
 	return cookies
+}
+
+// sameDomain compares as browsers do: without case and without a dot in front (RFC 6265, section
+// 5.2.3).
+func sameDomain(a, b string) bool {
+	return strings.EqualFold(strings.TrimPrefix(a, "."), strings.TrimPrefix(b, "."))
 }
 
 func (c *TokenCookie) both(token, csrf string) []*http.Cookie {
