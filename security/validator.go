@@ -148,7 +148,7 @@ func (v *Validator) Verify(ctx context.Context, typ TokenType, text string) (Any
 		return nil, err
 	}
 	if err := v.CheckRevoked(ctx, token); err != nil {
-		return nil, err
+		return nil, withIdentity(err, token.Identity())
 	}
 	if _, err := v.RunHook(ctx, token); err != nil {
 		return nil, err

@@ -122,7 +122,13 @@ func checkCookie(c *http.Cookie) error {
 		return errors.New("SameSite=None needs Secure")
 	case c.SameSite < http.SameSiteLaxMode || c.SameSite > http.SameSiteNoneMode:
 		return errors.New("SameSite is Lax, Strict or None")
-	case !strings.HasPrefix(c.Path, "/"):
+	}
+	return checkScope(c)
+}
+
+// checkScope checks name, path and domain. Without a path browsers take one from the URL.
+func checkScope(c *http.Cookie) error {
+	if !strings.HasPrefix(c.Path, "/") {
 		return errors.New("a path begins with /")
 	}
 	sample := *c
