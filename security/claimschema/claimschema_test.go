@@ -105,6 +105,24 @@ func TestSchemasThatDoNotCompile(t *testing.T) {
 	}
 }
 
+// BenchmarkCheck is what a schema costs for each token that is not in the cache.
+func BenchmarkCheck(b *testing.B) {
+	for _, bench := range []struct{ name, schema, claims string }{
+		{"one string", `{"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}`, `{"name":"Alice"}`},
+		{"many keywords", schemaText, `{"name":"Anna","level":3,"colour":null,"since":"2026-01-02T03:04:05Z","tags":["x"],"boss":{"name":"Bob"}}`},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			schema, claims := sectest.Must(claimschema.New(bench.schema))(b), []byte(bench.claims)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := schema.Check(claims); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // FuzzCheck checks that no claims make the check panic, and that its errors contain nothing of them.
 func FuzzCheck(f *testing.F) {
 	for _, claims := range []string{
