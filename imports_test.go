@@ -24,6 +24,8 @@ func TestDirectRequirements(t *testing.T) {
 		"github.com/maypok86/otter/v2",
 		// the generator; kin-openapi also checks requests, in a package that nothing else here imports
 		"github.com/oapi-codegen/oapi-codegen/v2", "github.com/getkin/kin-openapi", "gopkg.in/yaml.v3", "golang.org/x/tools",
+		// schemas of private claims: generated code checks them where a document has constraints; kin-openapi has it too
+		"github.com/santhosh-tekuri/jsonschema/v6",
 		// the overlay of a document that oapi-codegen cannot read before it; oapi-codegen has it too
 		"github.com/speakeasy-api/openapi",
 		// the verbs and flags of the command
@@ -73,7 +75,8 @@ func TestImports(t *testing.T) {
 		{"keys", "./security/keys", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist", module + "/internal/payload"}}},
 		{"claims and layouts", "./internal/payload", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist", "github.com/golang-jwt/jwt/v5"}}},
 		{"strict JOSE", "./internal/jose", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/internal/payload", "github.com/golang-jwt/jwt/v5"}}},
-		{"tokens", "./security", [][]string{tests, testPkg, generator, stores, {module + "/security/guard", module + "/security/cookies", module + "/security/pyjwt"}}},
+		{"schemas of claims", "./security/claimschema", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist"}}},
+		{"tokens", "./security", [][]string{tests, testPkg, generator, stores, {"github.com/santhosh-tekuri/jsonschema/v6", module + "/security/guard", module + "/security/cookies", module + "/security/pyjwt"}}},
 		{"requests", "./security/guard", [][]string{tests, testPkg, generator, stores, {module + "/security/cookies", module + "/security/pyjwt"}}},
 		{"cookies", "./security/cookies", [][]string{tests, testPkg, generator, stores, {module + "/security/guard"}}},
 		{"layouts of Python libraries", "./security/pyjwt", [][]string{tests, testPkg, generator, stores}},

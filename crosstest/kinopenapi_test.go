@@ -50,15 +50,15 @@ func TestNetHTTPMiddleware(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair, err := issuer.IssueTokenPair(t.Context(), "alice", nil, nil)
+	pair, err := issuer.IssueTokenPair(t.Context(), "alice", gen.UserClaims{Name: "Alice"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fresh, err := issuer.IssueAccessToken(t.Context(), "alice", nil, security.WithFresh())
+	fresh, err := issuer.IssueAccessToken(t.Context(), "alice", gen.UserClaims{Name: "Alice"}, security.WithFresh())
 	if err != nil {
 		t.Fatal(err)
 	}
-	adminToken, err := issuer.IssueAccessToken(t.Context(), "alice", nil, security.WithFresh(), security.WithRoles("ADMIN"))
+	adminToken, err := issuer.IssueAccessToken(t.Context(), "alice", gen.UserClaims{Name: "Alice"}, security.WithFresh(), security.WithRoles("ADMIN"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/claimschema"
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
@@ -98,8 +99,41 @@ func acceptedPublisher(credentials guard.Credentials) (Publisher, error) {
 }
 
 var guardedTokenTypes = struct{ AccessToken, RefreshToken security.TokenType }{
-	AccessToken:  security.NewTokenType[UserClaims]("access"),
+	AccessToken:  security.NewTokenType[UserClaims]("access").WithSchema(claimschema.Lazy(guardedClaimsSchemaAccessToken)),
 	RefreshToken: security.NewTokenType[security.NoClaims]("refresh"),
+}
+
+// guardedClaimsSchemaAccessToken is what the document says of the private claims, as JSON Schema 2020-12.
+const guardedClaimsSchemaAccessToken = `{
+	"properties": {
+		"name": {
+			"type": "string"
+		}
+	},
+	"required": [
+		"name"
+	],
+	"type": "object"
+}`
+
+// VerifyAccessToken verifies the text of an access token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyAccessToken(ctx context.Context, validator *security.Validator, text string) (AccessToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.AccessToken, text)
+	if err != nil {
+		return AccessToken{}, err
+	}
+	return AccessToken{token.(security.Token[UserClaims])}, nil
+}
+
+// VerifyRefreshToken verifies the text of a refresh token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyRefreshToken(ctx context.Context, validator *security.Validator, text string) (RefreshToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.RefreshToken, text)
+	if err != nil {
+		return RefreshToken{}, err
+	}
+	return RefreshToken{token.(security.Token[security.NoClaims])}, nil
 }
 
 var guardedSchemes = struct{ Access, AccessCookie, Oauth, Refresh, RefreshCookie, ApiKey, Basic *guard.Scheme }{
@@ -402,7 +436,7 @@ func (i GuardedIssuer) IssueRefreshToken(ctx context.Context, subject string, op
 
 // IssueTokenPair issues an access token and the refresh token of the same session.
 func (i GuardedIssuer) IssueTokenPair(ctx context.Context, subject string, claims UserClaims, options ...security.TokenOption) (security.TokenPair, error) {
-	return i.issuer.IssueTokenPair(ctx, subject, claims, nil, options...)
+	return i.issuer.IssueTokenPairOf(ctx, guardedTokenTypes.AccessToken, guardedTokenTypes.RefreshToken, subject, claims, nil, options...)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil

@@ -16,6 +16,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/oapi-guard/oapi-guard/security/claimschema"
 	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
@@ -31,10 +32,11 @@ func benchTokens(b *testing.B, f *fixture, n int) []string {
 
 // BenchmarkVerify compares the verification of a token with typed claims with that of golang-jwt,
 // on the same tokens: with the token in the cache (warm), with private claims that are decoded anew
-// or shared, without a cache (cold), and with a cache that is so small that it evicts every token
+// or shared, with a schema of the claims, without a cache (cold), and with a cache that is so small that it evicts every token
 // (churn).
 func BenchmarkVerify(b *testing.B) {
 	material := testKeys()
+	withSchema := accessToken.WithSchema(claimschema.Lazy(`{"type": "object", "required": ["name"], "properties": {"name": {"type": "string", "minLength": 1}}}`))
 	for _, bench := range []struct {
 		key    *keys.Key
 		verify any
@@ -59,7 +61,9 @@ func BenchmarkVerify(b *testing.B) {
 		}{
 			{"warm", verifier(), accessToken},
 			{"warm, shared claims", verifier(), NewTokenType[flatClaims]("access")},
+			{"warm, schema", verifier(), withSchema},
 			{"cold", verifier(WithoutTokenCache()), accessToken},
+			{"cold, schema", verifier(WithoutTokenCache()), withSchema},
 			{"churn", verifier(WithTokenCache(10, minCacheBytes)), accessToken},
 		} {
 			run := func(b *testing.B, more func() bool) {

@@ -129,6 +129,15 @@ func (i *Issuer) IssueRefreshToken(ctx context.Context, subject string, claims a
 // the client, the session and the header are for both tokens. Those for roles, scopes, freshness,
 // lifetime and the start of validity are for the access token.
 func (i *Issuer) IssueTokenPair(ctx context.Context, subject string, accessClaims, refreshClaims any, options ...TokenOption) (TokenPair, error) {
+	return i.IssueTokenPairOf(ctx, NewTokenType[NoClaims](accessType), NewTokenType[NoClaims](refreshType), subject, accessClaims, refreshClaims, options...)
+}
+
+// IssueTokenPairOf is [Issuer.IssueTokenPair] for types of the names "access" and "refresh" that have
+// a schema of their private claims; see [TokenType.WithSchema].
+func (i *Issuer) IssueTokenPairOf(ctx context.Context, accessTyp, refreshTyp TokenType, subject string, accessClaims, refreshClaims any, options ...TokenOption) (TokenPair, error) {
+	if accessTyp == nil || refreshTyp == nil || accessTyp.Name() != accessType || refreshTyp.Name() != refreshType {
+		return TokenPair{}, errors.New("security: a pair is an access token and a refresh token")
+	}
 	r, err := i.newRequest(ctx, subject, options)
 	if err != nil {
 		return TokenPair{}, err
@@ -136,7 +145,7 @@ func (i *Issuer) IssueTokenPair(ctx context.Context, subject string, accessClaim
 	if r.ID != "" {
 		return TokenPair{}, errors.New("security: the tokens of a pair have different ids; WithID is for a single token")
 	}
-	access, err := i.issue(ctx, NewTokenType[NoClaims](accessType), r, accessClaims)
+	access, err := i.issue(ctx, accessTyp, r, accessClaims)
 	if err != nil {
 		return TokenPair{}, err
 	}
@@ -145,7 +154,7 @@ func (i *Issuer) IssueTokenPair(ctx context.Context, subject string, accessClaim
 		r.NotBefore = r.Issued
 	}
 	r.Roles, r.Scopes = nil, nil
-	refresh, err := i.issue(ctx, NewTokenType[NoClaims](refreshType), r, refreshClaims)
+	refresh, err := i.issue(ctx, refreshTyp, r, refreshClaims)
 	if err != nil {
 		return TokenPair{}, err
 	}
@@ -250,6 +259,9 @@ func (i *Issuer) encode(typ TokenType, r *tokenRequest, private any) ([]byte, er
 		if text, err = json.Marshal(private, json.Deterministic(true)); err != nil {
 			return nil, fmt.Errorf("security: the private claims cannot be written: %w", err)
 		}
+	}
+	if err := typ.checkSchema(text); err != nil {
+		return nil, fmt.Errorf("security: the private claims are not what the schema of the token type says: %w", err)
 	}
 	if r.Public, err = i.verifier.names.Flatten(r.publicTree); err != nil {
 		return nil, err

@@ -21,7 +21,8 @@ type TokenType interface {
 	OfVerifier(name string) TokenType
 
 	// WithSchema returns the type with a check of its private claims, which is called after the
-	// signature was verified. claims is a JSON object. An error refuses the token: 401.
+	// signature was verified, and by an issuer before it signs. claims is a JSON object. An error
+	// refuses the token: 401. Package claimschema checks a JSON Schema.
 	WithSchema(check func(claims []byte) error) TokenType
 
 	hasClaims() bool

@@ -136,7 +136,7 @@ func (v *Validator) Verifier(name string) *Verifier {
 // [Validator.CheckRevoked] and [Validator.RunHook], in this order. There is no place, no origin, no
 // CSRF and no rule of an operation. Generated code has a typed function for each token type.
 func (v *Validator) Verify(ctx context.Context, typ TokenType, text string) (AnyToken, error) {
-	if typ == nil || v.verifier == nil {
+	if typ == nil || v == nil || v.verifier == nil {
 		return nil, errZeroValidator
 	}
 	verifier := v.Verifier(typ.Verifier())

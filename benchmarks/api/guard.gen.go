@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/claimschema"
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
@@ -18,7 +19,30 @@ const _ = guard.GeneratedCodeVersion2
 type AccessToken struct{ security.Token[UserClaims] }
 
 var guardedTokenTypes = struct{ AccessToken security.TokenType }{
-	AccessToken: security.NewTokenType[UserClaims]("access"),
+	AccessToken: security.NewTokenType[UserClaims]("access").WithSchema(claimschema.Lazy(guardedClaimsSchemaAccessToken)),
+}
+
+// guardedClaimsSchemaAccessToken is what the document says of the private claims, as JSON Schema 2020-12.
+const guardedClaimsSchemaAccessToken = `{
+	"properties": {
+		"name": {
+			"type": "string"
+		}
+	},
+	"required": [
+		"name"
+	],
+	"type": "object"
+}`
+
+// VerifyAccessToken verifies the text of an access token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyAccessToken(ctx context.Context, validator *security.Validator, text string) (AccessToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.AccessToken, text)
+	if err != nil {
+		return AccessToken{}, err
+	}
+	return AccessToken{token.(security.Token[UserClaims])}, nil
 }
 
 var guardedSchemes = struct{ Access *guard.Scheme }{

@@ -54,6 +54,16 @@ var guardedTokenTypes = struct{ AccessToken security.TokenType }{
 	AccessToken: security.NewTokenType[security.NoClaims]("access"),
 }
 
+// VerifyAccessToken verifies the text of an access token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyAccessToken(ctx context.Context, validator *security.Validator, text string) (AccessToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.AccessToken, text)
+	if err != nil {
+		return AccessToken{}, err
+	}
+	return AccessToken{token.(security.Token[security.NoClaims])}, nil
+}
+
 var guardedSchemes = struct{ Access, Key *guard.Scheme }{
 	Access: &guard.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
 	Key:    &guard.Scheme{Name: "key", Kind: guard.KindKey, Parameter: "X-API-Key"},

@@ -11,9 +11,9 @@ import (
 // schemaRef is the prefix of a reference to a component schema.
 const schemaRef = "#/components/schemas/"
 
-// reservedClaims are the claims that the runtime reads and writes itself. A schema of private claims
-// has no property with one of these names, compared without case: the runtime would neither issue
-// nor read it.
+// reservedClaims are the claims that the runtime reads and writes itself. A schema of the claims that
+// the application issues has no property with one of these names, compared without case: the runtime
+// would neither issue nor read it. All claims of tokens that others issue can be read.
 var reservedClaims = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "auth_time", "session_start", "acr", "amr", "azp", "client_id",
 	"scope", "scp", "roles", "fresh", "csrf", "typ", "type", "cnf", "act", "may_act",
@@ -38,9 +38,26 @@ func checkClaims(schemas openapi3.Schemas, spec *source, types []*tokenType, p *
 			p.add(t.claimsAt, "schema %q is not an object with properties; claims are the members of an object", t.claims)
 		}
 		for _, name := range slices.Sorted(maps.Keys(properties)) {
-			if slices.ContainsFunc(reservedClaims, func(reserved string) bool { return strings.EqualFold(reserved, name) }) {
+			if t.issuedHere && slices.ContainsFunc(reservedClaims, func(reserved string) bool { return strings.EqualFold(reserved, name) }) {
 				p.add(properties[name], "property %q of the claims %q: the runtime reads and writes this claim itself; rename the property", name, t.claims)
 			}
+		}
+	}
+}
+
+// translateClaims sets the schemas that the runtime has to enforce. Schemas that become raw JSON in Go
+// are enforced too: uncut is the document with them.
+func (r *reader) translateClaims(uncut *openapi3.T) {
+	if uncut.Components == nil {
+		return
+	}
+	schemas := uncut.Components.Schemas
+	if uncut == r.doc {
+		schemas = r.document.components.Schemas
+	}
+	for _, t := range r.types {
+		if ref := schemas[t.claims]; t.claims != "" && ref != nil && ref.Value != nil {
+			t.schema = translateClaims(uncut, ref, t, place{source: r.spec}.at("components", "schemas", t.claims), &r.problems)
 		}
 	}
 }

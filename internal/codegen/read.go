@@ -70,6 +70,13 @@ func read(c *Config, settings codegen.Configuration, cuts map[string]fault) (*re
 		return r, libraryFailure{err}
 	}
 	r.readSecurity()
+	uncut := r.doc
+	if len(cuts) > 0 {
+		if uncut, err = load(path, settings); err != nil {
+			return nil, errors.Join(r.err(), r.loadProblem(err))
+		}
+	}
+	r.translateClaims(uncut)
 	return r, nil
 }
 

@@ -60,6 +60,9 @@ type tokenView struct {
 	Verifier string
 	// Claims is the Go type of the private claims, "" where there are none.
 	Claims string
+	// Schema is the JSON Schema of the private claims as a Go literal, "" where the runtime checks none.
+	// Declared are the arguments for the reserved claims that it is about.
+	Schema, Declared string
 }
 
 // ClaimsType returns the type argument of the token.
@@ -68,6 +71,19 @@ func (t tokenView) ClaimsType() string {
 		return "security.NoClaims"
 	}
 	return t.Claims
+}
+
+// HasSchemas reports whether the claims of a token type have a schema.
+func (v *view) HasSchemas() bool {
+	return slices.ContainsFunc(v.Tokens, func(t tokenView) bool { return t.Schema != "" })
+}
+
+// rawLiteral returns a Go literal of a text, over several lines if it can be.
+func rawLiteral(text string) string {
+	if strconv.CanBackquote(strings.ReplaceAll(text, "\n", "")) {
+		return "`" + text + "`"
+	}
+	return strconv.Quote(text)
 }
 
 type schemeView struct {
@@ -223,6 +239,12 @@ func (v *view) addTokens(types []*tokenType) map[string]*tokenView {
 			schemes = append(schemes, word(name))
 		}
 		view := tokenView{Name: t.name, Go: t.goName, Text: article(t.name), Schemes: strings.Join(schemes, ", "), Claims: t.goClaims, Verifier: t.verifier}
+		if t.schema != nil {
+			view.Schema = rawLiteral(t.schema.text)
+			for _, name := range t.schema.declared {
+				view.Declared += ", " + strconv.Quote(name)
+			}
+		}
 		v.Tokens = append(v.Tokens, view)
 		tokens[t.name] = &view
 		if !t.issuedHere {

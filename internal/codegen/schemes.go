@@ -371,6 +371,8 @@ type tokenType struct {
 	verifier   string
 	// goClaims is the Go type of the claims. It is set after api.gen.go is generated.
 	goClaims string
+	// schema is what the runtime checks of the claims, or nil where the Go type does.
+	schema *claimsSchema
 }
 
 // tokenTypes returns the token types of the schemes in use: access, refresh, then the others by name.

@@ -62,7 +62,7 @@ func newApplication(t testing.TB, options ...guard.Option) *application {
 // token returns the text of an access token.
 func (a *application) token(t testing.TB, options ...security.TokenOption) string {
 	t.Helper()
-	return must(a.issuer.IssueAccessToken(t.Context(), "alice", nil, options...))(t).Text()
+	return must(a.issuer.IssueAccessToken(t.Context(), "alice", map[string]any{"name": "Alice"}, options...))(t).Text()
 }
 
 // checked makes an application that checks requests against the document.

@@ -51,6 +51,26 @@ var guardedTokenTypes = struct{ AccessToken, EmployeeToken security.TokenType }{
 	EmployeeToken: security.NewTokenType[security.NoClaims]("employee").OfVerifier("corporate"),
 }
 
+// VerifyAccessToken verifies the text of an access token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyAccessToken(ctx context.Context, validator *security.Validator, text string) (AccessToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.AccessToken, text)
+	if err != nil {
+		return AccessToken{}, err
+	}
+	return AccessToken{token.(security.Token[security.NoClaims])}, nil
+}
+
+// VerifyEmployeeToken verifies the text of an employee token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyEmployeeToken(ctx context.Context, validator *security.Validator, text string) (EmployeeToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.EmployeeToken, text)
+	if err != nil {
+		return EmployeeToken{}, err
+	}
+	return EmployeeToken{token.(security.Token[security.NoClaims])}, nil
+}
+
 var guardedSchemes = struct{ Access, Corporate *guard.Scheme }{
 	Access:    &guard.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
 	Corporate: &guard.Scheme{Name: "corporate", Token: guardedTokenTypes.EmployeeToken},

@@ -103,13 +103,18 @@ func texts(list []ast.Expr) []string {
 	return values
 }
 
-// tokenType reads security.NewTokenType[T]("name") and what may be called on it, OfVerifier("name").
+// tokenType reads security.NewTokenType[T]("name") and what may be called on it, OfVerifier("name") and
+// WithSchema.
 func tokenType(e ast.Expr) string {
 	call, ok := e.(*ast.CallExpr)
 	if !ok {
 		return ""
 	}
-	if on, ok := call.Fun.(*ast.SelectorExpr); ok && on.Sel.Name == "OfVerifier" {
+	on, ok := call.Fun.(*ast.SelectorExpr)
+	if ok && on.Sel.Name == "WithSchema" {
+		return tokenType(on.X)
+	}
+	if ok && on.Sel.Name == "OfVerifier" {
 		name, _, _ := strings.Cut(tokenType(on.X), " of ")
 		return name + " of " + text(call.Args[0])
 	}

@@ -29,6 +29,26 @@ var guardedTokenTypes = struct{ AccessToken, RefreshToken security.TokenType }{
 	RefreshToken: security.NewTokenType[security.NoClaims]("refresh"),
 }
 
+// VerifyAccessToken verifies the text of an access token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyAccessToken(ctx context.Context, validator *security.Validator, text string) (AccessToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.AccessToken, text)
+	if err != nil {
+		return AccessToken{}, err
+	}
+	return AccessToken{token.(security.Token[security.NoClaims])}, nil
+}
+
+// VerifyRefreshToken verifies the text of a refresh token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyRefreshToken(ctx context.Context, validator *security.Validator, text string) (RefreshToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.RefreshToken, text)
+	if err != nil {
+		return RefreshToken{}, err
+	}
+	return RefreshToken{token.(security.Token[security.NoClaims])}, nil
+}
+
 var guardedSchemes = struct{ Jwt, JwtRefresh *guard.Scheme }{
 	Jwt:        &guard.Scheme{Name: "jwt", Token: guardedTokenTypes.AccessToken},
 	JwtRefresh: &guard.Scheme{Name: "jwt_refresh", Token: guardedTokenTypes.RefreshToken},
@@ -154,7 +174,7 @@ func (i GuardedIssuer) IssueRefreshToken(ctx context.Context, subject string, op
 
 // IssueTokenPair issues an access token and the refresh token of the same session.
 func (i GuardedIssuer) IssueTokenPair(ctx context.Context, subject string, options ...security.TokenOption) (security.TokenPair, error) {
-	return i.issuer.IssueTokenPair(ctx, subject, nil, nil, options...)
+	return i.issuer.IssueTokenPairOf(ctx, guardedTokenTypes.AccessToken, guardedTokenTypes.RefreshToken, subject, nil, nil, options...)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil

@@ -52,6 +52,16 @@ var guardedTokenTypes = struct{ UserToken security.TokenType }{
 	UserToken: security.NewTokenType[security.NoClaims]("access"),
 }
 
+// VerifyUserToken verifies the text of an access token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyUserToken(ctx context.Context, validator *security.Validator, text string) (UserToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.UserToken, text)
+	if err != nil {
+		return UserToken{}, err
+	}
+	return UserToken{token.(security.Token[security.NoClaims])}, nil
+}
+
 var guardedSchemes = struct{ B, Key *guard.Scheme }{
 	B:   &guard.Scheme{Name: "b", Token: guardedTokenTypes.UserToken},
 	Key: &guard.Scheme{Name: "key", Kind: guard.KindKey, Parameter: "X-Key"},

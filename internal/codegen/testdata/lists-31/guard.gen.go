@@ -79,6 +79,26 @@ var guardedTokenTypes = struct{ AccessToken, OrganizationToken security.TokenTyp
 	OrganizationToken: security.NewTokenType[security.NoClaims]("organization"),
 }
 
+// VerifyAccessToken verifies the text of an access token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyAccessToken(ctx context.Context, validator *security.Validator, text string) (AccessToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.AccessToken, text)
+	if err != nil {
+		return AccessToken{}, err
+	}
+	return AccessToken{token.(security.Token[security.NoClaims])}, nil
+}
+
+// VerifyOrganizationToken verifies the text of an organization token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyOrganizationToken(ctx context.Context, validator *security.Validator, text string) (OrganizationToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.OrganizationToken, text)
+	if err != nil {
+		return OrganizationToken{}, err
+	}
+	return OrganizationToken{token.(security.Token[security.NoClaims])}, nil
+}
+
 var guardedSchemes = struct{ Bearer, Ignored, Roles, AnyBearer, Key *guard.Scheme }{
 	Bearer:    &guard.Scheme{Name: "bearer", Token: guardedTokenTypes.AccessToken},
 	Ignored:   &guard.Scheme{Name: "ignored", Token: guardedTokenTypes.AccessToken},

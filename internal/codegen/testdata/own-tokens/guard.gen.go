@@ -36,6 +36,46 @@ var guardedTokenTypes = struct{ AccessToken, RefreshToken, InviteToken, Password
 	PasswordResetToken: security.NewTokenType[MailClaims]("password-reset"),
 }
 
+// VerifyAccessToken verifies the text of an access token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyAccessToken(ctx context.Context, validator *security.Validator, text string) (AccessToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.AccessToken, text)
+	if err != nil {
+		return AccessToken{}, err
+	}
+	return AccessToken{token.(security.Token[AccessClaims])}, nil
+}
+
+// VerifyRefreshToken verifies the text of a refresh token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyRefreshToken(ctx context.Context, validator *security.Validator, text string) (RefreshToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.RefreshToken, text)
+	if err != nil {
+		return RefreshToken{}, err
+	}
+	return RefreshToken{token.(security.Token[RefreshClaims])}, nil
+}
+
+// VerifyInviteToken verifies the text of an invite token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyInviteToken(ctx context.Context, validator *security.Validator, text string) (InviteToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.InviteToken, text)
+	if err != nil {
+		return InviteToken{}, err
+	}
+	return InviteToken{token.(security.Token[security.NoClaims])}, nil
+}
+
+// VerifyPasswordResetToken verifies the text of a password-reset token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyPasswordResetToken(ctx context.Context, validator *security.Validator, text string) (PasswordResetToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.PasswordResetToken, text)
+	if err != nil {
+		return PasswordResetToken{}, err
+	}
+	return PasswordResetToken{token.(security.Token[MailClaims])}, nil
+}
+
 var guardedSchemes = struct{ Access, Refresh, InviteLink, Reset *guard.Scheme }{
 	Access:     &guard.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
 	Refresh:    &guard.Scheme{Name: "refresh", Token: guardedTokenTypes.RefreshToken},
@@ -176,7 +216,7 @@ func (i GuardedIssuer) IssuePasswordResetToken(ctx context.Context, subject stri
 
 // IssueTokenPair issues an access token and the refresh token of the same session.
 func (i GuardedIssuer) IssueTokenPair(ctx context.Context, subject string, accessClaims AccessClaims, refreshClaims RefreshClaims, options ...security.TokenOption) (security.TokenPair, error) {
-	return i.issuer.IssueTokenPair(ctx, subject, accessClaims, refreshClaims, options...)
+	return i.issuer.IssueTokenPairOf(ctx, guardedTokenTypes.AccessToken, guardedTokenTypes.RefreshToken, subject, accessClaims, refreshClaims, options...)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil

@@ -35,6 +35,36 @@ var guardedTokenTypes = struct{ AccessToken, IdentityToken, PartnerToken securit
 	PartnerToken:  security.NewTokenType[security.NoClaims]("partner").OfVerifier("partner"),
 }
 
+// VerifyAccessToken verifies the text of an access token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyAccessToken(ctx context.Context, validator *security.Validator, text string) (AccessToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.AccessToken, text)
+	if err != nil {
+		return AccessToken{}, err
+	}
+	return AccessToken{token.(security.Token[security.NoClaims])}, nil
+}
+
+// VerifyIdentityToken verifies the text of an identity token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyIdentityToken(ctx context.Context, validator *security.Validator, text string) (IdentityToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.IdentityToken, text)
+	if err != nil {
+		return IdentityToken{}, err
+	}
+	return IdentityToken{token.(security.Token[security.NoClaims])}, nil
+}
+
+// VerifyPartnerToken verifies the text of a partner token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyPartnerToken(ctx context.Context, validator *security.Validator, text string) (PartnerToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.PartnerToken, text)
+	if err != nil {
+		return PartnerToken{}, err
+	}
+	return PartnerToken{token.(security.Token[security.NoClaims])}, nil
+}
+
 var guardedSchemes = struct{ Oauth, Oidc, Partner *guard.Scheme }{
 	Oauth:   &guard.Scheme{Name: "oauth", Token: guardedTokenTypes.AccessToken},
 	Oidc:    &guard.Scheme{Name: "oidc", Token: guardedTokenTypes.IdentityToken},

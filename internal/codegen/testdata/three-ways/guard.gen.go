@@ -59,6 +59,16 @@ var guardedTokenTypes = struct{ AccessToken security.TokenType }{
 	AccessToken: security.NewTokenType[security.NoClaims]("access"),
 }
 
+// VerifyAccessToken verifies the text of an access token that did not come with a request of a guarded operation: a message of a WebSocket
+// or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
+func VerifyAccessToken(ctx context.Context, validator *security.Validator, text string) (AccessToken, error) {
+	token, err := validator.Verify(ctx, guardedTokenTypes.AccessToken, text)
+	if err != nil {
+		return AccessToken{}, err
+	}
+	return AccessToken{token.(security.Token[security.NoClaims])}, nil
+}
+
 var guardedSchemes = struct{ Bearer, ApiKey, Cookie *guard.Scheme }{
 	Bearer: &guard.Scheme{Name: "bearer", Token: guardedTokenTypes.AccessToken},
 	ApiKey: &guard.Scheme{Name: "api_key", Kind: guard.KindKey, Parameter: "x-api-key"},
