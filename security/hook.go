@@ -58,21 +58,6 @@ func (h tokenHook[C]) run(ctx context.Context, token AnyToken) (any, error) {
 	return value, err
 }
 
-// RunHook runs the hook of the token's type and returns its value; nil for a type without a hook.
-func (v *Validator) RunHook(ctx context.Context, token AnyToken) (any, error) {
-	if len(v.hooks) == 0 {
-		return nil, nil
-	}
-	if _, err := v.knownToken(token); err != nil {
-		return nil, err
-	}
-	h := v.hooks[token.Type()]
-	if h == nil {
-		return nil, nil
-	}
-	return h.run(ctx, token)
-}
-
 // CheckTypes checks the hooks against the token types of an API: each hook needs a type that it
 // fits.
 func (v *Validator) CheckTypes(types ...TokenType) error {

@@ -207,6 +207,21 @@ func (v *Validator) lookUp(ctx context.Context, id blacklist.Identity) (bool, er
 	return revoked, nil
 }
 
+// RunHook runs the hook of the token's type and returns its value; nil for a type without a hook.
+func (v *Validator) RunHook(ctx context.Context, token AnyToken) (any, error) {
+	if len(v.hooks) == 0 {
+		return nil, nil
+	}
+	if _, err := v.knownToken(token); err != nil {
+		return nil, err
+	}
+	h := v.hooks[token.Type()]
+	if h == nil {
+		return nil, nil
+	}
+	return h.run(ctx, token)
+}
+
 // Ready returns an error that wraps [ErrUnavailable] while requests with a token would be answered
 // 503. It is for a readiness probe.
 func (v *Validator) Ready(ctx context.Context) error {

@@ -126,7 +126,10 @@ func (g *Guard) HTTP(w http.ResponseWriter, r *http.Request, params PathParams) 
 	if passed.guard != nil {
 		r = r.WithContext(passed.on(r.Context()))
 	}
-	if err := g.checkSchema(r, params); err != nil {
+	if g.policy.schema == nil {
+		return r, true
+	}
+	if err := g.policy.schema.ValidateRequest(r, g.operation, params); err != nil {
 		g.response(r.Context(), refused{err: err, token: tokenOf(r.Context())}).write(w)
 		return nil, false
 	}

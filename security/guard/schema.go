@@ -37,14 +37,6 @@ func (p *Policy) knowsOperation(o *Operation) error {
 	return nil
 }
 
-// checkSchema checks a request that the guard lets pass against the document.
-func (g *Guard) checkSchema(r *http.Request, params PathParams) error {
-	if g.policy.schema == nil {
-		return nil
-	}
-	return g.policy.schema.ValidateRequest(r, g.operation, params)
-}
-
 // convertible is a [Request] that a schema validator can check: it makes a net/http request of
 // itself, whose body is a copy.
 type convertible interface {
@@ -52,8 +44,8 @@ type convertible interface {
 	PathParams
 }
 
-// checkSchemaOf is checkSchema for a request that is not of net/http. It returns the response if the
-// request is refused.
+// checkSchemaOf checks a request that is not of net/http against the document. It returns the
+// response if the request is refused.
 func (g *Guard) checkSchemaOf(ctx context.Context, request Request) *Response {
 	if g.policy.schema == nil {
 		return nil
@@ -69,7 +61,7 @@ func (g *Guard) checkSchemaOf(ctx context.Context, request Request) *Response {
 		response = g.policy.RequestError(ctx, err)
 		return &response
 	}
-	if err := g.checkSchema(r.WithContext(ctx), source); err != nil {
+	if err := g.policy.schema.ValidateRequest(r.WithContext(ctx), g.operation, source); err != nil {
 		response = g.response(ctx, refused{err: err, token: tokenOf(ctx)})
 		return &response
 	}
