@@ -28,7 +28,7 @@ type Profile struct {
 
 // UserClaims The private claims of an access token.
 type UserClaims struct {
-	Name string `json:"name"`
+	Name string `json:"name,omitempty"`
 }
 
 // ServerInterface represents all server handlers.
@@ -290,15 +290,15 @@ func (sh *strictHandler) GetProfile(w http.ResponseWriter, r *http.Request) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"jFPNbtQwEH4Va0DikiZpy8m3UhVUhEqlFnGoepg6s2t3E9uMnQ1RlXdHdja7wFaCnBzPjP39+QWU67yz",
-	"ZGMA+QJBaeowL2/ZrUxLaenZeeJoKBcsdnk3jp5AQohs7BqmAkL/9EwqvlKbCmD60RumBuTDfMKh/7FY",
-	"+t28MRXwLRBftmi6fGVDQbHx0TgLEu41Cc9mi5GEyj3CrQRagUpRCCK6DdkSiv/D/Rq2Y0SJHqmeTRzv",
-	"kkbzkfOFafVEyMQfHXcYQcLn7/eJYO4EuavC/lQdo4cCfp6se+Qmzas917dMK5Dwpjo4U+1sqX5TZUpf",
-	"Acau3LFCXy2JRB3Tv3gibWzzt0CFGLRRWgQcgxg0RhE1zaW8V4qrLfEoQkS1EYF4S0GYmHRtjSIb6CAq",
-	"XHhUmk7OyhoK6LndcQyyqoZhKDGXS8frajcbqi/Xl1c3d1d5ZiogmpjCBh/IKt0hb8TF7TUUsCUOM6nT",
-	"sp5bnSeL3oCE87Iuz5PRGHUWr/KH1K4pR3Gvw3UDEj5RXIKdfA/eJTCp76yusxHORrJ5Er1vjcqz1XNI",
-	"GJYH8i+fliuyRcfhzSK/C2L3AATaRpgY/gx1mai+r0+P3b1xYoutaZag53D2XYc8goQ7HMWgXXZTYdsS",
-	"CxPKGcoSYZAPh/A+PE6P068AAAD//w==",
+	"jFPNbtQwEH4Va0Dikk3SlpNvpSqoCJVKLeJQ9TB1ZtfuJrYZOxuiKu+O7Gy60EWCnJz58cz342dQrvPO",
+	"ko0B5DMEpanDfLxhtzYtpaNn54mjoZyw2OVoHD2BhBDZ2A1MBYT+8YlU/EtuKoDpR2+YGpD38w2H+odi",
+	"qXdzYCrgWyC+aNF0eWRDQbHx0TgLEu40Cc9mh5GEyjXCrQVagUpRCCK6LdkSiv/au4Cfq41bpeAqbI1f",
+	"uTwG25V3xkZikJF7ShBeLZkQk+rZxPE20TZPmXdIp0dCJv7ouMMIEj5/v0uYcyXIfRZebtUx+nmZHrlJ",
+	"/eoF/lumNUh4Ux3EqvZKVb8RNaWvAGPX7pi0r5ZEYgPTv3gkbWzzmrNCDNooLQKOQQwao4ia5lSOleJy",
+	"RzyKEFFtRSDeURAmJqpbo8gGOvAM5x6VptVpWUMBPbd7jEFW1TAMJeZ06XhT7XtD9eXq4vL69jL3JL5N",
+	"TP6DD2SV7pC34vzmCgrYEYcZ1ElZz6XOk0VvQMJZWZdnSXuMOpNX+YORN5Td+cLDVQMSPlFcvJ5sGrxL",
+	"y6S607rOQjgbyeZO9L41KvdWTyHtsLyZf+m0jMgSHfs5k/wuiP2bEGgbYWL40+dlgvq+PjlW99qJHbam",
+	"Wbyfzdl3HfIIEm5xFIN2WU2FbUssTCjnVRYLg7w/mPf+YXqYfgUAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -7,7 +7,6 @@ import (
 	"net/http"
 
 	"github.com/oapi-guard/oapi-guard/security"
-	"github.com/oapi-guard/oapi-guard/security/claimschema"
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
@@ -19,21 +18,8 @@ const _ = guard.GeneratedCodeVersion2
 type AccessToken struct{ security.Token[UserClaims] }
 
 var guardedTokenTypes = struct{ AccessToken security.TokenType }{
-	AccessToken: security.NewTokenType[UserClaims]("access").WithSchema(claimschema.Lazy(guardedClaimsSchemaAccessToken)),
+	AccessToken: security.NewTokenType[UserClaims]("access"),
 }
-
-// guardedClaimsSchemaAccessToken is what the document says of the private claims, as JSON Schema 2020-12.
-const guardedClaimsSchemaAccessToken = `{
-	"properties": {
-		"name": {
-			"type": "string"
-		}
-	},
-	"required": [
-		"name"
-	],
-	"type": "object"
-}`
 
 // VerifyAccessToken verifies the text of an access token that did not come with a request of a guarded operation: a message of a WebSocket
 // or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
