@@ -40,6 +40,6 @@
 // # Facts
 //
 // The doc comments give facts about the tokens of each provider with their source, as of November
-// 2026. A source is a document or the path of a file in the provider's repository. Providers change:
-// compare with a token of yours.
+// 2026. A source is a document or the path of a file in the provider's repository. Providers
+// change: compare with a token of yours.
 package providers

@@ -20,11 +20,11 @@ func idTokenClaims(more ...string) []string {
 //
 //   - Issuer: https://DOMAIN/ with a slash. Keys: ISSUER.well-known/jwks.json, RS256.
 //   - Type: the header typ is JWT or, in the RFC 9068 profile, at+jwt. An ID token has JWT too. A
-//     token needs azp or client_id, which each access token has, and no nonce, at_hash or c_hash. The
-//     audience of an ID token is the client, so never use a client as the audience.
+//     token needs azp or client_id, which each access token has, and no nonce, at_hash or c_hash.
+//     The audience of an ID token is the client, so never use a client as the audience.
 //   - Subject: the user id, or CLIENT@clients for a machine.
-//   - Roles: permissions, if role-based access control of the API adds them. Scopes: scope. The roles
-//     of Auth0 are in no token; an action can add a claim, for security.WithRolesAt.
+//   - Roles: permissions, if role-based access control of the API adds them. Scopes: scope. The
+//     roles of Auth0 are in no token; an action can add a claim, for security.WithRolesAt.
 //   - Ids: jti in the RFC 9068 profile alone.
 //   - Lifetime: 24 hours, at most 30 days.
 //
@@ -55,8 +55,8 @@ func Auth0(ctx context.Context, domain, audience string, options ...Option) (*Pr
 //   - Issuer: the URL. Keys: ISSUER/v1/keys, RS256, rotated about four times a year.
 //   - Audience: that of the authorization server, such as "api://default".
 //   - Type: an access token has cid, the client; an ID token has none. The header has no typ.
-//   - Subject: uid, the id of the user. sub is the login name, which can change and be used again. A
-//     token of a machine has no uid and is refused; to accept machines, read sub with
+//   - Subject: uid, the id of the user. sub is the login name, which can change and be used again.
+//     A token of a machine has no uid and is refused; to accept machines, read sub with
 //     WithLayoutOptions(security.WithSubjectFrom("sub")).
 //   - Roles: the claim groups, if the authorization server is configured to add it. Scopes: scp, a
 //     list.
@@ -87,13 +87,13 @@ func Okta(ctx context.Context, issuer, audience string, options ...Option) (*Pro
 }
 
 // Supabase verifies access tokens of a project of Supabase with asymmetric keys. projectRef is the
-// first label of its domain, such as "abcdefghijklmnopqrst". A project with the legacy secret has no
-// public keys: give the secret with [WithKeys].
+// first label of its domain, such as "abcdefghijklmnopqrst". A project with the legacy secret has
+// no public keys: give the secret with [WithKeys].
 //
 //   - Issuer: https://REF.supabase.co/auth/v1. Keys: ISSUER/.well-known/jwks.json, ES256 or RS256.
 //   - Audience: "authenticated", for all users of the project. The issuer binds a token to it.
-//   - Client: a token with client_id was issued to an OAuth client of another party, and is refused.
-//     WithClaim("client_id", ...) accepts the tokens of given clients, and no others.
+//   - Client: a token with client_id was issued to an OAuth client of another party, and is
+//     refused. WithClaim("client_id", ...) accepts the tokens of given clients, and no others.
 //   - Type: an access token has session_id; an ID token has another audience and no session_id. The
 //     header typ is JWT. The anon and service_role keys have no session_id.
 //   - Subject: the UUID of the user. Anonymous users have one too: see the claim is_anonymous.
@@ -198,8 +198,8 @@ func WorkOS(ctx context.Context, clientID string, options ...Option) (*Provider,
 //
 //   - Issuer: https://DOMAIN. Keys: ISSUER/.well-known/jwks, RS256.
 //   - Type: an access token has scp; an ID token has at_hash, and the client as its audience.
-//   - Subject: the user id, which begins with "kp_". A token of a machine has no sub and is refused;
-//     to accept machines alone, use WithLayoutOptions(security.WithSubjectFrom("azp")).
+//   - Subject: the user id, which begins with "kp_". A token of a machine has no sub and is
+//     refused; to accept machines alone, use WithLayoutOptions(security.WithSubjectFrom("azp")).
 //   - Roles: permissions. Scopes: scp, a list.
 //   - Ids: jti. A refresh may return the same access token again, so that a revoked one comes back.
 //   - Lifetime: 24 hours.

@@ -133,8 +133,8 @@ func WithKeySetURL(address string) Option {
 	}
 }
 
-// WithClaim demands that a claim has one of the values, and replaces what the preset demands of that
-// claim.
+// WithClaim demands that a claim has one of the values, and replaces what the preset demands of
+// that claim.
 func WithClaim(name string, values ...string) Option {
 	return func(s *settings) error {
 		if name == "" || len(values) == 0 || slices.Contains(values, "") {
@@ -146,8 +146,8 @@ func WithClaim(name string, values ...string) Option {
 	}
 }
 
-// Open makes the verifier of a provider and fetches its keys. The context bounds the first fetch. If
-// that fails, the error wraps keys.ErrUnavailable, unless keys.WithLazyStart is given.
+// Open makes the verifier of a provider and fetches its keys. The context bounds the first fetch.
+// If that fails, the error wraps keys.ErrUnavailable, unless keys.WithLazyStart is given.
 func Open(ctx context.Context, config Config, options ...Option) (*Provider, error) {
 	s := settings{config: config}
 	for _, option := range options {

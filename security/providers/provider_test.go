@@ -109,8 +109,8 @@ func keyServer(t *testing.T, key *keys.Key) *httptest.Server {
 	return server
 }
 
-// TestRemoteKeys fetches the keys: at the address of the preset, at that of the OpenID configuration,
-// and at that of an option.
+// TestRemoteKeys fetches the keys: at the address of the preset, at that of the OpenID
+// configuration, and at that of an option.
 func TestRemoteKeys(t *testing.T) {
 	key := newKey(t, keys.ES256)
 	server := keyServer(t, key)

@@ -9,9 +9,9 @@ import (
 )
 
 // Keycloak verifies access tokens of a realm of Keycloak, such as
-// "https://id.example.com/realms/main". The audience is the client that stands for the API. Keycloak
-// writes it only with an audience mapper, or if the user has a role of that client: by default aud is
-// "account" or absent.
+// "https://id.example.com/realms/main". The audience is the client that stands for the API.
+// Keycloak writes it only with an audience mapper, or if the user has a role of that client: by
+// default aud is "account" or absent.
 //
 //   - Issuer: the URL of the realm. Keys: ISSUER/protocol/openid-connect/certs, RS256.
 //   - Type: the claim typ is "Bearer"; an ID token has "ID", a refresh token "Refresh".
@@ -22,8 +22,8 @@ import (
 //
 // Each token can be revoked by itself.
 //
-// Source: keycloak core/src/main/java/org/keycloak/util/TokenUtil.java and OIDCConfigAttributes.java;
-// upgrading guide changes-25_0_0.adoc.
+// Source: keycloak core/src/main/java/org/keycloak/util/TokenUtil.java and
+// OIDCConfigAttributes.java; upgrading guide changes-25_0_0.adoc.
 func Keycloak(ctx context.Context, realmURL, audience string, options ...Option) (*Provider, error) {
 	err := errors.Join(checkURL("the realm of Keycloak", realmURL, "https://id.example.com/realms/main"), checkAudience(audience))
 	if err != nil {
@@ -43,13 +43,14 @@ func Keycloak(ctx context.Context, realmURL, audience string, options ...Option)
 // "example.zitadel.cloud". The audience is the id of the project. The application must be set to
 // JWT access tokens; by default they are opaque.
 //
-//   - Issuer: https://DOMAIN. Keys: ISSUER/oauth/v2/keys, RS256, or ES256 and EdDSA if so configured.
+//   - Issuer: https://DOMAIN. Keys: ISSUER/oauth/v2/keys, RS256, or ES256 and EdDSA if so
+//     configured.
 //   - Audience: the ids of the project and of its clients, in ID tokens too.
-//   - Type: an access token has jti; an ID token has none, and has at_hash or sid. The header typ is
-//     JWT for both.
+//   - Type: an access token has jti; an ID token has none, and has at_hash or sid. The header typ
+//     is JWT for both.
 //   - Subject: the id of the user.
-//   - Roles: the names in the object urn:zitadel:iam:org:project:roles, if the client asks for them. It
-//     does not count in which organization a role was given. There are no scopes.
+//   - Roles: the names in the object urn:zitadel:iam:org:project:roles, if the client asks for
+//     them. It does not count in which organization a role was given. There are no scopes.
 //   - Ids: jti. A session is only in ID tokens.
 //   - Lifetime: 12 hours.
 //
@@ -78,8 +79,8 @@ func Zitadel(ctx context.Context, domain, audience string, options ...Option) (*
 //   - Audience: a list, empty unless the client asks for one.
 //   - Type: an access token has client_id; an ID token has rat, and the client as its audience.
 //   - Subject: as the log-in application sets it.
-//   - Roles: none; an application can set claims, which are in ext unless they are allowed at the top
-//     level. Name their place with security.WithRolesAt. Scopes: scp, a list.
+//   - Roles: none; an application can set claims, which are in ext unless they are allowed at the
+//     top level. Name their place with security.WithRolesAt. Scopes: scp, a list.
 //   - Ids: jti.
 //   - Lifetime: 1 hour.
 //
@@ -150,11 +151,11 @@ func Duende(ctx context.Context, issuer, audience string, options ...Option) (*P
 	}, options...)
 }
 
-// SimpleJWT verifies access tokens of djangorestframework-simplejwt. It has no key set: source has the
-// SIGNING_KEY, made with keys.NewHMAC, or the public key of another algorithm. The issuer is the
-// setting ISSUER, or a name for these tokens if there is none; the blacklist knows them by it. The
-// audience is the setting AUDIENCE, or "" if there is none. Then the keys alone bind a token to the
-// application, so no other application may use them.
+// SimpleJWT verifies access tokens of djangorestframework-simplejwt. It has no key set: source has
+// the SIGNING_KEY, made with keys.NewHMAC, or the public key of another algorithm. The issuer is
+// the setting ISSUER, or a name for these tokens if there is none; the blacklist knows them by it.
+// The audience is the setting AUDIENCE, or "" if there is none. Then the keys alone bind a token to
+// the application, so no other application may use them.
 //
 //   - Algorithm: HS256 by default. Tokens have no kid: each key of the algorithm is tried.
 //   - Type: token_type is "access"; other tokens have "refresh" and "sliding".
@@ -163,8 +164,8 @@ func Duende(ctx context.Context, issuer, audience string, options ...Option) (*P
 //   - Ids: jti. There is no session.
 //   - Lifetime: 5 minutes.
 //
-// Each token can be revoked by itself; a session cannot. The blacklist of simplejwt has only refresh
-// and sliding tokens.
+// Each token can be revoked by itself; a session cannot. The blacklist of simplejwt has only
+// refresh and sliding tokens.
 //
 // Source: djangorestframework-simplejwt rest_framework_simplejwt/tokens.py and settings.py.
 func SimpleJWT(source keys.Source, issuer, audience string, options ...Option) (*Provider, error) {
