@@ -131,8 +131,9 @@ func Supabase(ctx context.Context, projectRef string, options ...Option) (*Provi
 //   - Client: azp is the origin of the page. There is no audience. A token without azp is refused,
 //     which Clerk writes if the browser sent no Origin.
 //   - Type: the header typ is JWT; OAuth access tokens have at+jwt and are refused. A session token
-//     has sid.
-//   - Pending sessions (sts is "pending"), in which the user has not done all, are refused.
+//     has sid; a token of a JWT template has none and is refused.
+//   - Pending sessions (sts is "pending"), in which the user has not done all that is asked, are
+//     refused.
 //   - Subject: the user id, which begins with "user_".
 //   - Roles: o.rol, the role in the active organization. There are no scopes.
 //   - Ids: sid, and jti from version 2 on.
