@@ -83,7 +83,9 @@ type preset struct {
 	// header has no alg and no kid: they are added.
 	header, claims object
 	want           accepted
-	defects        []defect
+	// variants are changes of the token that the provider also writes.
+	variants []object
+	defects  []defect
 	// lacks are defects that tokens of the provider cannot have, with the reason.
 	lacks map[string]string
 }
@@ -160,6 +162,12 @@ func testPresets(t *testing.T, presets []preset) {
 		t.Run(p.name, func(t *testing.T) {
 			testAccepted(t, newFixture(t, p))
 			testRevoked(t, newFixture(t, p))
+			for _, variant := range p.variants {
+				f := newFixture(t, p)
+				if _, err := f.verify(t, f.text(t, nil, variant)); err != nil {
+					t.Errorf("a good token with %v: %v (%s)", variant, err, security.Reason(err))
+				}
+			}
 			defects := append(slices.Clone(p.defects), defect{name: expired, claims: object{"iat": now - 7200, "nbf": nil, "auth_time": nil, "exp": now - 3600}, want: security.ErrTokenExpired})
 			if _, found := p.claims["auth_time"]; found {
 				defects[len(defects)-1].claims["auth_time"] = now - 7200

@@ -36,6 +36,7 @@ func TestHosted(t *testing.T) {
 				verifier: "auth0", roles: []string{"read:patients"}, scopes: []string{"openid", "read:patients"},
 				identity: blacklist.Identity{Issuer: "https://tenant.eu.auth0.com/", Subject: "auth0|123456"},
 			},
+			variants: []object{{"aud": api}, {"scope": nil, "permissions": nil}},
 			defects: []defect{
 				{name: otherAudience, claims: object{"aud": []string{"https://other.example.com", "https://tenant.eu.auth0.com/userinfo"}}, want: security.ErrInvalidToken},
 				{name: otherClient, claims: object{"azp": "other"}, options: onlyClient("azp"), want: security.ErrInvalidToken},
@@ -84,6 +85,7 @@ func TestHosted(t *testing.T) {
 				verifier: "okta", roles: []string{"Everyone"}, scopes: []string{"openid", "read"},
 				identity: blacklist.Identity{Issuer: "https://dev-1.okta.com/oauth2/default", ID: "AT.1", Subject: "00u1", SessionStart: at(now - 60)},
 			},
+			variants: []object{{"groups": nil}, {"auth_time": nil}},
 			defects: []defect{
 				{name: otherAudience, claims: object{"aud": "api://other"}, want: security.ErrInvalidToken},
 				{name: otherClient, claims: object{"cid": "other"}, options: onlyClient("cid"), want: security.ErrInvalidToken},
@@ -109,6 +111,7 @@ func TestHosted(t *testing.T) {
 				verifier: "supabase", roles: []string{"authenticated"},
 				identity: blacklist.Identity{Issuer: "https://abcdefghijklmnopqrst.supabase.co/auth/v1", Session: "s1", Subject: "8ccaa7af"},
 			},
+			variants: []object{{"amr": []string{"oauth"}}},
 			defects: []defect{
 				{name: otherAudience, claims: object{"aud": "other"}, want: security.ErrInvalidToken},
 				{name: otherClient, claims: object{"client_id": "other"}, want: security.ErrInvalidToken},
@@ -135,6 +138,7 @@ func TestHosted(t *testing.T) {
 				verifier: "clerk", roles: []string{"admin"},
 				identity: blacklist.Identity{Issuer: "https://clerk.example.com", ID: "j1", Session: "sess_1", Subject: "user_1"},
 			},
+			variants: []object{{"o": nil}, {"v": nil, "jti": nil, "sts": nil}},
 			defects: []defect{
 				{name: otherClient, claims: object{"azp": "https://evil.example.com"}, want: security.ErrInvalidToken},
 				{name: otherClient, claims: object{"azp": nil}, want: security.ErrInvalidToken},
@@ -161,6 +165,7 @@ func TestHosted(t *testing.T) {
 				verifier: "workos", roles: []string{"member", "owner"},
 				identity: blacklist.Identity{Issuer: "https://api.workos.com/user_management/client_1", ID: "j1", Session: "session_1", Subject: "user_1"},
 			},
+			variants: []object{{"aud": "client_1", "client_id": "client_1"}, {"roles": nil}},
 			defects: []defect{
 				{name: otherAudience, claims: object{"aud": "client_2"}, want: security.ErrInvalidToken},
 				{name: otherClient, claims: object{"client_id": "client_2"}, want: security.ErrInvalidToken},
@@ -185,6 +190,7 @@ func TestHosted(t *testing.T) {
 				verifier: "kinde", roles: []string{"read:todos"}, scopes: []string{"openid", "offline"},
 				identity: blacklist.Identity{Issuer: "https://example.kinde.com", ID: "j1", Subject: "kp_1"},
 			},
+			variants: []object{{"scp": []string{}}},
 			defects: []defect{
 				{name: otherAudience, claims: object{"aud": []string{"https://other.example.com"}}, want: security.ErrInvalidToken},
 				{name: otherAudience, claims: object{"aud": nil}, want: security.ErrInvalidToken},

@@ -29,6 +29,7 @@ func TestServers(t *testing.T) {
 				verifier: "keycloak", roles: []string{"offline_access", "staff", "editor"}, scopes: []string{"openid", "email"},
 				identity: blacklist.Identity{Issuer: realm, ID: "onrtac:1", Session: "s1", Subject: "f4a1", SessionStart: at(now - 60)},
 			},
+			variants: []object{{"realm_access": nil, "resource_access": nil}, {"aud": "my-api"}},
 			defects: []defect{
 				{name: otherAudience, claims: object{"aud": "account"}, want: security.ErrInvalidToken},
 				{name: otherAudience, claims: object{"aud": nil}, want: security.ErrInvalidToken},
@@ -55,6 +56,7 @@ func TestServers(t *testing.T) {
 				verifier: "zitadel", roles: []string{"admin", "user"},
 				identity: blacklist.Identity{Issuer: "https://example.zitadel.cloud", ID: "j1", Subject: "77776025198584418"},
 			},
+			variants: []object{{"urn:zitadel:iam:org:project:roles": nil}},
 			defects: []defect{
 				{name: otherAudience, claims: object{"aud": []string{"spa", "70000000000000000"}}, want: security.ErrInvalidToken},
 				{name: otherClient, claims: object{"azp": "other"}, options: onlyClient("azp"), want: security.ErrInvalidToken},

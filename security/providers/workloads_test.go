@@ -32,6 +32,7 @@ func TestWorkloads(t *testing.T) {
 				verifier: "kubernetes",
 				identity: blacklist.Identity{Issuer: cluster, ID: "j1", Subject: "system:serviceaccount:shop:cart"},
 			},
+			variants: []object{{"jti": nil}},
 			defects: []defect{
 				{name: otherAudience, claims: object{"aud": []string{cluster}}, want: security.ErrInvalidToken},
 				{name: otherClient, claims: object{"sub": "system:serviceaccount:shop:other"}, options: only("sub", "system:serviceaccount:shop:cart"), want: security.ErrInvalidToken},
