@@ -161,6 +161,7 @@ func TestClouds(t *testing.T) {
 				{name: otherAudience, claims: object{"aud": "other-project"}, want: security.ErrInvalidToken},
 				{name: otherIssuer, claims: object{"iss": "https://session.firebase.google.com/example-project"}, want: security.ErrInvalidToken},
 				{name: wrongType, claims: object{"auth_time": nil}, want: security.ErrWrongTokenType},
+				{name: wrongType, header: object{"typ": "secevent+jwt"}, want: security.ErrWrongTokenType},
 				{name: wrongType, claims: logout, want: security.ErrWrongTokenType},
 			},
 			lacks: map[string]string{otherClient: "tokens name no client", anIDToken: "the preset is for ID tokens"},
