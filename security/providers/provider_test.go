@@ -253,3 +253,21 @@ func sameSet(a, b []string) bool {
 	}
 	return true
 }
+
+// TestSimpleJWTRotation tries both keys of a rotation, because tokens have no kid.
+func TestSimpleJWTRotation(t *testing.T) {
+	before := newKey(t, keys.HS256)
+	after := sectest.Must(keys.NewHMAC(keys.HS256, []byte("another secret of 32 bytes or so"), keys.WithID("after")))(t)
+	provider, err := providers.SimpleJWT(sectest.Must(keys.NewSet(after, before))(t), "django", "",
+		providers.WithVerifierOptions(security.WithClock(sectest.NewClock().Now)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := object{"token_type": "access", "exp": now + 300, "iat": now, "jti": "j1", "user_id": 7}
+	for _, key := range []*keys.Key{before, after} {
+		text := compact(t, key, object{"alg": "HS256", "typ": "JWT"}, claims)
+		if _, err := provider.Verifier.Verify(t.Context(), accessToken, text); err != nil {
+			t.Errorf("%s: %v (%s)", key.ID(), err, security.Reason(err))
+		}
+	}
+}
