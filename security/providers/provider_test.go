@@ -271,3 +271,19 @@ func TestSimpleJWTRotation(t *testing.T) {
 		}
 	}
 }
+
+// TestWorkOSRole reads the one role of tokens that have no list of roles.
+func TestWorkOSRole(t *testing.T) {
+	f := newFixture(t, preset{
+		open: func(t testing.TB, source keys.Source, options ...providers.Option) (*providers.Provider, error) {
+			return providers.WorkOS(t.Context(), "client_1", append(options, providers.WithKeys(source), providers.WithIssuer("https://api.workos.com"))...)
+		},
+		claims: object{
+			"iss": "https://api.workos.com", "sub": "user_1", "sid": "session_1", "jti": "j1", "role": "member", "iat": now, "exp": now + 300,
+		},
+	})
+	token, err := f.verify(t, f.text(t, nil, nil))
+	if err != nil || !token.HasRole("member") {
+		t.Errorf("%v, %v", token, err)
+	}
+}
