@@ -222,7 +222,10 @@ func NewVerifier(issuer string, source keys.Source, options ...VerifierOption) (
 			return nil, err
 		}
 	}
-	return v, v.finish()
+	if err := v.finish(); err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 // finish fills in defaults, and refuses options that contradict each other.
@@ -234,6 +237,8 @@ func (v *Verifier) finish() error {
 	ownAudience := func(audience string) bool { return strings.HasPrefix(audience, payload.OtherAudience(v.issuer, "")) }
 	names := v.layout.ClaimNames()
 	switch {
+	case slices.Contains(names, ""):
+		return errors.New("security: the layout reads a claim without a name")
 	case slices.ContainsFunc(names, v.names.InNamespace):
 		return errors.New("security: the claim of the roles or of the type is in the namespace of public claims, which could then replace it")
 	case slices.ContainsFunc(names, payload.IsRegistered):

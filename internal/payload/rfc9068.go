@@ -55,17 +55,27 @@ func accessOrNone(typ string) bool { return typ == "" || typ == Access }
 
 // Decode implements Layout.
 func (l RFC9068) Decode(text []byte, r Reading) (*Claims, error) {
-	return Decode(text, r, func(d *Decoder, name []byte, value jsontext.Value) (known bool, err error) {
-		switch {
-		case string(name) == "roles":
-			d.Roles = d.RolesAt(value)
-		case l.Plain && string(name) == "type":
-			d.Type, err = d.String(value)
-		default:
-			return false, nil
-		}
-		return true, err
-	})
+	if l.Plain {
+		return Decode(text, r, decodePlain)
+	}
+	return Decode(text, r, decodeRFC9068)
+}
+
+// decodeRFC9068 is no closure: it would be one allocation for each token.
+func decodeRFC9068(d *Decoder, name []byte, value jsontext.Value) (known bool, err error) {
+	if string(name) != "roles" {
+		return false, nil
+	}
+	d.Roles = d.RolesAt(value)
+	return true, nil
+}
+
+func decodePlain(d *Decoder, name []byte, value jsontext.Value) (known bool, err error) {
+	if string(name) != "type" {
+		return decodeRFC9068(d, name, value)
+	}
+	d.Type, err = d.String(value)
+	return true, err
 }
 
 // NewID implements Encoder: 128 random bits as text.
