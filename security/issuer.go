@@ -223,7 +223,7 @@ func (i *Issuer) setSession(r *tokenRequest, now payload.Instant) error {
 	case r.parent.verifier != i.verifier:
 		return errors.New("security: a continued session belongs to the issuer that began it")
 	}
-	r.Session, r.Start = r.parent.identity.Session, r.parent.claims.SessionStart()
+	r.Session, r.Start = r.parent.identity().Session, r.parent.claims.SessionStart()
 	r.AuthTime = cmp.Or(r.parent.claims.AuthTime, r.Start.Seconds())
 	return nil
 }

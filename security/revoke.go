@@ -62,7 +62,7 @@ func (v *Validator) RevokeSession(ctx context.Context, token AnyToken) error {
 	if err != nil {
 		return err
 	}
-	_, err = v.revoke(ctx, blacklist.OfSession(t.identity, t.verifier.sessionEntryEnd()))
+	_, err = v.revoke(ctx, blacklist.OfSession(t.identity(), t.verifier.sessionEntryEnd()))
 	return err
 }
 
@@ -95,10 +95,10 @@ func (v *Validator) RevokeSubjectOf(ctx context.Context, token AnyToken) (cutOff
 		return time.Time{}, err
 	}
 	cutOff = v.cutOffNow().Truncate(time.Millisecond)
-	if start := t.identity.SessionStart; start.After(cutOff) {
+	if start := t.identity().SessionStart; start.After(cutOff) {
 		cutOff = start // the clock that issued the token is ahead
 	}
-	return cutOff, v.revokeSubject(ctx, t.verifier, t.identity.Issuer, t.identity.Subject, cutOff)
+	return cutOff, v.revokeSubject(ctx, t.verifier, t.identity().Issuer, t.identity().Subject, cutOff)
 }
 
 func (v *Validator) revokeSubject(ctx context.Context, verifier *Verifier, issuer, subject string, cutOff time.Time) error {
@@ -145,7 +145,7 @@ func tokenEntry(t *verifiedToken, end time.Time) blacklist.Revocation {
 	if !end.IsZero() {
 		end = end.Add(time.Second)
 	}
-	return blacklist.OfToken(t.identity, end)
+	return blacklist.OfToken(t.identity(), end)
 }
 
 // sessionEntryEnd returns when the longest session that exists now is over. The leeway counts twice: the

@@ -37,9 +37,11 @@ type verifiedToken struct {
 	header   *decodedHeader
 	// text is the token itself, if the verifier stores it.
 	text string
-	// identity is how the blacklist knows the token.
-	identity blacklist.Identity
 }
+
+// identity is how the blacklist knows the token. It is not stored, because tokens whose claims no
+// two requests share are made for each request.
+func (t *verifiedToken) identity() blacklist.Identity { return t.verifier.identityOf(t.claims, t.typ) }
 
 // AnyToken is a verified token of any type: a [Token], or a generated type that embeds one.
 type AnyToken interface {
@@ -242,7 +244,7 @@ func (t Token[C]) Identity() blacklist.Identity {
 	if t.state == nil {
 		return blacklist.Identity{}
 	}
-	return t.state.identity
+	return t.state.identity()
 }
 
 // String returns the token's type. No method prints more of the token.

@@ -156,7 +156,7 @@ func WithSession(token AnyToken) TokenOption {
 		if err != nil {
 			return err
 		}
-		if parent.identity.Session == "" {
+		if parent.identity().Session == "" {
 			return errors.New("security: WithSession needs a token of a session")
 		}
 		r.parent = parent

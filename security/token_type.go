@@ -107,7 +107,7 @@ func (t tokenType[C]) newToken(v verifiedToken) (AnyToken, error) {
 	state := &tokenState[C]{verifiedToken: v}
 	if t.hasClaims() && v.claims.Private != nil {
 		if err := json.Unmarshal(v.claims.Private, &state.private); err != nil {
-			return nil, withIdentity(withReason(ErrInvalidToken, "the private claims"), v.identity)
+			return nil, withIdentity(withReason(ErrInvalidToken, "the private claims"), v.identity())
 		}
 	}
 	return Token[C]{state}, nil

@@ -167,7 +167,7 @@ func (v *Validator) CheckRevoked(ctx context.Context, token AnyToken) error {
 	if err != nil {
 		return err
 	}
-	revoked, err := v.lookUp(ctx, t.identity)
+	revoked, err := v.lookUp(ctx, t.identity())
 	switch {
 	case err != nil:
 		return err
@@ -249,7 +249,7 @@ func (v *Validator) Ready(ctx context.Context) error {
 // If the session is over already it writes nothing, so that the same token presented again and
 // again costs one look-up each time.
 func (v *Validator) endReusedSession(ctx context.Context, token *verifiedToken) error {
-	id := token.identity
+	id := token.identity()
 	if id.Session == "" {
 		return nil
 	}

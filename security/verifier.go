@@ -342,7 +342,7 @@ func (v *Verifier) newToken(p verifiedPayload, want TokenType, now payload.Insta
 		c = &atNow
 	}
 	return want.newToken(verifiedToken{
-		claims: c, verifier: v, typ: want.Name(), header: p.memo, text: p.text, identity: v.identityOf(c, want.Name()),
+		claims: c, verifier: v, typ: want.Name(), header: p.memo, text: p.text,
 	})
 }
 
@@ -357,7 +357,10 @@ func (v *Verifier) identityOf(c *payload.Claims, typ string) blacklist.Identity 
 		Issuer: v.issuer, ID: c.ID, Session: c.SessionID(typ), Subject: c.Subject, SessionStart: c.SessionStart().Time(),
 	}
 	if v.tenants != nil {
-		id.Issuer, id.Template = v.tenants.fill(v.issuer, c.Tenant), v.issuer
+		id.Issuer, id.Template = c.Issuer, v.issuer // the filled-in template, which was compared
+		if id.Issuer == "" {
+			id.Issuer = v.tenants.fill(v.issuer, c.Tenant)
+		}
 	}
 	return id
 }

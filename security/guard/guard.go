@@ -271,7 +271,7 @@ func (g *Guard) locate(ctx context.Context, r Request, at *located) (err error) 
 			}
 			continue
 		}
-		if at[i], err = s.locate(r); err != nil {
+		if err := s.locate(r, &at[i]); err != nil {
 			at[i] = locatedCredential{present: true, malformed: err}
 		}
 		if at[i].present && s.isPlainKey() && g.hasOtherScheme(at[i].text) {

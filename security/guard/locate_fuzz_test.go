@@ -43,7 +43,8 @@ func FuzzLocate(f *testing.F) {
 		src := fuzzedSources[int(place)%len(fuzzedSources)]
 		lines := strings.Split(text, "\n")
 		r, places := requestWith(src, lines)
-		got, err := src.locate(httpRequest{r})
+		var got locatedCredential
+		err := src.locate(httpRequest{r}, &got)
 		switch {
 		case err != nil && (!errors.Is(err, security.ErrMalformedRequest) || got.present || got.text != "" || got.others != nil):
 			t.Errorf("%+v and the error %v", got, err)

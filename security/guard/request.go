@@ -77,12 +77,12 @@ type locatedCredential struct {
 	certificate *x509.Certificate
 }
 
-// locate reads the credential at the source. The same header or query parameter twice, and the word
+// locate reads the credential at the source into the zero place at. The same header or query parameter twice, and the word
 // of an auth scheme alone, make the request malformed, because it is not clear which credential
 // counts. Browsers send the same cookie twice after its path or domain has changed: verify decides.
 // An empty value is no credential. A header with the word of another auth scheme has none for this
 // source.
-func (s *source) locate(r Request) (locatedCredential, error) {
+func (s *source) locate(r Request, at *locatedCredential) error {
 	var values []string
 	unreadable := 0
 	switch s.in {
@@ -97,41 +97,42 @@ func (s *source) locate(r Request) (locatedCredential, error) {
 	if s.in == InCookie && len(values) > 0 {
 		unreadable = 0 // another value counts
 		if values, others = distinct(values); len(others) > maxSameCookie {
-			return locatedCredential{}, malformed("the same cookie too often")
+			return malformed("the same cookie too often")
 		}
 	}
 	switch {
 	case len(values)+unreadable > 1:
-		return locatedCredential{}, malformed("the same header or query parameter more than once")
+		return malformed("the same header or query parameter more than once")
 	case unreadable > 0:
-		return locatedCredential{}, malformed("a query or a cookie that cannot be read")
+		return malformed("a query or a cookie that cannot be read")
 	case len(values) == 0:
-		return locatedCredential{}, nil
+		return nil
 	}
 	text := values[0]
 	if s.in == InHeader {
 		text = strings.Trim(text, " ")
 	}
 	if text == "" {
-		return locatedCredential{}, nil
+		return nil
 	}
 	if strings.ContainsRune(text, '\t') {
-		return locatedCredential{}, malformed("a tab")
+		return malformed("a tab")
 	}
 	if s.prefix != "" {
 		word, rest, _ := strings.Cut(text, " ")
 		if word != "" && !strings.EqualFold(word, s.prefix) {
-			return locatedCredential{}, nil
+			return nil
 		}
 		text = strings.TrimLeft(rest, " ")
 	}
 	switch {
 	case text == "":
-		return locatedCredential{}, malformed("an auth scheme without a credential")
+		return malformed("an auth scheme without a credential")
 	case !s.spaces && strings.ContainsRune(text, ' '):
-		return locatedCredential{}, malformed("more than one credential")
+		return malformed("more than one credential")
 	}
-	return locatedCredential{present: true, text: text, others: others}, nil
+	at.present, at.text, at.others = true, text, others
+	return nil
 }
 
 // maxSameCookie bounds the further values of one cookie.
