@@ -96,6 +96,10 @@ func (s *source) locate(r Request, at *locatedCredential) error {
 	var others []string
 	if s.in == InCookie && len(values) > 0 {
 		unreadable = 0 // another value counts
+		hasSpace := func(value string) bool { return !s.spaces && strings.ContainsRune(value, ' ') }
+		if readable := slices.DeleteFunc(slices.Clone(values), hasSpace); len(readable) > 0 {
+			values = readable // one that is no token does not displace one that may be
+		}
 		if values, others = distinct(values); len(others) > maxSameCookie {
 			return malformed("the same cookie too often")
 		}
