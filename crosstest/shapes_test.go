@@ -90,7 +90,7 @@ func TestCredentialArguments(t *testing.T) {
 		{request: "GET /session", status: 200},
 		{request: "GET /session", fields: []string{"Cookie: session=alice"}, status: 200, who: "session:alice"},
 		{request: "GET /session", fields: []string{"Cookie: session=carol"}, status: 401, challenges: []string{sessionChallenge}},
-		{request: "GET /session", fields: []string{"Cookie: session=alice; session=bob"}, status: 400},
+		{request: "GET /session", fields: []string{"Cookie: session=alice; session=bob"}, status: 401},
 		{request: "GET /session", fields: []string{"Cookie: session=alice", crossSite}, status: 200, who: "session:alice"},
 		{request: "GET /session", fields: []string{basic("alice")}, status: 401, challenges: []string{sessionChallenge}},
 		{request: "POST /session", fields: []string{"Cookie: session=alice"}, status: 200, who: "session:alice"},
