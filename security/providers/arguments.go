@@ -53,10 +53,16 @@ func checkNumber(what, id, example string) error {
 
 // checkGUID checks a GUID in lower case, as Entra writes it.
 func checkGUID(what, id string) error {
-	if parsed, err := uuid.Parse(id); err != nil || parsed.String() != id {
+	if !isGUID(id) {
 		return fmt.Errorf(`providers: %s is a GUID in lower case, like "6e74172b-be56-4843-9ff4-e66a39bb12e3"`, what)
 	}
 	return nil
+}
+
+// isGUID reports whether id is a GUID in lower case.
+func isGUID(id string) bool {
+	parsed, err := uuid.Parse(id)
+	return err == nil && parsed.String() == id
 }
 
 // checkAudience checks an audience, which has no form of its own.

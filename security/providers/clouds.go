@@ -108,7 +108,7 @@ func EntraTenants(ctx context.Context, audience string, allow func(ctx context.C
 		return nil, errors.New("providers: EntraTenants needs a function; see security.TenantList")
 	}
 	served := func(ctx context.Context, tenantID string) (bool, error) {
-		if checkGUID("the tenant", tenantID) != nil {
+		if !isGUID(tenantID) {
 			return false, nil
 		}
 		return allow(ctx, tenantID)
