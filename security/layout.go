@@ -2,6 +2,7 @@ package security
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -80,6 +81,11 @@ func IdentityProvider(options ...LayoutOption) (Layout, error) {
 	}
 	if l.roles == nil {
 		l.roles = [][]string{{"roles"}}
+	}
+	for _, name := range l.ClaimNames() {
+		if payload.IsRegistered(name) {
+			return nil, fmt.Errorf("security: the claim %q decides over the token; it cannot be read as roles or as the type", name)
+		}
 	}
 	return l, nil
 }
