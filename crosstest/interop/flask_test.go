@@ -134,8 +134,6 @@ type flaskRow struct {
 	want  error
 	fresh bool
 	roles []string
-	// pending says why the row fails today. A row that is right fails the test: remove it then.
-	pending string
 }
 
 // TestFlaskTokensHere verifies tokens that Flask-JWT-Extended issues.
@@ -174,12 +172,7 @@ func checkFlaskTokens(t *testing.T, rows []flaskRow) {
 			}
 			authority := newAuthority(t, tt.layout, tt.options...)
 			token, err := authority.Verifier.Verify(t.Context(), tt.typ, service.issue(t, tt.token))
-			switch problem := tt.check(token, err); {
-			case tt.pending != "" && problem == "":
-				t.Error("the row is right: it is not pending any more")
-			case tt.pending != "":
-				t.Skipf("%s (pending: %s)", problem, tt.pending)
-			case problem != "":
+			if problem := tt.check(token, err); problem != "" {
 				t.Error(problem)
 			}
 		})
