@@ -111,7 +111,7 @@ func NewValidator(verifier *Verifier, list blacklist.Blacklist, options ...Valid
 		verifier: verifier, verifiers: map[string]*Verifier{verifier.name: verifier}, blacklist: list, hooks: map[string]hook{},
 		lookupTimeout: DefaultLookupTimeout, revocationTimeout: DefaultRevocationTimeout,
 	}
-	_, v.inProcess = list.(blacklist.InProcess)
+	_, v.inProcess = blacklist.As[blacklist.InProcess](list)
 	for _, option := range options {
 		if option == nil {
 			return nil, errNilOption
@@ -193,6 +193,18 @@ func (v *Validator) knownToken(token AnyToken) (*verifiedToken, error) {
 	}
 	return t, nil
 }
+
+// IsRevoked asks the blacklist for a session or a subject of which there is no token, with the
+// deadline of a look-up. An error wraps [ErrUnavailable].
+func (v *Validator) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, error) {
+	if v.verifier == nil {
+		return false, errZeroValidator
+	}
+	return v.lookUp(ctx, id)
+}
+
+// Blacklist returns the blacklist.
+func (v *Validator) Blacklist() blacklist.Blacklist { return v.blacklist }
 
 func (v *Validator) lookUp(ctx context.Context, id blacklist.Identity) (bool, error) {
 	if !v.inProcess {

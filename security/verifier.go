@@ -264,6 +264,26 @@ var (
 // Name returns the verifier's name.
 func (v *Verifier) Name() string { return v.name }
 
+// Issuer returns the issuer, or the issuer template.
+func (v *Verifier) Issuer() string { return v.issuer }
+
+// Leeway returns how far clocks may differ; see [WithLeeway].
+func (v *Verifier) Leeway() time.Duration { return v.leeway }
+
+// MaxLifetime returns the longest accepted lifetime; see [WithMaxLifetime].
+func (v *Verifier) MaxLifetime() time.Duration { return v.maxLifetime }
+
+// Now returns the time of the verifier's clock; see [WithClock].
+func (v *Verifier) Now() time.Time {
+	if v.now == nil {
+		return time.Now()
+	}
+	return v.now()
+}
+
+// Logger returns the logger; see [WithLogger].
+func (v *Verifier) Logger() *slog.Logger { return v.logger }
+
 // IsRecent reports whether an instant is at most maxAge ago. An instant that is ahead of the clock
 // by more than the leeway is not recent, and neither is the zero time.
 func (v *Verifier) IsRecent(at time.Time, maxAge time.Duration) bool {

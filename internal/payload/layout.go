@@ -40,6 +40,8 @@ type Encoder interface {
 	Layout
 	// NewID returns a new random token id.
 	NewID() string
+	// GenerationID returns the id of a refresh token: [GenerationID] or [GenerationUUID].
+	GenerationID(session string, generation uint32) string
 	// Header returns the JOSE header of a token of the type, as JSON.
 	Header(algorithm, keyID string, typ Type) []byte
 	// Encode writes the payload. It fails for claims that the layout cannot say.

@@ -131,6 +131,11 @@ func (l python) claimNames() []string {
 // NewID implements payload.Encoder: a UUID, as the libraries write.
 func (python) NewID() string { return uuid.NewString() }
 
+// GenerationID implements payload.Encoder.
+func (python) GenerationID(session string, generation uint32) string {
+	return payload.GenerationUUID(session, generation)
+}
+
 // Flask is the layout of Flask-JWT-Extended 4.x. The type is the claim type. fresh is a boolean, or
 // the time until which the token is fresh. The role is one string in the claim of the given name;
 // pass "" if tokens have no role. aud is written and demanded if the verifier has
