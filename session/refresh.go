@@ -141,7 +141,7 @@ func (m *Manager) judge(ctx context.Context, d decision, first, second Device) e
 		m.audit(ctx, slog.LevelInfo, "session continued", subject, id)
 		return nil
 	case repeated:
-		if first == second {
+		if !second.differs(first) {
 			return nil
 		}
 		return m.judgeRepeat(ctx, Repeat{Session: info(d.row), First: first, Second: second, Run: d.row.Repeats})
