@@ -164,7 +164,7 @@ func (m *Manager) replace(ctx context.Context, subject, id string) (*security.To
 			return security.ErrTokenRevoked.Because("the session is over", nil)
 		}
 		login = Login{
-			Device: row.Device, ClientID: row.ClientID, IdleTimeout: row.IdleTimeout, AccessLifetime: row.AccessLifetime,
+			Device: row.Device, ClientID: row.ClientID, CSRF: row.CSRF != "", IdleTimeout: row.IdleTimeout, AccessLifetime: row.AccessLifetime,
 			Lifetime: max(row.End.Sub(tx.Now()).Truncate(time.Second), time.Second),
 		}
 		return nil

@@ -86,9 +86,6 @@ func (m *Manager) rowOf(token security.AnyToken, id string, device Device) Row {
 	if row.ExpiresAt.IsZero() {
 		row.ExpiresAt = now.Add(m.issuer.SessionLifetime())
 	}
-	if m.csrf && row.CSRF == "" {
-		row.CSRF = rand.Text()
-	}
 	return row
 }
 
