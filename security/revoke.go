@@ -220,6 +220,7 @@ func (v *Validator) revoke(ctx context.Context, r blacklist.Revocation) (before 
 		v.audit(ctx, slog.LevelError, "revocation failed", r.Kind, r.Identity)
 		return false, unavailable("the blacklist did not record the revocation", err)
 	}
+	v.watched.notify()
 	if !before {
 		v.audit(ctx, slog.LevelInfo, "revoked", r.Kind, r.Identity)
 	}

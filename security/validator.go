@@ -33,6 +33,7 @@ type Validator struct {
 	revocationTimeout time.Duration
 	clockSkew         time.Duration
 	hooks             map[string]hook
+	watched           *watchTable
 }
 
 // ValidatorOption changes a validator.
@@ -120,6 +121,7 @@ func NewValidator(verifier *Verifier, list blacklist.Blacklist, options ...Valid
 			return nil, err
 		}
 	}
+	v.watched = newWatchTable(v)
 	return v, nil
 }
 
