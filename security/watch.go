@@ -180,7 +180,7 @@ func (t *watchTable) decide(w *watchedToken) {
 		w.end(ErrTokenExpired)
 		return
 	}
-	revoked, err := t.validator.lookUp(context.Background(), w.identity)
+	revoked, err := t.validator.lookUp(context.Background(), &w.identity)
 	switch {
 	case err == nil && revoked:
 		w.end(ErrTokenRevoked)
