@@ -13,8 +13,9 @@ import (
 )
 
 // Revoke revokes this token only. An error means that the token may still be accepted: the error
-// wraps [ErrUnavailable] where the blacklist could not record the revocation, and
-// blacklist.ErrInvalid where the token cannot be revoked at all.
+// wraps [ErrUnavailable] where the blacklist could not record the revocation,
+// blacklist.ErrInvalid where the token cannot be revoked at all, and blacklist.ErrNotRecorded where
+// the application has blacklist.None. A handler that returns one of the last two is answered 500.
 //
 // Like the other revocations it continues when ctx is cancelled, because a client that hangs up
 // still wants to be logged out. [WithRevocationTimeout] bounds it.
@@ -183,6 +184,9 @@ func (v *Validator) revoke(ctx context.Context, r blacklist.Revocation) (before 
 	}
 	if err != nil {
 		v.audit(ctx, slog.LevelError, "revocation failed", r.Kind, r.Identity)
+		if errors.Is(err, blacklist.ErrNotRecorded) {
+			return false, fmt.Errorf("security: cannot revoke: %w", err)
+		}
 		return false, unavailable("the blacklist did not record the revocation", err)
 	}
 	if !before {
