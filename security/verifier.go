@@ -235,9 +235,12 @@ func (v *Verifier) finish() error {
 	}
 	ownAudience := func(audience string) bool { return strings.HasPrefix(audience, payload.OtherAudience(v.issuer, "")) }
 	names := v.layout.ClaimNames()
+	_, isWritten := v.layout.(payload.Encoder)
 	switch {
 	case slices.Contains(names, ""):
 		return errors.New("security: the layout reads a claim without a name")
+	case isWritten && len(slices.Compact(slices.Sorted(slices.Values(names)))) < len(names):
+		return errors.New("security: the layout has one claim for two things, such as the role and the identity")
 	case slices.ContainsFunc(names, v.names.InNamespace):
 		return errors.New("security: the claim of the roles or of the type is in the namespace of public claims, which could then replace it")
 	case slices.ContainsFunc(names, payload.IsRegistered):
