@@ -297,7 +297,7 @@ func (p *cachePlace) forget() { p.table.tokens.Invalidate(p.sum) }
 
 // sumOf copies the text through the stack, because a conversion in one piece would allocate.
 func sumOf(text string) (sum tokenSum) {
-	var part [256]byte
+	var part [128]byte
 	if len(text) <= len(part) {
 		return sha256.Sum256(part[:copy(part[:], text)])
 	}

@@ -376,7 +376,9 @@ type verifiedPayload struct {
 
 // verifyText verifies a token without the cache.
 func (v *Verifier) verifyText(ctx context.Context, text string, want TokenType, now payload.Instant) (verifiedPayload, error) {
-	opened, err := v.open(ctx, text)
+	memory := contents.Get().(*[]byte)
+	defer contents.Put(memory)
+	opened, err := v.open(ctx, text, memory)
 	if err != nil {
 		return verifiedPayload{}, err
 	}
