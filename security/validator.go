@@ -167,7 +167,8 @@ func (v *Validator) CheckRevoked(ctx context.Context, token AnyToken) error {
 	if err != nil {
 		return err
 	}
-	revoked, err := v.lookUp(ctx, t.identity())
+	id := t.identity()
+	revoked, err := v.lookUp(ctx, &id)
 	switch {
 	case err != nil:
 		return err
@@ -194,13 +195,13 @@ func (v *Validator) knownToken(token AnyToken) (*verifiedToken, error) {
 	return t, nil
 }
 
-func (v *Validator) lookUp(ctx context.Context, id blacklist.Identity) (bool, error) {
+func (v *Validator) lookUp(ctx context.Context, id *blacklist.Identity) (bool, error) {
 	if !v.inProcess {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, v.lookupTimeout)
 		defer cancel()
 	}
-	revoked, err := v.blacklist.IsRevoked(ctx, id)
+	revoked, err := v.blacklist.IsRevoked(ctx, *id)
 	if err != nil {
 		return false, unavailable("the blacklist did not answer", err)
 	}
@@ -254,7 +255,7 @@ func (v *Validator) endReusedSession(ctx context.Context, token *verifiedToken) 
 		return nil
 	}
 	id.ID = ""
-	if over, err := v.lookUp(ctx, id); err != nil || over {
+	if over, err := v.lookUp(ctx, &id); err != nil || over {
 		return err
 	}
 	v.audit(ctx, slog.LevelWarn, "refresh token reused", blacklist.Session, id)
