@@ -351,10 +351,9 @@ func (v *Verifier) withIdentity(err error, c *payload.Claims, want TokenType) er
 }
 
 // identityOf returns how the blacklist knows a token.
-func (v *Verifier) identityOf(c *payload.Claims, typ string) blacklist.Identity {
-	id := blacklist.Identity{
-		Issuer: v.issuer, ID: c.ID, Session: c.SessionID(typ), Subject: c.Subject, SessionStart: c.SessionStart().Time(),
-	}
+func (v *Verifier) identityOf(c *payload.Claims, typ string) (id blacklist.Identity) {
+	id.Issuer, id.ID, id.Session, id.Subject = v.issuer, c.ID, c.SessionID(typ), c.Subject
+	id.SessionStart = c.SessionStart().Time()
 	if v.tenants != nil {
 		id.Issuer, id.Template = c.Issuer, v.issuer // the filled-in template, which was compared
 		if id.Issuer == "" {
