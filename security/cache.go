@@ -336,7 +336,7 @@ type headerMemo [16]atomic.Pointer[decodedHeader]
 
 type decodedHeader struct {
 	segment string
-	header  jose.Header
+	jose.Header
 }
 
 var headerSeed = maphash.MakeSeed()
@@ -345,21 +345,17 @@ func (m *headerMemo) slot(segment string) *atomic.Pointer[decodedHeader] {
 	return &m[maphash.String(headerSeed, segment)%uint64(len(m))]
 }
 
-// decode returns the decoded header segment.
-func (m *headerMemo) decode(segment string) (jose.Header, error) {
+// find returns the header segment decoded, or nil if it is not remembered.
+func (m *headerMemo) find(segment string) *decodedHeader {
 	if known := m.slot(segment).Load(); known != nil && known.segment == segment {
-		return known.header, nil
+		return known
 	}
-	return jose.DecodeHeader(segment)
+	return nil
 }
 
 // store remembers the header of a token whose signature was verified.
 func (m *headerMemo) store(segment string, header jose.Header) *decodedHeader {
-	slot := m.slot(segment)
-	if known := slot.Load(); known != nil && known.segment == segment {
-		return known
-	}
 	decoded := &decodedHeader{strings.Clone(segment), header}
-	slot.Store(decoded)
+	m.slot(segment).Store(decoded)
 	return decoded
 }

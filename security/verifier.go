@@ -389,17 +389,17 @@ func (v *Verifier) verifyText(ctx context.Context, text string, want TokenType, 
 	if err != nil {
 		return verifiedPayload{}, malformed(err)
 	}
-	if err := v.checkClaims(ctx, claims, opened, want, now); err != nil {
+	if err := v.checkClaims(ctx, claims, &opened, want, now); err != nil {
 		return verifiedPayload{}, v.withIdentity(err, claims, want)
 	}
 	if err := want.checkSchema(claims.Private); err != nil {
 		return verifiedPayload{}, v.withIdentity(ErrInvalidToken.Because("the private claims are not what the document says", err), claims, want)
 	}
-	return verifiedPayload{claims: claims, header: opened.ofKey, keys: opened.keys, memo: opened.memo}, nil
+	return verifiedPayload{claims: claims, header: opened.ofKey, keys: opened.keys, memo: opened.header}, nil
 }
 
 // checkClaims checks the times, the issuer, the type, the audience, the client and the ids.
-func (v *Verifier) checkClaims(ctx context.Context, c *payload.Claims, opened openedToken, want TokenType, now payload.Instant) error {
+func (v *Verifier) checkClaims(ctx context.Context, c *payload.Claims, opened *openedToken, want TokenType, now payload.Instant) error {
 	if err := v.checkTimes(c, now); err != nil {
 		return err
 	}
@@ -408,7 +408,7 @@ func (v *Verifier) checkClaims(ctx context.Context, c *payload.Claims, opened op
 	}
 	typ := payload.TypeOf(want.Name())
 	switch {
-	case !v.layout.Accepts(opened.header, c, typ):
+	case !v.layout.Accepts(opened.header.Header, c, typ):
 		return withReason(ErrWrongTokenType, "the type of the token")
 	case !isAudienceAccepted(v.layout.Audience(v.audience, v.issuer, typ), c.Audience):
 		return withReason(ErrInvalidToken, "another audience")
