@@ -167,6 +167,8 @@ type cachePlace struct {
 	sum   tokenSum
 	// signed is the text without the signature.
 	signed string
+	// former is the token that the cache holds here, perhaps one that does not count any more.
+	former *cachedToken
 }
 
 // locate fills in the place for a text.
@@ -208,6 +210,7 @@ func (p *cachePlace) find(want TokenType, now payload.Instant) *cachedToken {
 		}
 		known.touched.Store(int64(now))
 	}
+	p.former = known
 	if known.signed != p.signed || known.want != want {
 		return nil
 	}
@@ -272,8 +275,7 @@ func (p *cachePlace) store(verified verifiedPayload, want TokenType, token AnyTo
 		size += private + len(c.Private)
 	}
 	// A token that was verified by a former key set makes room for itself.
-	former, ok := p.table.tokens.GetEntryQuietly(p.sum)
-	replaces := ok && former.Value.keys != verified.keys
+	replaces := p.former != nil && p.former.keys != verified.keys
 	if !replaces && !p.table.admits(&p.sum, int64(max(uint32(size), p.table.least))) {
 		return
 	}
