@@ -1,0 +1,25 @@
+package boltstore
+
+import (
+	"testing"
+	"time"
+
+	"github.com/oapi-guard/oapi-guard/session"
+	"github.com/oapi-guard/oapi-guard/session/sessiontest"
+)
+
+func TestSessionConformance(t *testing.T) {
+	sessiontest.TestStore(t, func(t *testing.T, clock func() time.Time) session.Store {
+		// The sessions of the suite begin when the store is opened. The mark of a file that is created
+		// then would refuse them.
+		path := newPath(t)
+		created, err := Open(path, WithClock(func() time.Time { return clock().Add(-time.Hour) }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := created.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return open(t, path, WithClock(clock), WithExistingFile())
+	})
+}
