@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/session"
 	"github.com/oapi-guard/oapi-guard/session/sessiontest"
 )
@@ -22,4 +23,11 @@ func TestSessionConformance(t *testing.T) {
 		}
 		return open(t, path, WithClock(clock), WithExistingFile())
 	})
+}
+
+// endOf returns the revocation that ends the session of a row.
+func endOf(row session.Row) blacklist.Revocation {
+	return blacklist.OfSession(blacklist.Identity{
+		Issuer: row.Subject.Issuer, Subject: row.Subject.Name, Session: row.ID, SessionStart: row.Began,
+	}, row.KeepUntil())
 }
