@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -30,4 +31,32 @@ func endOf(row session.Row) blacklist.Revocation {
 	return blacklist.OfSession(blacklist.Identity{
 		Issuer: row.Subject.Issuer, Subject: row.Subject.Name, Session: row.ID, SessionStart: row.Began,
 	}, row.KeepUntil())
+}
+
+// putRows writes rows of one subject.
+func putRows(t testing.TB, s *Store, rows ...session.Row) {
+	t.Helper()
+	err := s.Update(context.Background(), rows[0].Subject, func(tx session.Tx) error {
+		for _, row := range rows {
+			if err := tx.Put(row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func getSession(t testing.TB, s *Store, subject session.Subject, id string) (row session.Row, found bool) {
+	t.Helper()
+	err := s.Update(context.Background(), subject, func(tx session.Tx) (err error) {
+		row, found, err = tx.Session(id)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return row, found
 }
