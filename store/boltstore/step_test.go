@@ -284,3 +284,57 @@ func TestSessionErrors(t *testing.T) {
 		t.Errorf("Ping of a closed store: %v", err)
 	}
 }
+
+// TestNoStepRunsAfterUpdateHasReturned cancels the context while a request waits for its commit, and
+// while its step runs in the writer.
+func TestNoStepRunsAfterUpdateHasReturned(t *testing.T) {
+	s := open(t, newPath(t))
+	entered, proceed := make(chan struct{}), make(chan struct{})
+	s.beforeCommit = func() { entered <- struct{}{}; <-proceed }
+	row := benchRow(benchSubject(1), 1)
+	for _, tt := range []struct {
+		name   string
+		during bool // the context ends while the step runs in the writer
+		runs   int
+	}{
+		{name: "waiting", during: false, runs: 1},
+		{name: "running", during: true, runs: 2},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		runs, returned := 0, make(chan error, 1)
+		go func() {
+			returned <- s.Update(ctx, row.Subject, func(tx session.Tx) error {
+				if runs++; runs == 2 && tt.during {
+					cancel()
+					runtime.Gosched() // the caller may leave, and must not
+					if len(returned) > 0 {
+						t.Errorf("%s: Update returned while its step runs", tt.name)
+					}
+				}
+				return tx.Put(row)
+			})
+		}()
+		<-entered
+		if !tt.during {
+			cancel()
+			if err := <-returned; !errors.Is(err, context.Canceled) {
+				t.Errorf("%s: Update returns %v", tt.name, err)
+			}
+		}
+		proceed <- struct{}{}
+		if tt.during {
+			if err := <-returned; err != nil && !errors.Is(err, context.Canceled) {
+				t.Errorf("%s: Update returns %v", tt.name, err)
+			}
+		}
+		// The next commit begins after the one above has ended.
+		var group sync.WaitGroup
+		group.Go(func() { revoke(t, s, token(tt.name), time.Time{}) })
+		<-entered
+		proceed <- struct{}{}
+		group.Wait()
+		if runs != tt.runs {
+			t.Errorf("%s: the step ran %d times, want %d", tt.name, runs, tt.runs)
+		}
+	}
+}

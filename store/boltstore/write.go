@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -17,12 +18,35 @@ import (
 type request struct {
 	ctx context.Context
 	// prepare returns the change to make. Its error fails only this request, unless bbolt panicked.
-	// The writer calls it again if it could not make the change.
+	// The writer calls it again if the transaction could not be committed.
 	prepare func(b buckets) (change, error)
 	// urgent requests go first: revocations, and steps that revoke. The others keep their order.
 	urgent bool
 	// done receives one result. It is buffered, so the writer never waits for a caller that left.
 	done chan error
+
+	// mu is locked while the writer calls prepare. After the caller has left, it is not called.
+	mu   sync.Mutex
+	left bool
+}
+
+// try calls prepare, unless the caller has left.
+func (q *request) try(b buckets) (change, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.left {
+		return change{}, q.ctx.Err()
+	}
+	return q.prepare(b)
+}
+
+// leave makes the writer not call prepare any more. It waits for a call in progress, so no step runs
+// after Update has returned.
+func (q *request) leave() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.left = true
+	return q.ctx.Err()
 }
 
 // everything is the cut-off of a token's or session's entry: it covers every session start.
@@ -55,7 +79,7 @@ func (s *Store) submit(q *request) error {
 	case err := <-q.done:
 		return err
 	case <-q.ctx.Done():
-		return q.ctx.Err()
+		return q.leave()
 	}
 }
 
@@ -281,11 +305,7 @@ func (w *writing) update(full bool) error {
 func (w *writing) requests(b buckets, available int64, total *added) (written int, err error) {
 	available -= basePages
 	for _, q := range w.batch {
-		if err := q.ctx.Err(); err != nil {
-			w.results = append(w.results, err)
-			continue
-		}
-		c, err := q.prepare(b)
+		c, err := q.try(b)
 		if errors.Is(err, errPanicked) {
 			return 0, err
 		}
