@@ -122,8 +122,8 @@ func (a *acknowledgements) add(t *testing.T, line string) {
 	}
 }
 
-// check compares the file with the acknowledgements. A write that was not acknowledged may be in the
-// file, as a whole or not at all.
+// check compares the file with the acknowledgements. A write that was not acknowledged may be in
+// the file, as a whole or not at all.
 func (a *acknowledgements) check(t *testing.T, s *Store) {
 	t.Helper()
 	for _, name := range a.revoked {

@@ -93,8 +93,8 @@ func bytesInUse(t testing.TB, s *Store) int64 {
 	return used - int64(stats.FreePageN+stats.PendingPageN)*s.space.pageSize
 }
 
-// BenchmarkSession measures the operations of a session as the manager makes them, alone and with 64
-// callers at once.
+// BenchmarkSession measures the operations of a session as the manager makes them, alone and with
+// 64 callers at once.
 func BenchmarkSession(b *testing.B) {
 	for _, n := range []int{1000, 1_000_000} {
 		s := filledWithSessions(b, n)

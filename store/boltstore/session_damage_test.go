@@ -52,8 +52,8 @@ func firstOf(name []byte, change func(value []byte)) func(*bbolt.Tx) error {
 	}
 }
 
-// TestOpenRefusesChangedSessions changes each bucket of the sessions: a value, a key that is missing,
-// a key too many.
+// TestOpenRefusesChangedSessions changes each bucket of the sessions: a value, a key that is
+// missing, a key too many.
 func TestOpenRefusesChangedSessions(t *testing.T) {
 	type change struct {
 		name   string

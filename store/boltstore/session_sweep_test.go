@@ -47,8 +47,8 @@ func getEpochOf(t testing.TB, s *Store, subject session.Subject) (epoch uint64) 
 	return epoch
 }
 
-// TestWritesRemoveExpiredSessions lets rows and epochs expire: each write removes a bounded number of
-// them, and those that must stay stay.
+// TestWritesRemoveExpiredSessions lets rows and epochs expire: each write removes a bounded number
+// of them, and those that must stay stay.
 func TestWritesRemoveExpiredSessions(t *testing.T) {
 	clock := newTestClock()
 	s := open(t, newPath(t), WithClock(clock.now))
@@ -215,7 +215,8 @@ func TestListPassesOverManySessionsThatAreOver(t *testing.T) {
 	}
 }
 
-// TestOwedReturnsOthersThanThoseThatStay calls Owed with a small limit: in time it returns all rows.
+// TestOwedReturnsOthersThanThoseThatStay calls Owed with a small limit: in time it returns all
+// rows.
 func TestOwedReturnsOthersThanThoseThatStay(t *testing.T) {
 	s := open(t, newPath(t))
 	const n = 8

@@ -12,8 +12,8 @@ import (
 
 func TestSessionConformance(t *testing.T) {
 	sessiontest.TestStore(t, func(t *testing.T, clock func() time.Time) session.Store {
-		// The sessions of the suite begin when the store is opened. The mark of a file that is created
-		// then would refuse them.
+		// The sessions of the suite begin when the store is opened. The mark of a file that is
+		// created then would refuse them.
 		path := newPath(t)
 		created, err := Open(path, WithClock(func() time.Time { return clock().Add(-time.Hour) }))
 		if err != nil {

@@ -29,7 +29,8 @@ func commits(t *testing.T, s *Store) (n int) {
 	return n
 }
 
-// TestStepsThatOnlyReadDoNotCommit runs steps that write nothing while the writer waits in a commit.
+// TestStepsThatOnlyReadDoNotCommit runs steps that write nothing while the writer waits in a
+// commit.
 func TestStepsThatOnlyReadDoNotCommit(t *testing.T) {
 	s := open(t, newPath(t))
 	row := benchRow(benchSubject(1), 1)
@@ -56,8 +57,8 @@ func TestStepsThatOnlyReadDoNotCommit(t *testing.T) {
 	group.Wait()
 }
 
-// TestStepThatPanics panics in the first run of a step, and in the run of the writer: the caller gets
-// the panic, nothing is written, and the store works.
+// TestStepThatPanics panics in the first run of a step, and in the run of the writer: the caller
+// gets the panic, nothing is written, and the store works.
 func TestStepThatPanics(t *testing.T) {
 	s := open(t, newPath(t))
 	subject := benchSubject(1)
@@ -111,7 +112,8 @@ func TestStepThatEndsTheWriter(t *testing.T) {
 	}
 }
 
-// TestFailedStepLeavesTheOthersOfItsCommit has steps that fail and steps that do not share a commit.
+// TestFailedStepLeavesTheOthersOfItsCommit has steps that fail and steps that do not share a
+// commit.
 func TestFailedStepLeavesTheOthersOfItsCommit(t *testing.T) {
 	s := open(t, newPath(t))
 	entered, proceed := make(chan struct{}), make(chan struct{})
@@ -285,8 +287,8 @@ func TestSessionErrors(t *testing.T) {
 	}
 }
 
-// TestNoStepRunsAfterUpdateHasReturned cancels the context while a request waits for its commit, and
-// while its step runs in the writer.
+// TestNoStepRunsAfterUpdateHasReturned cancels the context while a request waits for its commit,
+// and while its step runs in the writer.
 func TestNoStepRunsAfterUpdateHasReturned(t *testing.T) {
 	s := open(t, newPath(t))
 	entered, proceed := make(chan struct{}), make(chan struct{})

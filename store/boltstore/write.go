@@ -40,8 +40,8 @@ func (q *request) try(b buckets) (change, error) {
 	return q.prepare(b)
 }
 
-// leave makes the writer not call prepare any more. It waits for a call in progress, so no step runs
-// after Update has returned.
+// leave makes the writer not call prepare any more. It waits for a call in progress, so no step
+// runs after Update has returned.
 func (q *request) leave() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -203,7 +203,8 @@ func answer(batch []*request, err error) {
 }
 
 // commit writes requests of the batch in one transaction, answers them and returns their number. An
-// error of one request fails only that one. Any other error fails all, and then nothing is recorded.
+// error of one request fails only that one. Any other error fails all, and then nothing is
+// recorded.
 func (s *Store) commit(batch []*request) int {
 	if s.beforeCommit != nil {
 		s.beforeCommit()
