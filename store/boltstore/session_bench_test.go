@@ -147,6 +147,7 @@ func BenchmarkSession(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/64-callers/%d", op.name, n), func(b *testing.B) {
 				b.SetParallelism(32) // times GOMAXPROCS
 				var i atomic.Int64
+				before := commits(b, s)
 				b.RunParallel(func(pb *testing.PB) {
 					for pb.Next() {
 						if err := op.call(int(i.Add(1))); err != nil {
@@ -154,6 +155,7 @@ func BenchmarkSession(b *testing.B) {
 						}
 					}
 				})
+				b.ReportMetric(float64(b.N)/float64(max(1, commits(b, s)-before)), "ops/commit")
 			})
 		}
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // commits returns the number of the newest commit.
-func commits(t *testing.T, s *Store) (n int) {
+func commits(t testing.TB, s *Store) (n int) {
 	t.Helper()
 	if err := s.db.View(func(tx *bbolt.Tx) error {
 		n = tx.ID()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"sync"
 
 	"go.etcd.io/bbolt"
@@ -168,7 +169,9 @@ func (s *Store) write() {
 
 var errStepEnded = unavailable("a step ended its goroutine", nil)
 
-// gather adds all requests that wait, the urgent ones in front. It does not wait for more.
+// gather adds all requests that wait, the urgent ones in front. Between looks at the queues it lets
+// other goroutines run, as long as that brings requests: callers that were answered by the last
+// commit then share the next one. It does not wait when nobody calls.
 func (s *Store) gather(batch []*request) []*request {
 	var urgent, others []*request
 	for _, q := range batch {
@@ -178,10 +181,20 @@ func (s *Store) gather(batch []*request) []*request {
 			others = append(others, q)
 		}
 	}
-	urgent = receive(s.urgent, urgent, maxBatch-len(others))
-	others = receive(s.requests, others, maxBatch-len(urgent))
+	for range maxYields {
+		before := len(urgent) + len(others)
+		runtime.Gosched()
+		urgent = receive(s.urgent, urgent, maxBatch-len(others))
+		others = receive(s.requests, others, maxBatch-len(urgent))
+		if len(urgent)+len(others) == before {
+			break
+		}
+	}
 	return append(urgent, others...)
 }
+
+// maxYields bounds how often the writer lets other goroutines run before a commit.
+const maxYields = 4
 
 // receive adds the requests that wait, until there are limit.
 func receive(queue chan *request, to []*request, limit int) []*request {
