@@ -308,7 +308,11 @@ func (m *model) put(s *modelSubject, row session.Row) {
 
 // sweep removes what has expired.
 func (m *model) sweep(now time.Time) {
+	examined := 0
 	for _, s := range m.subjects {
+		if examined++; examined > 300 {
+			return
+		}
 		for id, row := range s.rows {
 			until := row.KeepUntil()
 			switch {

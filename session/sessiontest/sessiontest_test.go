@@ -206,3 +206,9 @@ func TestEveryCheckFindsAFault(t *testing.T) {
 		seen[c.name] = true
 	}
 }
+
+// TestManagerOnModel runs the checks of the manager on a store that is a blacklist.
+func TestManagerOnModel(t *testing.T) {
+	t.Parallel()
+	TestManager(t, func(_ *testing.T, clock func() time.Time) session.Store { return openModel("", true)(clock) })
+}
