@@ -17,26 +17,22 @@ import (
 // The checks run with another blacklist, and again with the store as the blacklist if it is one.
 func TestManager(t *testing.T, open func(t *testing.T, clock func() time.Time) session.Store, opts ...Option) {
 	t.Helper()
-	cfg := newConfig(opts)
-	for _, joint := range []bool{false, true} {
-		name := "other blacklist"
-		if joint {
-			name = "one store"
-		}
-		t.Run(name, func(t *testing.T) {
-			for _, c := range managerChecks {
-				t.Run(c.name, func(t *testing.T) {
-					if c.moves && cfg.realClock {
-						t.Skip("the check moves the clock, and the store has a real one")
-					}
-					err := c.try(func(clock func() time.Time) session.Store { return open(t, clock) }, cfg, joint)
-					if errors.Is(err, errNotJoint) {
-						t.Skip(err)
-					}
-					if err != nil {
-						t.Errorf("%s\n%v", c.promise, err)
-					}
-				})
+	t.Run("other blacklist", func(t *testing.T) { testManager(t, open, newConfig(opts), false) })
+	t.Run("one store", func(t *testing.T) { testManager(t, open, newConfig(opts), true) })
+}
+
+func testManager(t *testing.T, open func(t *testing.T, clock func() time.Time) session.Store, cfg config, joint bool) {
+	for _, c := range managerChecks {
+		t.Run(c.name, func(t *testing.T) {
+			if c.moves && cfg.realClock {
+				t.Skip("the check moves the clock, and the store has a real one")
+			}
+			err := c.try(func(clock func() time.Time) session.Store { return open(t, clock) }, cfg, joint)
+			if errors.Is(err, errNotJoint) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Errorf("%s\n%v", c.promise, err)
 			}
 		})
 	}

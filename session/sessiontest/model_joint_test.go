@@ -19,7 +19,9 @@ type jointModel struct {
 	// both is held while rows and entries are written, and while either is read.
 	both sync.RWMutex
 	list *blacklist.Memory
-	last map[string]blacklist.Revocation // the last revocation of each session and subject
+
+	lastMu sync.Mutex
+	last   map[string]blacklist.Revocation // the last revocation of each session and subject
 }
 
 func newJointModel(now func() time.Time, fault string) (*jointModel, error) {
@@ -33,9 +35,6 @@ func (m *jointModel) empty() (err error) {
 }
 
 func (m *jointModel) Revoke(ctx context.Context, r blacklist.Revocation) (bool, error) {
-	if m.closed {
-		return false, blacklist.ErrClosed
-	}
 	return m.list.Revoke(ctx, r)
 }
 
@@ -43,6 +42,8 @@ func (m *jointModel) IsRevoked(ctx context.Context, id blacklist.Identity) (bool
 	m.both.RLock()
 	defer m.both.RUnlock()
 	revoked, err := m.list.IsRevoked(ctx, id)
+	m.lastMu.Lock()
+	defer m.lastMu.Unlock()
 	entry, hasEntry := m.last[id.Subject+"|"+id.Session]
 	cutOff, isCut := m.last[id.Subject+"|"]
 	switch {
@@ -97,7 +98,9 @@ func (m *jointModel) record(ctx context.Context, revocations []blacklist.Revocat
 		if m.is("revokes the first only") && i > 0 {
 			return nil
 		}
+		m.lastMu.Lock()
 		m.last[r.Identity.Subject+"|"+r.Identity.Session] = r
+		m.lastMu.Unlock()
 		if m.is("revokes the session id of all subjects") && r.Kind == blacklist.Session {
 			all := r
 			all.Identity.Subject = bob.Name

@@ -284,6 +284,7 @@ func races(m *managerHarness) {
 	})
 	m.raceLimit(session.Refuse)
 	m.raceLimit(session.EndOldest)
+	m.raceEndOthers()
 }
 
 func racesOfThree(m *managerHarness) {
@@ -336,6 +337,44 @@ func (m *managerHarness) raceLimit(full session.WhenFull) {
 		}
 		if live != 1 || (limited == 1) != (full == session.Refuse) {
 			m.fail("two log-ins with a limit of one, in the order %v: %d live, %d were refused", taken, live, limited)
+		}
+		choices = nextChoices(taken, options)
+	}
+}
+
+// raceEndOthers has two sessions that end each other. One lives on. If the blacklist is another
+// store, both can end: an entry is written before the row, and cannot be taken back when the row has
+// got a later epoch meanwhile.
+func (m *managerHarness) raceEndOthers() {
+	tasks := make([]*task, 2)
+	for i := range tasks {
+		tasks[i] = &task{service: m.service(), racer: racer{on: i, run: func(s *service, pairs []security.TokenPair) (security.TokenPair, error) {
+			token, err := s.access(m.ctx, pairs[i])
+			if err == nil {
+				_, err = s.manager.EndOthers(m.ctx, token)
+			}
+			return security.TokenPair{}, err
+		}}}
+	}
+	judge := m.service()
+	for choices := []int{}; choices != nil && !m.failed(); {
+		m.nextUser(tasks[0].service, tasks[1].service, judge)
+		pairs := []security.TokenPair{m.logIn(judge, session.Login{}), m.logIn(judge, session.Login{})}
+		taken, options := schedule(tasks, pairs, choices)
+		live := 0
+		for i, t := range tasks {
+			lives := judge.checkLives(m.ctx, pairs[i]) == nil
+			if lives {
+				live++
+			} else {
+				m.expectDead(fmt.Sprintf("ended by the other session in the order %v", taken), judge, pairs[i])
+			}
+			if t.err != nil && (lives || !refused(t.err)) {
+				m.fail("two sessions that end each other, in the order %v: EndOthers returned %v, the session lives: %t", taken, t.err, lives)
+			}
+		}
+		if live > 1 || live == 0 && m.joint {
+			m.fail("two sessions that end each other, in the order %v: %d live, want 1", taken, live)
 		}
 		choices = nextChoices(taken, options)
 	}

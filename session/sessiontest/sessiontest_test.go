@@ -210,5 +210,5 @@ func TestEveryCheckFindsAFault(t *testing.T) {
 // TestManagerOnModel runs the checks of the manager on a store that is a blacklist.
 func TestManagerOnModel(t *testing.T) {
 	t.Parallel()
-	TestManager(t, func(_ *testing.T, clock func() time.Time) session.Store { return openModel("", true)(clock) })
+	testManager(t, func(_ *testing.T, clock func() time.Time) session.Store { return openModel("", true)(clock) }, config{}, true)
 }
