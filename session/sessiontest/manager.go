@@ -214,6 +214,8 @@ var managerChecks = []managerCheck{
 	{name: "Errors", promise: "An error in the middle of any operation is 503, and the operation can be repeated.", run: errorsInTheMiddle},
 	{name: "CutOffs", promise: "A log-in after a cut-off works at once. One that was opened before it fails.", run: cutOffs},
 	{name: "Ends", promise: "Each way to end sessions ends those and no other.", run: ends},
+	{name: "Lists", promise: "A list has the live sessions, newest first, in pages. Only the subject ends one by its id.", run: lists},
+	{name: "Unnumbered", promise: "The first use of a refresh token without a generation makes one session.", run: unnumbered},
 	{name: "Load", promise: "A failing look-up of the claims ends no session. A subject that is gone ends it.", run: loadErrors},
 	{name: "Limit", promise: "A limit of sessions refuses the next log-in, or ends the oldest session.", run: limits},
 	{name: "Races", promise: "Kept sessions work at once and ended ones never again, in every order of the calls of two operations.", run: races},
