@@ -35,7 +35,6 @@ var (
 	errNoMark      = &storeError{text: "a mark is missing, so the store may have been emptied, or has another prefix",
 		cause: errMarkMissing}
 	errNoMaster     = &storeError{text: "the server is a read-only replica"}
-	errNoSubject    = &storeError{text: "the subject of the session has no issuer or no name"}
 	errOtherSubject = &storeError{text: "the row or the revocation is not one of the subject of the transaction"}
 )
 
