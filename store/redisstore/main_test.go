@@ -128,19 +128,22 @@ func mustFailInTime(t testing.TB, s *Store, id blacklist.Identity) {
 func sessionErrors(t testing.TB, s *Store) map[string]error {
 	t.Helper()
 	subject, errs := benchSubject(-1), make(map[string]error)
-	for name, call := range map[string]func() error{
-		"Update that writes": func() error { return begin(t.Context(), s, benchRow(subject, "sid-x", time.Now())) },
-		"Update that reads": func() error {
+	for _, tt := range []struct {
+		name string
+		call func() error
+	}{
+		{name: "Update that writes", call: func() error { return begin(t.Context(), s, benchRow(subject, "sid-x", time.Now())) }},
+		{name: "Update that reads", call: func() error {
 			return s.Update(t.Context(), subject, func(tx session.Tx) error { _, _, err := tx.Session("sid-x"); return err })
-		},
-		"List":   func() error { _, _, err := s.List(t.Context(), subject, "", 10); return err },
-		"Owed":   func() error { _, err := s.Owed(t.Context(), 10); return err },
-		"Forget": func() error { return s.Forget(t.Context(), subject) },
+		}},
+		{name: "List", call: func() error { _, _, err := s.List(t.Context(), subject, "", 10); return err }},
+		{name: "Owed", call: func() error { _, err := s.Owed(t.Context(), 10); return err }},
+		{name: "Forget", call: func() error { return s.Forget(t.Context(), subject) }},
 	} {
 		begun := time.Now()
-		errs[name] = call()
+		errs[tt.name] = tt.call()
 		if took := time.Since(begun); took > s.cfg.writeTimeout+slack {
-			t.Errorf("%s took %v, the deadline is %v", name, took, s.cfg.writeTimeout)
+			t.Errorf("%s took %v, the deadline is %v", tt.name, took, s.cfg.writeTimeout)
 		}
 	}
 	return errs
