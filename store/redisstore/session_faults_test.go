@@ -325,3 +325,34 @@ func TestEvictionWhileRunning(t *testing.T) {
 		})
 	}
 }
+
+// TestEvictionOnOneMaster: while one master of a Cluster evicts keys, the calls in its buckets return
+// errors and the others answer.
+func TestEvictionOnOneMaster(t *testing.T) {
+	c := redistest.StartCluster(t)
+	now := &clock{}
+	s := open(t, c.Client(t), WithClock(now.now), WithTimeouts(10*time.Second, 10*time.Second))
+	c.Nodes[1].Do("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+	c.Nodes[1].Do("CONFIG", "SET", "maxmemory", "1gb")
+	now.add(watchInterval)
+	answered, refused := 0, 0
+	for i := range 64 {
+		_, err := s.IsRevoked(t.Context(), user(fmt.Sprint(i)))
+		if err != nil {
+			refused++
+			mustBeUnavailable(t, err)
+		} else {
+			answered++
+		}
+		subject := session.Subject{Issuer: user("").Issuer, Name: user(fmt.Sprint(i)).Subject}
+		updateErr := s.Update(t.Context(), subject, func(tx session.Tx) error { return tx.Put(benchRow(subject, "a", time.Now())) })
+		if (err == nil) != (updateErr == nil) { // both are in one bucket
+			t.Errorf("IsRevoked: %v; Update: %v", err, updateErr)
+		}
+	}
+	if answered == 0 || refused == 0 {
+		t.Errorf("%d look-ups answered, %d refused", answered, refused)
+	}
+	_, err := s.Revoke(t.Context(), blacklist.OfIssuer("https://issuer.example", time.Now(), inAnHour()))
+	mustSay(t, "Revoke of an issuer", err, "evict")
+}
