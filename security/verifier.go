@@ -235,9 +235,12 @@ func (v *Verifier) finish() error {
 	}
 	ownAudience := func(audience string) bool { return strings.HasPrefix(audience, payload.OtherAudience(v.issuer, "")) }
 	names := v.layout.ClaimNames()
+	_, isWritten := v.layout.(payload.Encoder)
 	switch {
 	case slices.Contains(names, ""):
 		return errors.New("security: the layout reads a claim without a name")
+	case isWritten && len(slices.Compact(slices.Sorted(slices.Values(names)))) < len(names):
+		return errors.New("security: the layout has one claim for two things, such as the role and the identity")
 	case slices.ContainsFunc(names, v.names.InNamespace):
 		return errors.New("security: the claim of the roles or of the type is in the namespace of public claims, which could then replace it")
 	case slices.ContainsFunc(names, payload.IsRegistered):
@@ -263,6 +266,26 @@ var (
 
 // Name returns the verifier's name.
 func (v *Verifier) Name() string { return v.name }
+
+// Issuer returns the issuer, or the issuer template.
+func (v *Verifier) Issuer() string { return v.issuer }
+
+// Leeway returns how far clocks may differ; see [WithLeeway].
+func (v *Verifier) Leeway() time.Duration { return v.leeway }
+
+// MaxLifetime returns the longest accepted lifetime; see [WithMaxLifetime].
+func (v *Verifier) MaxLifetime() time.Duration { return v.maxLifetime }
+
+// Now returns the time of the verifier's clock; see [WithClock].
+func (v *Verifier) Now() time.Time {
+	if v.now == nil {
+		return time.Now()
+	}
+	return v.now()
+}
+
+// Logger returns the logger; see [WithLogger].
+func (v *Verifier) Logger() *slog.Logger { return v.logger }
 
 // IsRecent reports whether an instant is at most maxAge ago. An instant that is ahead of the clock
 // by more than the leeway is not recent, and neither is the zero time.
@@ -351,10 +374,9 @@ func (v *Verifier) withIdentity(err error, c *payload.Claims, want TokenType) er
 }
 
 // identityOf returns how the blacklist knows a token.
-func (v *Verifier) identityOf(c *payload.Claims, typ string) blacklist.Identity {
-	id := blacklist.Identity{
-		Issuer: v.issuer, ID: c.ID, Session: c.SessionID(typ), Subject: c.Subject, SessionStart: c.SessionStart().Time(),
-	}
+func (v *Verifier) identityOf(c *payload.Claims, typ string) (id blacklist.Identity) {
+	id.Issuer, id.ID, id.Session, id.Subject = v.issuer, c.ID, c.SessionID(typ), c.Subject
+	id.SessionStart = c.SessionStart().Time()
 	if v.tenants != nil {
 		id.Issuer, id.Template = c.Issuer, v.issuer // the filled-in template, which was compared
 		if id.Issuer == "" {
@@ -376,7 +398,9 @@ type verifiedPayload struct {
 
 // verifyText verifies a token without the cache.
 func (v *Verifier) verifyText(ctx context.Context, text string, want TokenType, now payload.Instant) (verifiedPayload, error) {
-	opened, err := v.open(ctx, text)
+	memory := contents.Get().(*[]byte)
+	defer contents.Put(memory)
+	opened, err := v.open(ctx, text, memory)
 	if err != nil {
 		return verifiedPayload{}, err
 	}
