@@ -158,10 +158,10 @@ func TestEmptiedStoreEndsSessions(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := redistest.Start(t)
 			s := open(t, srv.Client(t), WithMissingMark(tt.missing))
-			if err := begin(t.Context(), s, benchRow(subject, "old", time.Now())); err != nil {
-				t.Fatal(err)
-			}
 			if !tt.during {
+				if err := begin(t.Context(), s, benchRow(subject, "old", time.Now())); err != nil {
+					t.Fatal(err)
+				}
 				srv.Do("FLUSHALL")
 			}
 			runs := 0
@@ -215,13 +215,24 @@ func TestLateCommitAfterForget(t *testing.T) {
 	}
 }
 
-// TestRowsOfOthersAreRefused: a step cannot write a row or a revocation of another subject, whose
-// keys may be on another master.
+// TestRowsOfOthersAreRefused: a step cannot write a row of another subject, whose keys may be on
+// another master, and none without an id, which would replace the record.
 func TestRowsOfOthersAreRefused(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))
 	before := srv.Do("DBSIZE")
-	mustBeUnavailable(t, s.Update(t.Context(), benchSubject(0), func(tx session.Tx) error { return tx.Put(benchRow(benchSubject(1), "a", time.Now())) }))
+	for name, row := range map[string]session.Row{
+		"another subject": benchRow(benchSubject(1), "a", time.Now()),
+		"no id":           benchRow(benchSubject(0), "", time.Now()),
+	} {
+		err := s.Update(t.Context(), benchSubject(0), func(tx session.Tx) error {
+			if _, found, err := tx.Session(""); err != nil || found {
+				t.Errorf("a row without an id: %v, %v", found, err)
+			}
+			return tx.Put(row)
+		})
+		mustSay(t, name, err, "the row")
+	}
 	if after := srv.Do("DBSIZE"); after != before {
 		t.Errorf("%v keys before, %v afterwards", before, after)
 	}
