@@ -184,6 +184,9 @@
 // that are over leave the index by beginning, and those past KEEP are deleted. The keys of a subject
 // expire an hour after KEEP of its last row.
 //
+// A session takes about 1.3 KB of memory at a million sessions of as many subjects, with a device
+// whose User-Agent has 100 characters (measured: 1,315 bytes).
+//
 // A subject can have 100,000 sessions. The longest script then took 3.6 ms (a hundred sessions ended
 // and revoked in one step: 2.1 ms; a page of List: 0.6 ms; Redis 7.0.15). Redis frees the keys of a
 // subject when they expire, which takes 60 ms at 100,000 sessions: set lazyfree-lazy-expire yes, and
