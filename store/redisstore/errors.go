@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/session"
 )
 
 // storeError is an error of the store. Its text is fixed, because errors of go-redis and the
@@ -23,9 +25,9 @@ func (e *storeError) Error() string { return blacklist.ErrUnavailable.Error() + 
 
 func (e *storeError) Unwrap() []error {
 	if e.cause == nil {
-		return []error{blacklist.ErrUnavailable}
+		return []error{blacklist.ErrUnavailable, session.ErrUnavailable}
 	}
-	return []error{blacklist.ErrUnavailable, e.cause}
+	return []error{blacklist.ErrUnavailable, session.ErrUnavailable, e.cause}
 }
 
 var (
@@ -33,7 +35,8 @@ var (
 	errTooMany     = &storeError{text: "too many operations are in flight"}
 	errNoMark      = &storeError{text: "a mark is missing, so the store may have been emptied, or has another prefix",
 		cause: errMarkMissing}
-	errNoMaster = &storeError{text: "the server is a read-only replica"}
+	errNoMaster     = &storeError{text: "the server is a read-only replica"}
+	errOtherSubject = &storeError{text: "the row has no id, or the row or the revocation is not one of the subject of the transaction"}
 )
 
 // unavailable returns the storeError of an error. Every error of go-redis goes through it.
@@ -50,7 +53,8 @@ func describe(err error) string {
 	var timeout interface{ Timeout() bool }
 	var op *net.OpError
 	switch {
-	case errors.Is(err, errMarkFormat), errors.Is(err, errEntryFormat), errors.Is(err, errReplyFormat):
+	case errors.Is(err, errMarkFormat), errors.Is(err, errEntryFormat), errors.Is(err, errReplyFormat),
+		errors.Is(err, errRowFormat), errors.Is(err, session.ErrUnavailable):
 		return wrongFormat
 	case errors.Is(err, errVersion1):
 		return "the store has format version 1, which this version does not read: " +
@@ -60,7 +64,7 @@ func describe(err error) string {
 			"or another prefix for another blacklist"
 	case redis.IsAuthError(err):
 		return "the server refused the user or password"
-	case redis.IsPermissionError(err):
+	case redis.IsPermissionError(err), isPermissionErrorOfScript(err):
 		return "the user's ACL forbids a required command or key"
 	case redis.IsReadOnlyError(err):
 		return errNoMaster.text
@@ -92,6 +96,14 @@ func describe(err error) string {
 }
 
 const wrongFormat = "a value under the prefix was not written by this version"
+
+// isPermissionErrorOfScript reports whether the user may not run a command of a script. Redis 6.2 and
+// 7.0 give the error the code of another kind.
+func isPermissionErrorOfScript(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply) &&
+		(strings.Contains(reply.Error(), "ACL failure in script") || strings.Contains(reply.Error(), "user executing the script can't"))
+}
 
 func isRedirect(err error) bool {
 	_, moved := redis.IsMovedError(err)

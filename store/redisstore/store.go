@@ -20,19 +20,21 @@ import (
 // revocation runs one script per bucket, and may wait for replicas or disks (revoke.go, scripts.go,
 // write.go). A missing mark means that the store is new or was emptied: the store makes it, or
 // returns errors (marks.go). Anything that cannot be read is an error, never an answer. After
-// several errors in a row a breaker refuses look-ups for a moment (breaker.go).
+// several errors in a row a breaker refuses look-ups for a moment (breaker.go). Once a second a call
+// asks its server whether it is a master and keeps all keys (watch.go). Sessions are in sessions.go.
 
-// Store is a blacklist in Redis. It is safe for concurrent use. It starts goroutines for look-ups
+// Store is a blacklist and a store of sessions in Redis. It is safe for concurrent use. It starts goroutines for look-ups
 // only, and they end within the look-up timeout if the hooks of the client respect their context.
 type Store struct {
 	cfg     *config
 	layout  *layout
 	single  *redis.Client        // either this
 	cluster *redis.ClusterClient // or this
-	role    roleWatch
+	watches watches
 	batches batcher
 
-	breakers []breaker // one, or one per bucket on a Cluster
+	breakers []breaker         // one, or one per bucket on a Cluster
+	turns    [64]chan struct{} // of transactions that run again
 	inFlight atomic.Int64
 	remaking atomic.Bool
 	closed   atomic.Bool
@@ -85,6 +87,9 @@ func newStore(client redis.UniversalClient, cfg *config, l *layout) *Store {
 		s.single = c
 	case *redis.ClusterClient:
 		s.cluster, s.breakers = c, make([]breaker, buckets)
+	}
+	for i := range s.turns {
+		s.turns[i] = make(chan struct{}, 1)
 	}
 	for i := range s.breakers {
 		s.breakers[i].limit, s.breakers[i].coolDown = cfg.failures, cfg.coolDown
