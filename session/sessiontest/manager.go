@@ -219,5 +219,6 @@ var managerChecks = []managerCheck{
 	{name: "Load", promise: "A failing look-up of the claims ends no session. A subject that is gone ends it.", run: loadErrors},
 	{name: "Limit", promise: "A limit of sessions refuses the next log-in, or ends the oldest session.", run: limits},
 	{name: "Races", promise: "Kept sessions work at once and ended ones never again, in every order of the calls of two operations.", run: races},
+	{name: "RacesOfClocks", promise: "The same holds for processes whose clocks are apart.", run: racesOfClocks},
 	{name: "RacesOfThree", promise: "Kept sessions work at once and ended ones never again, in the orders of the calls of three operations.", run: racesOfThree},
 }

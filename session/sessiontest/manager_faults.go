@@ -22,6 +22,11 @@ func resent(m *managerHarness) {
 	}
 	m.expectSuccessor("a repeat that was made twice", m.refresh(s, first), second)
 
+	strict := m.service(session.WithGrace(0))
+	strict.probe.setResend(true)
+	m.nextUser(strict)
+	m.expectLives("a rotation that was made twice, without a grace", strict, m.refresh(strict, m.logIn(strict, session.Login{})))
+
 	other := m.logIn(s, session.Login{})
 	m.expectLives("a log-in that was made twice counts once", s, second)
 	m.endOthers(s, other)

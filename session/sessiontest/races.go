@@ -32,6 +32,8 @@ type racer struct {
 	ends func(i int) bool
 	// cuts is set if it ends the sessions of log-ins, too.
 	cuts bool
+	// offset is the difference of the clock of its process.
+	offset time.Duration
 }
 
 // schedule makes the tasks take turns in one order. choices are the tasks of the first turns, by
@@ -99,7 +101,7 @@ func (m *managerHarness) race(racers []racer, options ...session.Option) int {
 	tasks := make([]*task, len(racers))
 	services := make([]*service, 0, len(racers)+1)
 	for i, r := range racers {
-		tasks[i] = &task{racer: r, service: m.service(options...)}
+		tasks[i] = &task{racer: r, service: m.serviceAt(r.offset, options...)}
 		services = append(services, tasks[i].service)
 	}
 	judge := m.service(options...)
@@ -285,6 +287,18 @@ func races(m *managerHarness) {
 	m.raceLimit(session.Refuse)
 	m.raceLimit(session.EndOldest)
 	m.raceEndOthers()
+}
+
+// racesOfClocks has operations in processes whose clocks are 1.6 seconds apart.
+func racesOfClocks(m *managerHarness) {
+	racers := m.racers()
+	for _, names := range [][2]string{{"log-in", "EndAll"}, {"log-in", "EndOthers"}, {"refresh", "EndAll"}, {"refresh", "refresh"}} {
+		for _, offset := range []time.Duration{-800 * time.Millisecond, 800 * time.Millisecond} {
+			one, other := racers[names[0]], racers[names[1]]
+			one.offset, other.offset = offset, -offset
+			m.race([]racer{one, other})
+		}
+	}
 }
 
 func racesOfThree(m *managerHarness) {
