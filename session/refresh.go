@@ -92,6 +92,7 @@ func (m *Manager) rowOf(token security.AnyToken, id string, device Device) Row {
 // decide decides over the attempt in a transaction of the store. It returns the device of the row
 // before.
 func (m *Manager) decide(ctx context.Context, fromToken Row, a attempt) (d decision, first Device, err error) {
+	answered := false // an earlier run found that the token yields tokens
 	err = m.update(ctx, fromToken.Subject.Name, func(tx Tx) error {
 		row, found, err := tx.Session(fromToken.ID)
 		if err != nil {
@@ -116,7 +117,12 @@ func (m *Manager) decide(ctx context.Context, fromToken Row, a attempt) (d decis
 		if !d.write {
 			return nil
 		}
+		answered = answered || d.verdict == rotated || d.verdict == repeated
 		if d.verdict == reused {
+			if answered {
+				// The store ran the step again after others had refreshed twice. That is no reuse.
+				return unavailable("the store repeated a refresh after later ones", nil)
+			}
 			if d.row, err = m.endIn(tx, d.row, Reused); err != nil {
 				return err
 			}
