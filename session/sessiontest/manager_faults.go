@@ -42,6 +42,22 @@ func resent(m *managerHarness) {
 	m.expectDead("ended twice", s, last)
 }
 
+// resentLate has the store make a transaction again after another tab has refreshed twice.
+func resentLate(m *managerHarness) {
+	s := m.service()
+	first := m.logIn(s, session.Login{})
+	verified, err := s.verify(m.ctx, refreshType, first.Refresh)
+	if m.must("the refresh token", err); m.failed() {
+		return
+	}
+	var third security.TokenPair
+	s.probe.setBetween(func() { third = m.refresh(s, m.refresh(s, first)) })
+	if _, err := s.manager.Refresh(m.ctx, verified, session.Device{}); err != nil && !errors.Is(err, security.ErrUnavailable) {
+		m.fail("a rotation that was made again after later ones returned the error %v", err)
+	}
+	m.expectLives("a rotation was made again after later ones", s, third)
+}
+
 // endOthers ends the other sessions than that of the pair.
 func (m *managerHarness) endOthers(s *service, pair security.TokenPair) {
 	if m.failed() {
