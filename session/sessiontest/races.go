@@ -308,7 +308,6 @@ func racesOfThree(m *managerHarness) {
 	if m.allRaces {
 		m.raceAll([][]string{
 			{"refresh", "End", "EndOthers"}, {"log-in", "EndOthers", "refresh"}, {"log-in", "EndAll", "refresh"}, {"log-in", "RevokeSubject", "EndOthers"},
-			{"log-in", "EndAll", "EndOthers"}, {"log-in", "log-in", "EndOthers"},
 		})
 	}
 }
