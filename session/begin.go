@@ -269,8 +269,10 @@ func (m *Manager) issue(ctx context.Context, row Row, grant Grant, idle time.Dur
 	if err != nil {
 		return security.TokenPair{}, err
 	}
+	// The clock of the log-in may have been ahead of this one.
+	remaining := min(row.ExpiresAt.Sub(row.IssuedAt), m.verifier.MaxLifetime())
 	options = append(append(append([]security.TokenOption{}, grant.RefreshOptions...), both...),
-		security.WithIssuedAt(row.IssuedAt), security.WithLifetime(max(row.ExpiresAt.Sub(row.IssuedAt), time.Second)),
+		security.WithIssuedAt(row.IssuedAt), security.WithLifetime(max(remaining, time.Second)),
 		security.WithID(m.issuer.RefreshTokenID(row.ID, row.Generation)))
 	refresh, err := m.issuer.Issue(ctx, m.refreshType, row.Subject.Name, grant.RefreshClaims, options...)
 	if err != nil {

@@ -86,6 +86,9 @@ func (m *Manager) endIn(tx *transaction, row Row, reason EndReason) (Row, error)
 // EndAll ends all sessions of the subject that have begun, on every device, as after a password was
 // stolen. Log-ins that were opened before and not begun fail.
 func (m *Manager) EndAll(ctx context.Context, subject string) error {
+	if err := m.settleSubject(ctx, subject); err != nil {
+		return err
+	}
 	cutOff := m.validator.SubjectRevocation(subject)
 	if !m.joint {
 		if err := m.validator.Record(ctx, cutOff); err != nil {
@@ -125,6 +128,9 @@ func (m *Manager) EndOthers(ctx context.Context, token security.AnyToken) (*secu
 	}
 	if m.unnumbered {
 		return m.replace(ctx, token.Subject(), id)
+	}
+	if err := m.settleSubject(ctx, token.Subject()); err != nil {
+		return nil, err
 	}
 	var epoch uint64
 	err = m.update(ctx, token.Subject(), func(tx *transaction) error {
@@ -208,46 +214,52 @@ func (m *Manager) endBefore(ctx context.Context, subject string, epoch uint64, n
 	}
 }
 
-// endPage ends those of the rows that began in an earlier epoch.
+// endPage ends those of the rows that began in an earlier epoch. The rows end first, because only the
+// transaction decides which: two sessions that end each other's would both die otherwise.
 func (m *Manager) endPage(ctx context.Context, subject string, rows []Row, epoch uint64, needsEntry func(Row) bool) error {
 	var ids []string
 	for _, row := range rows {
-		if row.Epoch >= epoch {
-			continue
-		}
-		ids = append(ids, row.ID)
-		if !m.joint && needsEntry(row) {
-			if err := m.validator.Record(ctx, m.validator.SessionRevocation(subject, row.ID)); err != nil {
-				return err
-			}
+		if row.Epoch < epoch {
+			ids = append(ids, row.ID)
 		}
 	}
 	if len(ids) == 0 {
 		return nil
 	}
-	return m.update(ctx, subject, func(tx *transaction) error {
-		var ended []Row
+	var ended, owed []Row
+	err := m.update(ctx, subject, func(tx *transaction) error {
+		ended, owed = nil, nil
 		for _, id := range ids {
 			row, found, err := tx.Session(id)
 			if err != nil {
 				return err
 			}
-			if found && row.Epoch < epoch && row.Ended.IsZero() {
+			switch {
+			case found && row.Owed:
+				owed = append(owed, row) // by an earlier run
+			case found && row.Epoch < epoch && row.Ended.IsZero():
 				ended = append(ended, row)
 			}
 		}
-		for _, row := range ended {
+		for i, row := range ended {
+			var err error
 			if needsEntry(row) {
-				if _, err := tx.revoke(m.validator.SessionRevocation(subject, row.ID)); err != nil {
-					return err
-				}
+				ended[i], err = m.endIn(tx, row, LoggedOut)
+			} else {
+				err = tx.Put(end(row, LoggedOut, tx.Now()))
 			}
-			if err := tx.Put(end(row, LoggedOut, tx.Now())); err != nil {
+			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	for _, row := range append(ended, owed...) {
+		if err == nil {
+			err = m.settle(ctx, row)
+		}
+	}
+	return err
 }
 
 // Forget ends all sessions of the subject and deletes their rows with the devices. The entries of the

@@ -46,6 +46,8 @@ type Manager struct {
 	stop       context.CancelFunc
 	running    sync.WaitGroup
 	pending    chan struct{}
+	// failed has the failed refreshes that are not noted yet, by session id.
+	failed sync.Map
 }
 
 // LoadFunc returns what the tokens of a session contain: the application looks up the roles and the

@@ -45,9 +45,10 @@ func (m *Manager) Refresh(ctx context.Context, token security.AnyToken, device D
 		nonce: rand.Text(), presented: token.Generation(), tokenIssuedAt: token.IssuedAt(),
 		issuedAt: fromToken.IssuedAt, device: fromToken.Device, grace: m.grace,
 	}
+	began := time.Now()
 	d, first, err := m.decide(ctx, fromToken, a)
 	if err != nil {
-		m.markUnacknowledged(token.Subject(), id, a.nonce)
+		m.remember(failedRefresh{token.Subject(), id, a, began})
 		return security.TokenPair{}, err
 	}
 	if err := m.judge(ctx, d, first, a.device); err != nil {
@@ -55,7 +56,7 @@ func (m *Manager) Refresh(ctx context.Context, token security.AnyToken, device D
 	}
 	pair, err := m.issue(ctx, d.row, grant, d.idle, false)
 	if err != nil {
-		m.markUnacknowledged(token.Subject(), id, a.nonce)
+		m.remember(failedRefresh{token.Subject(), id, a, began})
 	}
 	return pair, err
 }
@@ -92,6 +93,7 @@ func (m *Manager) rowOf(token security.AnyToken, id string, device Device) Row {
 // decide decides over the attempt in a transaction of the store. It returns the device of the row
 // before.
 func (m *Manager) decide(ctx context.Context, fromToken Row, a attempt) (d decision, first Device, err error) {
+	answered := false // an earlier run found that the token yields tokens
 	err = m.update(ctx, fromToken.Subject.Name, func(tx *transaction) error {
 		row, found, err := tx.Session(fromToken.ID)
 		if err != nil {
@@ -111,12 +113,20 @@ func (m *Manager) decide(ctx context.Context, fromToken Row, a attempt) (d decis
 			}
 		}
 		first = row.Device
+		if failed, ok := m.failed.Load(row.ID); ok && failed.(failedRefresh).concerns(row, a.now) {
+			row.Unacknowledged = true
+		}
 		d = decide(row, a)
 		d.idle = d.row.IdleDeadline.Sub(a.now)
 		if !d.write {
 			return nil
 		}
+		answered = answered || d.verdict == rotated || d.verdict == repeated
 		if d.verdict == reused {
+			if answered {
+				// The store ran the step again after others had refreshed twice. That is no reuse.
+				return unavailable("the store repeated a refresh after later ones", nil)
+			}
 			if d.row, err = m.endIn(tx, d.row, Reused); err != nil {
 				return err
 			}

@@ -210,6 +210,7 @@ var managerChecks = []managerCheck{
 	{name: "ThreeTabs", promise: "Three tabs that refresh 0, 1 and 9 seconds apart live for 100 cycles.", moves: true, run: threeTabs},
 	{name: "Shadow", promise: "A client that shadows another is reported by its third refresh, and the hook refuses it.", run: shadow},
 	{name: "Resent", promise: "A transaction that the store made twice gives its first verdict.", run: resent},
+	{name: "ResentLate", promise: "A refresh that the store makes again after later ones is no reuse.", run: resentLate},
 	{name: "LostReply", promise: "A refresh whose reply was lost yields the same successor when it is repeated.", run: lostReply},
 	{name: "Errors", promise: "An error in the middle of any operation is 503, and the operation can be repeated.", run: errorsInTheMiddle},
 	{name: "CutOffs", promise: "A log-in after a cut-off works at once. One that was opened before it fails.", run: cutOffs},
@@ -219,5 +220,6 @@ var managerChecks = []managerCheck{
 	{name: "Load", promise: "A failing look-up of the claims ends no session. A subject that is gone ends it.", run: loadErrors},
 	{name: "Limit", promise: "A limit of sessions refuses the next log-in, or ends the oldest session.", run: limits},
 	{name: "Races", promise: "Kept sessions work at once and ended ones never again, in every order of the calls of two operations.", run: races},
+	{name: "RacesOfClocks", promise: "The same holds for processes whose clocks are apart.", run: racesOfClocks},
 	{name: "RacesOfThree", promise: "Kept sessions work at once and ended ones never again, in the orders of the calls of three operations.", run: racesOfThree},
 }

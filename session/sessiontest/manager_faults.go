@@ -22,6 +22,11 @@ func resent(m *managerHarness) {
 	}
 	m.expectSuccessor("a repeat that was made twice", m.refresh(s, first), second)
 
+	strict := m.service(session.WithGrace(0))
+	strict.probe.setResend(true)
+	m.nextUser(strict)
+	m.expectLives("a rotation that was made twice, without a grace", strict, m.refresh(strict, m.logIn(strict, session.Login{})))
+
 	other := m.logIn(s, session.Login{})
 	m.expectLives("a log-in that was made twice counts once", s, second)
 	m.endOthers(s, other)
@@ -35,6 +40,22 @@ func resent(m *managerHarness) {
 	last := m.logIn(s, session.Login{})
 	m.must("EndAll", s.manager.EndAll(m.ctx, user))
 	m.expectDead("ended twice", s, last)
+}
+
+// resentLate has the store make a transaction again after another tab has refreshed twice.
+func resentLate(m *managerHarness) {
+	s := m.service()
+	first := m.logIn(s, session.Login{})
+	verified, err := s.verify(m.ctx, refreshType, first.Refresh)
+	if m.must("the refresh token", err); m.failed() {
+		return
+	}
+	var third security.TokenPair
+	s.probe.setBetween(func() { third = m.refresh(s, m.refresh(s, first)) })
+	if _, err := s.manager.Refresh(m.ctx, verified, session.Device{}); err != nil && !errors.Is(err, security.ErrUnavailable) {
+		m.fail("a rotation that was made again after later ones returned the error %v", err)
+	}
+	m.expectLives("a rotation was made again after later ones", s, third)
 }
 
 // endOthers ends the other sessions than that of the pair.

@@ -22,6 +22,8 @@ type probe struct {
 	after func(call string) error
 	// resend makes each transaction twice: the client of a store does that after a lost reply.
 	resend bool
+	// between is called once, between the two times that a transaction is made.
+	between func()
 }
 
 func (p *probe) set(before, after func(call string) error) {
@@ -36,7 +38,25 @@ func (p *probe) setResend(resend bool) {
 	p.resend = resend
 }
 
-func (p *probe) functions() (before, after func(call string) error, resend bool) {
+func (p *probe) setBetween(between func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.between = between
+}
+
+// resends reports whether the transaction is made again, and calls between.
+func (p *probe) resends() bool {
+	p.mu.Lock()
+	resend, between := p.resend || p.between != nil, p.between
+	p.between = nil
+	p.mu.Unlock()
+	if between != nil {
+		between()
+	}
+	return resend
+}
+
+func (p *probe) functions() (before, after func(call string) error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before, after = p.before, p.after
@@ -46,11 +66,11 @@ func (p *probe) functions() (before, after func(call string) error, resend bool)
 	if after == nil {
 		after = func(string) error { return nil }
 	}
-	return before, after, p.resend
+	return before, after
 }
 
 func (p *probe) do(call string, f func() error) error {
-	before, after, _ := p.functions()
+	before, after := p.functions()
 	if err := before(call); err != nil {
 		return err
 	}
@@ -65,12 +85,11 @@ type probedStore struct{ *probe }
 
 func (p *probedStore) Update(ctx context.Context, s session.Subject, step func(session.Tx) error) error {
 	return p.do("Update", func() error {
-		if _, _, resend := p.functions(); resend {
-			if err := p.store.Update(ctx, s, step); err != nil {
-				return err
-			}
+		err := p.store.Update(ctx, s, step)
+		if err == nil && p.resends() {
+			err = p.store.Update(ctx, s, step)
 		}
-		return p.store.Update(ctx, s, step)
+		return err
 	})
 }
 

@@ -32,6 +32,8 @@ type racer struct {
 	ends func(i int) bool
 	// cuts is set if it ends the sessions of log-ins, too.
 	cuts bool
+	// offset is the difference of the clock of its process.
+	offset time.Duration
 }
 
 // schedule makes the tasks take turns in one order. choices are the tasks of the first turns, by
@@ -99,7 +101,7 @@ func (m *managerHarness) race(racers []racer, options ...session.Option) int {
 	tasks := make([]*task, len(racers))
 	services := make([]*service, 0, len(racers)+1)
 	for i, r := range racers {
-		tasks[i] = &task{racer: r, service: m.service(options...)}
+		tasks[i] = &task{racer: r, service: m.serviceAt(r.offset, options...)}
 		services = append(services, tasks[i].service)
 	}
 	judge := m.service(options...)
@@ -107,7 +109,9 @@ func (m *managerHarness) race(racers []racer, options ...session.Option) int {
 	orders := 0
 	for choices := []int{}; choices != nil && !m.failed(); orders++ {
 		m.nextUser(services...)
-		pairs := []security.TokenPair{m.logIn(judge, session.Login{}), m.logIn(judge, session.Login{})}
+		pairs := []security.TokenPair{m.logIn(judge, session.Login{})}
+		m.pass(m.now().Add(time.Millisecond)) // the sessions have an order, whatever their ids are
+		pairs = append(pairs, m.logIn(judge, session.Login{}))
 		if m.failed() {
 			return orders
 		}
@@ -287,6 +291,18 @@ func races(m *managerHarness) {
 	m.raceEndOthers()
 }
 
+// racesOfClocks has operations in processes whose clocks are 1.6 seconds apart.
+func racesOfClocks(m *managerHarness) {
+	racers := m.racers()
+	for _, names := range [][2]string{{"log-in", "EndAll"}, {"log-in", "EndOthers"}, {"refresh", "EndAll"}, {"refresh", "refresh"}} {
+		for _, offset := range []time.Duration{-800 * time.Millisecond, 800 * time.Millisecond} {
+			one, other := racers[names[0]], racers[names[1]]
+			one.offset, other.offset = offset, -offset
+			m.race([]racer{one, other})
+		}
+	}
+}
+
 func racesOfThree(m *managerHarness) {
 	m.raceAll([][]string{
 		{"refresh", "refresh", "refresh"}, {"refresh", "refresh", "End"}, {"refresh", "refresh of the other", "EndOthers"},
@@ -294,7 +310,6 @@ func racesOfThree(m *managerHarness) {
 	if m.allRaces {
 		m.raceAll([][]string{
 			{"refresh", "End", "EndOthers"}, {"log-in", "EndOthers", "refresh"}, {"log-in", "EndAll", "refresh"}, {"log-in", "RevokeSubject", "EndOthers"},
-			{"log-in", "EndAll", "EndOthers"}, {"log-in", "log-in", "EndOthers"},
 		})
 	}
 }
@@ -359,7 +374,9 @@ func (m *managerHarness) raceEndOthers() {
 	judge := m.service()
 	for choices := []int{}; choices != nil && !m.failed(); {
 		m.nextUser(tasks[0].service, tasks[1].service, judge)
-		pairs := []security.TokenPair{m.logIn(judge, session.Login{}), m.logIn(judge, session.Login{})}
+		pairs := []security.TokenPair{m.logIn(judge, session.Login{})}
+		m.pass(m.now().Add(time.Millisecond)) // the sessions have an order, whatever their ids are
+		pairs = append(pairs, m.logIn(judge, session.Login{}))
 		taken, options := schedule(tasks, pairs, choices)
 		live := 0
 		for i, t := range tasks {

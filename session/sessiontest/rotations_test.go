@@ -49,7 +49,7 @@ func TestRotationsWithErrors(t *testing.T) {
 	run.Total = 3000
 	down := false
 	var mu sync.Mutex
-	before, after, _ := s.probe.functions()
+	before, after := s.probe.functions()
 	s.probe.set(func(call string) error {
 		mu.Lock()
 		defer mu.Unlock()

@@ -22,6 +22,9 @@ var (
 // leeway is that of the verifiers of the suite.
 const leeway = 2 * time.Second
 
+// patience bounds a call of a store, also one that waits for its turn in a race.
+const patience = 30 * time.Second
+
 // user is the subject of the checks of the manager.
 const user = idMarker + "user"
 
@@ -46,7 +49,9 @@ func (s *service) setLoad(err error) {
 
 // newService returns a process whose clock differs by offset. With joint the store is also the
 // blacklist.
-func newService(store session.Store, list blacklist.Blacklist, joint bool, clock func() time.Time, options ...session.Option) (*service, error) {
+func newService(
+	store session.Store, list blacklist.Blacklist, joint bool, clock func() time.Time, options ...session.Option,
+) (*service, error) {
 	s := &service{probe: &probe{store: store, list: list}, user: user, events: &events{}}
 	key, err := keys.NewHMAC(keys.HS256, []byte("a key of the tests, and of nothing else"))
 	if err != nil {
@@ -62,7 +67,7 @@ func newService(store session.Store, list blacklist.Blacklist, joint bool, clock
 		useStore, useList = probed.probedStore, probed.probedList
 	}
 	s.authority, err = security.New(issuer, set, useList, security.WithClock(clock), security.WithLeeway(leeway),
-		security.WithLogger(slog.New(s.events)))
+		security.WithLogger(slog.New(s.events)), security.WithLookupTimeout(patience), security.WithRevocationTimeout(patience))
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +75,7 @@ func newService(store session.Store, list blacklist.Blacklist, joint bool, clock
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return session.Grant{AccessOptions: []security.TokenOption{security.WithRoles("user")}}, s.load
-	}, options...)
+	}, append([]session.Option{session.WithTimeout(patience)}, options...)...)
 	return s, err
 }
 
