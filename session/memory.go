@@ -257,10 +257,11 @@ func ParsePosition(position string) (began time.Time, id string, err error) {
 	}
 	text, id, found := strings.Cut(position, ".")
 	ms, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || !found || id == "" {
+	began = at(ms)
+	if err != nil || !found || PositionAfter(Row{Began: began, ID: id}) != position || id == "" { // +1, 01
 		return time.Time{}, "", ErrPosition
 	}
-	return at(ms), id, nil
+	return began, id, nil
 }
 
 // Owed implements [Store].

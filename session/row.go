@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -169,6 +170,12 @@ type encodedRow struct {
 	Owed           bool      `json:"owed,omitzero"`
 }
 
+// isValid reports whether a row can have these values.
+func (e *encodedRow) isValid() bool {
+	const longest = math.MaxInt64 / int64(time.Millisecond)
+	return e.ID != "" && min(e.IdleTimeout, e.AccessLifetime) >= 0 && max(e.IdleTimeout, e.AccessLifetime) <= longest && e.Repeats >= 0
+}
+
 // Encode returns the row as a JSON object, for stores that keep it as one value.
 func (r Row) Encode() ([]byte, error) {
 	text, err := json.Marshal(encodedRow{
@@ -191,7 +198,7 @@ func (r Row) Encode() ([]byte, error) {
 // this version does not know, is an error.
 func DecodeRow(text []byte) (Row, error) {
 	var e encodedRow
-	if err := json.Unmarshal(text, &e, json.RejectUnknownMembers(true)); err != nil || e.Version != rowVersion || e.ID == "" {
+	if err := json.Unmarshal(text, &e, json.RejectUnknownMembers(true)); err != nil || e.Version != rowVersion || !e.isValid() {
 		return Row{}, fmt.Errorf("%w: a row is damaged or of another version", ErrUnavailable)
 	}
 	return Row{
