@@ -21,12 +21,17 @@ func filled(b *testing.B, n int) *Store {
 	s := open(b, path)
 	until := time.Now().Add(time.Hour).UnixMilli()
 	for i := 0; i < n; {
+		s.space.ensure(50_000)
 		if err := s.db.Update(func(tx *bbolt.Tx) error {
+			buckets, err := bucketsOf(tx)
+			if err != nil {
+				return err
+			}
 			for end := min(n, i+50_000); i < end; i++ {
 				key, _ := blacklist.KeyOf(blacklist.Token, benchID(i))
 				place, _ := blacklist.PlaceOf(s.places, blacklist.Token, benchID(i))
 				e := entry{kind: blacklist.Token, place: place, cutOff: everything, until: until}
-				if _, _, err := put(tx, &request{key: key, entry: e}, 0); err != nil {
+				if _, _, err := put(buckets, revocation{key: key, entry: e}, 0); err != nil {
 					return err
 				}
 			}

@@ -33,10 +33,7 @@ func TestDamagedFile(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	content, err := os.ReadFile(original)
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := readFile(t, original)
 	var refused, answered, unnoticed int
 	try := func(content []byte) {
 		// Another file each time: after a panic bbolt keeps the lock.

@@ -8,6 +8,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/session"
 )
 
 // storeError has a fixed text. The cause is available to errors.Is and errors.As only.
@@ -28,6 +29,30 @@ func (e *storeError) Unwrap() []error {
 	}
 	return []error{blacklist.ErrUnavailable, e.cause}
 }
+
+// sessionError returns the error of an operation on sessions as callers see it.
+func sessionError(err error) error {
+	var store *storeError
+	switch {
+	case errors.Is(err, blacklist.ErrClosed):
+		return session.ErrClosed
+	case errors.Is(err, session.ErrUnavailable):
+		return err
+	case errors.As(err, &store):
+		return &unavailableSessions{store}
+	default:
+		return err
+	}
+}
+
+// unavailableSessions is a storeError as the methods of session.Store return it.
+type unavailableSessions struct{ cause *storeError }
+
+func (e *unavailableSessions) Error() string {
+	return session.ErrUnavailable.Error() + ": boltstore: " + e.cause.text
+}
+
+func (e *unavailableSessions) Unwrap() []error { return []error{session.ErrUnavailable, e.cause} }
 
 const damagedText = "the file is damaged"
 

@@ -1,7 +1,6 @@
 package boltstore
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"hash/crc32"
@@ -11,9 +10,10 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
 
-// The file has three buckets:
+// The file has eight buckets. Those of the blacklist:
 //
-//	meta      "mark" -> version, not-before, place key, checksum; "count" -> number of entries, checksum
+//	meta      "mark" -> version, not-before, place key, checksum; "count" -> number of entries,
+//	          checksum; "sessions" -> numbers of rows, keys of index and owed, and epochs, checksum
 //	entries   blacklist.Key -> kind, place, cut-off, until, checksum
 //	expiry    until, blacklist.Key -> nothing; only for entries that end
 //
@@ -21,11 +21,36 @@ import (
 // value. The bucket expiry is an index for sweep only: look-ups compare the until of the entry.
 //
 // Look-ups do not need the kind and the place. With them a copy of the entries in memory can be
-// made from the file, which contains no ids: see blacklist.PlaceOf. The place key is random.
+// made from the file, which contains no ids of tokens: see blacklist.PlaceOf. The place key is
+// random.
+//
+// The buckets of the sessions. A subject is the first 16 bytes of its blacklist.Key, a row is its
+// subject and the first 16 bytes of the blacklist.Key of the session:
+//
+//	sessions        row -> flags (1 open, 2 owed), live until, began, keep until,
+//	                text of session.Row.Encode, checksum
+//	session-index   subject, began, session id -> checksum; only for rows that have not ended
+//	session-owed    row -> checksum; only for rows with Owed set
+//	session-epochs  subject -> epoch, until, checksum
+//	session-expiry  until, "r", row -> checksum; until, "e", subject -> checksum
+//
+// Times in keys have the highest bit inverted, so that they sort, also before 1970. "Live until" is
+// the earlier of the end and the idle deadline. A rotation changes only the bucket sessions, because
+// no other has a generation or an idle deadline. Like expiry, session-expiry is for sweep only.
+//
+// Files of version 2 without the buckets of the sessions exist: Open adds the buckets to them.
 var (
 	metaBucket   = []byte("meta")
 	entryBucket  = []byte("entries")
 	expiryBucket = []byte("expiry")
+
+	rowBucket           = []byte("sessions")
+	indexBucket         = []byte("session-index")
+	owedBucket          = []byte("session-owed")
+	epochBucket         = []byte("session-epochs")
+	sessionExpiryBucket = []byte("session-expiry")
+
+	sessionBuckets = [][]byte{rowBucket, indexBucket, owedBucket, epochBucket, sessionExpiryBucket}
 
 	markKey  = []byte("mark")
 	countKey = []byte("count")
@@ -89,9 +114,22 @@ func create(tx *bbolt.Tx, m mark) error {
 	if err := putCount(tx, 0); err != nil {
 		return err
 	}
+	if err := createSessions(tx); err != nil {
+		return err
+	}
 	value := binary.BigEndian.AppendUint64([]byte{version}, uint64(m.notBefore))
 	value = append(value, m.places[:]...)
 	return meta.Put(markKey, seal(markKey, value))
+}
+
+// createSessions makes the buckets of the sessions.
+func createSessions(tx *bbolt.Tx) error {
+	for _, name := range sessionBuckets {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	return putSessionCounts(tx, sessionCounts{})
 }
 
 var (
@@ -196,40 +234,3 @@ func expiryKey(key blacklist.Key, until int64) []byte {
 }
 
 const expiryKeySize = 8 + len(blacklist.Key{})
-
-// checkEntries checks the checksum and the kind of every entry, the order of the keys, and the
-// number of entries.
-//
-// The check of bbolt runs in another goroutine, where a panic on a damaged page cannot be
-// recovered. Requiring rising keys also ends a walk around a cycle of pages.
-func checkEntries(tx *bbolt.Tx) error {
-	if _, err := checkBucket(tx.Bucket(expiryBucket), nil); err != nil {
-		return err
-	}
-	entries, err := checkBucket(tx.Bucket(entryBucket), func(key, value []byte) bool {
-		return isSealed(key, value, entrySize) && parseEntry(value).hasKind()
-	})
-	if err != nil {
-		return err
-	}
-	count, err := readCount(tx)
-	if err == nil && count != entries {
-		err = errDamaged
-	}
-	return err
-}
-
-// checkBucket checks that the keys rise and, unless valid is nil, that each value is valid. It
-// returns the number of keys.
-func checkBucket(bucket *bbolt.Bucket, valid func(key, value []byte) bool) (keys uint64, err error) {
-	var last []byte
-	err = bucket.ForEach(func(key, value []byte) error {
-		if last != nil && bytes.Compare(last, key) >= 0 || valid != nil && !valid(key, value) {
-			return errDamaged
-		}
-		last = append(last[:0], key...)
-		keys++
-		return nil
-	})
-	return keys, err
-}

@@ -32,7 +32,7 @@ func Open(path string, options ...Option) (*Store, error) {
 	if err := verifyFile(path); err != nil {
 		return nil, err
 	}
-	db, err := openFile(path, false)
+	db, file, err := openFile(path, false)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,11 @@ func Open(path string, options ...Option) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return start(db, m.places, c.now), nil
+	var room *space
+	if err := guarded(func() (err error) { room, err = newSpace(db, file); return err }); err != nil {
+		return nil, errors.Join(callerError(path+" cannot be read", err), db.Close())
+	}
+	return start(db, room, m.places, c.now), nil
 }
 
 // checkPath refuses symbolic links and files that other users can write.
@@ -69,7 +73,7 @@ func verifyFile(path string) error {
 	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
 		return nil
 	}
-	db, err := openFile(path, true)
+	db, _, err := openFile(path, true)
 	if err != nil {
 		return err
 	}
@@ -86,10 +90,15 @@ func verifyFile(path string) error {
 	return errors.Join(err, file.Close(), db.Close())
 }
 
-func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
+// openFile also returns the file of the database, which closes with it.
+func openFile(path string, readOnly bool) (db *bbolt.DB, file *os.File, err error) {
 	// The list of free pages stays in the file (no NoFreelistSync). Without it bbolt finds the free
 	// pages in a separate goroutine, and a panic there on a damaged page cannot be recovered.
 	options := &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, ReadOnly: readOnly}
+	options.OpenFile = func(name string, flag int, mode fs.FileMode) (_ *os.File, err error) {
+		file, err = os.OpenFile(name, flag, mode)
+		return file, err
+	}
 	err = guarded(func() error {
 		db, err = bbolt.Open(path, 0o600, options)
 		switch {
@@ -103,54 +112,72 @@ func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return db, nil
+	return db, file, nil
 }
 
-// prepare checks the content of the file, and writes the mark to a new one. It returns the mark.
+// prepare checks the content of the file, writes the mark to a new one, and adds the buckets of the
+// sessions to one without them. It returns the mark.
 func prepare(db *bbolt.DB, path string, now func() time.Time) (m mark, err error) {
-	empty := false
+	var found content
 	err = guarded(func() error {
 		return db.View(func(tx *bbolt.Tx) (err error) {
-			m, empty, err = checkContent(tx, path)
+			m, found, err = checkContent(tx, path)
 			return err
 		})
 	})
-	if err != nil || !empty {
+	if err != nil || found == all {
 		return m, err
 	}
-	m = newMark(millis.Floor(now()))
-	err = guarded(func() error {
-		return db.Update(func(tx *bbolt.Tx) error { return create(tx, m) })
-	})
+	missing := createSessions
+	if found == nothing {
+		m = newMark(millis.Floor(now()))
+		missing = func(tx *bbolt.Tx) error { return create(tx, m) }
+	}
+	err = guarded(func() error { return db.Update(missing) })
 	if err != nil {
 		return mark{}, unavailable(path+" cannot be written", err)
 	}
 	return m, syncDir(filepath.Dir(path))
 }
 
-// checkContent checks the buckets, the mark and all entries. It returns the mark, or reports that
-// the file is new.
-func checkContent(tx *bbolt.Tx, path string) (m mark, empty bool, err error) {
+// content is what a file contains.
+type content int
+
+const (
+	nothing       content = iota // a new file
+	blacklistOnly                // the mark and entries, and no bucket of the sessions
+	all
+)
+
+// checkContent checks the buckets, the mark, all entries and all sessions.
+func checkContent(tx *bbolt.Tx, path string) (m mark, found content, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return mark{}, false, err
+		return mark{}, nothing, err
 	}
 	if info.Size() < tx.Size() {
-		return mark{}, false, unavailable(path+" is truncated", nil)
+		return mark{}, nothing, unavailable(path+" is truncated", nil)
 	}
 	meta, entries, expiry := tx.Bucket(metaBucket), tx.Bucket(entryBucket), tx.Bucket(expiryBucket)
 	switch {
 	case meta == nil && entries == nil:
-		return mark{}, true, nil
+		return mark{}, nothing, nil
 	case meta == nil || entries == nil || expiry == nil:
-		return mark{}, false, unavailable(path+" is no blacklist, or a damaged one", nil)
+		return mark{}, nothing, unavailable(path+" is no blacklist, or a damaged one", nil)
 	}
 	if m, err = readMark(tx); err != nil {
-		return mark{}, false, err
+		return mark{}, nothing, err
 	}
-	return m, false, checkEntries(tx)
+	if err := checkEntries(tx); err != nil {
+		return mark{}, nothing, err
+	}
+	sessions, err := hasSessions(tx)
+	if err != nil || !sessions {
+		return m, blacklistOnly, err
+	}
+	return m, all, checkSessions(tx)
 }
 
 // syncDir makes the name of a new file durable.

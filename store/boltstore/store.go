@@ -11,6 +11,7 @@ import (
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/internal/millis"
+	"github.com/oapi-guard/oapi-guard/session"
 )
 
 // How the store works:
@@ -18,20 +19,26 @@ import (
 // Open verifies the pages of the file (verify.go) and all entries in it (format.go), and starts one
 // goroutine, the writer. A look-up is a read transaction: it reads the mark and the entries that
 // could cover the token (entries.go). Revoke hands a request to the writer (write.go). The writer
-// takes all requests that wait, writes them in one transaction with one fsync, removes some expired
-// entries, and answers the requests. Close stops the writer and closes the file.
+// takes all requests that wait, writes them in one transaction with one fsync, removes some of what
+// has expired (sweep.go), and answers the requests. Close stops the writer and closes the file.
+//
+// A step of Update runs on a snapshot first. If it writes, it is a request for the writer, which
+// runs it again in its transaction (tx.go). A request first prepares its change, without writing, and
+// then applies it (change.go). Revocations go first in the queue: a log-out must not wait behind
+// refreshes. The writer makes sure that the disk has room for the transaction (space.go).
 //
 // Every value has a checksum, and a value that does not match it is an error. bbolt panics on
 // damaged pages; the panic becomes an error too (errors.go). If bbolt panicked while it held its
 // locks, the store is stuck: it does not call bbolt again, because that call would never return.
 
-// Store is a blacklist in a file. It is safe for concurrent use. Its one goroutine ends with Close.
+// Store is a blacklist and a store of sessions in a file. It is safe for concurrent use. Its one goroutine ends with Close.
 type Store struct {
 	db     *bbolt.DB
 	places blacklist.PlaceKey // as in the mark
-	now    func() time.Time
+	clock  *clock
+	space  *space
 
-	requests chan *request
+	urgent, requests chan *request
 	// closing is closed when Close begins, stopped when the writer has ended.
 	closing, stopped chan struct{}
 	closeOnce        sync.Once
@@ -46,14 +53,17 @@ type Store struct {
 var (
 	_ blacklist.Blacklist = (*Store)(nil)
 	_ blacklist.Pinger    = (*Store)(nil)
+	_ session.Store       = (*Store)(nil)
 )
 
 // start returns a store on the open file, with its writer running.
-func start(db *bbolt.DB, places blacklist.PlaceKey, now func() time.Time) *Store {
+func start(db *bbolt.DB, room *space, places blacklist.PlaceKey, now func() time.Time) *Store {
 	s := &Store{
 		db:       db,
 		places:   places,
-		now:      now,
+		clock:    newClock(now),
+		space:    room,
+		urgent:   make(chan *request),
 		requests: make(chan *request),
 		closing:  make(chan struct{}),
 		stopped:  make(chan struct{}),
@@ -71,29 +81,47 @@ func (s *Store) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, err
 	if s.stuck.Load() {
 		return false, errDamaged
 	}
-	now, start := millis.Floor(s.now()), millis.Floor(id.SessionStart)
-	revoked, begun := false, false
-	err := guarded(func() error {
-		err := s.db.View(func(tx *bbolt.Tx) (err error) {
-			begun = true
-			revoked, err = lookUp(tx, id, now, start)
-			return err
-		})
-		return callerError("the file cannot be read", err)
+	bolt, err := s.begin()
+	if err != nil {
+		return false, callerError("the file cannot be read", err)
+	}
+	defer func() { _ = bolt.Rollback() }() // it ends a transaction that did not write
+	now, start := s.clock.read().sure, millis.Floor(id.SessionStart)
+	revoked := false
+	err = guarded(func() (err error) {
+		revoked, err = lookUp(bolt, id, now, start)
+		return err
 	})
-	if err == nil {
-		return revoked, nil
+	if err != nil {
+		return false, callerError("the file cannot be read", err)
 	}
-	if !begun && errors.Is(err, errPanicked) {
-		s.stuck.Store(true) // once the transaction has begun, bbolt releases its locks
-	}
-	return false, err
+	return revoked, nil
 }
 
-// Ping reports whether look-ups work. It does not write, so it does not notice a full disk.
+// begin begins a transaction that does not write. If bbolt panics, it keeps its locks, and the store
+// is stuck. Once the transaction has begun, its end releases them.
+func (s *Store) begin() (bolt *bbolt.Tx, err error) {
+	err = guarded(func() (err error) {
+		bolt, err = s.db.Begin(false)
+		return err
+	})
+	if errors.Is(err, errPanicked) {
+		s.stuck.Store(true)
+	}
+	return bolt, err
+}
+
+// Ping reports whether look-ups and writes work. It commits a transaction, which waits for the disk
+// and shares the commit of other writes. It returns an error as soon as the disk is too full for
+// another session.
 func (s *Store) Ping(ctx context.Context) error {
-	_, err := s.IsRevoked(ctx, blacklist.Identity{Issuer: "readiness", ID: "readiness", SessionStart: s.now()})
-	return err
+	start := time.UnixMilli(s.clock.read().wall)
+	if _, err := s.IsRevoked(ctx, blacklist.Identity{Issuer: "readiness", ID: "readiness", SessionStart: start}); err != nil {
+		return err
+	}
+	return s.submit(s.newRequest(ctx, func(buckets) (change, error) {
+		return change{grows: true, pages: pagesPerWrite, apply: func() (added, error) { return added{}, nil }}, nil
+	}))
 }
 
 // Close waits for the write that is in progress and closes the file. Revocations that the writer

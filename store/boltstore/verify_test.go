@@ -30,11 +30,19 @@ func storeFile(t testing.TB, n int) []byte {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return readFile(t, path)
+}
+
+// readFile returns the content of a file without the reserve behind the last page in use.
+func readFile(t testing.TB, path string) []byte {
+	t.Helper()
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return content
+	pageSize := binary.NativeEndian.Uint32(content[pageHeaderSize+8:])
+	pages := func(root uint32) uint64 { return binary.NativeEndian.Uint64(content[root*pageSize+pageHeaderSize+40:]) }
+	return content[:max(pages(0), pages(1))*uint64(pageSize)]
 }
 
 func verifyBytes(content []byte) error { return verify(bytes.NewReader(content), int64(len(content))) }

@@ -7,158 +7,304 @@ import (
 	"math"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/internal/millis"
 )
 
-// request is a revocation for the writer.
+// request is something for the writer to do.
 type request struct {
-	key   blacklist.Key
-	entry entry
+	ctx context.Context
+	// prepare returns the change to make. Its error fails only this request, unless bbolt panicked.
+	// The writer calls it again if it could not make the change.
+	prepare func(b buckets) (change, error)
+	// urgent requests go first: revocations, and steps that revoke. The others keep their order.
+	urgent bool
 	// done receives one result. It is buffered, so the writer never waits for a caller that left.
-	done chan result
-}
-
-type result struct {
-	before bool
-	err    error
+	done chan error
 }
 
 // everything is the cut-off of a token's or session's entry: it covers every session start.
 const everything = math.MaxInt64
 
-// maxBatch is the largest number of revocations that share a commit.
+// maxBatch is the largest number of requests that share a commit.
 const maxBatch = 1024
 
-// Revoke implements blacklist.Blacklist. It returns when the revocation is on the disk. If ctx ends
-// earlier, the revocation may still be recorded.
-func (s *Store) Revoke(ctx context.Context, r blacklist.Revocation) (before bool, err error) {
-	if err := s.usable(ctx); err != nil {
-		return false, err
+func (s *Store) newRequest(ctx context.Context, prepare func(b buckets) (change, error)) *request {
+	return &request{ctx: ctx, prepare: prepare, done: make(chan error, 1)}
+}
+
+// submit hands the request to the writer and returns its result.
+func (s *Store) submit(q *request) error {
+	if err := s.usable(q.ctx); err != nil {
+		return err
 	}
-	q, err := s.newRequest(r, millis.Floor(s.now()))
-	if err != nil {
-		return false, err
+	queue := s.requests
+	if q.urgent {
+		queue = s.urgent
 	}
 	select {
-	case s.requests <- q:
+	case queue <- q:
 	case <-s.closing:
-		return false, blacklist.ErrClosed
-	case <-ctx.Done():
-		return false, ctx.Err()
+		return blacklist.ErrClosed
+	case <-q.ctx.Done():
+		return q.ctx.Err()
 	}
 	select {
-	case res := <-q.done:
-		return res.before, res.err
-	case <-ctx.Done():
-		return false, ctx.Err()
+	case err := <-q.done:
+		return err
+	case <-q.ctx.Done():
+		return q.ctx.Err()
 	}
 }
 
-// newRequest validates the revocation and returns its request.
-func (s *Store) newRequest(r blacklist.Revocation, now int64) (*request, error) {
+// Revoke implements blacklist.Blacklist. It returns when the revocation is on the disk. If ctx ends
+// earlier, the revocation may still be recorded.
+func (s *Store) Revoke(ctx context.Context, r blacklist.Revocation) (bool, error) {
+	if err := s.usable(ctx); err != nil {
+		return false, err
+	}
+	rev, err := newRevocation(s.places, r, s.clock.read().wall)
+	if err != nil {
+		return false, err
+	}
+	before := false
+	q := s.newRequest(ctx, func(b buckets) (change, error) {
+		if _, _, err := getEntry(b.entries, rev.key); err != nil {
+			return change{}, err
+		}
+		return change{pages: pagesPerWrite, apply: func() (a added, err error) {
+			var isNew bool
+			before, isNew, err = put(b, rev, s.clock.read().sure)
+			if isNew {
+				a.entries++
+			}
+			return a, err
+		}}, nil
+	})
+	q.urgent = true
+	if err := s.submit(q); err != nil {
+		return false, err
+	}
+	return before, nil
+}
+
+// newRevocation validates the revocation and returns its entry.
+func newRevocation(places blacklist.PlaceKey, r blacklist.Revocation, now int64) (revocation, error) {
 	if err := r.Validate(); err != nil {
-		return nil, err
+		return revocation{}, err
 	}
 	e := entry{kind: r.Kind, cutOff: everything, until: millis.Until(r.Until)}
 	if e.until <= now {
-		return nil, fmt.Errorf("%w: Until is not in the future", blacklist.ErrInvalid)
+		return revocation{}, fmt.Errorf("%w: Until is not in the future", blacklist.ErrInvalid)
 	}
 	if r.Kind == blacklist.Subject || r.Kind == blacklist.Issuer {
 		e.cutOff = millis.Floor(r.CutOff)
 	}
 	key, ok := blacklist.KeyOf(r.Kind, r.Identity)
 	if !ok {
-		return nil, fmt.Errorf("%w: %s", blacklist.ErrInvalid, r.Kind)
+		return revocation{}, fmt.Errorf("%w: %s", blacklist.ErrInvalid, r.Kind)
 	}
-	e.place, _ = blacklist.PlaceOf(s.places, r.Kind, r.Identity)
-	return &request{key: key, entry: e, done: make(chan result, 1)}, nil
+	e.place, _ = blacklist.PlaceOf(places, r.Kind, r.Identity)
+	return revocation{key, e}, nil
 }
 
 // write is the writer. While a commit waits for the disk, the next requests gather and then share
 // one commit. A single caller does not wait for others.
 func (s *Store) write() {
-	defer close(s.stopped)
+	var batch []*request
+	ended := false
+	defer func() {
+		if ended {
+			close(s.stopped)
+			return
+		}
+		// A step has ended this goroutine with runtime.Goexit.
+		answer(batch, errStepEnded)
+		go s.write()
+	}()
 	for {
 		select {
 		case <-s.closing:
+			ended = true
 			return
-		case first := <-s.requests:
-			batch := s.gather(first)
-			for i, res := range s.commit(batch) {
-				batch[i].done <- res
-			}
-		}
-	}
-}
-
-// gather returns the first request and all that wait behind it. It does not wait for more.
-func (s *Store) gather(first *request) []*request {
-	batch := []*request{first}
-	for len(batch) < maxBatch {
-		select {
+		case q := <-s.urgent:
+			batch = append(batch, q)
 		case q := <-s.requests:
 			batch = append(batch, q)
-		default:
-			return batch
+		}
+		batch = s.gather(batch)
+		for len(batch) > 0 {
+			n := s.commit(batch)
+			batch = batch[n:]
 		}
 	}
-	return batch
 }
 
-// commit writes a batch in one transaction. A damaged entry fails only the request for it; any
-// other error fails the whole batch, and then nothing of it is recorded.
-func (s *Store) commit(batch []*request) []result {
+var errStepEnded = unavailable("a step ended its goroutine", nil)
+
+// gather adds all requests that wait, the urgent ones in front. It does not wait for more.
+func (s *Store) gather(batch []*request) []*request {
+	var urgent, others []*request
+	for _, q := range batch {
+		if q.urgent {
+			urgent = append(urgent, q)
+		} else {
+			others = append(others, q)
+		}
+	}
+	urgent = receive(s.urgent, urgent, maxBatch-len(others))
+	others = receive(s.requests, others, maxBatch-len(urgent))
+	return append(urgent, others...)
+}
+
+// receive adds the requests that wait, until there are limit.
+func receive(queue chan *request, to []*request, limit int) []*request {
+	for len(to) < limit {
+		select {
+		case q := <-queue:
+			to = append(to, q)
+		default:
+			return to
+		}
+	}
+	return to
+}
+
+func answer(batch []*request, err error) {
+	for _, q := range batch {
+		q.done <- err
+	}
+}
+
+// commit writes requests of the batch in one transaction, answers them and returns their number. An
+// error of one request fails only that one. Any other error fails all, and then nothing is recorded.
+func (s *Store) commit(batch []*request) int {
 	if s.beforeCommit != nil {
 		s.beforeCommit()
 	}
 	if s.stuck.Load() {
-		return failAll(batch, errDamaged)
+		answer(batch, errDamaged)
+		return len(batch)
 	}
-	now := millis.Floor(s.now())
-	var results []result
-	err := guarded(func() error {
-		return s.db.Update(func(tx *bbolt.Tx) (err error) {
-			results, err = putBatch(tx, batch, now)
-			return err
-		})
-	})
+	w := writing{store: s, batch: batch, sweepLimit: sweepPerCommit}
+	err := guarded(w.run)
 	if errors.Is(err, errPanicked) {
 		s.stuck.Store(true)
 	}
 	if err != nil {
-		return failAll(batch, callerError("the file cannot be written", err))
+		answer(batch, callerError("the file cannot be written", err))
+		return len(batch)
 	}
-	return results
+	for i, err := range w.results {
+		batch[i].done <- err
+	}
+	return len(w.results)
 }
 
-// putBatch puts the batch into the transaction, removes some expired entries, and updates the
-// count.
-func putBatch(tx *bbolt.Tx, batch []*request, now int64) ([]result, error) {
-	results := make([]result, len(batch))
-	added := 0
-	for i, q := range batch {
-		before, isNew, err := put(tx, q, now)
-		if err != nil && !errors.Is(err, errEntry) {
-			return nil, err
-		}
-		if isNew {
-			added++
-		}
-		results[i] = result{before, err}
-	}
-	removed, err := sweep(tx, now)
-	if err != nil {
-		return nil, err
-	}
-	return results, addCount(tx, added-removed)
+// writing is one transaction of the writer.
+type writing struct {
+	store      *Store
+	batch      []*request
+	sweepLimit int
+
+	// results are those of the first requests. The others did not fit.
+	results []error
+	// missing is the number of pages that the first request without a result needs.
+	missing int64
 }
 
-func failAll(batch []*request, err error) []result {
-	results := make([]result, len(batch))
-	for i := range results {
-		results[i] = result{err: err}
+// run makes transactions until one was committed or there is nothing to write.
+func (w *writing) run() error {
+	space := w.store.space
+	// If the file cannot grow, the requests that fit are made.
+	space.ensure(2*space.reserve() + basePages + pagesPerWrite*int64(len(w.batch)))
+	full := false
+	for {
+		err := w.update(full)
+		switch {
+		case err == nil && len(w.results) == 0 && !full:
+			full = !space.ensure(w.missing)
+		case err == nil:
+			return nil
+		case !errors.Is(err, bolterrors.ErrMaxSizeReached):
+			return err
+		case space.extend(minGrowth):
+		case !full:
+			full = true
+		case w.sweepLimit > 0:
+			w.sweepLimit /= 8
+		default:
+			return errFull
+		}
 	}
-	return results
+}
+
+// errUnchanged rolls a transaction back that would write nothing.
+var errUnchanged = errors.New("boltstore: nothing to write")
+
+// update makes one transaction. If the disk is full, it only removes.
+func (w *writing) update(full bool) error {
+	err := w.store.db.Update(func(bolt *bbolt.Tx) error {
+		w.results, w.missing = w.results[:0], 0
+		b, err := bucketsOf(bolt)
+		if err != nil {
+			return err
+		}
+		total, removed, err := sweep(b, w.store.clock.read(), w.sweepLimit)
+		if err != nil {
+			return err
+		}
+		written := 0
+		if full {
+			w.results = append(w.results, errFull)
+		} else if written, err = w.requests(b, w.store.space.available(bolt.Size()), &total); err != nil {
+			return err
+		}
+		if removed+written == 0 {
+			return errUnchanged
+		}
+		if err := addSessionCounts(bolt, total.sessions); err != nil {
+			return err
+		}
+		return addCount(bolt, total.entries)
+	})
+	if errors.Is(err, errUnchanged) {
+		return nil
+	}
+	return err
+}
+
+// requests makes the changes of the requests, until one does not fit into the available pages. It
+// returns their number.
+func (w *writing) requests(b buckets, available int64, total *added) (written int, err error) {
+	available -= basePages
+	for _, q := range w.batch {
+		if err := q.ctx.Err(); err != nil {
+			w.results = append(w.results, err)
+			continue
+		}
+		c, err := q.prepare(b)
+		if errors.Is(err, errPanicked) {
+			return 0, err
+		}
+		if err != nil {
+			w.results = append(w.results, err)
+			continue
+		}
+		if floor := w.store.space.floor(c); available < floor+c.pages {
+			w.missing = basePages + floor + c.pages
+			return written, nil
+		}
+		a, err := c.apply()
+		if err != nil {
+			return 0, err
+		}
+		available -= c.pages
+		total.add(a)
+		written++
+		w.results = append(w.results, nil)
+	}
+	return written, nil
 }
