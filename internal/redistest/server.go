@@ -99,7 +99,7 @@ func binary(t testing.TB) string {
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Fatalf("these tests need a redis-server (6.0 or later) on PATH, or its path in REDIS_SERVER: run `make test` or "+
+		t.Fatalf("these tests need a redis-server (6.2 or later) on PATH, or its path in REDIS_SERVER: run `make test` or "+
 			"scripts/services.sh, or install it (apt-get install redis-server, brew install redis): %v", err)
 	}
 	return path

@@ -86,13 +86,21 @@ type info map[string]string
 
 func parseInfo(text string) info {
 	fields := make(info, 160)
-	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			fields[name] = value
-		}
-	}
+	fields.add(text)
 	return fields
 }
+
+func (i info) add(text string) {
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			i[name] = value
+		}
+	}
+}
+
+// evicts reports whether the server evicts keys when its memory is full. The fields come from INFO,
+// not CONFIG: ACLs and managed services often forbid CONFIG.
+func (i info) evicts() bool { return i["maxmemory"] != "0" && i["maxmemory_policy"] != "noeviction" }
 
 // version returns the version of Redis with which the server is compatible: Valkey reports 7.2.4.
 func (i info) version() (major, minor int) {
@@ -115,13 +123,12 @@ func (i info) checkServer(cluster, aof bool) error {
 	}
 	major, minor := i.version()
 	switch {
-	case major < 6:
-		return fmt.Errorf("redisstore: Redis 6 or later is needed, the server reports %d.%d", major, minor)
+	case major < 6 || major == 6 && minor < 2:
+		return fmt.Errorf("redisstore: Redis 6.2 or later is needed, the server reports %d.%d", major, minor)
 	case aof && (major < 7 || major == 7 && minor < 2):
 		return fmt.Errorf("redisstore: WithAOF needs Redis 7.2 or later, the server reports %d.%d: use WithReplicas",
 			major, minor)
-	case i["maxmemory"] != "0" && i["maxmemory_policy"] != "noeviction":
-		// From INFO, not CONFIG: ACLs and managed services often forbid CONFIG.
+	case i.evicts():
 		return errors.New("redisstore: the server evicts keys when its memory is full, so revocations would be lost: " +
 			"set maxmemory-policy noeviction, or maxmemory 0")
 	case !cluster && i["cluster_enabled"] == "1":
@@ -159,6 +166,13 @@ func (s *Store) checkMaster(ctx context.Context, c *redis.Client, warn bool) err
 	}
 	i := parseInfo(text)
 	if err := i.checkServer(s.cluster != nil, s.cfg.aof); err != nil {
+		return err
+	}
+	if warn && i["evicted_keys"] != "0" {
+		s.cfg.logger.Warn("redisstore: the server has evicted keys since it was started or since CONFIG RESETSTAT: "+
+			"if revocations were among them, delete the keys under the prefix, which logs everybody out", "evicted_keys", i["evicted_keys"])
+	}
+	if err := s.watches.of(c).check(i, s.cluster != nil); err != nil {
 		return err
 	}
 	if warn && i["aof_enabled"] != "1" {

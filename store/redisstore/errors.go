@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/session"
 )
 
 // storeError is an error of the store. Its text is fixed, because errors of go-redis and the
@@ -23,9 +24,9 @@ func (e *storeError) Error() string { return blacklist.ErrUnavailable.Error() + 
 
 func (e *storeError) Unwrap() []error {
 	if e.cause == nil {
-		return []error{blacklist.ErrUnavailable}
+		return []error{blacklist.ErrUnavailable, session.ErrUnavailable}
 	}
-	return []error{blacklist.ErrUnavailable, e.cause}
+	return []error{blacklist.ErrUnavailable, session.ErrUnavailable, e.cause}
 }
 
 var (
@@ -33,7 +34,9 @@ var (
 	errTooMany     = &storeError{text: "too many operations are in flight"}
 	errNoMark      = &storeError{text: "a mark is missing, so the store may have been emptied, or has another prefix",
 		cause: errMarkMissing}
-	errNoMaster = &storeError{text: "the server is a read-only replica"}
+	errNoMaster     = &storeError{text: "the server is a read-only replica"}
+	errNoSubject    = &storeError{text: "the subject of the session has no issuer or no name"}
+	errOtherSubject = &storeError{text: "the row or the revocation is not one of the subject of the transaction"}
 )
 
 // unavailable returns the storeError of an error. Every error of go-redis goes through it.
@@ -50,7 +53,8 @@ func describe(err error) string {
 	var timeout interface{ Timeout() bool }
 	var op *net.OpError
 	switch {
-	case errors.Is(err, errMarkFormat), errors.Is(err, errEntryFormat), errors.Is(err, errReplyFormat):
+	case errors.Is(err, errMarkFormat), errors.Is(err, errEntryFormat), errors.Is(err, errReplyFormat),
+		errors.Is(err, errRowFormat), errors.Is(err, session.ErrUnavailable):
 		return wrongFormat
 	case errors.Is(err, errVersion1):
 		return "the store has format version 1, which this version does not read: " +

@@ -80,7 +80,7 @@ func TestFaultOfTheServerIsAnError(t *testing.T) {
 			}
 
 			tt.fault(srv)
-			c.add(2 * roleInterval)
+			c.add(2 * watchInterval)
 			for range 2 {
 				mustFailInTime(t, s, id)
 				mustFailInTime(t, s, free)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -21,13 +20,21 @@ func (s *Store) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, err
 	}
 	defer s.end()
 	bucket := s.layout.bucket(id)
+	var revoked bool
+	err := s.withBreaker(ctx, bucket, func() (err error) {
+		revoked, err = s.lookupInTime(ctx, bucket, id)
+		return err
+	})
+	return revoked, err
+}
+
+// withBreaker runs a call that reads, unless the breaker of the bucket refuses it.
+func (s *Store) withBreaker(ctx context.Context, bucket uint8, call func() error) (err error) {
 	b := &s.breakers[int(bucket)%len(s.breakers)]
 	allowed, probe := b.allow(s.cfg.now())
 	if !allowed {
-		return false, errBreakerOpen
+		return errBreakerOpen
 	}
-	var revoked bool
-	var err error
 	result := abandoned // if a hook of the client panics
 	defer func() {
 		opened, closed := b.done(result, probe, s.cfg.now())
@@ -38,9 +45,9 @@ func (s *Store) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, err
 			s.cfg.logger.Info("redisstore: look-ups work again")
 		}
 	}()
-	revoked, err = s.lookupInTime(ctx, bucket, id)
+	err = call()
 	result = outcomeOf(ctx, err)
-	return revoked, err
+	return err
 }
 
 // outcomeOf returns what the error of a look-up tells the breaker about the store.
@@ -49,7 +56,7 @@ func outcomeOf(ctx context.Context, err error) breakerOutcome {
 	case err == nil:
 		return answered
 	case errors.Is(err, errMarkMissing), errors.Is(err, errMarkFormat), errors.Is(err, errVersion1),
-		errors.Is(err, errOtherKey), errors.Is(err, errEntryFormat):
+		errors.Is(err, errOtherKey), errors.Is(err, errEntryFormat), errors.Is(err, errRowFormat):
 		return answered // the server works, its content is wrong
 	case errors.Is(ctx.Err(), context.Canceled), errors.As(err, new(sharedError)):
 		return abandoned
@@ -163,7 +170,7 @@ func (s *Store) get(ctx context.Context, keys []string) ([]any, error) {
 
 // send answers the queries: with one MGET on a single server, with a pipeline of one MGET per query
 // on a node of a Cluster, where all keys of a command must belong to one slot. Once a second it
-// also asks a single server for its role.
+// also asks the server for its state.
 func (s *Store) send(ctx context.Context, node *redis.Client, queries []*query) {
 	perCommand := len(queries)
 	if s.cluster != nil {
@@ -173,10 +180,14 @@ func (s *Store) send(ctx context.Context, node *redis.Client, queries []*query) 
 	for group := range slices.Chunk(queries, perCommand) {
 		cmds = append(cmds, newMGet(ctx, group))
 	}
-	var role *redis.StringCmd
-	if s.cluster == nil && s.role.due(s.cfg.now()) {
-		role = redis.NewStringCmd(ctx, "info", "replication")
-		cmds = append(cmds, role)
+	watch := s.watches.of(node)
+	asks := watch.due(s.cfg.now())
+	var state stateQuery
+	if asks {
+		state = newStateQuery(ctx)
+		for _, cmd := range state {
+			cmds = append(cmds, cmd)
+		}
 	}
 	var err error
 	if len(cmds) == 1 {
@@ -190,8 +201,8 @@ func (s *Store) send(ctx context.Context, node *redis.Client, queries []*query) 
 	if errors.As(err, &reply) {
 		err = nil
 	}
-	if role != nil {
-		err = cmp.Or(err, s.role.check(role))
+	if asks {
+		err = cmp.Or(err, watch.answer(state, s.cluster != nil))
 	}
 	for i := 0; len(queries) > 0; i, queries = i+1, queries[perCommand:] {
 		distribute(queries[:perCommand], cmds[i].(*redis.SliceCmd), err)
@@ -262,38 +273,4 @@ func (s *Store) getEach(ctx context.Context, keys []string) ([]any, error) {
 		return nil, err
 	}
 	return values, nil
-}
-
-// roleWatch decides when a look-up also asks a single server for its role. A master that was
-// demoted behind a fixed address would answer without the newest revocations, and so would the
-// replica of a Sentinel client with ReplicaOnly, which its options do not show. The nodes of a
-// Cluster refuse keys that they do not own, so they are not asked.
-type roleWatch struct {
-	mu        sync.Mutex
-	next      time.Time
-	notMaster bool // the last reply was not "master": every look-up asks
-}
-
-const roleInterval = time.Second
-
-func (w *roleWatch) due(now time.Time) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.notMaster && now.Before(w.next) {
-		return false
-	}
-	w.next = now.Add(roleInterval)
-	return true
-}
-
-// check returns an error unless the reply to INFO says that the server is a master.
-func (w *roleWatch) check(reply *redis.StringCmd) error {
-	text, err := reply.Result()
-	if err == nil && parseInfo(text)["role"] != "master" {
-		err = errNoMaster
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.notMaster = err != nil
-	return err
 }

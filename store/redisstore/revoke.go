@@ -27,7 +27,7 @@ func (s *Store) Revoke(ctx context.Context, r blacklist.Revocation) (before bool
 	defer s.end()
 	now := s.cfg.now()
 	if millis.Until(r.Until) <= floor(now) {
-		return false, fmt.Errorf("%w: Until is not in the future", blacklist.ErrInvalid)
+		return false, errUntilPast
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.writeTimeout)
 	defer cancel()
@@ -41,6 +41,8 @@ func (s *Store) Revoke(ctx context.Context, r blacklist.Revocation) (before bool
 	}
 	return before, err
 }
+
+var errUntilPast = fmt.Errorf("%w: Until is not in the future", blacklist.ErrInvalid)
 
 // combine returns what the scripts answered: whether the revocation was in force before in all
 // buckets, and how many marks they made.

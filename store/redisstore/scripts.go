@@ -2,6 +2,47 @@ package redisstore
 
 import "github.com/redis/go-redis/v9"
 
+// mergeSource defines two functions that all scripts which revoke use.
+//
+// merge returns what an entry becomes: the value, how long Redis keeps it in milliseconds, "-" for
+// ever or "KEEPTTL" as long as before, and 1 if the revocation was in force before, else 0. It
+// returns nil if the entry has another format. It writes nothing. record writes the entry.
+const mergeSource = `
+local function integer(s) return string.match(s, '^-?%d+$') end
+
+local function merge(key, now, cut, till, keep, tail)
+  local place, nonce = string.match(tail, '^([^:]+):([^:]+)$')
+  local before = 0
+  local old = redis.call('GET', key)
+  if old then
+    local c, u, n = string.match(old, '^([^:]+):([^:]+):[^:]+:([^:]+)$')
+    if not c or (c == '*') ~= (cut == '*') then return nil end
+    if (c ~= '*' and not integer(c)) or (u ~= '-' and not integer(u)) then return nil end
+    if u == '-' or tonumber(u) > tonumber(now) then
+      if c == '*' or tonumber(c) >= tonumber(cut) then
+        cut = c
+        if n ~= nonce then before = 1 end
+        nonce = n
+      end
+      if u == '-' or (till ~= '-' and tonumber(u) >= tonumber(till)) then
+        till, keep = u, 'KEEPTTL'
+      end
+    end
+  end
+  return cut .. ':' .. till .. ':' .. place .. ':' .. nonce, keep, before
+end
+
+local function record(key, value, keep)
+  if keep == 'KEEPTTL' then
+    redis.call('SET', key, value, 'KEEPTTL')
+  elseif keep == '-' then
+    redis.call('SET', key, value)
+  else
+    redis.call('SET', key, value, 'PX', keep)
+  end
+end
+`
+
 // revokeSource is the script that records a revocation. It checks the mark, compares with the old
 // entry and writes in one step of the server. So no entry exists without a mark, no entry is
 // shortened, no cut-off is lowered, and exactly one of any number of concurrent calls is the first.
@@ -23,10 +64,8 @@ import "github.com/redis/go-redis/v9"
 // a retry that wrote nothing would be acknowledged while the first write is still on its way to the
 // replicas.
 //
-// The script works with Redis 6.0.
-const revokeSource = `
-local function integer(s) return string.match(s, '^-?%d+$') end
-
+// The script works with Redis 6.2.
+const revokeSource = mergeSource + `
 local mark, head, made = redis.call('GET', KEYS[1]), ARGV[6], 0
 if not mark then
   if ARGV[7] == '' then return -1 end
@@ -38,34 +77,9 @@ elseif string.sub(mark, 1, #head) ~= head then
   return -2
 end
 
-local cut, till, px = ARGV[2], ARGV[3], ARGV[4]
-local place, nonce = string.match(ARGV[5], '^([^:]+):([^:]+)$')
-local keep, before = false, 0
-local old = redis.call('GET', KEYS[2])
-if old then
-  local c, u, n = string.match(old, '^([^:]+):([^:]+):[^:]+:([^:]+)$')
-  if not c or (c == '*') ~= (cut == '*') then return -3 end
-  if (c ~= '*' and not integer(c)) or (u ~= '-' and not integer(u)) then return -3 end
-  if u == '-' or tonumber(u) > tonumber(ARGV[1]) then
-    if c == '*' or tonumber(c) >= tonumber(cut) then
-      cut = c
-      if n ~= nonce then before = 1 end
-      nonce = n
-    end
-    if u == '-' or (till ~= '-' and tonumber(u) >= tonumber(till)) then
-      till, keep = u, true
-    end
-  end
-end
-
-local value = cut .. ':' .. till .. ':' .. place .. ':' .. nonce
-if keep then
-  redis.call('SET', KEYS[2], value, 'KEEPTTL')
-elseif px == '-' then
-  redis.call('SET', KEYS[2], value)
-else
-  redis.call('SET', KEYS[2], value, 'PX', px)
-end
+local value, keep, before = merge(KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
+if not value then return -3 end
+record(KEYS[2], value, keep)
 return before + made
 `
 

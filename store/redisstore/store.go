@@ -29,10 +29,11 @@ type Store struct {
 	layout  *layout
 	single  *redis.Client        // either this
 	cluster *redis.ClusterClient // or this
-	role    roleWatch
+	watches watches
 	batches batcher
 
-	breakers []breaker // one, or one per bucket on a Cluster
+	breakers []breaker         // one, or one per bucket on a Cluster
+	turns    [64]chan struct{} // of transactions that run again
 	inFlight atomic.Int64
 	remaking atomic.Bool
 	closed   atomic.Bool
@@ -85,6 +86,9 @@ func newStore(client redis.UniversalClient, cfg *config, l *layout) *Store {
 		s.single = c
 	case *redis.ClusterClient:
 		s.cluster, s.breakers = c, make([]breaker, buckets)
+	}
+	for i := range s.turns {
+		s.turns[i] = make(chan struct{}, 1)
 	}
 	for i := range s.breakers {
 		s.breakers[i].limit, s.breakers[i].coolDown = cfg.failures, cfg.coolDown

@@ -44,6 +44,7 @@ var (
 	errVersion1    = errors.New("the mark has format version 1")
 	errOtherKey    = errors.New("the mark has another check value")
 	errEntryFormat = errors.New("an entry has another format")
+	errRowFormat   = errors.New("the row or the record of a subject has another format")
 	errReplyFormat = errors.New("the reply has another format")
 )
 

@@ -192,7 +192,14 @@ func (s *Store) runGroups(ctx context.Context, groups map[*redis.Client][]op, se
 func (s *Store) runNode(ctx context.Context, node *redis.Client, ops []op, sendScript, wait bool) ([]op, error) {
 	var waited *redis.IntCmd
 	var synced *redis.IntSliceCmd
+	watch := s.watches.of(node)
+	asks := watch.due(s.cfg.now())
+	var state stateQuery
 	_, err := node.Pipelined(ctx, func(p redis.Pipeliner) error {
+		if asks {
+			state = newStateQuery(ctx)
+			_ = p.BatchProcess(ctx, state[0], state[1], state[2])
+		}
 		for i, o := range ops {
 			o.add(ctx, p, sendScript && i == 0) // the server then knows the script for the others
 		}
@@ -213,6 +220,12 @@ func (s *Store) runNode(ctx context.Context, node *redis.Client, ops []op, sendS
 	}
 	for _, o := range ops {
 		if e := o.readReply(); e != nil && err == nil {
+			err = e
+		}
+	}
+	if asks {
+		// A refused question must not hide the error of an op that a retry can solve.
+		if e := watch.answer(state, s.cluster != nil); e != nil && (err == nil || !isTransient(err)) {
 			err = e
 		}
 	}
