@@ -18,17 +18,17 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
-func TestOpenBlacklist(t *testing.T) {
+func TestOpenStore(t *testing.T) {
 	dir := t.TempDir()
 	quiet := slog.New(slog.DiscardHandler)
 	redis := redistest.Start(t, redistest.WithPassword("hunter2"))
 	for text, about := range map[string]string{
-		"":                                       filepath.Join(dir, "blacklist.db"),
+		"":                                       filepath.Join(dir, "store.db"),
 		"memory:":                                "memory",
 		"bolt:" + filepath.Join(dir, "other.db"): "other.db",
 		"redis://:hunter2@" + redis.Addr():       "Redis at " + redis.Addr(),
 	} {
-		s, err := openBlacklist(t.Context(), text, dir, quiet)
+		s, err := openStore(t.Context(), text, dir, quiet)
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 			continue
@@ -36,7 +36,7 @@ func TestOpenBlacklist(t *testing.T) {
 		if !strings.Contains(s.about, about) || strings.Contains(s.about, "hunter2") {
 			t.Errorf("%q is said to be %q", text, s.about)
 		}
-		if _, err := s.list.IsRevoked(t.Context(), blacklist.Identity{Issuer: "v", ID: "1", SessionStart: time.Now().Add(time.Hour)}); err != nil {
+		if _, err := s.IsRevoked(t.Context(), blacklist.Identity{Issuer: "v", ID: "1", SessionStart: time.Now().Add(time.Hour)}); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 		if err := s.Close(); err != nil {
@@ -44,7 +44,7 @@ func TestOpenBlacklist(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"nonsense", "sqlite:x", "bolt:", "redis://:hunter2@" + redis.Addr() + "/x?y=\x7f", "redis://:hunter2@127.0.0.1:1", "redis://:wrong-hunter2@" + redis.Addr()} {
-		if s, err := openBlacklist(t.Context(), text, dir, quiet); err == nil || strings.Contains(err.Error(), "hunter2") {
+		if s, err := openStore(t.Context(), text, dir, quiet); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: %v, %v", text, s, err)
 		}
 	}
@@ -54,7 +54,7 @@ func TestOpenBlacklist(t *testing.T) {
 // begun to evict keys.
 func TestReadyAsksTheStore(t *testing.T) {
 	redis := redistest.Start(t)
-	p := startProcess(t, "BLACKLIST=redis://"+redis.Addr(), "DATA_DIR="+t.TempDir())
+	p := startProcess(t, "STORE=redis://"+redis.Addr(), "DATA_DIR="+t.TempDir())
 	if got := p.call("GET", "/readyz", "", ""); got.status != 200 {
 		t.Fatalf("before: %d %s", got.status, got.body)
 	}
@@ -80,14 +80,13 @@ func TestStoresKeepTheirMethods(t *testing.T) {
 		{text: "", pings: true},
 		{text: "redis://" + redis.Addr(), pings: true},
 	} {
-		s, err := openBlacklist(t.Context(), tt.text, t.TempDir(), slog.New(slog.DiscardHandler))
+		s, err := openStore(t.Context(), tt.text, t.TempDir(), slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Errorf("%q: %v", tt.text, err)
 			continue
 		}
-		var list blacklist.Blacklist = s.list
-		_, pings := list.(blacklist.Pinger)
-		_, inMemory := list.(blacklist.InProcess)
+		_, pings := blacklist.As[blacklist.Pinger](s)
+		_, inMemory := blacklist.As[blacklist.InProcess](s)
 		if pings != tt.pings || inMemory != tt.inMemory {
 			t.Errorf("%q: Ping %t, InProcess %t", tt.text, pings, inMemory)
 		}
@@ -138,7 +137,7 @@ func (p *process) stop() {
 // other one with the next request.
 func TestTwoProcesses(t *testing.T) {
 	redis := redistest.Start(t)
-	env := []string{"BLACKLIST=redis://" + redis.Addr(), "DATA_DIR=" + t.TempDir()}
+	env := []string{"STORE=redis://" + redis.Addr(), "DATA_DIR=" + t.TempDir()}
 	one := startProcess(t, env...)
 	// A new Redis refuses the sessions of its first second.
 	other := startProcess(t, env...)
@@ -189,13 +188,14 @@ func loginUntilAccepted(t *testing.T, a *app) pair {
 	}
 }
 
-// TestRestart kills the program: the file still has the use of a refresh token and the log-out.
+// TestRestart kills the program: the file still has the uses of refresh tokens and the log-out.
 func TestRestart(t *testing.T) {
 	env := "DATA_DIR=" + t.TempDir()
 	first := startProcess(t, env)
 	p := first.login("alice", "wonderland")
 	stays := first.login("alice", "wonderland")
-	next := first.call("POST", "/refresh", p.Refresh, "").pair(t)
+	before := first.call("POST", "/refresh", p.Refresh, "").pair(t)
+	next := first.call("POST", "/refresh", before.Refresh, "").pair(t)
 	out := first.login("admin", "rabbit-hole")
 	first.call("POST", "/logout", out.Refresh, "").want(t, 204, "")
 	if err := first.cmd.Process.Kill(); err != nil {
@@ -208,6 +208,9 @@ func TestRestart(t *testing.T) {
 	second.call("GET", "/protected", stays.Access, "").want(t, 200, "")
 	second.call("GET", "/protected", out.Access, "").want(t, 401, `error="invalid_token"`)
 	second.call("GET", "/protected", next.Access, "").want(t, 200, "")
+	if again := second.call("POST", "/refresh", before.Refresh, "").pair(t); again.Refresh != next.Refresh {
+		t.Error("within the grace the refresh token is another one")
+	}
 	second.call("POST", "/refresh", p.Refresh, "").want(t, 401, `error="invalid_token"`)
 	second.call("GET", "/protected", next.Access, "").want(t, 401, `error="invalid_token"`) // the reuse ended the session
 	second.stop()
@@ -250,7 +253,7 @@ func TestDisabledUser(t *testing.T) {
 
 // TestColdStart starts without Redis: no service begins before the store has answered.
 func TestColdStart(t *testing.T) {
-	env := map[string]string{"ADDR": "127.0.0.1:0", "DATA_DIR": t.TempDir(), "BLACKLIST": "redis://127.0.0.1:1"}
+	env := map[string]string{"ADDR": "127.0.0.1:0", "DATA_DIR": t.TempDir(), "STORE": "redis://127.0.0.1:1"}
 	err := run(context.Background(), nil, func(name string) string { return env[name] }, io.Discard, io.Discard)
 	if !errors.Is(err, blacklist.ErrUnavailable) {
 		t.Errorf("starting without Redis: %v", err)
