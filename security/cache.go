@@ -43,7 +43,7 @@ const (
 	// maxCachedAge is how long a token stays in the cache, if it does not expire before.
 	maxCachedAge = time.Hour
 	// cachedTokenSize is what each token takes besides its text and its lists, in bytes.
-	cachedTokenSize = 832
+	cachedTokenSize = 704
 )
 
 // WithTokenCache sets how many verified tokens the verifier caches and in how many bytes of memory,
@@ -297,7 +297,7 @@ func (p *cachePlace) forget() { p.table.tokens.Invalidate(p.sum) }
 
 // sumOf copies the text through the stack, because a conversion in one piece would allocate.
 func sumOf(text string) (sum tokenSum) {
-	var part [256]byte
+	var part [128]byte
 	if len(text) <= len(part) {
 		return sha256.Sum256(part[:copy(part[:], text)])
 	}

@@ -64,12 +64,25 @@ func WithSessionLifetime(d time.Duration) IssuerOption {
 }
 
 // WithTokenDefaults sets options of every token of the issuer, such as WithClientID or
-// WithoutNotBefore. An option of a call comes after them.
+// WithoutNotBefore. An option of a call comes after them. An option that cannot hold is an error
+// here.
 func WithTokenDefaults(options ...TokenOption) IssuerOption {
 	return func(i *Issuer) error {
 		i.defaults = append(i.defaults, options...)
-		return nil
+		return applyTokenOptions(&tokenRequest{}, options)
 	}
+}
+
+func applyTokenOptions(r *tokenRequest, options []TokenOption) error {
+	for _, option := range options {
+		if option == nil {
+			return errNilOption
+		}
+		if err := option(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (v *Verifier) checkLifetime(d time.Duration) error {
@@ -206,13 +219,8 @@ func (i *Issuer) newRequest(ctx context.Context, subject string, options []Token
 		// Whole seconds: verifiers of others refuse fractions, or take the token for one of the future.
 		Issuer: i.verifier.issuer, Subject: subject, Issued: now.Seconds(), NotBefore: now.Seconds(),
 	}}
-	for _, option := range slices.Concat(i.defaults, options) {
-		if option == nil {
-			return r, errNilOption
-		}
-		if err := option(&r); err != nil {
-			return r, err
-		}
+	if err := applyTokenOptions(&r, slices.Concat(i.defaults, options)); err != nil {
+		return r, err
 	}
 	if err := i.setSession(&r, now); err != nil {
 		return r, err

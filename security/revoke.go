@@ -13,8 +13,9 @@ import (
 )
 
 // Revoke revokes this token only. An error means that the token may still be accepted: the error
-// wraps [ErrUnavailable] where the blacklist could not record the revocation, and
-// blacklist.ErrInvalid where the token cannot be revoked at all.
+// wraps [ErrUnavailable] where the blacklist could not record the revocation,
+// blacklist.ErrInvalid where the token cannot be revoked at all, and blacklist.ErrNotRecorded where
+// the application has blacklist.None. A handler that returns one of the last two is answered 500.
 //
 // A refresh token with a generation is the key to its session, so the session is revoked.
 //
@@ -218,8 +219,12 @@ func (v *Validator) revoke(ctx context.Context, r blacklist.Revocation) (before 
 	}
 	if err != nil {
 		v.audit(ctx, slog.LevelError, "revocation failed", r.Kind, r.Identity)
+		if errors.Is(err, blacklist.ErrNotRecorded) {
+			return false, fmt.Errorf("security: cannot revoke: %w", err)
+		}
 		return false, unavailable("the blacklist did not record the revocation", err)
 	}
+	v.watched.notify()
 	if !before {
 		v.audit(ctx, slog.LevelInfo, "revoked", r.Kind, r.Identity)
 	}

@@ -3,6 +3,7 @@ package security
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/oapi-guard/oapi-guard/internal/jose"
 	"github.com/oapi-guard/oapi-guard/security/keys"
@@ -20,8 +21,12 @@ type openedToken struct {
 	memo *decodedHeader
 }
 
-// open checks form, header and signature, and then decodes the payload from base64url.
-func (v *Verifier) open(ctx context.Context, text string) (openedToken, error) {
+// contents has memory for decoded payloads. Each serves one token after the other.
+var contents = sync.Pool{New: func() any { return new([]byte) }}
+
+// open checks form, header and signature, and then decodes the payload from base64url into the
+// memory.
+func (v *Verifier) open(ctx context.Context, text string, memory *[]byte) (openedToken, error) {
 	c, err := jose.Cut(text, v.maxSize)
 	if err != nil {
 		return openedToken{}, malformed(err)
@@ -39,11 +44,10 @@ func (v *Verifier) open(ctx context.Context, text string) (openedToken, error) {
 		return openedToken{}, err
 	}
 	memo := v.headers.store(c.Header, header)
-	content, err := jose.Base64URL.DecodeString(c.Payload)
-	if err != nil {
+	if *memory, err = jose.Base64URL.AppendDecode((*memory)[:0], []byte(c.Payload)); err != nil {
 		return openedToken{}, withReason(ErrInvalidToken, "the encoding of the payload")
 	}
-	return openedToken{header, content, ofKey, set, key, memo}, nil
+	return openedToken{header, *memory, ofKey, set, key, memo}, nil
 }
 
 // maxTriedKeys bounds the keys that are tried for one token.
@@ -71,7 +75,8 @@ func (v *Verifier) checkSignature(ctx context.Context, c jose.Compact, header ke
 	case len(candidates) > 1 && !header.HasKeyID && !v.demands.KeyIDUnknown:
 		return nil, nil, withReason(ErrInvalidToken, "no key id and more than one key for the algorithm")
 	}
-	signature, err := jose.Base64URL.DecodeString(c.Signature)
+	var memory [512]byte // as long as the longest usual signature, of an RSA key of 4096 bits
+	signature, err := jose.Base64URL.AppendDecode(memory[:0], []byte(c.Signature))
 	if err != nil {
 		return nil, nil, withReason(ErrInvalidToken, "the encoding of the signature")
 	}

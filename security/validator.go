@@ -33,6 +33,7 @@ type Validator struct {
 	revocationTimeout time.Duration
 	clockSkew         time.Duration
 	hooks             map[string]hook
+	watched           *watchTable
 }
 
 // ValidatorOption changes a validator.
@@ -120,6 +121,7 @@ func NewValidator(verifier *Verifier, list blacklist.Blacklist, options ...Valid
 			return nil, err
 		}
 	}
+	v.watched = newWatchTable(v)
 	return v, nil
 }
 
@@ -167,7 +169,8 @@ func (v *Validator) CheckRevoked(ctx context.Context, token AnyToken) error {
 	if err != nil {
 		return err
 	}
-	revoked, err := v.lookUp(ctx, t.identity())
+	id := t.identity()
+	revoked, err := v.lookUp(ctx, &id)
 	switch {
 	case err != nil:
 		return err
@@ -200,19 +203,19 @@ func (v *Validator) IsRevoked(ctx context.Context, id blacklist.Identity) (bool,
 	if v.verifier == nil {
 		return false, errZeroValidator
 	}
-	return v.lookUp(ctx, id)
+	return v.lookUp(ctx, &id)
 }
 
 // Blacklist returns the blacklist.
 func (v *Validator) Blacklist() blacklist.Blacklist { return v.blacklist }
 
-func (v *Validator) lookUp(ctx context.Context, id blacklist.Identity) (bool, error) {
+func (v *Validator) lookUp(ctx context.Context, id *blacklist.Identity) (bool, error) {
 	if !v.inProcess {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, v.lookupTimeout)
 		defer cancel()
 	}
-	revoked, err := v.blacklist.IsRevoked(ctx, id)
+	revoked, err := v.blacklist.IsRevoked(ctx, *id)
 	if err != nil {
 		return false, unavailable("the blacklist did not answer", err)
 	}
@@ -266,7 +269,7 @@ func (v *Validator) endReusedSession(ctx context.Context, token *verifiedToken) 
 		return nil
 	}
 	id.ID = ""
-	if over, err := v.lookUp(ctx, id); err != nil || over {
+	if over, err := v.lookUp(ctx, &id); err != nil || over {
 		return err
 	}
 	v.audit(ctx, slog.LevelWarn, "refresh token reused", blacklist.Session, id)

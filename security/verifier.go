@@ -235,9 +235,12 @@ func (v *Verifier) finish() error {
 	}
 	ownAudience := func(audience string) bool { return strings.HasPrefix(audience, payload.OtherAudience(v.issuer, "")) }
 	names := v.layout.ClaimNames()
+	_, isWritten := v.layout.(payload.Encoder)
 	switch {
 	case slices.Contains(names, ""):
 		return errors.New("security: the layout reads a claim without a name")
+	case isWritten && len(slices.Compact(slices.Sorted(slices.Values(names)))) < len(names):
+		return errors.New("security: the layout has one claim for two things, such as the role and the identity")
 	case slices.ContainsFunc(names, v.names.InNamespace):
 		return errors.New("security: the claim of the roles or of the type is in the namespace of public claims, which could then replace it")
 	case slices.ContainsFunc(names, payload.IsRegistered):
@@ -371,10 +374,9 @@ func (v *Verifier) withIdentity(err error, c *payload.Claims, want TokenType) er
 }
 
 // identityOf returns how the blacklist knows a token.
-func (v *Verifier) identityOf(c *payload.Claims, typ string) blacklist.Identity {
-	id := blacklist.Identity{
-		Issuer: v.issuer, ID: c.ID, Session: c.SessionID(typ), Subject: c.Subject, SessionStart: c.SessionStart().Time(),
-	}
+func (v *Verifier) identityOf(c *payload.Claims, typ string) (id blacklist.Identity) {
+	id.Issuer, id.ID, id.Session, id.Subject = v.issuer, c.ID, c.SessionID(typ), c.Subject
+	id.SessionStart = c.SessionStart().Time()
 	if v.tenants != nil {
 		id.Issuer, id.Template = c.Issuer, v.issuer // the filled-in template, which was compared
 		if id.Issuer == "" {
@@ -396,7 +398,9 @@ type verifiedPayload struct {
 
 // verifyText verifies a token without the cache.
 func (v *Verifier) verifyText(ctx context.Context, text string, want TokenType, now payload.Instant) (verifiedPayload, error) {
-	opened, err := v.open(ctx, text)
+	memory := contents.Get().(*[]byte)
+	defer contents.Put(memory)
+	opened, err := v.open(ctx, text, memory)
 	if err != nil {
 		return verifiedPayload{}, err
 	}

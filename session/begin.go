@@ -93,6 +93,9 @@ type Login struct {
 	Lifetime time.Duration
 	// IdleTimeout replaces [WithIdleTimeout], if it is not 0.
 	IdleTimeout time.Duration
+	// CSRF gives the tokens of the session the claim csrf, for cookies. All of them have the same one,
+	// so that tabs do not invalidate each other.
+	CSRF bool
 	// AccessLifetime replaces security.WithAccessLifetime, if it is not 0.
 	AccessLifetime time.Duration
 }
@@ -155,7 +158,7 @@ func (a *Attempt) row(login Login) Row {
 	if row.IdleTimeout == 0 {
 		row.IdleTimeout = m.idleTimeout
 	}
-	if m.csrf {
+	if login.CSRF {
 		row.CSRF = rand.Text()
 	}
 	return row

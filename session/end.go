@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
@@ -163,7 +164,7 @@ func (m *Manager) replace(ctx context.Context, subject, id string) (*security.To
 			return security.ErrTokenRevoked.Because("the session is over", nil)
 		}
 		login = Login{
-			Device: row.Device, ClientID: row.ClientID, IdleTimeout: row.IdleTimeout, AccessLifetime: row.AccessLifetime,
+			Device: row.Device, ClientID: row.ClientID, CSRF: row.CSRF != "", IdleTimeout: row.IdleTimeout, AccessLifetime: row.AccessLifetime,
 			Lifetime: max(row.End.Sub(tx.Now()).Truncate(time.Second), time.Second),
 		}
 		return nil
@@ -290,19 +291,33 @@ func (m *Manager) ListOf(ctx context.Context, subject, position string) (Page, e
 	if err != nil {
 		return Page{}, err
 	}
+	revoked, err := m.revokedRows(ctx, rows)
+	if err != nil {
+		return Page{}, err
+	}
 	page := Page{Next: next}
-	for _, row := range rows {
-		revoked, err := m.validator.IsRevoked(ctx, blacklist.Identity{
-			Issuer: row.Subject.Issuer, Subject: subject, Session: row.ID, SessionStart: row.Began,
-		})
-		if err != nil {
-			return Page{}, err
-		}
-		if !revoked {
+	for i, row := range rows {
+		if !revoked[i] {
 			page.Sessions = append(page.Sessions, info(row))
 		}
 	}
 	return page, nil
+}
+
+// revokedRows asks the blacklist for all rows at once: stores send look-ups together that come at the
+// same time.
+func (m *Manager) revokedRows(ctx context.Context, rows []Row) ([]bool, error) {
+	revoked, errs := make([]bool, len(rows)), make([]error, len(rows))
+	var running sync.WaitGroup
+	for i, row := range rows {
+		running.Go(func() {
+			revoked[i], errs[i] = m.validator.IsRevoked(ctx, blacklist.Identity{
+				Issuer: row.Subject.Issuer, Subject: row.Subject.Name, Session: row.ID, SessionStart: row.Began,
+			})
+		})
+	}
+	running.Wait()
+	return revoked, errors.Join(errs...)
 }
 
 func (m *Manager) list(ctx context.Context, subject, position string) ([]Row, string, error) {

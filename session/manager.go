@@ -35,7 +35,7 @@ type Manager struct {
 
 	accessType, refreshType security.TokenType
 	grace, idleTimeout      time.Duration
-	csrf, unnumbered        bool
+	unnumbered              bool
 	limit                   int
 	whenFull                WhenFull
 	repeatHook              func(context.Context, Repeat) error
@@ -129,12 +129,6 @@ func WithIdleTimeout(d time.Duration) Option {
 		}
 		return nil
 	}
-}
-
-// WithCSRF gives the tokens the claim csrf, for cookies. All tokens of a session have the same one,
-// so that tabs do not invalidate each other.
-func WithCSRF() Option {
-	return func(m *Manager) error { m.csrf = true; return nil }
 }
 
 // WithTokenTypes sets the token types of the document, if they have a schema of their claims.

@@ -76,8 +76,8 @@ func (s *service) refresh(t *testing.T, pair security.TokenPair, device session.
 }
 
 func TestRefreshYieldsTheNextGeneration(t *testing.T) {
-	s := newService(t, session.WithCSRF())
-	first := s.logIn(t, session.Login{Device: session.Device{Name: "phone"}, ClientID: "app"})
+	s := newService(t)
+	first := s.logIn(t, session.Login{Device: session.Device{Name: "phone"}, ClientID: "app", CSRF: true})
 	access := must(s.verify(t, accessType, first.Access))
 	if !access.Fresh() || !access.HasRole("user") || access.ClientID() != "app" || access.CSRF() == "" {
 		t.Errorf("access token of the log-in: fresh %t, roles %v, client %q, csrf %q", access.Fresh(), access.Roles(), access.ClientID(), access.CSRF())

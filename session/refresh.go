@@ -86,9 +86,6 @@ func (m *Manager) rowOf(token security.AnyToken, id string, device Device) Row {
 	if row.ExpiresAt.IsZero() {
 		row.ExpiresAt = now.Add(m.issuer.SessionLifetime())
 	}
-	if m.csrf && row.CSRF == "" {
-		row.CSRF = rand.Text()
-	}
 	return row
 }
 
@@ -141,7 +138,7 @@ func (m *Manager) judge(ctx context.Context, d decision, first, second Device) e
 		m.audit(ctx, slog.LevelInfo, "session continued", subject, id)
 		return nil
 	case repeated:
-		if first == second {
+		if !second.differs(first) {
 			return nil
 		}
 		return m.judgeRepeat(ctx, Repeat{Session: info(d.row), First: first, Second: second, Run: d.row.Repeats})

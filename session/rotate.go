@@ -65,10 +65,12 @@ type decision struct {
 //	any other                                        over
 func decide(row Row, a attempt) decision {
 	if row.Nonce == a.nonce && a.nonce != "" {
-		if row.Ended.IsZero() {
+		switch {
+		case row.Ended.IsZero():
 			return decision{verdict: rotated, row: row}
+		case row.Reason == Reused:
+			return decision{verdict: reused, row: row}
 		}
-		return decision{verdict: reused, row: row}
 	}
 	if !row.IsLive(a.now) || !a.issuedAt.Before(row.ExpiresAt) {
 		return decision{verdict: over, row: row}
@@ -108,13 +110,13 @@ func rotate(row Row, a attempt) Row {
 		row.Repeats = 0 // the run of repeated generations has a gap
 	}
 	row.Repeated = false
-	row.Device = a.device
+	row.Device = a.device.after(row.Device)
 	return moveIdleDeadline(row, a.now)
 }
 
 // repeat returns the row after its current generation was issued again.
 func repeat(row Row, a attempt) Row {
-	if a.device != row.Device && !row.Repeated {
+	if a.device.differs(row.Device) && !row.Repeated {
 		row.Repeated = true
 		row.Repeats++
 	}

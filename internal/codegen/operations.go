@@ -184,6 +184,13 @@ func (r *reader) readOperationRules(o *operation, guard entries, inherits bool) 
 	if o.rules.fresh {
 		r.checkFresh(o, merged[keyFresh].at)
 	}
+	if (o.rules.allow != nil || o.rules.deny != nil) && o.requirement.needsRefreshToken() {
+		fix := "remove the rule, or let the operation take access tokens"
+		if _, ofOperation := guard[keyRoles]; !ofOperation {
+			fix = "move the rule from the document to the operations that take access tokens"
+		}
+		r.add(merged[keyRoles].at, "operation %s takes refresh tokens, which have no roles, so that no request can satisfy the rule; %s", o.id, fix)
+	}
 }
 
 // checkFresh reports credentials that cannot be fresh: only access tokens can.
@@ -269,6 +276,13 @@ func (r *requirement) public() bool { return len(r.alternatives) == 0 }
 
 func (r *requirement) optional() bool {
 	return slices.ContainsFunc(r.alternatives, func(a alternative) bool { return len(a) == 0 })
+}
+
+// needsRefreshToken reports whether every alternative with a credential has a refresh token of the
+// application.
+func (r *requirement) needsRefreshToken() bool {
+	isRefresh := func(s requiredScheme) bool { return s.token == "refresh" && s.verifier == "" }
+	return !slices.ContainsFunc(r.alternatives, func(a alternative) bool { return len(a) > 0 && !slices.ContainsFunc(a, isRefresh) })
 }
 
 // schemes returns the schemes of all alternatives.

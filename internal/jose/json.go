@@ -28,6 +28,12 @@ const MaxDepth = 33
 // Name and value are valid only during the call. A duplicate name is an error of the decoder,
 // in any escaping.
 func EachMember(dec *jsontext.Decoder, f func(name []byte, value jsontext.Value) error) error {
+	return EachMemberIn(dec, make([]byte, 0, 64), f)
+}
+
+// EachMemberIn is [EachMember] with memory for the names. A name that does not fit into it gets
+// other memory.
+func EachMemberIn(dec *jsontext.Decoder, name []byte, f func(name []byte, value jsontext.Value) error) error {
 	opening, err := dec.ReadToken()
 	if err != nil {
 		return err
@@ -35,7 +41,6 @@ func EachMember(dec *jsontext.Decoder, f func(name []byte, value jsontext.Value)
 	if opening.Kind() != '{' {
 		return errNotObject
 	}
-	name := make([]byte, 0, 64)
 	for dec.PeekKind() != '}' {
 		quoted, err := dec.ReadValue()
 		if err != nil {

@@ -12,7 +12,8 @@ import (
 type Layout interface {
 	// Name names the layout in errors.
 	Name() string
-	// Decode reads a payload. It is called after the signature was verified.
+	// Decode reads a payload. It is called after the signature was verified. The claims refer to no
+	// byte of the text: the memory of the text is used again.
 	Decode(text []byte, r Reading) (*Claims, error)
 	// Accepts reports whether a token with the header and the claims is of the wanted type.
 	Accepts(header jose.Header, claims *Claims, want Type) bool

@@ -75,11 +75,13 @@ type Remote struct {
 	next     time.Time // no fetch begins before
 }
 
-// fetchedSet is a key set with the hash of its text and the time when its fetch began.
+// fetchedSet is a key set with the hash of its text, the keys that were skipped, and the time when
+// its fetch began.
 type fetchedSet struct {
-	set *Set
-	sum [sha256.Size]byte
-	at  time.Time
+	set     *Set
+	sum     [sha256.Size]byte
+	skipped map[Skipped]bool
+	at      time.Time
 }
 
 type remoteConfig struct {

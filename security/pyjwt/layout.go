@@ -26,7 +26,8 @@ func WithAudienceOptional() Option { return func(l *python) { l.audienceOptional
 func WithRolesAsList() Option { return func(l *python) { l.rolesAsList = true } }
 
 // WithIdentityClaim sets the claim with the subject (JWT_IDENTITY_CLAIM), "sub" by default. An
-// integer is read as its decimal text.
+// integer is read as its decimal text. The claim of the role, or of the type, is an error of
+// security.NewVerifier.
 func WithIdentityClaim(name string) Option { return func(l *python) { l.identityClaim = name } }
 
 // python is what the layouts of both libraries share: one role as a string, no kid, and iss and aud
