@@ -34,6 +34,28 @@ type memorySubject struct {
 	rows       map[string]Row
 }
 
+// added returns how many of the rows are new. s may be nil.
+func (s *memorySubject) added(puts []Row) int {
+	ids := map[string]struct{}{}
+	for _, row := range puts {
+		found := false
+		if s != nil {
+			_, found = s.rows[row.ID]
+		}
+		if !found {
+			ids[row.ID] = struct{}{}
+		}
+	}
+	return len(ids)
+}
+
+// keepEpoch keeps the epoch for an hour after t at least.
+func (s *memorySubject) keepEpoch(t time.Time) {
+	if until := t.Add(epochHour); until.After(s.epochUntil) {
+		s.epochUntil = until
+	}
+}
+
 type memoryKey struct {
 	subject Subject
 	id      string
@@ -122,13 +144,7 @@ func (m *Memory) commit(subject Subject, tx *memoryTx) error {
 	}
 	m.sweep(tx.now)
 	s := m.subjects[subject]
-	added := 0
-	for _, row := range tx.puts {
-		if s == nil || s.rows[row.ID].ID == "" {
-			added++
-		}
-	}
-	if m.rows+added > m.capacity {
+	if added := s.added(tx.puts); added > 0 && m.rows+added > m.capacity {
 		return ErrFull
 	}
 	if s == nil {
@@ -138,7 +154,7 @@ func (m *Memory) commit(subject Subject, tx *memoryTx) error {
 	}
 	if tx.epoch != nil {
 		s.epoch = *tx.epoch
-		s.epochUntil = tx.now.Add(epochHour)
+		s.keepEpoch(tx.now)
 	}
 	for _, row := range tx.puts {
 		m.put(s, row)
@@ -155,9 +171,7 @@ func (m *Memory) put(s *memorySubject, row Row) {
 		m.expiry = append(m.expiry, key)
 	}
 	s.rows[row.ID] = row
-	if until := row.KeepUntil().Add(epochHour); until.After(s.epochUntil) {
-		s.epochUntil = until
-	}
+	s.keepEpoch(row.KeepUntil())
 	if row.Owed {
 		m.owed[key] = struct{}{}
 	} else {
