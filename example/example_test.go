@@ -23,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/oapi-guard/oapi-guard/internal/pgtest"
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
@@ -35,7 +36,15 @@ func TestMain(m *testing.M) {
 		return
 	}
 	http.DefaultTransport.(*http.Transport).DisableKeepAlives = true
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(stopping{m})
+}
+
+// stopping ends the servers that the tests share before the check for leaks.
+type stopping struct{ *testing.M }
+
+func (m stopping) Run() int {
+	defer pgtest.StopShared()
+	return m.M.Run()
 }
 
 // app is the example behind a real server.

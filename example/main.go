@@ -7,8 +7,10 @@
 //	JWT_SECRET  the signing secret, base64 of at least 32 bytes. The default is the file
 //	            DATA_DIR/signing.key, which the first start creates
 //	DATA_DIR    the folder for files, .data by default
-//	STORE       the store of sessions and revocations: memory:, bolt:PATH, or
-//	            redis://[USER:PASSWORD@]HOST:PORT[/DB]; the default is bolt:DATA_DIR/store.db
+//	STORE       the store of sessions and revocations: memory:, bolt:PATH,
+//	            redis://[USER:PASSWORD@]HOST:PORT[/DB] (rediss:// for TLS),
+//	            postgres://[USER:PASSWORD@]HOST:PORT/DB, or sqlite:PATH; the default is
+//	            bolt:DATA_DIR/store.db. The start makes the tables of a database
 //	TRUSTED_PROXIES
 //	            the addresses of the proxies in front of the service, such as
 //	            10.0.0.0/8,192.0.2.1. Failed log-ins are limited by the address of the client. It is
@@ -173,8 +175,10 @@ type api struct {
 	handler http.Handler
 	// operator serves the operations under /operator/, and handler all others.
 	operator http.Handler
-	managers
+	sessions *gen.GuardedSessions
 }
+
+func (a *api) Close() error { return a.sessions.Close() }
 
 // newAPI sets up the API: the key, the verifier, the issuer, the validator, the sessions, and the
 // service behind the generated guards. Close ends its goroutines.
@@ -201,25 +205,25 @@ func newAPI(from setup, options ...security.Option) (*api, error) {
 	if err != nil {
 		return nil, err
 	}
-	managers, err := newManagers(authority, from.store.sessions, from.accounts)
+	sessions, err := gen.NewGuardedSessions(authority, from.store.sessions, from.accounts.load)
 	if err != nil {
 		return nil, err
 	}
-	service := &service{managers, from.accounts, authority.Validator, jar, &reports{}}
+	service := &service{from.accounts, sessions, authority.Validator, jar, &reports{}}
 	guarded, err := gen.GuardedHandler(service, authority.Validator, authenticator,
 		guard.WithLogger(from.logger), guard.WithErrorHandler(answerTooMany))
 	if err != nil {
-		return nil, errors.Join(err, managers.Close())
+		return nil, errors.Join(err, sessions.Close())
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /readyz", ready(authority.Validator, managers.sessions))
+	mux.Handle("GET /readyz", ready(authority.Validator, sessions))
 	mux.Handle(operatorPath, http.NotFoundHandler())
 	// A page of another origin must not log a browser in to somebody else's account. No operation of
 	// this API has a large body.
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(refuseCrossOrigin))
 	mux.Handle("/", protection.Handler(from.proxies.remember(http.MaxBytesHandler(guarded, 16<<10))))
-	return &api{mux, operatorOnly(guarded), managers}, nil
+	return &api{mux, operatorOnly(guarded), sessions}, nil
 }
 
 // ready answers a readiness probe: 200 if requests with a token can be decided, and sessions begun and

@@ -14,8 +14,8 @@ import (
 // service implements the API of api.yaml. The document decides who may call an operation, and the
 // generated guards enforce it: a method with a token argument gets a verified token.
 type service struct {
-	managers
 	accounts  *accounts
+	sessions  *gen.GuardedSessions
 	validator *security.Validator
 	cookies   browserCookies
 	reports   *reports
@@ -32,15 +32,11 @@ const logInTimeout = 2 * time.Second
 // Login opens the attempt before it checks the password: if the password is changed meanwhile, no
 // session begins with the former one.
 func (s *service) Login(ctx context.Context, request gen.LoginRequestObject) (gen.LoginResponseObject, error) {
-	username, browser := request.Body.Username, request.Body.Cookies != nil && *request.Body.Cookies
+	username := request.Body.Username
 	if !validUsername(username) {
 		return wrongPassword(), nil
 	}
-	sessions := s.sessions
-	if browser {
-		sessions = s.browsers
-	}
-	attempt, err := sessions.Open(ctx, username)
+	attempt, err := s.sessions.Open(ctx, username)
 	if err != nil {
 		return nil, err
 	}
@@ -56,14 +52,15 @@ func (s *service) Login(ctx context.Context, request gen.LoginRequestObject) (ge
 	if err != nil {
 		return nil, err
 	}
-	pair, err := attempt.Begin(ctx, loginOf(ctx, *request.Body))
+	login := loginOf(ctx, *request.Body)
+	pair, err := attempt.Begin(ctx, login)
 	if errors.Is(err, security.ErrInvalidCredentials) {
 		return wrongPassword(), nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if browser {
+	if login.CSRF {
 		return s.cookies.set(pair)
 	}
 	return gen.Login200JSONResponse{TokenPairJSONResponse: tokenResponse(pair)}, nil
@@ -72,6 +69,7 @@ func (s *service) Login(ctx context.Context, request gen.LoginRequestObject) (ge
 // loginOf returns what the request says about its session.
 func loginOf(ctx context.Context, body gen.Credentials) session.Login {
 	login := session.Login{Lifetime: sessionLifetime}
+	login.CSRF = body.Cookies != nil && *body.Cookies // tokens in cookies need the claim
 	if body.RememberMe != nil && *body.RememberMe {
 		login.Lifetime = rememberedLifetime
 	}

@@ -16,29 +16,6 @@ const (
 	rememberedLifetime = 30 * 24 * time.Hour
 )
 
-// managers are the managers of the sessions, which share the store.
-type managers struct {
-	// sessions begins the sessions of clients that send their tokens in the header Authorization. It
-	// refreshes, lists and ends all sessions.
-	sessions *gen.GuardedSessions
-	// browsers begins the sessions of browsers. Their tokens are in cookies and need the claim csrf.
-	browsers *gen.GuardedSessions
-}
-
-func newManagers(authority *security.Authority, store session.Store, accounts *accounts) (managers, error) {
-	sessions, err := gen.NewGuardedSessions(authority, store, accounts.load)
-	if err != nil {
-		return managers{}, err
-	}
-	browsers, err := gen.NewGuardedSessions(authority, store, accounts.load, session.WithCSRF())
-	if err != nil {
-		return managers{}, errors.Join(err, sessions.Close())
-	}
-	return managers{sessions, browsers}, nil
-}
-
-func (m managers) Close() error { return errors.Join(m.sessions.Close(), m.browsers.Close()) }
-
 // load returns what the tokens of a session contain. Roles and claims come from the account and not
 // from an older token, so that they are up to date.
 func (a *accounts) load(_ context.Context, of session.Info) (gen.GuardedSessionGrant, error) {

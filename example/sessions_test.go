@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/internal/pgtest"
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 	"github.com/oapi-guard/oapi-guard/security"
 	"github.com/oapi-guard/oapi-guard/session"
@@ -24,6 +25,13 @@ import (
 func onStores(t *testing.T, test func(t *testing.T, a *app)) {
 	t.Run("memory", func(t *testing.T) { test(t, newApp(t)) })
 	t.Run("bolt", func(t *testing.T) { test(t, newAppOn(t, openTestStore(t, ""), nil)) })
+	t.Run("sqlite", func(t *testing.T) {
+		test(t, newAppOn(t, openTestStore(t, "sqlite:"+filepath.Join(t.TempDir(), "100% of? it.db")), nil))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		server := pgtest.Shared(t)
+		test(t, newAppOn(t, openTestStore(t, server.DSN(pgtest.User, server.NewDatabase(t))), nil))
+	})
 	t.Run("redis", func(t *testing.T) {
 		redis := redistest.Start(t)
 		test(t, newAppOn(t, openTestStore(t, "redis://"+redis.Addr()), nil))
@@ -140,17 +148,19 @@ func TestListSessions(t *testing.T) {
 				t.Errorf("the session of the %s lasts %s, seen %s", device, length, got.LastSeen)
 			}
 		}
-		for name, tt := range map[string]struct{ path, token, challenge string }{
-			"no token":        {path: "/sessions", challenge: "Bearer"},
-			"a refresh token": {path: "/sessions", token: phone.Refresh, challenge: "invalid_token"},
-		} {
-			if got := a.call("GET", tt.path, tt.token, ""); got.status != 401 {
-				t.Errorf("%s: %d", name, got.status)
-			}
-		}
+		a.call("GET", "/sessions", "", "").want(t, 401, "Bearer")
+		a.call("GET", "/sessions", phone.Refresh, "").want(t, 401, "invalid_token")
 		for name, position := range map[string]string{"made up": "nonsense", "too long": strings.Repeat("x", 300)} {
 			if got := a.call("GET", "/sessions?position="+position, phone.Access, ""); got.status != 400 {
 				t.Errorf("a position that is %s: %d %s", name, got.status, got.body)
+			}
+		}
+
+		// A refresh keeps the name of the device.
+		a.call("POST", "/refresh", phone.Refresh, "").pair(t)
+		for _, got := range a.call("GET", "/sessions", phone.Access, "").page(t).Sessions {
+			if got.Current && (got.Device != "phone" || got.UserAgent != "Go-http-client/1.1") {
+				t.Errorf("after the refresh: %+v", got)
 			}
 		}
 	})

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/internal/pgtest"
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
@@ -22,11 +23,14 @@ func TestOpenStore(t *testing.T) {
 	dir := t.TempDir()
 	quiet := slog.New(slog.DiscardHandler)
 	redis := redistest.Start(t, redistest.WithPassword("hunter2"))
+	postgres := pgtest.Shared(t)
 	for text, about := range map[string]string{
 		"":                                       filepath.Join(dir, "store.db"),
 		"memory:":                                "memory",
 		"bolt:" + filepath.Join(dir, "other.db"): "other.db",
 		"redis://:hunter2@" + redis.Addr():       "Redis at " + redis.Addr(),
+		"sqlite:" + filepath.Join(dir, "guard.db"):                    "guard.db",
+		postgres.DSN(pgtest.User+":hunter2", postgres.NewDatabase(t)): "PostgreSQL at 127.0.0.1",
 	} {
 		s, err := openStore(t.Context(), text, dir, quiet)
 		if err != nil {
@@ -43,7 +47,8 @@ func TestOpenStore(t *testing.T) {
 			t.Errorf("%q: closing: %v", text, err)
 		}
 	}
-	for _, text := range []string{"nonsense", "sqlite:x", "bolt:", "redis://:hunter2@" + redis.Addr() + "/x?y=\x7f", "redis://:hunter2@127.0.0.1:1", "redis://:wrong-hunter2@" + redis.Addr()} {
+	for _, text := range []string{"nonsense", "mysql:x", "bolt:", "sqlite:", "sqlite:" + dir, "postgres://u:hunter2@127.0.0.1:1/x", "postgres://u:hunter2@127.0.0.1:nonsense/x",
+		"redis://:hunter2@" + redis.Addr() + "/x?y=\x7f", "redis://:hunter2@127.0.0.1:1", "redis://:wrong-hunter2@" + redis.Addr()} {
 		if s, err := openStore(t.Context(), text, dir, quiet); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: %v, %v", text, s, err)
 		}
