@@ -171,6 +171,36 @@ func (v *Validator) CheckRevoked(ctx context.Context, token AnyToken) error {
 	}
 	id := t.identity()
 	revoked, err := v.lookUp(ctx, &id)
+	return v.judgeRevoked(ctx, t, revoked, err)
+}
+
+// replica is implemented by a copy of a blacklist. IsRevokedNow asks the copied blacklist itself too.
+type replica interface {
+	IsRevokedNow(ctx context.Context, id blacklist.Identity) (bool, error)
+}
+
+// CheckRevokedNow is [Validator.CheckRevoked], and asks the store itself where the blacklist is a
+// replica, whose copy may be as old as its bound. It is for operations that cannot wait for it.
+func (v *Validator) CheckRevokedNow(ctx context.Context, token AnyToken) error {
+	list, ok := blacklist.As[replica](v.blacklist)
+	if !ok {
+		return v.CheckRevoked(ctx, token)
+	}
+	t, err := v.knownToken(token)
+	if err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, v.lookupTimeout)
+	defer cancel()
+	revoked, err := list.IsRevokedNow(bounded, t.identity())
+	if err != nil {
+		err = unavailable("the blacklist did not answer", err)
+	}
+	return v.judgeRevoked(ctx, t, revoked, err)
+}
+
+// judgeRevoked returns the error for the answer of the blacklist.
+func (v *Validator) judgeRevoked(ctx context.Context, t *verifiedToken, revoked bool, err error) error {
 	switch {
 	case err != nil:
 		return err

@@ -130,7 +130,11 @@ func (g *Guard) HTTP(w http.ResponseWriter, r *http.Request, params PathParams) 
 		w.Header().Set("Cache-Control", privateResponse)
 	}
 	if d.passed.guard != nil {
-		r = r.WithContext(d.passed.on(r.Context()))
+		ctx := r.Context()
+		if g.operation.Rules.Watch {
+			ctx, _ = g.watch(ctx, &d.passed) // the context of a request ends with it
+		}
+		r = r.WithContext(d.passed.on(ctx))
 	}
 	if g.policy.schema == nil {
 		return r, true
@@ -150,6 +154,8 @@ type Decision struct {
 	Header http.Header
 	// Response is the response to a request that is refused.
 	Response Response
+	// Stop releases the watch of the tokens when the handler is done, or is nil.
+	Stop func()
 }
 
 // privateResponse is the Cache-Control where the URL contains a token (RFC 6750, section 2.3).
@@ -162,11 +168,18 @@ func (g *Guard) Check(ctx context.Context, r Request) Decision {
 	if d.err != nil {
 		return Decision{Response: g.response(ctx, d.refused)}
 	}
-	decision := Decision{Context: d.passed.on(ctx)}
+	var decision Decision
+	if d.passed.guard != nil && g.operation.Rules.Watch {
+		ctx, decision.Stop = g.watch(ctx, &d.passed)
+	}
+	decision.Context = d.passed.on(ctx)
 	if d.private {
 		decision.Header = http.Header{"Cache-Control": {privateResponse}}
 	}
 	if response := g.checkSchemaOf(decision.Context, r); response != nil {
+		if decision.Stop != nil {
+			decision.Stop()
+		}
 		return Decision{Response: *response}
 	}
 	return decision
@@ -453,7 +466,25 @@ func (g *Guard) checkRevoked(ctx context.Context, c *acceptedCredential) error {
 	if c.token == nil {
 		return nil
 	}
+	if g.operation.Rules.ImmediateRevocation {
+		return g.policy.validator.CheckRevokedNow(ctx, c.token)
+	}
 	return g.policy.validator.CheckRevoked(ctx, c.token)
+}
+
+// watch returns a context that ends when one of the accepted tokens does.
+func (g *Guard) watch(ctx context.Context, passed *result) (context.Context, func()) {
+	stop := func() {}
+	for c := range passed.all {
+		if c.token == nil {
+			continue
+		}
+		var stopThis func()
+		ctx, stopThis = g.policy.validator.Watch(ctx, c.token)
+		stopOthers := stop
+		stop = func() { stopThis(); stopOthers() }
+	}
+	return ctx, stop
 }
 
 // runHook runs the hook of the token type.
