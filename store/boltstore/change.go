@@ -11,7 +11,8 @@ import (
 )
 
 // change is what a request writes. It was made from what the transaction contains, without writing,
-// so that a request that fails leaves nothing. After that only an error of bbolt itself can stop it.
+// so that a request that fails leaves nothing. After that only an error of bbolt itself can stop
+// it.
 type change struct {
 	// pages is an estimate of the pages that the change writes.
 	pages int64
@@ -98,12 +99,12 @@ func (c rowChange) apply(b buckets, prefix subjectKey) (counts sessionCounts, er
 	if !c.replaces {
 		counts.rows++
 	} else if old.keep != c.head.keep {
-		if err := b.sessionExpiryKeys.Delete(sessionExpiryKey(old.keep, rowExpiry, c.key[:])); err != nil {
+		if err := b.sessionExpiry.Delete(sessionExpiryKey(old.keep, rowExpiry, c.key[:])); err != nil {
 			return counts, err
 		}
 	}
 	if !c.replaces || old.keep != c.head.keep {
-		if err := putSealedKey(b.sessionExpiryKeys, sessionExpiryKey(c.head.keep, rowExpiry, c.key[:])); err != nil {
+		if err := putSealedKey(b.sessionExpiry, sessionExpiryKey(c.head.keep, rowExpiry, c.key[:])); err != nil {
 			return counts, err
 		}
 	}
@@ -158,10 +159,10 @@ func (t *tx) epochChange() (*epochChange, error) {
 func (c epochChange) apply(b buckets, counts *sessionCounts) error {
 	if !c.replaces {
 		counts.epochs++
-	} else if err := b.sessionExpiryKeys.Delete(sessionExpiryKey(c.old.until, epochExpiry, c.key[:])); err != nil {
+	} else if err := b.sessionExpiry.Delete(sessionExpiryKey(c.old.until, epochExpiry, c.key[:])); err != nil {
 		return err
 	}
-	if err := putSealedKey(b.sessionExpiryKeys, sessionExpiryKey(c.next.until, epochExpiry, c.key[:])); err != nil {
+	if err := putSealedKey(b.sessionExpiry, sessionExpiryKey(c.next.until, epochExpiry, c.key[:])); err != nil {
 		return err
 	}
 	return putEpoch(b.epochs, c.key, c.next)

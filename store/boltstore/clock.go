@@ -36,11 +36,11 @@ type smallest struct {
 }
 
 const (
-	// period is how long a clock has to be ahead until the store believes it, and at most half of the
-	// time that it takes to believe it.
+	// period is how long a clock has to be ahead until the store believes it, and at most half of
+	// the time that it takes to believe it.
 	period = 10 * time.Minute
-	// tolerance is the largest difference between the witnesses that is no jump: the system may make
-	// the wall clock faster to correct it.
+	// tolerance is the largest difference between the witnesses that is no jump: the system may
+	// make the wall clock faster to correct it.
 	tolerance = time.Second
 )
 

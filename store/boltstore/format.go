@@ -35,8 +35,9 @@ import (
 //	session-expiry  until, "r", row -> checksum; until, "e", subject -> checksum
 //
 // Times in keys have the highest bit inverted, so that they sort, also before 1970. "Live until" is
-// the earlier of the end and the idle deadline. A rotation changes only the bucket sessions, because
-// no other has a generation or an idle deadline. Like expiry, session-expiry is for sweep only.
+// the earlier of the end and the idle deadline. A rotation changes only the bucket sessions,
+// because no other has a generation or an idle deadline. Like expiry, session-expiry is for sweep
+// only.
 //
 // Files of version 2 without the buckets of the sessions exist: Open adds the buckets to them.
 var (

@@ -13,7 +13,8 @@ type config struct {
 	existing bool // a missing file is an error
 }
 
-// WithClock sets the clock, time.Now by default. It is called from several goroutines at once.
+// WithClock sets the clock, time.Now by default. It is called from several goroutines at once. What
+// has expired is removed after two readings of it that are at least 10 minutes apart.
 func WithClock(now func() time.Time) Option {
 	return func(c *config) error {
 		if now == nil {

@@ -221,8 +221,8 @@ func addSessionCounts(tx *bbolt.Tx, change sessionCounts) error {
 
 // buckets are the buckets of a transaction.
 type buckets struct {
-	entries, expiry                              *bbolt.Bucket
-	rows, index, owed, epochs, sessionExpiryKeys *bbolt.Bucket
+	entries, expiry                          *bbolt.Bucket
+	rows, index, owed, epochs, sessionExpiry *bbolt.Bucket
 }
 
 // bucketsOf returns the buckets. A missing one is an error.
@@ -233,7 +233,7 @@ func bucketsOf(tx *bbolt.Tx) (b buckets, err error) {
 	}{
 		{entryBucket, &b.entries}, {expiryBucket, &b.expiry},
 		{rowBucket, &b.rows}, {indexBucket, &b.index}, {owedBucket, &b.owed},
-		{epochBucket, &b.epochs}, {sessionExpiryBucket, &b.sessionExpiryKeys},
+		{epochBucket, &b.epochs}, {sessionExpiryBucket, &b.sessionExpiry},
 	} {
 		if *bucket.to = tx.Bucket(bucket.name); *bucket.to == nil {
 			return buckets{}, errNoBucket

@@ -25,7 +25,8 @@ type space struct {
 }
 
 const (
-	// reservedPages is the reserve of a small file. A large file has more, for its list of free pages.
+	// reservedPages is the reserve of a small file. A large file has more, for its list of free
+	// pages.
 	reservedPages = 128
 	// reservedShare is the share of a large file in the reserve. If all pages are free, their list
 	// takes 1/512 of them, and a commit writes a new list while the old one exists.

@@ -23,15 +23,16 @@ import (
 // has expired (sweep.go), and answers the requests. Close stops the writer and closes the file.
 //
 // A step of Update runs on a snapshot first. If it writes, it is a request for the writer, which
-// runs it again in its transaction (tx.go). A request first prepares its change, without writing, and
-// then applies it (change.go). Revocations go first in the queue: a log-out must not wait behind
-// refreshes. The writer makes sure that the disk has room for the transaction (space.go).
+// runs it again in its transaction (tx.go). A request first prepares its change, without writing,
+// and then applies it (change.go). Revocations go first in the queue: a log-out must not wait
+// behind refreshes. The writer makes sure that the disk has room for the transaction (space.go).
 //
 // Every value has a checksum, and a value that does not match it is an error. bbolt panics on
 // damaged pages; the panic becomes an error too (errors.go). If bbolt panicked while it held its
 // locks, the store is stuck: it does not call bbolt again, because that call would never return.
 
-// Store is a blacklist and a store of sessions in a file. It is safe for concurrent use. Its one goroutine ends with Close.
+// Store is a blacklist and a store of sessions in a file. It is safe for concurrent use. Its one
+// goroutine ends with Close.
 type Store struct {
 	db     *bbolt.DB
 	places blacklist.PlaceKey // as in the mark
@@ -98,8 +99,8 @@ func (s *Store) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, err
 	return revoked, nil
 }
 
-// begin begins a transaction that does not write. If bbolt panics, it keeps its locks, and the store
-// is stuck. Once the transaction has begun, its end releases them.
+// begin begins a transaction that does not write. If bbolt panics, it keeps its locks, and the
+// store is stuck. Once the transaction has begun, its end releases them.
 func (s *Store) begin() (bolt *bbolt.Tx, err error) {
 	err = guarded(func() (err error) {
 		bolt, err = s.db.Begin(false)

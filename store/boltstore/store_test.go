@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childEnv); path != "" {
-		revokeInLoop(path)
+		writeInLoop(path)
 		return
 	}
 	goleak.VerifyTestMain(m)

@@ -76,7 +76,7 @@ func expiredKeys(bucket *bbolt.Bucket, limit int, end func(key []byte) (int64, b
 
 // sweepSessions removes the rows and epochs that expired first.
 func sweepSessions(b buckets, t times, limit int) (counts sessionCounts, removed int, err error) {
-	expired, err := expiredKeys(b.sessionExpiryKeys, limit, func(key []byte) (until int64, ok bool) {
+	expired, err := expiredKeys(b.sessionExpiry, limit, func(key []byte) (until int64, ok bool) {
 		if !isSessionExpiryKey(key) {
 			return 0, false
 		}
@@ -87,7 +87,7 @@ func sweepSessions(b buckets, t times, limit int) (counts sessionCounts, removed
 	}
 	for _, key := range expired {
 		// The epoch below may get another key, so this one leaves first.
-		if err := b.sessionExpiryKeys.Delete(key); err != nil {
+		if err := b.sessionExpiry.Delete(key); err != nil {
 			return sessionCounts{}, 0, err
 		}
 		var change sessionCounts
@@ -149,7 +149,7 @@ func (r removal) apply(b buckets, now int64) (counts sessionCounts, err error) {
 			return sessionCounts{}, err
 		}
 	}
-	if err := b.sessionExpiryKeys.Delete(sessionExpiryKey(r.head.keep, rowExpiry, r.key[:])); err != nil {
+	if err := b.sessionExpiry.Delete(sessionExpiryKey(r.head.keep, rowExpiry, r.key[:])); err != nil {
 		return sessionCounts{}, err
 	}
 	counts.rows--
@@ -165,8 +165,8 @@ func (r removal) apply(b buckets, now int64) (counts sessionCounts, err error) {
 	return counts, nil
 }
 
-// sweepEpoch removes the epoch if it has expired. The epoch of a subject that has a row gets another
-// hour.
+// sweepEpoch removes the epoch if it has expired. The epoch of a subject that has a row gets
+// another hour.
 func sweepEpoch(b buckets, t times, key subjectKey) (counts sessionCounts, err error) {
 	e, found, err := getEpoch(b.epochs, key)
 	switch {

@@ -173,9 +173,9 @@ func (t *tx) Revoke(r blacklist.Revocation) error {
 // Update implements session.Store.
 //
 // The step runs in the goroutine of the caller first, and only reads the file. If it returns an
-// error or writes nothing, that is all. Otherwise it runs again in the writer, in a transaction with
-// other steps. A step that panics has no effect, and Update panics with the same value. A step must
-// not call the store, except through its Tx.
+// error or writes nothing, that is all. Otherwise it runs again in the writer, in a transaction
+// with other steps. A step that panics has no effect, and Update panics with the same value. A step
+// must not call the store, except through its Tx.
 func (s *Store) Update(ctx context.Context, subject session.Subject, step func(session.Tx) error) error {
 	if step == nil {
 		return errors.New("boltstore: a nil step")

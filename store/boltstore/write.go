@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
+	"sync"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -17,12 +19,35 @@ import (
 type request struct {
 	ctx context.Context
 	// prepare returns the change to make. Its error fails only this request, unless bbolt panicked.
-	// The writer calls it again if it could not make the change.
+	// The writer calls it again if the transaction could not be committed.
 	prepare func(b buckets) (change, error)
 	// urgent requests go first: revocations, and steps that revoke. The others keep their order.
 	urgent bool
 	// done receives one result. It is buffered, so the writer never waits for a caller that left.
 	done chan error
+
+	// mu is locked while the writer calls prepare. After the caller has left, it is not called.
+	mu   sync.Mutex
+	left bool
+}
+
+// try calls prepare, unless the caller has left.
+func (q *request) try(b buckets) (change, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.left {
+		return change{}, q.ctx.Err()
+	}
+	return q.prepare(b)
+}
+
+// leave makes the writer not call prepare any more. It waits for a call in progress, so no step
+// runs after Update has returned.
+func (q *request) leave() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.left = true
+	return q.ctx.Err()
 }
 
 // everything is the cut-off of a token's or session's entry: it covers every session start.
@@ -55,7 +80,7 @@ func (s *Store) submit(q *request) error {
 	case err := <-q.done:
 		return err
 	case <-q.ctx.Done():
-		return q.ctx.Err()
+		return q.leave()
 	}
 }
 
@@ -144,7 +169,9 @@ func (s *Store) write() {
 
 var errStepEnded = unavailable("a step ended its goroutine", nil)
 
-// gather adds all requests that wait, the urgent ones in front. It does not wait for more.
+// gather adds all requests that wait, the urgent ones in front. Between looks at the queues it lets
+// other goroutines run, as long as that brings requests: callers that were answered by the last
+// commit then share the next one. It does not wait when nobody calls.
 func (s *Store) gather(batch []*request) []*request {
 	var urgent, others []*request
 	for _, q := range batch {
@@ -154,10 +181,20 @@ func (s *Store) gather(batch []*request) []*request {
 			others = append(others, q)
 		}
 	}
-	urgent = receive(s.urgent, urgent, maxBatch-len(others))
-	others = receive(s.requests, others, maxBatch-len(urgent))
+	for range maxYields {
+		before := len(urgent) + len(others)
+		runtime.Gosched()
+		urgent = receive(s.urgent, urgent, maxBatch-len(others))
+		others = receive(s.requests, others, maxBatch-len(urgent))
+		if len(urgent)+len(others) == before {
+			break
+		}
+	}
 	return append(urgent, others...)
 }
+
+// maxYields bounds how often the writer lets other goroutines run before a commit.
+const maxYields = 4
 
 // receive adds the requests that wait, until there are limit.
 func receive(queue chan *request, to []*request, limit int) []*request {
@@ -179,7 +216,8 @@ func answer(batch []*request, err error) {
 }
 
 // commit writes requests of the batch in one transaction, answers them and returns their number. An
-// error of one request fails only that one. Any other error fails all, and then nothing is recorded.
+// error of one request fails only that one. Any other error fails all, and then nothing is
+// recorded.
 func (s *Store) commit(batch []*request) int {
 	if s.beforeCommit != nil {
 		s.beforeCommit()
@@ -281,11 +319,7 @@ func (w *writing) update(full bool) error {
 func (w *writing) requests(b buckets, available int64, total *added) (written int, err error) {
 	available -= basePages
 	for _, q := range w.batch {
-		if err := q.ctx.Err(); err != nil {
-			w.results = append(w.results, err)
-			continue
-		}
-		c, err := q.prepare(b)
+		c, err := q.try(b)
 		if errors.Is(err, errPanicked) {
 			return 0, err
 		}
