@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -35,7 +36,6 @@ var (
 	errNoMark      = &storeError{text: "a mark is missing, so the store may have been emptied, or has another prefix",
 		cause: errMarkMissing}
 	errNoMaster     = &storeError{text: "the server is a read-only replica"}
-	errNoSubject    = &storeError{text: "the subject of the session has no issuer or no name"}
 	errOtherSubject = &storeError{text: "the row or the revocation is not one of the subject of the transaction"}
 )
 
@@ -64,7 +64,7 @@ func describe(err error) string {
 			"or another prefix for another blacklist"
 	case redis.IsAuthError(err):
 		return "the server refused the user or password"
-	case redis.IsPermissionError(err):
+	case redis.IsPermissionError(err), isPermissionErrorOfScript(err):
 		return "the user's ACL forbids a required command or key"
 	case redis.IsReadOnlyError(err):
 		return errNoMaster.text
@@ -96,6 +96,14 @@ func describe(err error) string {
 }
 
 const wrongFormat = "a value under the prefix was not written by this version"
+
+// isPermissionErrorOfScript reports whether the user may not run a command of a script. Redis 6.2 and
+// 7.0 give the error the code of another kind.
+func isPermissionErrorOfScript(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply) &&
+		(strings.Contains(reply.Error(), "ACL failure in script") || strings.Contains(reply.Error(), "user executing the script can't"))
+}
 
 func isRedirect(err error) bool {
 	_, moved := redis.IsMovedError(err)

@@ -105,6 +105,9 @@ func mustRefuseAll(t *testing.T, srv *redistest.Server, s *Store, text string) {
 			t.Error("Revoke returns true together with an error")
 		}
 	}
+	for call, err := range sessionErrors(t, s) {
+		mustSay(t, call, err, text)
+	}
 	mustSay(t, "Ping", s.Ping(t.Context()), text)
 	mustSay(t, "MakeMarks", s.MakeMarks(t.Context()), text)
 	if after := srv.Do("DBSIZE"); after != before {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
+	"github.com/oapi-guard/oapi-guard/session"
 )
 
 func TestMain(m *testing.M) {
@@ -83,8 +84,8 @@ const password = "a-password-that-no-error-may-contain"
 // contains nothing that a client or a log must not see.
 func mustBeUnavailable(t testing.TB, err error) {
 	t.Helper()
-	if !errors.Is(err, blacklist.ErrUnavailable) {
-		t.Fatalf("error %v, want one that wraps blacklist.ErrUnavailable", err)
+	if !errors.Is(err, blacklist.ErrUnavailable) || !errors.Is(err, session.ErrUnavailable) {
+		t.Fatalf("error %v, want one that wraps blacklist.ErrUnavailable and session.ErrUnavailable", err)
 	}
 	for _, secret := range []string{"127.0.0.1", "redis://", password, "jti-", "sub-", "sid-", "issuer.example", "{"} {
 		if strings.Contains(err.Error(), secret) || strings.Contains(fmt.Sprintf("%+v", err), secret) {
@@ -114,6 +115,38 @@ func mustFailInTime(t testing.TB, s *Store, id blacklist.Identity) {
 	if took := time.Since(begun); took > s.cfg.writeTimeout+slack {
 		t.Errorf("the revocation took %v, its deadline is %v", took, s.cfg.writeTimeout)
 	}
+	for name, err := range sessionErrors(t, s) {
+		if err == nil {
+			t.Fatalf("%s without an error", name)
+		}
+		mustBeUnavailable(t, err)
+	}
+}
+
+// sessionErrors calls all methods of a store of sessions and returns their errors. Each has its
+// deadline.
+func sessionErrors(t testing.TB, s *Store) map[string]error {
+	t.Helper()
+	subject, errs := benchSubject(-1), make(map[string]error)
+	for _, tt := range []struct {
+		name string
+		call func() error
+	}{
+		{name: "Update that writes", call: func() error { return begin(t.Context(), s, benchRow(subject, "sid-x", time.Now())) }},
+		{name: "Update that reads", call: func() error {
+			return s.Update(t.Context(), subject, func(tx session.Tx) error { _, _, err := tx.Session("sid-x"); return err })
+		}},
+		{name: "List", call: func() error { _, _, err := s.List(t.Context(), subject, "", 10); return err }},
+		{name: "Owed", call: func() error { _, err := s.Owed(t.Context(), 10); return err }},
+		{name: "Forget", call: func() error { return s.Forget(t.Context(), subject) }},
+	} {
+		begun := time.Now()
+		errs[tt.name] = tt.call()
+		if took := time.Since(begun); took > s.cfg.writeTimeout+slack {
+			t.Errorf("%s took %v, the deadline is %v", tt.name, took, s.cfg.writeTimeout)
+		}
+	}
+	return errs
 }
 
 // slack is how much longer than its deadline a call may take on a busy machine.
@@ -129,6 +162,9 @@ func waitUntilWorks(t testing.TB, s *Store) {
 		}
 		if err == nil {
 			err = s.Ping(t.Context())
+		}
+		for _, e := range sessionErrors(t, s) {
+			err = errors.Join(err, e)
 		}
 		return err
 	})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
+	"github.com/oapi-guard/oapi-guard/session"
 )
 
 // TestNewRefusesClients: with each of these clients a revoked token could be accepted, or a request
@@ -228,12 +229,16 @@ func TestNewWarns(t *testing.T) {
 
 // acl is the ACL of the package documentation.
 var acl = []any{"ACL", "SETUSER", "guard", "reset", "on", ">" + password, "~{oapi-guard:*",
-	"+mget", "+get", "+set", "+eval", "+evalsha", "+info", "+wait", "+hello"}
+	"+mget", "+get", "+set", "+eval", "+evalsha", "+info", "+hello"}
+
+// sessionACL is what sessions need too.
+var sessionACL = []any{"+time", "+hget", "+hset", "+hdel", "+zadd", "+zrem", "+zrange", "+zrevrange", "+zrangebyscore", "+zcount",
+	"+sadd", "+srem", "+srandmember", "+pexpire", "+pttl", "+unlink"}
 
 // TestDocumentedACLIsEnough: the store works with exactly the commands that the documentation
 // lists, and returns an error that names the ACL with fewer.
 func TestDocumentedACLIsEnough(t *testing.T) {
-	run := func(t *testing.T, client redis.UniversalClient, replicas int) {
+	run := func(t *testing.T, client redis.UniversalClient, replicas int) *Store {
 		s := open(t, client, WithReplicas(replicas, time.Second))
 		revoke(t, s, blacklist.OfToken(user("a"), inAnHour()))
 		revoke(t, s, blacklist.OfIssuer("https://other.example", time.Now(), inAnHour()))
@@ -243,19 +248,29 @@ func TestDocumentedACLIsEnough(t *testing.T) {
 		if err := s.Ping(t.Context()); err != nil {
 			t.Error(err)
 		}
+		return s
+	}
+	client := func(t *testing.T, srv *redistest.Server, database int) *redis.Client {
+		o := srv.Options()
+		o.Username, o.Password, o.DB = "guard", password, database
+		return redistest.Closed(t, redis.NewClient(o))
 	}
 	t.Run("standalone", func(t *testing.T) {
 		srv := redistest.Start(t)
 		srv.Do(acl...)
-		o := srv.Options()
-		o.Username, o.Password = "guard", password
-		run(t, redistest.Closed(t, redis.NewClient(o)), 0)
+		for name, err := range sessionErrors(t, run(t, client(t, srv, 0), 0)) {
+			mustBeUnavailable(t, err) // sessions need more
+			if !strings.Contains(err.Error(), "ACL") {
+				t.Errorf("%s: error %v does not name the ACL", name, err)
+			}
+		}
+		srv.Do(with(acl, sessionACL...)...)
+		mustKeepSessions(t, run(t, client(t, srv, 0), 0))
 
 		srv.Do("ACL", "SETUSER", "guard", "-evalsha")
-		_, err := New(t.Context(), redistest.Closed(t, redis.NewClient(o)), WithPrefix("elsewhere"))
+		_, err := New(t.Context(), client(t, srv, 0), WithPrefix("elsewhere"))
 		mustBeUnavailable(t, err)
-		s := open(t, redistest.Closed(t, redis.NewClient(o)))
-		_, err = s.Revoke(t.Context(), blacklist.OfToken(user("a"), inAnHour()))
+		_, err = open(t, client(t, srv, 0)).Revoke(t.Context(), blacklist.OfToken(user("a"), inAnHour()))
 		mustBeUnavailable(t, err)
 		if !strings.Contains(err.Error(), "ACL") {
 			t.Errorf("error %v does not name the ACL", err)
@@ -263,21 +278,65 @@ func TestDocumentedACLIsEnough(t *testing.T) {
 	})
 	t.Run("database 1", func(t *testing.T) {
 		srv := redistest.Start(t)
-		srv.Do(append(acl[:len(acl):len(acl)], "+select")...)
-		o := srv.Options()
-		o.Username, o.Password, o.DB = "guard", password, 1
-		run(t, redistest.Closed(t, redis.NewClient(o)), 0)
+		srv.Do(with(acl, sessionACL...)...)
+		_, err := New(t.Context(), client(t, srv, 1))
+		mustBeUnavailable(t, err) // a database needs a right
+		srv.Do(with(with(acl, sessionACL...), "+select")...)
+		mustKeepSessions(t, run(t, client(t, srv, 1), 0))
 	})
 	t.Run("cluster", func(t *testing.T) {
 		c := redistest.StartCluster(t)
 		for _, n := range c.Nodes {
-			n.Do(append(acl[:len(acl):len(acl)], "+cluster|slots", "+asking")...)
+			n.Do(with(with(acl, sessionACL...), "+wait", "+cluster|slots", "+asking")...)
 		}
 		o := c.Options()
 		o.Username, o.Password = "guard", password
-		run(t, redistest.Closed(t, redis.NewClusterClient(o)), 1)
+		mustKeepSessions(t, run(t, redistest.Closed(t, redis.NewClusterClient(o)), 1))
 		mustRefuse(t, c.Nodes[0].Client(t), "NewClusterClient")
 	})
+}
+
+func with(rules []any, more ...any) []any { return append(rules[:len(rules):len(rules)], more...) }
+
+// mustKeepSessions calls all methods of a store of sessions, with rows of every kind.
+func mustKeepSessions(t *testing.T, s *Store) {
+	t.Helper()
+	for name, err := range sessionErrors(t, s) {
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	subject := benchSubject(7)
+	long := benchRow(subject, "b", time.Now())
+	over := benchRow(subject, "a", time.Now())
+	over.IdleDeadline = time.Now().Add(-time.Second)
+	owed := benchRow(subject, "c", time.Now())
+	owed.Owed = true
+	past := benchRow(subject, "d", time.Now())
+	past.End, past.Owed = time.Now().Add(-24*time.Hour), true
+	for _, row := range []session.Row{long, over, owed, past, long} {
+		if err := begin(t.Context(), s, row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := end(t.Context(), s, subject, "b"); err != nil {
+		t.Fatal(err)
+	}
+	if rows, _, err := s.List(t.Context(), subject, "", 1); err != nil || len(rows) != 1 || rows[0].ID != "c" {
+		t.Errorf("List returned %d rows, %v", len(rows), err)
+	}
+	if _, _, err := s.List(t.Context(), subject, session.PositionAfter(owed), 1); err != nil {
+		t.Error(err)
+	}
+	err := s.Update(t.Context(), subject, func(tx session.Tx) error { _, err := tx.Live(1); return err })
+	if err != nil {
+		t.Error(err)
+	}
+	for range 2 { // the first finds that d is gone
+		if rows, err := s.Owed(t.Context(), 10); err != nil || len(rows) != 1 {
+			t.Errorf("Owed returned %d rows, %v", len(rows), err)
+		}
+	}
 }
 
 func mustRefuse(t *testing.T, client redis.UniversalClient, fix string) {
@@ -299,6 +358,11 @@ func TestCallsAfterCloseReturnErrClosed(t *testing.T) {
 	for _, err := range []error{lookup, write, s.Ping(t.Context()), s.MakeMarks(t.Context())} {
 		if !errors.Is(err, blacklist.ErrClosed) {
 			t.Errorf("error %v", err)
+		}
+	}
+	for name, err := range sessionErrors(t, s) {
+		if !errors.Is(err, session.ErrClosed) {
+			t.Errorf("%s: error %v", name, err)
 		}
 	}
 	if err := s.single.Ping(t.Context()).Err(); err != nil {

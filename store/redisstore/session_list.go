@@ -18,10 +18,7 @@ func (s *Store) List(ctx context.Context, subject session.Subject, position stri
 	if err != nil {
 		return nil, "", err
 	}
-	keys, ok := s.layout.session(subject)
-	if !ok {
-		return nil, "", errNoSubject
-	}
+	keys := s.layout.session(subject)
 	if err := s.begin(ctx); err != nil {
 		return nil, "", sessionError(err)
 	}

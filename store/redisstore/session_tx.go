@@ -227,7 +227,8 @@ func (t *sessionTx) Revoke(r blacklist.Revocation) error {
 	if err := r.Validate(); err != nil {
 		return err
 	}
-	if r.Identity.Issuer != t.sub.Issuer || r.Identity.Subject != t.sub.Name || r.Kind == blacklist.Issuer {
+	if r.Identity.Issuer != t.sub.Issuer || r.Identity.Subject != t.sub.Name || r.Kind == blacklist.Issuer ||
+		t.store.layout.bucket(r.Identity) != t.keys.bucket { // the last without a subject
 		return errOtherSubject
 	}
 	now := t.store.cfg.now()

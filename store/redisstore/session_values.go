@@ -20,12 +20,9 @@ type sessionKeys struct {
 	owed   string   // the owed rows of the bucket
 }
 
-func (l *layout) session(subject session.Subject) (sessionKeys, bool) {
+func (l *layout) session(subject session.Subject) sessionKeys {
 	id := blacklist.Identity{Issuer: subject.Issuer, Subject: subject.Name}
-	key, ok := blacklist.KeyOf(blacklist.Subject, id)
-	if !ok || subject.Issuer == "" {
-		return sessionKeys{}, false
-	}
+	key, _ := blacklist.KeyOf(blacklist.Subject, id)
 	sum := l.withSecret(key)
 	b, digest := l.bucket(id), base64.RawURLEncoding.EncodeToString(sum[:digestBytes])
 	return sessionKeys{
@@ -33,7 +30,7 @@ func (l *layout) session(subject session.Subject) (sessionKeys, bool) {
 		digest: digest,
 		keys:   []string{l.mark(b), l.rows(b, digest), l.tags[b] + "b:" + digest, l.tags[b] + "d:" + digest},
 		owed:   l.owed(b),
-	}, true
+	}
 }
 
 // rows returns the key of the rows of the subject with the digest.

@@ -26,10 +26,7 @@ var _ session.Store = (*Store)(nil)
 // the subject and of its sessions. A commit waits for replicas and disks like a revocation. After an
 // error the writes may be in force, for example with too few replicas in time.
 func (s *Store) Update(ctx context.Context, subject session.Subject, step func(session.Tx) error) error {
-	keys, ok := s.layout.session(subject)
-	if !ok {
-		return errNoSubject
-	}
+	keys := s.layout.session(subject)
 	if err := s.begin(ctx); err != nil {
 		return sessionError(err)
 	}
@@ -100,10 +97,7 @@ func (t *turn) end() {
 
 // Forget implements session.Store.
 func (s *Store) Forget(ctx context.Context, subject session.Subject) error {
-	keys, ok := s.layout.session(subject)
-	if !ok {
-		return errNoSubject
-	}
+	keys := s.layout.session(subject)
 	if err := s.begin(ctx); err != nil {
 		return sessionError(err)
 	}
