@@ -2,7 +2,7 @@
 // keep their files in a temporary directory, and end with the test.
 //
 // The programs initdb and postgres are those in the directory that POSTGRES_BIN names, else on PATH,
-// else of the newest version in /usr/lib/postgresql. Without them the test fails and says how to
+// else of the newest version that Debian or brew has installed. Without them the test fails and says how to
 // install them, because the store would be untested. POSTGRES_BIN=no skips the test instead.
 //
 // PostgreSQL refuses to run as root. As root, the server runs as the user postgres, else nobody.
