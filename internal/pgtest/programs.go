@@ -27,18 +27,27 @@ func binaries(t testing.TB) string {
 			return filepath.Dir(path)
 		}
 	}
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	var found []string
+	for _, pattern := range installed {
+		paths, _ := filepath.Glob(pattern)
+		found = append(found, paths...)
+	}
 	if len(found) == 0 {
-		t.Fatal("these tests need PostgreSQL (13 or later): initdb and postgres on PATH, in /usr/lib/postgresql, or in the " +
-			"directory that POSTGRES_BIN names: run `make test` or scripts/services.sh, or install it " +
-			"(apt-get install postgresql, brew install postgresql)")
+		t.Fatal("these tests need PostgreSQL (13 or later): initdb and postgres on PATH, where Debian or brew install " +
+			"them, or in the directory that POSTGRES_BIN names: run `make test` or scripts/services.sh, or install it " +
+			"(apt-get install postgresql, brew install postgresql@17)")
 	}
 	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) }))
 }
 
+// installed are the places where Debian and brew install initdb.
+var installed = []string{
+	"/usr/lib/postgresql/*/bin/initdb", "/opt/homebrew/opt/postgresql@*/bin/initdb", "/usr/local/opt/postgresql@*/bin/initdb",
+}
+
 // version returns 15 for /usr/lib/postgresql/15/bin/initdb.
 func version(path string) int {
-	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path))))
+	n, _ := strconv.Atoi(strings.TrimPrefix(filepath.Base(filepath.Dir(filepath.Dir(path))), "postgresql@"))
 	return n
 }
 

@@ -2,7 +2,7 @@
 // keep their files in a temporary directory, and end with the test.
 //
 // The programs initdb and postgres are those in the directory that POSTGRES_BIN names, else on PATH,
-// else of the newest version in /usr/lib/postgresql. Without them the test fails and says how to
+// else of the newest version that Debian or brew has installed. Without them the test fails and says how to
 // install them, because the store would be untested. POSTGRES_BIN=no skips the test instead.
 //
 // PostgreSQL refuses to run as root. As root, the server runs as the user postgres, else nobody.
@@ -71,12 +71,12 @@ var shared struct {
 	server *Server
 }
 
-// Shared returns a server that the tests of a package share, each with its tables or database. The
-// first call starts it. TestMain calls [StopShared].
+// Shared returns a server that the tests of a package share, each with its tables or database. It
+// does not wait for the disk. The first call starts it. TestMain calls [StopShared].
 func Shared(t testing.TB) *Server {
 	t.Helper()
 	shared.once.Do(func() {
-		s := newServer(t, nil)
+		s := newServer(t, []Option{WithSetting("fsync", "off")})
 		shared.server = s
 		s.initialize()
 		s.launch()
@@ -286,5 +286,22 @@ func (s *Server) signal(sig syscall.Signal) {
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.Kill()
+	s.launch()
+}
+
+// RestartAsStandby kills the server and starts it again with its files as a standby without a
+// primary: it answers, and is read-only.
+func (s *Server) RestartAsStandby() {
+	s.t.Helper()
+	s.Kill()
+	signal := filepath.Join(s.data(), "standby.signal")
+	if err := os.WriteFile(signal, nil, 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	if s.as != nil {
+		if err := os.Chown(signal, int(s.as.Uid), int(s.as.Gid)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 	s.launch()
 }

@@ -80,27 +80,37 @@ func (t *transaction) keepSubject() (keep int64, needed bool) {
 	return keep, needed
 }
 
-// flushRow writes a row. The columns are what statements select by; the text has the whole row.
+// flushRow writes a row.
 func (t *transaction) flushRow(row session.Row, exists bool) error {
-	data, err := row.Encode()
+	columns, err := columnsOf(row)
 	if err != nil {
 		return &stepError{err}
 	}
 	key := sessionKey(t.subject, row.ID)
-	began, keepUntil := millis.Floor(row.Began), millis.Ceil(row.KeepUntil())
-	liveUntil := min(millis.Floor(row.End), millis.Floor(row.IdleDeadline))
-	ended := !row.Ended.IsZero()
 	if !exists {
-		_, err := t.tx.StmtContext(t.ctx, t.s.stmt.insertSession).ExecContext(t.ctx,
-			key[:], t.key, []byte(row.ID), began, liveUntil, keepUntil, ended, row.Owed, string(data))
+		args := append([]any{key[:], t.key, []byte(row.ID)}, columns...)
+		_, err := t.tx.StmtContext(t.ctx, t.s.stmt.insertSession).ExecContext(t.ctx, args...)
 		return err
 	}
-	n, err := affected(t.tx.StmtContext(t.ctx, t.s.stmt.updateSession).ExecContext(t.ctx,
-		key[:], began, liveUntil, keepUntil, ended, row.Owed, string(data)))
+	args := append([]any{key[:]}, columns...)
+	n, err := affected(t.tx.StmtContext(t.ctx, t.s.stmt.updateSession).ExecContext(t.ctx, args...))
 	if err == nil && n == 0 {
 		err = errChangedRow
 	}
 	return err
+}
+
+// columnsOf returns the values of the columns that change: those that statements select by, and the
+// text, which has the whole row.
+func columnsOf(row session.Row) ([]any, error) {
+	data, err := row.Encode()
+	if err != nil {
+		return nil, err
+	}
+	liveUntil := min(millis.Floor(row.End), millis.Floor(row.IdleDeadline))
+	return []any{
+		millis.Floor(row.Began), liveUntil, millis.Ceil(row.KeepUntil()), !row.Ended.IsZero(), row.Owed, string(data),
+	}, nil
 }
 
 // sweep deletes some expired rows, with some of the transactions.

@@ -136,16 +136,11 @@ func (m *migration) mark(ctx context.Context) {
 	m.made = n > 0
 }
 
-// Schema returns the statements that [Migrate] runs on a new database, for those who apply it with
-// another tool. Migrate is still needed once: it makes the mark.
-func Schema(dialect Dialect, options ...Option) (string, error) {
-	c, err := newConfig(dialect, options)
-	if err != nil {
-		return "", err
-	}
+// schemaText returns the statements that Migrate runs on a new database.
+func (c *config) schemaText() string {
 	statements := []string{createVersion}
 	for _, version := range migrations {
 		statements = append(statements, version...)
 	}
-	return c.render(strings.Join(statements, ";\n")) + ";\n", nil
+	return c.render(strings.Join(statements, ";\n")) + ";\n"
 }

@@ -48,6 +48,9 @@ ON CONFLICT (key) DO UPDATE SET began = excluded.began, live_until = excluded.li
 	updateSession = `UPDATE {sessions}
 SET began = $2, live_until = $3, keep_until = $4, ended = $5, owed = $6, data = $7 WHERE key = $1`
 
+	// replaceSession writes a row if it is still the one that peekSession has read.
+	replaceSession = updateSession + ` AND data = $8`
+
 	// live reads the first live rows of a subject.
 	live = `SELECT data FROM {sessions} WHERE subject = $1 AND ended = false AND live_until > $2 ORDER BY began, id LIMIT $3`
 
@@ -60,6 +63,8 @@ SET began = $2, live_until = $3, keep_until = $4, ended = $5, owed = $6, data = 
 // The statements that differ.
 var (
 	selectClock = `SELECT {clock}`
+	// peekSession reads a row without a lock.
+	peekSession = `SELECT s.data, {clock}, {recovery} FROM (SELECT 1) AS one LEFT JOIN {sessions} AS s ON s.key = $1`
 
 	selectSession = map[Dialect]string{
 		PostgreSQL: `WITH s AS MATERIALIZED (SELECT data FROM {sessions} WHERE key = $1 FOR UPDATE)
@@ -95,12 +100,12 @@ func listPage(now string) string {
 // statements are the prepared statements of a store. database/sql prepares each once for every
 // connection that uses it.
 type statements struct {
-	lookUp, readMark, revoke, touchMark            *sql.Stmt
-	sweepRevocations, sweepSessions, sweepSubjects *sql.Stmt
-	selectClock, selectSession, selectSubject      *sql.Stmt
-	insertSubject, updateSubject                   *sql.Stmt
-	insertSession, updateSession                   *sql.Stmt
-	live, lockLive, list, owed, forget, lock       *sql.Stmt
+	lookUp, readMark, revoke, touchMark                       *sql.Stmt
+	sweepRevocations, sweepSessions, sweepSubjects            *sql.Stmt
+	selectClock, selectSession, selectSubject                 *sql.Stmt
+	insertSubject, updateSubject                              *sql.Stmt
+	insertSession, updateSession, peekSession, replaceSession *sql.Stmt
+	live, lockLive, list, owed, forget, lock                  *sql.Stmt
 
 	all []*sql.Stmt
 }
@@ -119,6 +124,7 @@ func prepare(ctx context.Context, db *sql.DB, c *config) (*statements, error) {
 		{&s.selectSubject, selectSubject[c.dialect]},
 		{&s.insertSubject, insertSubject}, {&s.updateSubject, updateSubject},
 		{&s.insertSession, insertSession}, {&s.updateSession, updateSession},
+		{&s.peekSession, peekSession}, {&s.replaceSession, replaceSession},
 		{&s.live, live}, {&s.lockLive, lockLive[c.dialect]}, {&s.list, listLive[c.dialect]}, {&s.owed, owed},
 		{&s.forget, forget},
 	}

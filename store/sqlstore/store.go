@@ -16,8 +16,9 @@ import (
 // blacklist.go has look-ups and revocations, which are one statement each. sessions.go has what
 // reads or deletes sessions outside of a transaction. update.go runs a step and runs it again after
 // a conflict. tx.go is the transaction of a step: it locks what the step reads, keeps the writes,
-// and sends them when the step has returned. statements.go has every statement, schema.go the
-// tables, and dialect.go what differs between the databases.
+// and flush.go sends them when the step has returned. row.go is the short way for a step that
+// concerns one row. statements.go has every statement, schema.go the tables, and dialect.go what
+// differs between the databases.
 
 // Store is a blacklist and a store of sessions in a database. It is safe for concurrent use and
 // starts no goroutine.
@@ -34,9 +35,6 @@ type Store struct {
 	// revocations and inserts count, to sweep with some of them.
 	revocations, inserts atomic.Uint64
 	closed               atomic.Bool
-
-	// beforeCommit lets a test hold a transaction; nil otherwise.
-	beforeCommit func()
 }
 
 var (

@@ -33,22 +33,15 @@ func (s *Store) Update(ctx context.Context, subject session.Subject, step func(s
 		return err
 	}
 	defer release()
+	var order lockOrder
 	err = s.tryOften(ctx, func(attempt int) error {
-		err := s.transact(ctx, subject, func(t *transaction) error {
-			if attempt > 1 {
-				// After a deadlock, take the locks in the order of the other transactions.
-				if err := t.lockSubject(); err != nil {
-					return err
-				}
-			}
-			return t.runStep(step)
-		})
-		if errors.Is(err, errOtherMark) {
-			if err = s.loadMark(ctx); err == nil {
-				err = errConflict
+		if attempt == 1 && s.cfg.dialect == PostgreSQL {
+			done, err := s.tryRow(ctx, subject, step, &order)
+			if done || err != nil {
+				return err
 			}
 		}
-		return err
+		return s.tryStep(ctx, subject, step, &order)
 	})
 	var failed *stepError
 	switch {
@@ -59,6 +52,32 @@ func (s *Store) Update(ctx context.Context, subject session.Subject, step func(s
 	default:
 		return s.callError(err, session.ErrClosed)
 	}
+}
+
+// lockOrder tells a transaction to lock the subject first.
+type lockOrder struct{ subjectFirst bool }
+
+// tryStep runs the step in a transaction.
+func (s *Store) tryStep(ctx context.Context, subject session.Subject, step func(session.Tx) error, order *lockOrder) error {
+	err := s.transact(ctx, subject, func(t *transaction) error {
+		if order.subjectFirst {
+			if err := t.lockSubject(); err != nil {
+				return err
+			}
+		}
+		return t.runStep(step)
+	})
+	switch {
+	case errors.Is(err, errOtherMark):
+		if err := s.loadMark(ctx); err != nil {
+			return err
+		}
+		return errConflict
+	case err != nil && isConflict(err):
+		// After a deadlock the next attempt takes the locks in the order of the other transactions.
+		order.subjectFirst = true
+	}
+	return err
 }
 
 // stepError is the error of the step.
@@ -128,9 +147,6 @@ func (s *Store) transact(ctx context.Context, subject session.Subject, f func(*t
 	}
 	if err := f(t); err != nil || !t.wrote {
 		return err
-	}
-	if s.beforeCommit != nil {
-		s.beforeCommit()
 	}
 	if err := tx.Commit(); err != nil {
 		return &commitError{err}
