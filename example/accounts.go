@@ -118,8 +118,8 @@ func (a *accounts) startHashing(ctx context.Context) error {
 
 func (a *accounts) endHashing() { <-a.hashing }
 
-// changePassword sets the password of an account that logIn has returned. If it was changed since, it
-// returns errWrongPassword.
+// changePassword sets the password of an account that logIn has returned. If it was changed since,
+// changePassword returns errWrongPassword.
 func (a *accounts) changePassword(ctx context.Context, of account, password string) error {
 	if err := a.startHashing(ctx); err != nil {
 		return err

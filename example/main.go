@@ -1,5 +1,6 @@
 // Command example serves the reference API of api.yaml: log-ins with access and refresh tokens that
-// can be revoked. It connects the generated code, the tokens and a blacklist. Start it with make run.
+// can be revoked. It connects the generated code, the tokens, the sessions and a store of them. Start
+// it with make run.
 //
 // Environment:
 //
@@ -226,8 +227,8 @@ func newAPI(from setup, options ...security.Option) (*api, error) {
 	return &api{mux, operatorOnly(guarded), sessions}, nil
 }
 
-// ready answers a readiness probe: 200 if requests with a token can be decided, and sessions begun and
-// refreshed, otherwise 503.
+// ready answers a readiness probe: 200 if requests with a token can be decided, and sessions begun
+// and refreshed, otherwise 503.
 func ready(validator *security.Validator, sessions *gen.GuardedSessions) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := errors.Join(validator.Ready(r.Context()), sessions.Ready(r.Context())); err != nil {

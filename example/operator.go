@@ -17,19 +17,19 @@ import (
 	"github.com/oapi-guard/oapi-guard/session"
 )
 
-// The operator's operations list and end sessions, and revoke, while the service runs: nothing else
-// can open the file of a bolt store then.
+// The operations of the operator list and end sessions, and revoke, while the service runs: no other
+// process can open the file of a bolt store then.
 //
 // They are operations of api.yaml, so that the generated guards check the secret and the document
-// describes the JSON. They are served on a listener of their own, on loopback by default: what
-// publishes the API, such as a proxy, does not publish them. Without ADMIN_TOKEN there is no
-// listener, and the authenticator refuses every secret.
+// describes the JSON. A separate listener serves them, on loopback by default: a proxy that publishes
+// the API does not publish them. Without ADMIN_TOKEN there is no listener, and the authenticator
+// refuses every secret.
 
 // operatorPath is where the operator's operations are.
 const operatorPath = "/operator/"
 
-// operatorSecretForm is the form of ADMIN_TOKEN: that of bearer tokens (RFC 6750, section 2.1), with at
-// least 32 characters.
+// operatorSecretForm is the form of ADMIN_TOKEN: that of bearer tokens (RFC 6750, section 2.1), with
+// at least 32 characters.
 var operatorSecretForm = regexp.MustCompile(`^[A-Za-z0-9._~+/-]{32,512}=*$`)
 
 // operatorSecret is the SHA-256 of ADMIN_TOKEN, or nil.
@@ -147,7 +147,8 @@ func (s *service) revoke(ctx context.Context, r gen.OperatorRevocation) error {
 	}
 }
 
-// revokeSession ends a session. If the store has none with the id, its tokens are revoked all the same.
+// revokeSession ends a session. If the store has none with the id, its tokens are revoked all the
+// same.
 func (s *service) revokeSession(ctx context.Context, subject, id string) error {
 	err := s.sessions.EndByID(ctx, subject, id)
 	if errors.Is(err, session.ErrNotFound) {

@@ -84,8 +84,8 @@ func (s *service) EndOtherSessions(ctx context.Context, token gen.AccessToken, _
 	return gen.EndOtherSessions204Response{}, nil
 }
 
-// ChangePassword ends the other sessions after the change: otherwise a log-in with the former password
-// could come in between.
+// ChangePassword ends the other sessions after the change: otherwise a log-in with the former
+// password could come in between.
 func (s *service) ChangePassword(ctx context.Context, token gen.AccessToken, request gen.ChangePasswordRequestObject) (gen.ChangePasswordResponseObject, error) {
 	if !validPassword(request.Body.NewPassword) {
 		return gen.ChangePassword400ApplicationProblemPlusJSONResponse{

@@ -14,9 +14,11 @@ import (
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/gen"
 	"github.com/oapi-guard/oapi-guard/internal/pgtest"
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/keys"
 	"github.com/oapi-guard/oapi-guard/session"
 	"github.com/oapi-guard/oapi-guard/store/boltstore"
 )
@@ -404,5 +406,26 @@ func TestBrowserSessions(t *testing.T) {
 	b.over(app)
 	if payload(t, app.Access)["csrf"] != nil {
 		t.Error("a token in the body has the claim csrf")
+	}
+}
+
+// TestGeneratedManagerNeedsALoader: a nil function is an error and no panic at the first log-in.
+func TestGeneratedManagerNeedsALoader(t *testing.T) {
+	store := openTestStore(t, "memory:")
+	defer store.Close()
+	key, err := keys.NewHMAC(keys.HS256, []byte(strings.Repeat("k!", 16)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := keys.NewSet(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority, err := security.New(issuerName, set, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sessions, err := gen.NewGuardedSessions(authority, store.sessions, nil); err == nil || sessions != nil {
+		t.Errorf("%v, %v", sessions, err)
 	}
 }

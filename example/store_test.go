@@ -144,9 +144,9 @@ func TestTwoProcesses(t *testing.T) {
 	redis := redistest.Start(t)
 	env := []string{"STORE=redis://" + redis.Addr(), "DATA_DIR=" + t.TempDir()}
 	one := startProcess(t, env...)
-	// A new Redis refuses the sessions of its first second.
 	other := startProcess(t, env...)
-	p := loginUntilAccepted(t, one.app)
+	// A new Redis refuses the sessions of its first second, so this one begins after it.
+	p := one.login("alice", "wonderland")
 	other.call("GET", "/protected", p.Access, "").want(t, 200, "")
 	one.call("POST", "/logout", p.Refresh, "").want(t, 204, "")
 	other.call("GET", "/protected", p.Access, "").want(t, 401, `error="invalid_token"`)
@@ -154,7 +154,7 @@ func TestTwoProcesses(t *testing.T) {
 
 	// While Redis does not answer, requests with tokens are answered 503. When it answers again, no
 	// restart is needed.
-	stays := loginUntilAccepted(t, other.app)
+	stays := other.login("alice", "wonderland")
 	redis.Pause()
 	if got := one.call("GET", "/protected", stays.Access, ""); got.status != 503 || got.header.Get("Retry-After") == "" {
 		t.Errorf("while Redis is paused: %d %s", got.status, got.body)
@@ -179,17 +179,31 @@ func TestTwoProcesses(t *testing.T) {
 	other.stop()
 }
 
-// loginUntilAccepted logs in until the session begins after the mark of the blacklist.
-func loginUntilAccepted(t *testing.T, a *app) pair {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		p := a.login("alice", "wonderland")
-		if a.call("GET", "/protected", p.Access, "").status == 200 {
-			return p
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("no session is accepted")
-		}
+// TestTwoProcessesOnADatabase lists and ends a session at another process than the one of the log-in.
+func TestTwoProcessesOnADatabase(t *testing.T) {
+	server := pgtest.Shared(t)
+	for name, store := range map[string]string{
+		"PostgreSQL": server.DSN(pgtest.User, server.NewDatabase(t)),
+		"SQLite":     "sqlite:" + filepath.Join(t.TempDir(), "store.db"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := []string{"STORE=" + store, "DATA_DIR=" + t.TempDir()}
+			one := startProcess(t, env...)
+			other := startProcess(t, env...)
+			phone, laptop := one.loginFrom("phone", "Browser/1"), other.loginFrom("laptop", "Browser/2")
+			next := other.call("POST", "/refresh", phone.Refresh, "").pair(t)
+			if again := one.call("POST", "/refresh", phone.Refresh, "").pair(t); again.Refresh != next.Refresh {
+				t.Error("the processes have given out different refresh tokens")
+			}
+			if page := one.call("GET", "/sessions", next.Access, "").page(t); len(page.Sessions) != 2 {
+				t.Errorf("%+v", page)
+			}
+			one.call("DELETE", "/sessions", next.Access, "").want(t, 204, "")
+			other.over(laptop)
+			other.works(next)
+			one.stop()
+			other.stop()
+		})
 	}
 }
 
