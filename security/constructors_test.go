@@ -42,6 +42,7 @@ func TestConstructorsRefuse(t *testing.T) {
 		"a session beyond the longest":   second(NewIssuer(verifier, WithSessionLifetime(31*24*time.Hour))),
 		"a negative lifetime":            second(NewIssuer(verifier, WithAccessLifetime(-1))),
 		"a nil default of tokens":        second(NewIssuer(verifier, WithTokenDefaults(WithClientID("web"), nil))),
+		"a default id of tokens":         second(NewIssuer(verifier, WithTokenDefaults(WithID("one")))),
 		"a default role that is empty":   second(NewIssuer(verifier, WithTokenDefaults(WithRoles("")))),
 		"a default header alg":           second(NewIssuer(verifier, WithTokenDefaults(WithHeader("alg", "none")))),
 		"a validator without a verifier": second(NewValidator(nil, &sectest.FaultyList{})),

@@ -65,11 +65,18 @@ func WithSessionLifetime(d time.Duration) IssuerOption {
 
 // WithTokenDefaults sets options of every token of the issuer, such as WithClientID or
 // WithoutNotBefore. An option of a call comes after them. An option that cannot hold is an error
-// here.
+// here, and so is one for a single token or session, such as WithID.
 func WithTokenDefaults(options ...TokenOption) IssuerOption {
 	return func(i *Issuer) error {
 		i.defaults = append(i.defaults, options...)
-		return applyTokenOptions(&tokenRequest{}, options)
+		var r tokenRequest
+		if err := applyTokenOptions(&r, options); err != nil {
+			return err
+		}
+		if r.ID != "" || r.parent != nil || r.state != nil || r.Start != payload.None {
+			return errors.New("security: an id and a session are for one call; they are no defaults of all tokens")
+		}
+		return nil
 	}
 }
 

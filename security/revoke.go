@@ -102,6 +102,23 @@ func (v *Validator) Record(ctx context.Context, r blacklist.Revocation) error {
 	return err
 }
 
+// Recorded tells the validator that a revocation was recorded in its blacklist by another way than
+// its methods, such as a transaction of the store: a copy of the blacklist in this process then has
+// it at once, and watched work ends.
+func (v *Validator) Recorded(r blacklist.Revocation) {
+	if v.verifier == nil {
+		return
+	}
+	if list, ok := blacklist.As[recorder](v.blacklist); ok {
+		list.Recorded(r)
+	}
+	v.watched.notify()
+	v.audit(context.Background(), slog.LevelInfo, "revoked", r.Kind, r.Identity)
+}
+
+// recorder is implemented by copies of a blacklist.
+type recorder interface{ Recorded(r blacklist.Revocation) }
+
 // RevokeSubject revokes every session of the subject that has begun, on every device, as after a
 // change of password. It is for the application's tokens; see [Validator.RevokeSubjectOf] for those
 // of others. It returns the cut-off: sessions that began at that millisecond or before are revoked.

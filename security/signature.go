@@ -11,14 +11,13 @@ import (
 
 // openedToken is a token whose signature was verified.
 type openedToken struct {
-	header  jose.Header
 	content []byte
 	// ofKey and keys are for the cache: the set that verified a token with this header.
 	ofKey keys.Header
 	keys  *keys.Set
 	// key is the key that signed it.
-	key  *keys.Key
-	memo *decodedHeader
+	key    *keys.Key
+	header *decodedHeader
 }
 
 // contents has memory for decoded payloads. Each serves one token after the other.
@@ -31,8 +30,11 @@ func (v *Verifier) open(ctx context.Context, text string, memory *[]byte) (opene
 	if err != nil {
 		return openedToken{}, malformed(err)
 	}
-	header, err := v.headers.decode(c.Header)
-	if err != nil {
+	known := v.headers.find(c.Header)
+	var header jose.Header
+	if known != nil {
+		header = known.Header
+	} else if header, err = jose.DecodeHeader(c.Header); err != nil {
 		return openedToken{}, malformed(err)
 	}
 	ofKey := keys.Header{Algorithm: keys.Algorithm(header.Algorithm), KeyID: header.KeyID, HasKeyID: header.HasKeyID, Type: header.Type}
@@ -43,11 +45,13 @@ func (v *Verifier) open(ctx context.Context, text string, memory *[]byte) (opene
 	if err != nil {
 		return openedToken{}, err
 	}
-	memo := v.headers.store(c.Header, header)
+	if known == nil {
+		known = v.headers.store(c.Header, header)
+	}
 	if *memory, err = jose.Base64URL.AppendDecode((*memory)[:0], []byte(c.Payload)); err != nil {
 		return openedToken{}, withReason(ErrInvalidToken, "the encoding of the payload")
 	}
-	return openedToken{header, *memory, ofKey, set, key, memo}, nil
+	return openedToken{*memory, ofKey, set, key, known}, nil
 }
 
 // maxTriedKeys bounds the keys that are tried for one token.

@@ -47,7 +47,9 @@ type Verifier struct {
 	neverExpiring bool
 	layout        payload.Layout
 	demands       payload.Demands
-	names         payload.Names
+	// accessAudience is the audience of access tokens.
+	accessAudience payload.Audience
+	names          payload.Names
 	// tenants is for an issuer template, or nil.
 	tenants *tenants
 	// retention is how long revocations of sessions and cut-offs are stored.
@@ -230,6 +232,7 @@ func NewVerifier(issuer string, source keys.Source, options ...VerifierOption) (
 // finish fills in defaults, and refuses options that contradict each other.
 func (v *Verifier) finish() error {
 	v.demands = v.layout.Demands()
+	v.accessAudience = v.layout.Audience(v.audience, v.issuer, payload.TypeOf(payload.Access))
 	if v.retention == 0 {
 		v.retention = max(DefaultSessionLifetime, v.maxLifetime)
 	}
@@ -412,17 +415,17 @@ func (v *Verifier) verifyText(ctx context.Context, text string, want TokenType, 
 	if err != nil {
 		return verifiedPayload{}, malformed(err)
 	}
-	if err := v.checkClaims(ctx, claims, opened, want, now); err != nil {
+	if err := v.checkClaims(ctx, claims, &opened, want, now); err != nil {
 		return verifiedPayload{}, v.withIdentity(err, claims, want)
 	}
 	if err := want.checkSchema(claims.Private); err != nil {
 		return verifiedPayload{}, v.withIdentity(ErrInvalidToken.Because("the private claims are not what the document says", err), claims, want)
 	}
-	return verifiedPayload{claims: claims, header: opened.ofKey, keys: opened.keys, memo: opened.memo}, nil
+	return verifiedPayload{claims: claims, header: opened.ofKey, keys: opened.keys, memo: opened.header}, nil
 }
 
 // checkClaims checks the times, the issuer, the type, the audience, the client and the ids.
-func (v *Verifier) checkClaims(ctx context.Context, c *payload.Claims, opened openedToken, want TokenType, now payload.Instant) error {
+func (v *Verifier) checkClaims(ctx context.Context, c *payload.Claims, opened *openedToken, want TokenType, now payload.Instant) error {
 	if err := v.checkTimes(c, now); err != nil {
 		return err
 	}
@@ -431,9 +434,9 @@ func (v *Verifier) checkClaims(ctx context.Context, c *payload.Claims, opened op
 	}
 	typ := payload.TypeOf(want.Name())
 	switch {
-	case !v.layout.Accepts(opened.header, c, typ):
+	case !v.layout.Accepts(opened.header.Header, c, typ):
 		return withReason(ErrWrongTokenType, "the type of the token")
-	case !isAudienceAccepted(v.layout.Audience(v.audience, v.issuer, typ), c.Audience):
+	case !isAudienceAccepted(v.audienceOf(typ), c.Audience):
 		return withReason(ErrInvalidToken, "another audience")
 	case v.demands.Clients != nil && !slices.Contains(v.demands.Clients, c.Client):
 		return withReason(ErrInvalidToken, "another client")
@@ -465,6 +468,15 @@ func (v *Verifier) checkIssuer(ctx context.Context, c *payload.Claims, key *keys
 		return withReason(ErrInvalidToken, "a key of another issuer")
 	}
 	return nil
+}
+
+// audienceOf returns the accepted audiences of a type. Those of access tokens are not made anew for
+// each token.
+func (v *Verifier) audienceOf(typ payload.Type) payload.Audience {
+	if typ.Name == payload.Access {
+		return v.accessAudience
+	}
+	return v.layout.Audience(v.audience, v.issuer, typ)
 }
 
 // isAudienceAccepted reports whether a token has an accepted audience.

@@ -47,7 +47,7 @@ func (m *Manager) markUnacknowledged(subject, id, nonce string) {
 
 // mark sets Row.Unacknowledged if the attempt wrote the row.
 func (m *Manager) mark(ctx context.Context, subject, id, nonce string) error {
-	return m.update(ctx, subject, func(tx Tx) error {
+	return m.update(ctx, subject, func(tx *transaction) error {
 		row, found, err := tx.Session(id)
 		if err != nil || !found || row.Nonce != nonce || row.Unacknowledged || !row.Ended.IsZero() {
 			return err
@@ -66,7 +66,7 @@ func (m *Manager) settle(ctx context.Context, row Row) error {
 	if err := m.validator.Record(ctx, m.validator.SessionRevocation(subject, row.ID)); err != nil {
 		return err
 	}
-	_ = m.update(ctx, subject, func(tx Tx) error { // on an error the entry is written once more
+	_ = m.update(ctx, subject, func(tx *transaction) error { // on an error the entry is written once more
 		current, found, err := tx.Session(row.ID)
 		if err != nil || !found || !current.Owed {
 			return err

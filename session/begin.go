@@ -41,7 +41,7 @@ func (m *Manager) Open(ctx context.Context, subject string) (*Attempt, error) {
 		return nil, errors.New("session: a session needs a subject")
 	}
 	a := &Attempt{manager: m, subject: subject, opened: m.verifier.Now()}
-	err := m.update(ctx, subject, func(tx Tx) (err error) {
+	err := m.update(ctx, subject, func(tx *transaction) (err error) {
 		a.epoch, err = tx.Epoch()
 		return err
 	})
@@ -182,7 +182,7 @@ func (a *Attempt) checkStart(ctx context.Context) error {
 func (a *Attempt) insert(ctx context.Context, row Row) error {
 	m := a.manager
 	var displaced []Row
-	err := m.update(ctx, a.subject, func(tx Tx) error {
+	err := m.update(ctx, a.subject, func(tx *transaction) error {
 		displaced = nil
 		if present, found, err := tx.Session(row.ID); err != nil || found && present.Nonce == row.Nonce {
 			return err // it was written, and the reply was lost
@@ -214,7 +214,7 @@ func (a *Attempt) insert(ctx context.Context, row Row) error {
 
 // makeRoom ends the oldest sessions, or refuses, if the subject has as many as it may have. It
 // returns the rows that it ended.
-func (m *Manager) makeRoom(tx Tx) ([]Row, error) {
+func (m *Manager) makeRoom(tx *transaction) ([]Row, error) {
 	if m.limit == 0 {
 		return nil, nil
 	}

@@ -35,7 +35,7 @@ func (m *Manager) EndByID(ctx context.Context, subject, id string) error {
 func (m *Manager) endSession(ctx context.Context, subject, id string, reason EndReason, mustExist bool) error {
 	if !m.joint {
 		if mustExist {
-			if err := m.update(ctx, subject, func(tx Tx) error { return exists(tx, id) }); err != nil {
+			if err := m.update(ctx, subject, func(tx *transaction) error { return exists(tx, id) }); err != nil {
 				return err
 			}
 		}
@@ -43,7 +43,7 @@ func (m *Manager) endSession(ctx context.Context, subject, id string, reason End
 			return err
 		}
 	}
-	err := m.update(ctx, subject, func(tx Tx) error {
+	err := m.update(ctx, subject, func(tx *transaction) error {
 		row, found, err := tx.Session(id)
 		if err != nil {
 			return err
@@ -51,7 +51,7 @@ func (m *Manager) endSession(ctx context.Context, subject, id string, reason End
 		if !found && mustExist {
 			return ErrNotFound
 		}
-		if _, err := m.revokeIn(tx, m.validator.SessionRevocation(subject, id)); err != nil || !found {
+		if _, err := tx.revoke(m.validator.SessionRevocation(subject, id)); err != nil || !found {
 			return err
 		}
 		row.Owed = false
@@ -73,8 +73,8 @@ func exists(tx Tx, id string) error {
 
 // endIn ends a row in a transaction. If the store is not the blacklist, the entry is owed: settle
 // writes it.
-func (m *Manager) endIn(tx Tx, row Row, reason EndReason) (Row, error) {
-	done, err := m.revokeIn(tx, m.validator.SessionRevocation(row.Subject.Name, row.ID))
+func (m *Manager) endIn(tx *transaction, row Row, reason EndReason) (Row, error) {
+	done, err := tx.revoke(m.validator.SessionRevocation(row.Subject.Name, row.ID))
 	if err != nil {
 		return row, err
 	}
@@ -93,11 +93,11 @@ func (m *Manager) EndAll(ctx context.Context, subject string) error {
 		}
 	}
 	var epoch uint64
-	err := m.update(ctx, subject, func(tx Tx) (err error) {
+	err := m.update(ctx, subject, func(tx *transaction) (err error) {
 		if epoch, err = raiseEpoch(tx); err != nil {
 			return err
 		}
-		_, err = m.revokeIn(tx, cutOff)
+		_, err = tx.revoke(cutOff)
 		return err
 	})
 	if err != nil {
@@ -127,7 +127,7 @@ func (m *Manager) EndOthers(ctx context.Context, token security.AnyToken) (*secu
 		return m.replace(ctx, token.Subject(), id)
 	}
 	var epoch uint64
-	err = m.update(ctx, token.Subject(), func(tx Tx) error {
+	err = m.update(ctx, token.Subject(), func(tx *transaction) error {
 		row, found, err := tx.Session(id)
 		if err != nil {
 			return err
@@ -155,7 +155,7 @@ func (m *Manager) EndOthers(ctx context.Context, token security.AnyToken) (*secu
 // session with the id.
 func (m *Manager) replace(ctx context.Context, subject, id string) (*security.TokenPair, error) {
 	login := Login{}
-	err := m.update(ctx, subject, func(tx Tx) error {
+	err := m.update(ctx, subject, func(tx *transaction) error {
 		row, found, err := tx.Session(id)
 		if err != nil || !found {
 			return err
@@ -225,7 +225,7 @@ func (m *Manager) endPage(ctx context.Context, subject string, rows []Row, epoch
 	if len(ids) == 0 {
 		return nil
 	}
-	return m.update(ctx, subject, func(tx Tx) error {
+	return m.update(ctx, subject, func(tx *transaction) error {
 		var ended []Row
 		for _, id := range ids {
 			row, found, err := tx.Session(id)
@@ -238,7 +238,7 @@ func (m *Manager) endPage(ctx context.Context, subject string, rows []Row, epoch
 		}
 		for _, row := range ended {
 			if needsEntry(row) {
-				if _, err := m.revokeIn(tx, m.validator.SessionRevocation(subject, row.ID)); err != nil {
+				if _, err := tx.revoke(m.validator.SessionRevocation(subject, row.ID)); err != nil {
 					return err
 				}
 			}

@@ -270,40 +270,57 @@ func (m *Manager) Ready(ctx context.Context) error {
 		}
 		return nil
 	}
-	return m.update(ctx, "readiness", func(tx Tx) error {
+	return m.update(ctx, "readiness", func(tx *transaction) error {
 		_, err := tx.Epoch()
 		return err
 	})
 }
 
 // update runs a step in a transaction on the sessions of the subject.
-func (m *Manager) update(ctx context.Context, subject string, step func(Tx) error) error {
+func (m *Manager) update(ctx context.Context, subject string, step func(*transaction) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.timeout)
 	defer cancel()
-	err := m.store.Update(ctx, m.owner(subject), step)
+	var last *transaction
+	err := m.store.Update(ctx, m.owner(subject), func(tx Tx) error {
+		last = &transaction{Tx: tx, manager: m}
+		return step(last)
+	})
 	var refused *security.Error
-	if err == nil || errors.As(err, &refused) || errors.Is(err, ErrNotFound) {
-		return err
+	if err != nil && !errors.As(err, &refused) && !errors.Is(err, ErrNotFound) {
+		return unavailable("the store of the sessions did not answer", err)
 	}
-	return unavailable("the store of the sessions did not answer", err)
+	if err == nil && last != nil {
+		for _, r := range last.revoked {
+			m.validator.Recorded(r)
+		}
+	}
+	return err
+}
+
+// transaction is a Tx of the store, and what it revokes.
+type transaction struct {
+	Tx
+	manager *Manager
+	revoked []blacklist.Revocation
+}
+
+// revoke records a revocation in the transaction if the store is the blacklist. It reports whether it
+// did.
+func (t *transaction) revoke(r blacklist.Revocation) (done bool, err error) {
+	if !t.manager.joint {
+		return false, nil
+	}
+	both, ok := t.Tx.(BlacklistTx)
+	if !ok {
+		return false, unavailable("the transaction of the store has no blacklist", nil)
+	}
+	t.revoked = append(t.revoked, r)
+	return true, both.Revoke(r)
 }
 
 // owner returns the subject for the store.
 func (m *Manager) owner(subject string) Subject {
 	return Subject{Issuer: m.verifier.Issuer(), Name: subject}
-}
-
-// revokeIn records a revocation in the transaction if the store is the blacklist. It reports whether
-// it did.
-func (m *Manager) revokeIn(tx Tx, r blacklist.Revocation) (done bool, err error) {
-	if !m.joint {
-		return false, nil
-	}
-	both, ok := tx.(BlacklistTx)
-	if !ok {
-		return false, unavailable("the transaction of the store has no blacklist", nil)
-	}
-	return true, both.Revoke(r)
 }
 
 func unavailable(reason string, cause error) error {

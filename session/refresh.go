@@ -92,7 +92,7 @@ func (m *Manager) rowOf(token security.AnyToken, id string, device Device) Row {
 // decide decides over the attempt in a transaction of the store. It returns the device of the row
 // before.
 func (m *Manager) decide(ctx context.Context, fromToken Row, a attempt) (d decision, first Device, err error) {
-	err = m.update(ctx, fromToken.Subject.Name, func(tx Tx) error {
+	err = m.update(ctx, fromToken.Subject.Name, func(tx *transaction) error {
 		row, found, err := tx.Session(fromToken.ID)
 		if err != nil {
 			return err

@@ -46,7 +46,9 @@ func EachMemberIn(dec *jsontext.Decoder, name []byte, f func(name []byte, value 
 		if err != nil {
 			return err
 		}
-		if name, err = jsontext.AppendUnquote(name[:0], quoted); err != nil {
+		if bytes.IndexByte(quoted, '\\') < 0 && quoted.Kind() == '"' {
+			name = append(name[:0], quoted[1:len(quoted)-1]...)
+		} else if name, err = jsontext.AppendUnquote(name[:0], quoted); err != nil {
 			return err
 		}
 		value, err := dec.ReadValue()

@@ -241,12 +241,12 @@ func (d *Decoder) readRegistered(name []byte, value jsontext.Value) (known bool,
 
 // collect adds a member to the public or the private claims.
 func (d *Decoder) collect(name []byte, value jsontext.Value) (err error) {
-	if path, ok := bytes.CutPrefix(name, []byte(d.reading.Namespace)); ok && d.reading.Namespace != "" {
-		d.Public, err = appendMember(d.Public, path, value)
+	if namespace := d.reading.Namespace; namespace != "" && bytes.HasPrefix(name, []byte(namespace)) {
+		d.Public, err = appendMember(d.Public, name[len(namespace):], value)
 		return err
 	}
-	if rest, ok := bytes.CutPrefix(name, []byte(d.reading.Prefix)); ok && d.reading.WantPrivate {
-		d.Private, err = appendMember(d.Private, rest, value)
+	if prefix := d.reading.Prefix; d.reading.WantPrivate && bytes.HasPrefix(name, []byte(prefix)) {
+		d.Private, err = appendMember(d.Private, name[len(prefix):], value)
 	}
 	return err
 }

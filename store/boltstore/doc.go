@@ -68,8 +68,8 @@
 // # Space
 //
 // Each write removes some expired entries, rows and epochs. The file does not shrink; bbolt uses
-// the free pages again. A million entries take about 380 bytes each, and a million sessions with a
-// browser's user agent about 1.7 KB each. A new file takes 1 MiB.
+// the free pages again. A million entries take about 380 bytes each, and sessions with a browser's
+// user agent 1.2 to 1.7 KB each. A new file takes 1 MiB.
 //
 // The store keeps a reserve of pages that are on the disk already: 512 KiB, in a large file 1/128
 // of it. It extends the file itself, so a commit never finds the disk full while it writes. When

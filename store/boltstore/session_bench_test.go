@@ -158,6 +158,15 @@ func BenchmarkSession(b *testing.B) {
 				b.ReportMetric(float64(b.N)/float64(max(1, commits(b, s)-before)), "ops/commit")
 			})
 		}
+		b.Run(fmt.Sprintf("Open/%d", n), func(b *testing.B) {
+			path := s.db.Path()
+			for b.Loop() {
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+				s = open(b, path)
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package boltstore
 import (
 	"bytes"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -219,8 +220,8 @@ func TestDamagedSessionFailsItsOwnSubjectOnly(t *testing.T) {
 	}
 }
 
-// TestDamagedRevocationFailsItsWholeStep revokes in a step whose entry is damaged: the row is not
-// written either.
+// TestDamagedRevocationFailsItsWholeStep revokes in a step whose entry is damaged: its row is not
+// written either, and another request of the same commit works.
 func TestDamagedRevocationFailsItsWholeStep(t *testing.T) {
 	s := open(t, newPath(t))
 	row := benchRow(benchSubject(1), 1)
@@ -234,13 +235,35 @@ func TestDamagedRevocationFailsItsWholeStep(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	err := s.Update(t.Context(), row.Subject, func(tx session.Tx) error {
-		return errors.Join(tx.Put(row), tx.(session.BlacklistTx).Revoke(r))
+	// While the writer is held, the test takes two requests. Later it commits them as one batch.
+	entered, proceed := make(chan struct{}), make(chan struct{})
+	s.beforeCommit = func() { entered <- struct{}{}; <-proceed }
+	var first, others sync.WaitGroup
+	first.Go(func() { revoke(t, s, token("first"), time.Time{}) })
+	<-entered
+	results := make(chan error, 1)
+	others.Go(func() {
+		results <- s.Update(t.Context(), row.Subject, func(tx session.Tx) error {
+			return errors.Join(tx.Put(row), tx.(session.BlacklistTx).Revoke(r))
+		})
 	})
-	if !errors.Is(err, session.ErrUnavailable) {
+	batch := []*request{<-s.urgent}
+	others.Go(func() { revoke(t, s, token("other"), time.Time{}) })
+	batch = append(batch, <-s.urgent)
+	proceed <- struct{}{}
+	first.Wait()
+	s.beforeCommit = nil // the writer has nothing to do
+	if n := s.commit(batch); n != len(batch) {
+		t.Errorf("commit answers %d requests, want %d", n, len(batch))
+	}
+	others.Wait()
+	if err := <-results; !errors.Is(err, session.ErrUnavailable) {
 		t.Errorf("Update returns %v", err)
 	}
 	if _, found := getSession(t, s, row.Subject, row.ID); found {
 		t.Error("the row was written without the revocation")
+	}
+	if !revoked(t, s, token("other")) {
+		t.Error("another request of the commit was not made")
 	}
 }

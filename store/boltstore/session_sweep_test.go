@@ -81,6 +81,10 @@ func TestWritesRemoveExpiredSessions(t *testing.T) {
 	putRows(t, s, idle)
 	setEpoch(t, s, idle.Subject, 5)
 
+	if counts, expiry := keysOf(t, s); uint64(expiry) != counts.rows+counts.epochs {
+		t.Errorf("%d keys in the expiry for %+v", expiry, counts)
+	}
+
 	clock.add(11*time.Minute + time.Second) // past KeepUntil of the short ones
 	believe(t, s, clock)
 	last, _ := keysOf(t, s)
@@ -97,6 +101,12 @@ func TestWritesRemoveExpiredSessions(t *testing.T) {
 	}
 	if want := (sessionCounts{rows: 2, open: 2, epochs: n/4 + 1}); last != want {
 		t.Errorf("left %+v, want %+v", last, want)
+	}
+
+	clock.add(35 * time.Minute) // more than an hour after the epochs were set
+	believe(t, s, clock)
+	for range n / sweepPerCommit {
+		putRows(t, s, prolonged)
 	}
 	if got := getEpochOf(t, s, benchSubject(0)); got != 1 {
 		t.Errorf("the epoch is %d within the hour after the last row", got)

@@ -2,6 +2,8 @@ package boltstore
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -10,20 +12,42 @@ import (
 	"github.com/oapi-guard/oapi-guard/session/sessiontest"
 )
 
-func TestSessionConformance(t *testing.T) {
-	sessiontest.TestStore(t, func(t *testing.T, clock func() time.Time) session.Store {
-		// The sessions of the suite begin when the store is opened. The mark of a file that is
-		// created then would refuse them.
-		path := newPath(t)
-		created, err := Open(path, WithClock(func() time.Time { return clock().Add(-time.Hour) }))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := created.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return open(t, path, WithClock(clock), WithExistingFile())
-	})
+func TestSessionConformance(t *testing.T) { sessiontest.TestStore(t, openBefore) }
+
+func TestManagerConformance(t *testing.T) { sessiontest.TestManager(t, openBefore) }
+
+// TestRotationsOfManyClients runs clients that log in, refresh and log out with a manager on the
+// store, which is the blacklist too.
+func TestRotationsOfManyClients(t *testing.T) {
+	run := sessiontest.NewRotations(t, openBefore(t, time.Now), nil)
+	run.Total = 3000
+	t.Logf("%+v", run.Run(t))
+}
+
+// openBefore opens a file that was created an hour before the clock. The sessions of the suite begin
+// when the store is opened: the mark of a file that is created then would refuse them.
+func openBefore(t *testing.T, clock func() time.Time) session.Store {
+	path := pathInMemory(t)
+	created, err := Open(path, WithClock(func() time.Time { return clock().Add(-time.Hour) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := created.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, path, WithClock(clock), WithExistingFile())
+}
+
+// pathInMemory returns a path in a file system in memory, if there is one. The suite opens thousands
+// of stores, and does not test what the disk does.
+func pathInMemory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "boltstore")
+	if err != nil {
+		return newPath(t)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return filepath.Join(dir, "sessions.db")
 }
 
 // endOf returns the revocation that ends the session of a row.

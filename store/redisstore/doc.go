@@ -1,11 +1,14 @@
-// Package redisstore keeps a blacklist in Redis that many processes share: after one of them
-// revokes a token, all of them refuse it with the next request.
+// Package redisstore keeps a blacklist and sessions in Redis that many processes share: after one of
+// them revokes a token or ends a session, all of them refuse it with the next request.
 //
 // Use it if more than one process verifies tokens. For a single process package boltstore is
 // simpler and needs no server.
 //
 //	client := redis.NewClient(&redis.Options{Addr: "redis.internal:6379", ContextTimeoutEnabled: true})
 //	store, err := redisstore.New(ctx, client)
+//
+// The [Store] is a blacklist.Blacklist and a session.Store. A transaction on sessions may revoke as
+// well: a row and its entry in the blacklist are written together or not at all.
 //
 // # Guarantees
 //
@@ -24,6 +27,12 @@
 // that it may not be in force. Errors wrap blacklist.ErrUnavailable. Their texts are fixed and
 // contain no ids, keys, addresses or passwords; the cause is available to errors.Is and errors.As.
 //
+// The same holds for sessions. A transaction that returned without an error is visible to every
+// transaction and every List that begins afterwards and reaches the current master. It waits for
+// replicas and disks like a revocation. The transactions of one subject have the effect of running
+// one after the other, and those of different subjects never wait for each other. After an error the
+// writes may be in force. Such errors also wrap session.ErrUnavailable.
+//
 // Not guaranteed:
 //
 //   - An old master that is cut off from the others may continue to answer, without the newest
@@ -34,14 +43,14 @@
 //   - A restore from an older snapshot is not detected: it contains the marks, but not the newest
 //     revocations. After such a restore delete the keys under the prefix, which logs everybody out,
 //     or revoke per issuer up to now.
-//   - Eviction that is switched on while the store is running removes revocations. New refuses a
-//     server that evicts keys, and Ping reports one; look-ups do not check it.
+//   - Eviction that is switched on while the store is running removes revocations for at most a
+//     second: then all calls return errors. See "Eviction".
 //   - Keys that somebody deletes one by one are not missed.
 //   - While a Cluster moves a slot, revocations in its buckets may return errors. Look-ups work.
 //
 // # Servers and clients
 //
-// Redis 6.0 or later. The tests run on Redis 7.0.15. The scripts use commands of 6.0 only, but
+// Redis 6.2 or later. The tests run on Redis 7.0.15. The scripts use commands of 6.2 only, but
 // older versions and Valkey were not tested, and WAITAOF was tested with a simulated reply only.
 //
 // The store works with a single server, Sentinel (redis.NewFailoverClient) and Cluster
@@ -61,10 +70,21 @@
 // The ACL of the user, with the default prefix:
 //
 //	ACL SETUSER guard on >PASSWORD ~{oapi-guard:* +mget +get +set +eval +evalsha +info +hello
+//	for sessions:                 +time +hget +hset +hdel +zadd +zrem +zrange +zrevrange
+//	                              +zrangebyscore +zcount +sadd +srem +srandmember +pexpire +pttl +unlink
 //	with WithReplicas:            +wait
 //	with WithAOF:                 +waitaof
 //	with a database other than 0: +select
 //	on a Cluster:                 +cluster|slots +asking
+//
+// # Eviction
+//
+// A server that evicts keys loses revocations. [New] refuses it. Once a second a call also asks each
+// master for its settings and for evicted_keys. While maxmemory-policy is not noeviction and
+// maxmemory is not 0, and after keys were evicted since the process asked first, all calls return
+// errors. Then correct the settings, delete the keys under the prefix, which logs everybody out, and
+// run CONFIG RESETSTAT, which sets evicted_keys to 0. A process that is started later does not know
+// what was evicted before; its log warns of evicted keys.
 //
 // # An emptied store
 //
@@ -75,6 +95,9 @@
 // and has to begin again. If a mark is missing later, the store was emptied and the same happens:
 // everybody is logged out, and no revoked token is accepted. With [WithMissingMark] look-ups return
 // errors instead until an operator calls [Store.MakeMarks].
+//
+// The sessions of an emptied store are over. A transaction makes a missing mark first, or returns an
+// error, like a look-up. So no row is in a bucket without a mark.
 //
 // # Another key or prefix
 //
@@ -93,6 +116,10 @@
 // an entry for its remaining lifetime plus five minutes and the skew. The lifetime is a duration,
 // so a server whose clock is wrong does not remove entries early.
 //
+// For sessions the time is that of the master (TIME), so that processes with different clocks judge
+// alike. Keep the clocks of the servers synchronized: after a fail-over the clock of the new master
+// counts.
+//
 // # Round trips
 //
 // Look-ups that run at the same time share round trips. A look-up that finds no other is sent at
@@ -101,6 +128,11 @@
 // On a Cluster, where all keys of a command must belong to one slot, it is a pipeline with one MGET
 // per look-up. An error concerns all look-ups of the command, or of the connection that failed.
 // Revocations are not batched.
+//
+// A transaction takes two round trips: one script reads, and one script compares what was read and
+// writes. If something was changed meanwhile, the step runs again, until the write timeout ends.
+// Among many callers of one process those that have to run again take turns. A step that writes
+// nothing takes one round trip.
 //
 // A caller whose context ends leaves its batch at once; the other look-ups continue. A batch has a
 // separate context, so hooks of the client that trace see no span of a caller. A look-up that is
@@ -128,6 +160,11 @@
 //	{P:b}:u:H    CUT-OFF:UNTIL:PLACE:NONCE      a subject
 //	{P:b}:s:H    *:UNTIL:PLACE:NONCE            a session
 //	{P:b}:t:H    *:UNTIL:PLACE:NONCE            a token
+//	{P:b}:r:H    hash: session id to KEEP:ROW   the rows of a subject; the field "" is its record,
+//	                                            EPOCH:VERSION:LIFE
+//	{P:b}:b:H    sorted set of session ids      the live rows of a subject, by their beginning
+//	{P:b}:d:H    sorted set of session ids      all rows of a subject, by the time to examine them
+//	{P:b}:o      set of H:SESSION-ID            the rows whose entry in the blacklist is owed
 //
 // Times are milliseconds since 1970. UNTIL is - for an entry that never ends. CHECK is the first 12
 // bytes of SHA-256 over "mark of P", or of the HMAC over that digest, in base64url. PLACE is
@@ -135,4 +172,23 @@
 // So a copy of the store can be made from a scan of the keys, without the ids. A revocation is one
 // script per bucket (EVALSHA). An entry takes about 210 bytes of memory at a million entries
 // (measured: 209, Redis 7.0.15 with jemalloc). The cut-off of an issuer takes 256 entries.
+//
+// # Sessions in Redis
+//
+// ROW is session.Row as JSON. It contains the subject, the session id, the client and the device,
+// among them the address, in clear, also with [WithHMACKey], which hashes the keys of the subject
+// only. No row contains a token. Protect the server and its files accordingly.
+//
+// KEEP is Row.KeepUntil plus five minutes. The index by deadline has the earlier of the end and the
+// idle deadline, and afterwards KEEP. Every commit examines a few rows whose time has come: those
+// that are over leave the index by beginning, and those past KEEP are deleted. The keys of a subject
+// expire an hour after KEEP of its last row.
+//
+// A session takes about 1.3 KB of memory at a million sessions of as many subjects, with a device
+// whose User-Agent has 100 characters (measured: 1,315 bytes).
+//
+// A subject can have 100,000 sessions. The longest script then took 3.6 ms (a hundred sessions ended
+// and revoked in one step: 2.1 ms; a page of List: 0.6 ms; Redis 7.0.15). Redis frees the keys of a
+// subject when they expire, which takes 60 ms at 100,000 sessions: set lazyfree-lazy-expire yes, and
+// another thread does it.
 package redisstore

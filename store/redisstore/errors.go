@@ -36,7 +36,7 @@ var (
 	errNoMark      = &storeError{text: "a mark is missing, so the store may have been emptied, or has another prefix",
 		cause: errMarkMissing}
 	errNoMaster     = &storeError{text: "the server is a read-only replica"}
-	errOtherSubject = &storeError{text: "the row or the revocation is not one of the subject of the transaction"}
+	errOtherSubject = &storeError{text: "the row has no id, or the row or the revocation is not one of the subject of the transaction"}
 )
 
 // unavailable returns the storeError of an error. Every error of go-redis goes through it.

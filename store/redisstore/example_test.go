@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/session"
 	"github.com/oapi-guard/oapi-guard/store/redisstore"
 )
 
@@ -51,4 +52,33 @@ func ExampleWithReplicas() {
 		return
 	}
 	defer store.Close()
+}
+
+// The store keeps sessions too. Package session has the rules; this step of a transaction ends a
+// session and revokes its tokens, together or not at all.
+func ExampleStore_Update() {
+	client := redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true})
+	defer client.Close()
+	ctx := context.Background()
+	store, err := redisstore.New(ctx, client)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer store.Close()
+
+	subject := session.Subject{Issuer: "https://issuer.example", Name: "user-7"}
+	err = store.Update(ctx, subject, func(tx session.Tx) error {
+		row, found, err := tx.Session("s1")
+		if err != nil || !found {
+			return err
+		}
+		row.Ended, row.Reason = tx.Now(), session.LoggedOut
+		if err := tx.Put(row); err != nil {
+			return err
+		}
+		id := blacklist.Identity{Issuer: subject.Issuer, Subject: subject.Name, Session: row.ID}
+		return tx.(session.BlacklistTx).Revoke(blacklist.OfSession(id, row.KeepUntil()))
+	})
+	fmt.Println(err)
 }

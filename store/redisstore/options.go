@@ -33,7 +33,7 @@ const (
 	// LogOut makes a new mark: all sessions that began before are refused, revoked or not. It is
 	// the default.
 	LogOut MissingMark = iota
-	// Refuse makes look-ups and revocations return blacklist.ErrUnavailable until [Store.MakeMarks]
+	// Refuse makes look-ups, revocations and transactions return blacklist.ErrUnavailable until [Store.MakeMarks]
 	// is called, on the first start too.
 	Refuse
 )
@@ -65,15 +65,15 @@ type Option func(*config)
 func WithPrefix(prefix string) Option { return func(c *config) { c.prefix = prefix } }
 
 // WithHMACKey makes the keys in Redis an HMAC-SHA-256 with the secret, at least 32 bytes, instead
-// of plain SHA-256. Then a dump of Redis does not show whether a guessed subject is in it. All
-// processes need the same secret: with another one every call returns an error. To change the
+// of plain SHA-256. Then the blacklist in a dump of Redis does not show whether a guessed subject is
+// in it. The rows of sessions contain their subjects in clear. All processes need the same secret: with another one every call returns an error. To change the
 // secret, change the prefix too, which logs everybody out.
 func WithHMACKey(secret []byte) Option {
 	return func(c *config) { c.hmacKey = append([]byte{}, secret...) }
 }
 
-// WithTimeouts sets the longest time of a look-up and of a revocation, 500 ms and 2 s by default. A
-// context that ends earlier applies.
+// WithTimeouts sets the longest time of a look-up and of a revocation, 500 ms and 2 s by default.
+// That of a revocation applies to calls on sessions too. A context that ends earlier applies.
 func WithTimeouts(lookup, write time.Duration) Option {
 	return func(c *config) { c.lookupTimeout, c.writeTimeout = lookup, write }
 }
@@ -91,7 +91,7 @@ func WithBreaker(failures int, coolDown time.Duration) Option {
 // once.
 func WithMaxInFlight(n int) Option { return func(c *config) { c.maxInFlight = n } }
 
-// WithReplicas makes every revocation wait (WAIT) until n replicas of its master have it. The
+// WithReplicas makes every revocation and every write of sessions wait (WAIT) until n replicas of its master have it. The
 // timeout must be shorter than the write timeout and the client's ReadTimeout. With too few
 // replicas in time the revocation returns an error, although the master has recorded it. A
 // fail-over loses nothing if n covers every replica that may be promoted. The default is not to
@@ -100,7 +100,7 @@ func WithReplicas(n int, timeout time.Duration) Option {
 	return func(c *config) { c.replicas, c.replicasWait = n, timeout }
 }
 
-// WithAOF makes every revocation wait (WAITAOF, Redis 7.2) until the master and n of its replicas
+// WithAOF makes every revocation and every write of sessions wait (WAITAOF, Redis 7.2) until the master and n of its replicas
 // have written it to their append-only files on disk. The timeout has the bounds of [WithReplicas].
 // The default is not to wait.
 func WithAOF(n int, timeout time.Duration) Option {

@@ -29,6 +29,14 @@ func runSessions(t *testing.T, client redis.UniversalClient, opts ...Option) {
 	}, sessiontest.WithRealClock())
 }
 
+func TestManagerOfSessions(t *testing.T) {
+	client := redistest.Start(t).Client(t)
+	var n atomic.Int64
+	sessiontest.TestManager(t, func(t *testing.T, _ func() time.Time) session.Store {
+		return open(t, client, WithPrefix(fmt.Sprint("manager", n.Add(1))), WithTimeouts(20*time.Second, 20*time.Second))
+	}, sessiontest.WithRealClock())
+}
+
 func TestSessionsStandalone(t *testing.T) {
 	runSessions(t, redistest.Start(t, redistest.WithPassword(password), redistest.WithAOF()).Client(t))
 }

@@ -158,10 +158,10 @@ func TestEmptiedStoreEndsSessions(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := redistest.Start(t)
 			s := open(t, srv.Client(t), WithMissingMark(tt.missing))
-			if err := begin(t.Context(), s, benchRow(subject, "old", time.Now())); err != nil {
-				t.Fatal(err)
-			}
 			if !tt.during {
+				if err := begin(t.Context(), s, benchRow(subject, "old", time.Now())); err != nil {
+					t.Fatal(err)
+				}
 				srv.Do("FLUSHALL")
 			}
 			runs := 0
@@ -215,13 +215,24 @@ func TestLateCommitAfterForget(t *testing.T) {
 	}
 }
 
-// TestRowsOfOthersAreRefused: a step cannot write a row or a revocation of another subject, whose
-// keys may be on another master.
+// TestRowsOfOthersAreRefused: a step cannot write a row of another subject, whose keys may be on
+// another master, and none without an id, which would replace the record.
 func TestRowsOfOthersAreRefused(t *testing.T) {
 	srv := redistest.Start(t)
 	s := open(t, srv.Client(t))
 	before := srv.Do("DBSIZE")
-	mustBeUnavailable(t, s.Update(t.Context(), benchSubject(0), func(tx session.Tx) error { return tx.Put(benchRow(benchSubject(1), "a", time.Now())) }))
+	for name, row := range map[string]session.Row{
+		"another subject": benchRow(benchSubject(1), "a", time.Now()),
+		"no id":           benchRow(benchSubject(0), "", time.Now()),
+	} {
+		err := s.Update(t.Context(), benchSubject(0), func(tx session.Tx) error {
+			if _, found, err := tx.Session(""); err != nil || found {
+				t.Errorf("a row without an id: %v, %v", found, err)
+			}
+			return tx.Put(row)
+		})
+		mustSay(t, name, err, "the row")
+	}
 	if after := srv.Do("DBSIZE"); after != before {
 		t.Errorf("%v keys before, %v afterwards", before, after)
 	}
@@ -324,4 +335,35 @@ func TestEvictionWhileRunning(t *testing.T) {
 			waitUntilWorks(t, s)
 		})
 	}
+}
+
+// TestEvictionOnOneMaster: while one master of a Cluster evicts keys, the calls in its buckets return
+// errors and the others answer.
+func TestEvictionOnOneMaster(t *testing.T) {
+	c := redistest.StartCluster(t)
+	now := &clock{}
+	s := open(t, c.Client(t), WithClock(now.now), WithTimeouts(10*time.Second, 10*time.Second))
+	c.Nodes[1].Do("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+	c.Nodes[1].Do("CONFIG", "SET", "maxmemory", "1gb")
+	now.add(watchInterval)
+	answered, refused := 0, 0
+	for i := range 64 {
+		_, err := s.IsRevoked(t.Context(), user(fmt.Sprint(i)))
+		if err != nil {
+			refused++
+			mustBeUnavailable(t, err)
+		} else {
+			answered++
+		}
+		subject := session.Subject{Issuer: user("").Issuer, Name: user(fmt.Sprint(i)).Subject}
+		updateErr := s.Update(t.Context(), subject, func(tx session.Tx) error { return tx.Put(benchRow(subject, "a", time.Now())) })
+		if (err == nil) != (updateErr == nil) { // both are in one bucket
+			t.Errorf("IsRevoked: %v; Update: %v", err, updateErr)
+		}
+	}
+	if answered == 0 || refused == 0 {
+		t.Errorf("%d look-ups answered, %d refused", answered, refused)
+	}
+	_, err := s.Revoke(t.Context(), blacklist.OfIssuer("https://issuer.example", time.Now(), inAnHour()))
+	mustSay(t, "Revoke of an issuer", err, "evict")
 }

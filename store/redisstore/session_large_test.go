@@ -143,3 +143,27 @@ func TestDeadSessionsLeaveTheIndexes(t *testing.T) {
 		t.Errorf("%v dead sessions are in the index after List", live)
 	}
 }
+
+// TestOwedRowsThatAreGone: a row that is owed and was deleted leaves the list of owed rows.
+func TestOwedRowsThatAreGone(t *testing.T) {
+	srv := redistest.Start(t)
+	s := open(t, srv.Client(t))
+	subject := benchSubject(0)
+	row := benchRow(subject, "a", time.Now())
+	row.Owed = true
+	if err := begin(t.Context(), s, row); err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := s.Owed(t.Context(), 10); err != nil || len(rows) != 1 {
+		t.Errorf("%d owed rows, %v", len(rows), err)
+	}
+	if err := s.Forget(t.Context(), subject); err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := s.Owed(t.Context(), 10); err != nil || len(rows) != 0 {
+		t.Errorf("after Forget: %d owed rows, %v", len(rows), err)
+	}
+	if n := srv.Do("SCARD", s.layout.session(subject).owed); n != int64(0) {
+		t.Errorf("%v owed rows are listed after they are gone", n)
+	}
+}

@@ -18,6 +18,7 @@ func (s *Store) List(ctx context.Context, subject session.Subject, position stri
 	if err != nil {
 		return nil, "", err
 	}
+	limit = max(limit, 1)
 	keys := s.layout.session(subject)
 	if err := s.begin(ctx); err != nil {
 		return nil, "", sessionError(err)
@@ -151,7 +152,7 @@ func (s *Store) Owed(ctx context.Context, limit int) ([]session.Row, error) {
 	defer s.end()
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.writeTimeout)
 	defer cancel()
-	members, err := s.owedMembers(ctx, min(limit, maxPage))
+	members, err := s.owedMembers(ctx, min(max(limit, 0), maxPage)) // a negative count has another meaning
 	if err != nil {
 		return nil, err
 	}

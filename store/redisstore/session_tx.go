@@ -134,6 +134,9 @@ const readAhead = 100
 // Session implements session.Tx. A step that reads many rows reads them in the order of List: after
 // the second one the next rows are fetched together.
 func (t *sessionTx) Session(id string) (session.Row, bool, error) {
+	if id == "" { // the field of the record
+		return session.Row{}, false, t.begin()
+	}
 	if t.err == nil && len(t.used) >= 2 && t.last.ID != "" {
 		if _, fetched := t.values[id]; !fetched {
 			_, _ = t.page(true, t.last.Began, t.last.ID, readAhead)
@@ -210,7 +213,7 @@ func (t *sessionTx) Live(limit int) ([]session.Row, error) {
 
 // Put implements session.Tx.
 func (t *sessionTx) Put(row session.Row) error {
-	if row.Subject != t.sub {
+	if row.Subject != t.sub || row.ID == "" {
 		return errOtherSubject
 	}
 	value, err := storeRow(row)

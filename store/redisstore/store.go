@@ -20,9 +20,10 @@ import (
 // revocation runs one script per bucket, and may wait for replicas or disks (revoke.go, scripts.go,
 // write.go). A missing mark means that the store is new or was emptied: the store makes it, or
 // returns errors (marks.go). Anything that cannot be read is an error, never an answer. After
-// several errors in a row a breaker refuses look-ups for a moment (breaker.go).
+// several errors in a row a breaker refuses look-ups for a moment (breaker.go). Once a second a call
+// asks its server whether it is a master and keeps all keys (watch.go). Sessions are in sessions.go.
 
-// Store is a blacklist in Redis. It is safe for concurrent use. It starts goroutines for look-ups
+// Store is a blacklist and a store of sessions in Redis. It is safe for concurrent use. It starts goroutines for look-ups
 // only, and they end within the look-up timeout if the hooks of the client respect their context.
 type Store struct {
 	cfg     *config

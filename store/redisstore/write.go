@@ -248,6 +248,6 @@ func enoughDisks(reply []int64, replicas int) bool {
 }
 
 var (
-	errFewReplicas = &storeError{text: "too few replicas have received the revocation in time"}
-	errFewDisks    = &storeError{text: "too few servers have written the revocation to disk in time"}
+	errFewReplicas = &storeError{text: "too few replicas have received the write in time"}
+	errFewDisks    = &storeError{text: "too few servers have written to disk in time"}
 )
