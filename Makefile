@@ -22,7 +22,7 @@ run: ## build and serve the example (ADDR=127.0.0.1:8080)
 	@go run ./example
 
 .PHONY: test
-test: ## run all tests, with a real redis-server (REDIS_SERVER=PATH, INSTALL_SERVICES=no)
+test: ## run all tests, with a real redis-server and PostgreSQL (REDIS_SERVER=PATH, POSTGRES_BIN=DIR, INSTALL_SERVICES=no)
 	@scripts/services.sh
 	go test $(RACE) -shuffle=on -timeout 15m ./...
 	$(if $(RACE),go test -run Damaged ./store/boltstore)

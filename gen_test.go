@@ -34,6 +34,7 @@ func TestGuardedOperations(t *testing.T) {
 		Components struct {
 			SecuritySchemes map[string]struct {
 				Type, Scheme string
+				BearerFormat string                 `yaml:"bearerFormat"`
 				Guard        struct{ Token string } `yaml:"x-guard"`
 			} `yaml:"securitySchemes"`
 		}
@@ -54,7 +55,7 @@ func TestGuardedOperations(t *testing.T) {
 				for _, name := range slices.Sorted(maps.Keys(alternative)) {
 					scheme := document.Components.SecuritySchemes[name]
 					token := scheme.Guard.Token
-					if token == "" && (scheme.Scheme == "bearer" || scheme.Type == "oauth2") {
+					if token == "" && (scheme.Scheme == "bearer" && scheme.BearerFormat != "opaque" || scheme.Type == "oauth2") {
 						token = "access"
 					}
 					names = append(names, fmt.Sprintf("%s=%s%q", name, token, alternative[name]))

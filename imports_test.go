@@ -34,6 +34,9 @@ func TestDirectRequirements(t *testing.T) {
 		"github.com/oapi-codegen/runtime",
 		// stores
 		"go.etcd.io/bbolt", "github.com/redis/go-redis/v9",
+		// drivers of databases for store/sqlstore, which itself reaches none: only the command, the
+		// example and tests do
+		"github.com/jackc/pgx/v5", "modernc.org/sqlite",
 		// metrics of a blacklist: the API only, no SDK
 		"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric",
 		// the example: hashes of passwords, and the limits of failed log-ins. oapi-codegen's runtime
@@ -67,7 +70,8 @@ func TestImports(t *testing.T) {
 	tests := []string{"go.uber.org/goleak", "github.com/rogpeppe/go-internal"}
 	testPkg := []string{"testing"} // which oapi-codegen itself reaches
 	generator := []string{module + "/internal/codegen", "github.com/oapi-codegen/oapi-codegen/v2", "github.com/getkin/kin-openapi"}
-	stores := []string{module + "/store/boltstore", module + "/store/redisstore", "go.etcd.io/bbolt", "github.com/redis/go-redis/v9"}
+	drivers := []string{"github.com/jackc/pgx/v5", "modernc.org/sqlite", "modernc.org/libc"}
+	stores := append([]string{module + "/store", "go.etcd.io/bbolt", "github.com/redis/go-redis/v9"}, drivers...)
 	for _, tt := range []struct {
 		name, pkg string
 		forbidden [][]string
@@ -87,8 +91,9 @@ func TestImports(t *testing.T) {
 		{"the generator", "./internal/codegen", [][]string{tests, stores, {module + "/security", module + "/blacklist"}}},
 		{"the command", "./cmd/oapi-guard", [][]string{tests, stores, {module + "/security", module + "/blacklist"}}},
 		{"the example", "./example", [][]string{tests, testPkg, generator}},
-		{"a store in a file", "./store/boltstore", [][]string{tests, testPkg, generator, {module + "/security/guard", "github.com/redis/go-redis/v9"}}},
-		{"a store in Redis", "./store/redisstore", [][]string{tests, testPkg, generator, {module + "/security/guard", "go.etcd.io/bbolt"}}},
+		{"a store in a file", "./store/boltstore", [][]string{tests, testPkg, generator, drivers, {module + "/security/guard", "github.com/redis/go-redis/v9"}}},
+		{"a store in Redis", "./store/redisstore", [][]string{tests, testPkg, generator, drivers, {module + "/security/guard", "go.etcd.io/bbolt"}}},
+		{"a store in a database", "./store/sqlstore", [][]string{tests, testPkg, generator, drivers, {module + "/security/guard", "go.etcd.io/bbolt", "github.com/redis/go-redis/v9"}}},
 		{"sessions", "./session", [][]string{tests, testPkg, generator, stores, {module + "/security/guard", module + "/security/cookies", module + "/security/pyjwt"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -106,5 +111,24 @@ func TestImports(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestDrivers checks that drivers of databases are reached only by the command, the example and the
+// servers for tests.
+func TestDrivers(t *testing.T) {
+	const format = `{{$path := .ImportPath}}{{range .Deps}}{{$path}} {{.}}{{"\n"}}{{end}}`
+	out, err := exec.Command("go", "list", "-f", format, "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		path, dep, _ := strings.Cut(strings.TrimSpace(line), " ")
+		allowed := slices.ContainsFunc([]string{"/cmd/", "/example", "/internal/pgtest"}, func(prefix string) bool {
+			return strings.HasPrefix(path, module+prefix)
+		})
+		if !allowed && (strings.HasPrefix(dep, "github.com/jackc/pgx/") || strings.HasPrefix(dep, "modernc.org/sqlite")) {
+			t.Errorf("%s reaches %s", path, dep)
+		}
 	}
 }

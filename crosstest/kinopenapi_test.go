@@ -75,6 +75,9 @@ func TestNetHTTPMiddleware(t *testing.T) {
 		"basic": guard.AuthenticateBasic(func(context.Context, guard.BasicCredentials) (*guard.Caller[guard.Principal], error) {
 			return nil, security.ErrInvalidCredentials
 		}),
+		"operator": guard.AuthenticateKey(func(context.Context, string) (*guard.Caller[guard.Principal], error) {
+			return nil, security.ErrInvalidCredentials
+		}),
 	}
 
 	document, err := openapi3.NewLoader().LoadFromFile("../api.yaml")

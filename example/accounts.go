@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -33,10 +34,24 @@ type accounts struct {
 	hashing chan struct{}
 	// limiter refuses log-ins after too many failures.
 	limiter *loginLimiter
+	// cost is that of bcrypt.
+	cost int
 }
 
-// maxPassword is how much bcrypt reads of a password, in bytes. Longer ones are refused, not cut.
-const maxPassword = 72
+const (
+	// maxPassword is how much bcrypt reads of a password, in bytes. Longer ones are refused, not cut.
+	maxPassword = 72
+	minPassword = 8
+	maxUsername = 64
+)
+
+func validUsername(name string) bool { return name != "" && len(name) <= maxUsername }
+
+// validPassword reports whether a password can be chosen. bcrypt repeats a password with a NUL after
+// it: "a" and "a\x00a" have the same hash.
+func validPassword(password string) bool {
+	return len(password) >= minPassword && len(password) <= maxPassword && !strings.ContainsRune(password, 0)
+}
 
 var errWrongPassword = errors.New("wrong username or password")
 
@@ -47,7 +62,7 @@ func newAccounts(concurrency, cost int) (*accounts, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &accounts{byName: map[string]account{}, hashing: make(chan struct{}, concurrency), limiter: limiter}
+	a := &accounts{byName: map[string]account{}, hashing: make(chan struct{}, concurrency), limiter: limiter, cost: cost}
 	for _, u := range []struct{ name, password, role string }{
 		{"alice", "wonderland", "USER"},
 		{"admin", "rabbit-hole", "ADMIN"},
@@ -67,7 +82,6 @@ func newAccounts(concurrency, cost int) (*accounts, error) {
 // the network of the client it returns a *tooManyFailures. If ctx ends while it waits for other
 // log-ins, it returns security.ErrUnavailable.
 func (a *accounts) logIn(ctx context.Context, client netip.Prefix, username, password string) (account, error) {
-	// bcrypt repeats a password with a NUL after it: "a" and "a\x00a" have the same hash.
 	if len(password) > maxPassword || strings.ContainsRune(password, 0) {
 		return account{}, errWrongPassword
 	}
@@ -76,12 +90,10 @@ func (a *accounts) logIn(ctx context.Context, client netip.Prefix, username, pas
 		return account{}, err
 	}
 	defer attempt.end()
-	select {
-	case a.hashing <- struct{}{}:
-		defer func() { <-a.hashing }()
-	case <-ctx.Done():
-		return account{}, security.ErrUnavailable
+	if err := a.startHashing(ctx); err != nil {
+		return account{}, err
 	}
+	defer a.endHashing()
 	found, known := a.find(username)
 	hash := found.passwordHash
 	if !known {
@@ -92,6 +104,40 @@ func (a *accounts) logIn(ctx context.Context, client netip.Prefix, username, pas
 		return account{}, errWrongPassword
 	}
 	return found, nil
+}
+
+// startHashing waits until there is room for another computation of bcrypt, which endHashing ends.
+func (a *accounts) startHashing(ctx context.Context) error {
+	select {
+	case a.hashing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return security.ErrUnavailable
+	}
+}
+
+func (a *accounts) endHashing() { <-a.hashing }
+
+// changePassword sets the password of an account that logIn has returned. If it was changed since,
+// changePassword returns errWrongPassword.
+func (a *accounts) changePassword(ctx context.Context, of account, password string) error {
+	if err := a.startHashing(ctx); err != nil {
+		return err
+	}
+	defer a.endHashing()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), a.cost)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	found, ok := a.byName[of.username]
+	if !ok || !bytes.Equal(found.passwordHash, of.passwordHash) {
+		return errWrongPassword
+	}
+	found.passwordHash = hash
+	a.byName[of.username] = found
+	return nil
 }
 
 func (a *accounts) find(username string) (account, bool) {

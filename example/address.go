@@ -38,12 +38,11 @@ func (p trustedProxies) contains(address netip.Addr) bool {
 	return slices.ContainsFunc(p, func(prefix netip.Prefix) bool { return prefix.Contains(address) })
 }
 
-// client returns the network that a request comes from: an IPv4 address, or the /64 of an IPv6
-// address, because a subscriber usually has all addresses of it.
+// client returns the address that a request comes from, or the zero address if it cannot be read.
 //
 // A proxy appends the address of its client to X-Forwarded-For. So the list is read from its end,
 // as long as trusted proxies have written it. The rest may be made up.
-func (p trustedProxies) client(r *http.Request) netip.Prefix {
+func (p trustedProxies) client(r *http.Request) netip.Addr {
 	client := parseAddress(r.RemoteAddr)
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for _, hop := range slices.Backward(hops) {
@@ -56,12 +55,7 @@ func (p trustedProxies) client(r *http.Request) netip.Prefix {
 		}
 		client = next
 	}
-	bits := client.BitLen()
-	if client.Is6() {
-		bits = 64
-	}
-	prefix, _ := client.Prefix(bits) // the zero prefix for an address that cannot be read
-	return prefix
+	return client
 }
 
 // parseAddress reads an address with or without a port. It returns the zero address if it cannot.
@@ -77,17 +71,35 @@ func parseAddress(text string) netip.Addr {
 	return address.Unmap().WithZone("")
 }
 
+// client is what is known about the client of a request.
+type client struct {
+	address   netip.Addr
+	userAgent string
+}
+
+// network returns the network of the client: an IPv4 address, or the /64 of an IPv6 address, because
+// a subscriber usually has all addresses of it.
+func (c client) network() netip.Prefix {
+	bits := c.address.BitLen()
+	if c.address.Is6() {
+		bits = 64
+	}
+	prefix, _ := c.address.Prefix(bits) // the zero prefix for the zero address
+	return prefix
+}
+
 type clientKey struct{}
 
-// remember puts the network of the client on the context of each request.
+// remember puts the client on the context of each request.
 func (p trustedProxies) remember(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), clientKey{}, p.client(r))))
+		from := client{p.client(r), r.UserAgent()}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), clientKey{}, from)))
 	})
 }
 
-// clientOf returns the network that remember has put on the context.
-func clientOf(ctx context.Context) netip.Prefix {
-	client, _ := ctx.Value(clientKey{}).(netip.Prefix)
-	return client
+// clientOf returns the client that remember has put on the context.
+func clientOf(ctx context.Context) client {
+	from, _ := ctx.Value(clientKey{}).(client)
+	return from
 }

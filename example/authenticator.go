@@ -17,6 +17,9 @@ type authenticator struct {
 	// partners are the names of the partners by the SHA-256 of their keys. Keys are long and random, so
 	// they need no hash for passwords. The time of a look-up by the hash tells nothing about a key.
 	partners map[[sha256.Size]byte]string
+	// operator is the secret of the operator, or nil.
+	operator        operatorSecret
+	operatorLimiter *loginLimiter
 }
 
 var _ gen.Authenticator = (*authenticator)(nil)
@@ -25,8 +28,13 @@ var _ gen.Authenticator = (*authenticator)(nil)
 // hashes.
 const demoKey = "demo-key-of-the-partner"
 
-func newAuthenticator(accounts *accounts) *authenticator {
-	return &authenticator{accounts, map[[sha256.Size]byte]string{sha256.Sum256([]byte(demoKey)): "partner"}}
+func newAuthenticator(accounts *accounts, operator operatorSecret) (*authenticator, error) {
+	limiter, err := newLoginLimiter(maxLimited)
+	if err != nil {
+		return nil, err
+	}
+	partners := map[[sha256.Size]byte]string{sha256.Sum256([]byte(demoKey)): "partner"}
+	return &authenticator{accounts, partners, operator, limiter}, nil
 }
 
 // Basic checks the same passwords as a log-in. The time of authentication is now, so rules about
@@ -34,7 +42,7 @@ func newAuthenticator(accounts *accounts) *authenticator {
 func (a *authenticator) Basic(ctx context.Context, credentials guard.BasicCredentials) (*guard.Caller[guard.Principal], error) {
 	ctx, cancel := context.WithTimeout(ctx, logInTimeout)
 	defer cancel()
-	user, err := a.accounts.logIn(ctx, clientOf(ctx), credentials.Username(), credentials.Password())
+	user, err := a.accounts.logIn(ctx, clientOf(ctx).network(), credentials.Username(), credentials.Password())
 	if errors.Is(err, errWrongPassword) {
 		return nil, security.ErrInvalidCredentials
 	}

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/gen"
 	"github.com/oapi-guard/oapi-guard/security"
 	"github.com/oapi-guard/oapi-guard/security/keys"
@@ -29,20 +28,18 @@ func (unguarded) GetProtected(context.Context, gen.GetProtectedRequestObject) (g
 // BenchmarkProtected compares GET /protected with and without its guard, with the same routes and the
 // same response, for the handler alone and over HTTP on loopback.
 func BenchmarkProtected(b *testing.B) {
-	list, err := blacklist.NewMemory()
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer list.Close()
+	store := openTestStore(b, "memory:")
+	defer store.Close()
 	secret := bytes.Repeat([]byte("k!"), 16)
 	accounts, err := newAccounts(1, bcrypt.MinCost)
 	if err != nil {
 		b.Fatal(err)
 	}
-	guarded, err := newHandler(secret, accounts, list, nil, slog.New(slog.DiscardHandler))
+	api, err := newAPI(setup{secret: secret, accounts: accounts, store: store, logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer api.Close()
 	floor := trustedProxies(nil).remember(http.MaxBytesHandler(gen.Handler(gen.NewStrictHandler(unguarded{}, nil)), 16<<10))
 	tokens := issueTokens(b, secret, 10_000)
 
@@ -52,8 +49,8 @@ func BenchmarkProtected(b *testing.B) {
 		tokens  int
 	}{
 		{"unguarded", floor, len(tokens)},
-		{"guarded/same token", guarded, 1},
-		{"guarded/10000 tokens", guarded, len(tokens)},
+		{"guarded/same token", api.handler, 1},
+		{"guarded/10000 tokens", api.handler, len(tokens)},
 	} {
 		requests := make([]*http.Request, bench.tokens)
 		for i := range requests {

@@ -1,5 +1,6 @@
 // Command example serves the reference API of api.yaml: log-ins with access and refresh tokens that
-// can be revoked. It connects the generated code, the tokens and a blacklist. Start it with make run.
+// can be revoked. It connects the generated code, the tokens, the sessions and a store of them. Start
+// it with make run.
 //
 // Environment:
 //
@@ -7,12 +8,17 @@
 //	JWT_SECRET  the signing secret, base64 of at least 32 bytes. The default is the file
 //	            DATA_DIR/signing.key, which the first start creates
 //	DATA_DIR    the folder for files, .data by default
-//	BLACKLIST   the store of revocations: memory:, bolt:PATH, or
-//	            redis://[USER:PASSWORD@]HOST:PORT[/DB]; the default is bolt:DATA_DIR/blacklist.db
+//	STORE       the store of sessions and revocations: memory:, bolt:PATH,
+//	            redis://[USER:PASSWORD@]HOST:PORT[/DB] (rediss:// for TLS),
+//	            postgres://[USER:PASSWORD@]HOST:PORT/DB, or sqlite:PATH; the default is
+//	            bolt:DATA_DIR/store.db. The start makes the tables of a database
 //	TRUSTED_PROXIES
 //	            the addresses of the proxies in front of the service, such as
 //	            10.0.0.0/8,192.0.2.1. Failed log-ins are limited by the address of the client. It is
 //	            taken from X-Forwarded-For only if such a proxy sends the request
+//	ADMIN_TOKEN a secret of at least 32 characters. If it is set, the operations under /operator/ of
+//	            the document are served on ADMIN_ADDR: they list and end sessions, and revoke
+//	ADMIN_ADDR  the address for them, 127.0.0.1:8081 by default
 //
 // Its users and their passwords are public, so it listens on loopback addresses only. The flag
 // -demo-users-anywhere allows other addresses.
@@ -36,7 +42,6 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/gen"
 	"github.com/oapi-guard/oapi-guard/security"
 	"github.com/oapi-guard/oapi-guard/security/guard"
@@ -62,6 +67,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	logger := slog.New(slog.NewTextHandler(stderr, nil))
 
+	if getenv("BLACKLIST") != "" {
+		return errors.New("BLACKLIST is now STORE, which takes the same values: the store has the sessions too")
+	}
 	dataDir := orDefault(getenv("DATA_DIR"), ".data")
 	secret, err := loadSecret(getenv("JWT_SECRET"), filepath.Join(dataDir, "signing.key"))
 	if err != nil {
@@ -71,25 +79,50 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err != nil {
 		return err
 	}
-	store, err := openBlacklist(ctx, getenv("BLACKLIST"), dataDir, logger)
+	operator, err := newOperatorSecret(getenv("ADMIN_TOKEN"))
+	if err != nil {
+		return err
+	}
+	store, err := openStore(ctx, getenv("STORE"), dataDir, logger)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	accounts, err := newAccounts(runtime.GOMAXPROCS(0), bcrypt.DefaultCost)
+	if err != nil {
+		return err
+	}
+	api, err := newAPI(setup{secret, accounts, store, proxies, operator, logger})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, api.Close()) }()
 
 	listener, err := listen(orDefault(getenv("ADDR"), "127.0.0.1:8080"), *anywhere)
 	if err != nil {
 		return err
 	}
-	accounts, err := newAccounts(runtime.GOMAXPROCS(0), bcrypt.DefaultCost)
-	if err != nil {
-		return errors.Join(err, listener.Close())
+	servers := []server{newServer(listener, api.handler, logger)}
+	if operator != nil {
+		listener, err := listen(orDefault(getenv("ADMIN_ADDR"), "127.0.0.1:8081"), *anywhere)
+		if err != nil {
+			return errors.Join(err, servers[0].listener.Close())
+		}
+		logger.Info("serving the operator", "address", listener.Addr().String())
+		servers = append(servers, newServer(listener, api.operator, logger))
 	}
-	handler, err := newHandler(secret, accounts, store.list, proxies, logger)
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	server := &http.Server{
+	fmt.Fprintf(stdout, welcome, "http://"+listener.Addr().String(), store.about, demoKey)
+	return serve(ctx, servers, logger)
+}
+
+// server is an HTTP server and the listener that it serves.
+type server struct {
+	*http.Server
+	listener net.Listener
+}
+
+func newServer(listener net.Listener, handler http.Handler, logger *slog.Logger) server {
+	return server{&http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
@@ -97,23 +130,29 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-	}
-	fmt.Fprintf(stdout, welcome, "http://"+listener.Addr().String(), store.about, demoKey)
+	}, listener}
+}
 
-	stopped := make(chan error, 1)
-	go func() { stopped <- server.Serve(listener) }()
-	select {
-	case err := <-stopped:
-		return err
-	case <-ctx.Done():
+// serve serves until ctx ends or a server fails, and then waits for the requests in progress.
+func serve(ctx context.Context, servers []server, logger *slog.Logger) error {
+	stopped := make(chan error, len(servers))
+	for _, s := range servers {
+		go func() { stopped <- s.Serve(s.listener) }()
 	}
-	logger.Info("shutting down")
+	var err error
+	select {
+	case err = <-stopped:
+	case <-ctx.Done():
+		logger.Info("shutting down")
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		return errors.Join(err, server.Close())
+	for _, s := range servers {
+		if failed := s.Shutdown(ctx); failed != nil {
+			err = errors.Join(err, failed, s.Close())
+		}
 	}
-	return nil
+	return err
 }
 
 // clientID is the client_id of the tokens. A service with several clients sets it for each log-in.
@@ -122,10 +161,30 @@ const clientID = "reference-client"
 // issuerName is the issuer and the audience of the tokens. A real service has its URL here.
 const issuerName = "https://reference.example.com"
 
-// newHandler sets up the API: the key, the verifier, the issuer, the validator, and the service behind
-// the generated guards.
-func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, proxies trustedProxies, logger *slog.Logger, options ...security.Option) (http.Handler, error) {
-	key, err := keys.NewHMAC(keys.HS256, secret)
+// setup is what the API is made from.
+type setup struct {
+	secret   []byte
+	accounts *accounts
+	store    *store
+	proxies  trustedProxies
+	operator operatorSecret
+	logger   *slog.Logger
+}
+
+// api is the API, ready to be served.
+type api struct {
+	handler http.Handler
+	// operator serves the operations under /operator/, and handler all others.
+	operator http.Handler
+	sessions *gen.GuardedSessions
+}
+
+func (a *api) Close() error { return a.sessions.Close() }
+
+// newAPI sets up the API: the key, the verifier, the issuer, the validator, the sessions, and the
+// service behind the generated guards. Close ends its goroutines.
+func newAPI(from setup, options ...security.Option) (*api, error) {
+	key, err := keys.NewHMAC(keys.HS256, from.secret)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +193,7 @@ func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, pro
 		return nil, err
 	}
 	// RFC 9068 requires client_id. All clients of this service have one id.
-	authority, err := security.New(issuerName, set, list, append(options, security.WithLogger(logger),
+	authority, err := security.New(issuerName, set, from.store, append(options, security.WithLogger(from.logger),
 		security.WithTokenDefaults(security.WithClientID(clientID)))...)
 	if err != nil {
 		return nil, err
@@ -143,26 +202,36 @@ func newHandler(secret []byte, accounts *accounts, list blacklist.Blacklist, pro
 	if err != nil {
 		return nil, err
 	}
-	service := &service{accounts, gen.NewGuardedIssuer(authority.Issuer), authority.Validator, jar, &reports{}}
-	api, err := gen.GuardedHandler(service, authority.Validator, newAuthenticator(accounts),
-		guard.WithLogger(logger), guard.WithErrorHandler(answerTooMany))
+	authenticator, err := newAuthenticator(from.accounts, from.operator)
 	if err != nil {
 		return nil, err
 	}
+	sessions, err := gen.NewGuardedSessions(authority, from.store.sessions, from.accounts.load)
+	if err != nil {
+		return nil, err
+	}
+	service := &service{from.accounts, sessions, authority.Validator, jar, &reports{}}
+	guarded, err := gen.GuardedHandler(service, authority.Validator, authenticator,
+		guard.WithLogger(from.logger), guard.WithErrorHandler(answerTooMany))
+	if err != nil {
+		return nil, errors.Join(err, sessions.Close())
+	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /readyz", ready(authority.Validator))
+	mux.Handle("GET /readyz", ready(authority.Validator, sessions))
+	mux.Handle(operatorPath, http.NotFoundHandler())
 	// A page of another origin must not log a browser in to somebody else's account. No operation of
 	// this API has a large body.
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(refuseCrossOrigin))
-	mux.Handle("/", protection.Handler(proxies.remember(http.MaxBytesHandler(api, 16<<10))))
-	return mux, nil
+	mux.Handle("/", protection.Handler(from.proxies.remember(http.MaxBytesHandler(guarded, 16<<10))))
+	return &api{mux, operatorOnly(guarded), sessions}, nil
 }
 
-// ready answers a readiness probe: 200 if requests with a token can be decided, otherwise 503.
-func ready(validator *security.Validator) http.Handler {
+// ready answers a readiness probe: 200 if requests with a token can be decided, and sessions begun
+// and refreshed, otherwise 503.
+func ready(validator *security.Validator, sessions *gen.GuardedSessions) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := validator.Ready(r.Context()); err != nil {
+		if err := errors.Join(validator.Ready(r.Context()), sessions.Ready(r.Context())); err != nil {
 			http.Error(w, "not ready", http.StatusServiceUnavailable)
 			return
 		}
@@ -190,7 +259,7 @@ func orDefault(value, otherwise string) string {
 }
 
 const welcome = `Serving the reference API on %[1]s
-Users: alice/wonderland (USER), admin/rabbit-hole (ADMIN). Revocations are kept %[2]s.
+Users: alice/wonderland (USER), admin/rabbit-hole (ADMIN). Sessions and revocations are kept %[2]s.
 Try:
   curl -s %[1]s/greeting
   TOKEN=$(curl -s %[1]s/login -d '{"username":"alice","password":"wonderland"}' | sed 's/.*"access_token":"\([^"]*\).*/\1/')

@@ -8,13 +8,14 @@ import (
 
 	"github.com/oapi-guard/oapi-guard/gen"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/session"
 )
 
 // service implements the API of api.yaml. The document decides who may call an operation, and the
 // generated guards enforce it: a method with a token argument gets a verified token.
 type service struct {
 	accounts  *accounts
-	tokens    gen.GuardedIssuer
+	sessions  *gen.GuardedSessions
 	validator *security.Validator
 	cookies   browserCookies
 	reports   *reports
@@ -28,16 +29,22 @@ var userScopes = []string{"reports"}
 // logInTimeout bounds how long a log-in waits for others.
 const logInTimeout = 2 * time.Second
 
+// Login opens the attempt before it checks the password: if the password is changed meanwhile, no
+// session begins with the former one.
 func (s *service) Login(ctx context.Context, request gen.LoginRequestObject) (gen.LoginResponseObject, error) {
+	username := request.Body.Username
+	if !validUsername(username) {
+		return wrongPassword(), nil
+	}
+	attempt, err := s.sessions.Open(ctx, username)
+	if err != nil {
+		return nil, err
+	}
 	turn, cancel := context.WithTimeout(ctx, logInTimeout)
 	defer cancel()
-	user, err := s.accounts.logIn(turn, clientOf(ctx), request.Body.Username, request.Body.Password)
+	_, err = s.accounts.logIn(turn, clientOf(ctx).network(), username, request.Body.Password)
 	if errors.Is(err, errWrongPassword) {
-		detail := "Wrong username or password."
-		var response gen.Login401ApplicationProblemPlusJSONResponse
-		response.Body = gen.Problem{Title: "Unauthorized", Status: 401, Detail: &detail}
-		response.Headers = gen.UnauthorizedResponseHeaders{WWWAuthenticate: `Bearer realm="api"`, CacheControl: "no-store"}
-		return response, nil
+		return wrongPassword(), nil
 	}
 	if tooMany, ok := errors.AsType[*tooManyFailures](err); ok {
 		return gen.Login429ApplicationProblemPlusJSONResponse{TooManyRequestsApplicationProblemPlusJSONResponse: tooMany.response()}, nil
@@ -45,49 +52,56 @@ func (s *service) Login(ctx context.Context, request gen.LoginRequestObject) (ge
 	if err != nil {
 		return nil, err
 	}
-	browser := request.Body.Cookies != nil && *request.Body.Cookies
-	pair, err := s.issue(ctx, user, browser, security.WithFresh())
+	login := loginOf(ctx, *request.Body)
+	pair, err := attempt.Begin(ctx, login)
+	if errors.Is(err, security.ErrInvalidCredentials) {
+		return wrongPassword(), nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	if browser {
+	if login.CSRF {
 		return s.cookies.set(pair)
 	}
 	return gen.Login200JSONResponse{TokenPairJSONResponse: tokenResponse(pair)}, nil
 }
 
-// issue issues a pair of tokens. The option is for a new session or for one that continues.
-func (s *service) issue(ctx context.Context, user account, browser bool, option security.TokenOption) (security.TokenPair, error) {
-	options := []security.TokenOption{option, security.WithRoles(user.role), security.WithScopes(userScopes...)}
-	if browser {
-		options = append(options, security.WithCSRF())
+// loginOf returns what the request says about its session.
+func loginOf(ctx context.Context, body gen.Credentials) session.Login {
+	login := session.Login{Lifetime: sessionLifetime}
+	login.CSRF = body.Cookies != nil && *body.Cookies // tokens in cookies need the claim
+	if body.RememberMe != nil && *body.RememberMe {
+		login.Lifetime = rememberedLifetime
 	}
-	return s.tokens.IssueTokenPair(ctx, user.username, claimsOf(user), options...)
+	name := ""
+	if body.Device != nil {
+		name = *body.Device
+	}
+	login.Device = deviceOf(ctx, name)
+	return login
 }
 
-// Refresh consumes the token first: of two requests with the same token only one gets a new pair.
+func wrongPassword() gen.Login401ApplicationProblemPlusJSONResponse {
+	detail := "Wrong username or password."
+	var response gen.Login401ApplicationProblemPlusJSONResponse
+	response.Body = gen.Problem{Title: "Unauthorized", Status: 401, Detail: &detail}
+	response.Headers = gen.UnauthorizedResponseHeaders{WWWAuthenticate: `Bearer realm="api"`, CacheControl: "no-store"}
+	return response
+}
+
 func (s *service) Refresh(ctx context.Context, token gen.RefreshToken, _ gen.RefreshRequestObject) (gen.RefreshResponseObject, error) {
-	if err := s.validator.Consume(ctx, token); err != nil {
-		return nil, err
-	}
-	// Roles and claims come from the account and not from the old token, so that they are up to date.
-	user, ok := s.accounts.find(token.Subject())
-	if !ok {
-		return nil, security.ErrInvalidToken
-	}
-	browser := token.CSRF() != "" // the old token was issued for a cookie, so the new ones are too
-	pair, err := s.issue(ctx, user, browser, security.WithSession(token))
+	pair, err := s.sessions.Refresh(ctx, token, deviceOf(ctx, ""))
 	if err != nil {
 		return nil, err
 	}
-	if browser {
+	if token.CSRF() != "" { // the old token was issued for a cookie, so the new ones are too
 		return s.cookies.set(pair)
 	}
 	return gen.Refresh200JSONResponse{TokenPairJSONResponse: tokenResponse(pair)}, nil
 }
 
 func (s *service) Logout(ctx context.Context, token gen.RefreshToken, _ gen.LogoutRequestObject) (gen.LogoutResponseObject, error) {
-	if err := s.validator.RevokeSession(ctx, token); err != nil {
+	if err := s.sessions.End(ctx, token); err != nil {
 		return nil, err
 	}
 	if token.CSRF() != "" {
@@ -145,7 +159,7 @@ func (s *service) ListUsers(context.Context, gen.AccessToken, gen.ListUsersReque
 
 // EndSessions ignores which credential was accepted: the rules of the operation hold for both.
 func (s *service) EndSessions(ctx context.Context, _ gen.AccessOrBasicCredential, request gen.EndSessionsRequestObject) (gen.EndSessionsResponseObject, error) {
-	if _, err := s.validator.RevokeSubject(ctx, request.Username); err != nil {
+	if err := s.sessions.EndAll(ctx, request.Username); err != nil {
 		return nil, err
 	}
 	return gen.EndSessions204Response{}, nil

@@ -10,6 +10,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/security"
 	"github.com/oapi-guard/oapi-guard/security/claimschema"
 	"github.com/oapi-guard/oapi-guard/security/guard"
+	"github.com/oapi-guard/oapi-guard/session"
 )
 
 // If this does not compile, this file and the module github.com/oapi-guard/oapi-guard in go.mod are of different versions.
@@ -33,6 +34,9 @@ type Authenticator interface {
 
 	// Basic resolves credentials of the scheme basic: http basic.
 	Basic(ctx context.Context, credentials guard.BasicCredentials) (*guard.Caller[guard.Principal], error)
+
+	// Operator resolves credentials of the scheme operator: http bearer.
+	Operator(ctx context.Context, key string) (*guard.Caller[guard.Principal], error)
 }
 
 // AccessOrApiKeyCredential holds the credentials of the alternative that a request satisfied: Access, or ApiKey. The
@@ -136,7 +140,7 @@ func VerifyRefreshToken(ctx context.Context, validator *security.Validator, text
 	return RefreshToken{token.(security.Token[security.NoClaims])}, nil
 }
 
-var guardedSchemes = struct{ Access, AccessCookie, Oauth, Refresh, RefreshCookie, ApiKey, Basic *guard.Scheme }{
+var guardedSchemes = struct{ Access, AccessCookie, Oauth, Refresh, RefreshCookie, ApiKey, Basic, Operator *guard.Scheme }{
 	Access:        &guard.Scheme{Name: "access", Token: guardedTokenTypes.AccessToken},
 	AccessCookie:  &guard.Scheme{Name: "accessCookie", Token: guardedTokenTypes.AccessToken, In: guard.InCookie, Parameter: "access_token"},
 	Oauth:         &guard.Scheme{Name: "oauth", Token: guardedTokenTypes.AccessToken},
@@ -144,6 +148,7 @@ var guardedSchemes = struct{ Access, AccessCookie, Oauth, Refresh, RefreshCookie
 	RefreshCookie: &guard.Scheme{Name: "refreshCookie", Token: guardedTokenTypes.RefreshToken, In: guard.InCookie, Parameter: "refresh_token"},
 	ApiKey:        &guard.Scheme{Name: "apiKey", Kind: guard.KindKey, Parameter: "X-API-Key"},
 	Basic:         &guard.Scheme{Name: "basic", Kind: guard.KindBasic},
+	Operator:      &guard.Scheme{Name: "operator", Kind: guard.KindKey},
 }
 
 // guardedOperations has the operations in document order, each of which is listed here once: the guards are made from it.
@@ -161,6 +166,18 @@ var (
 		ID: "logout", Method: "POST", Path: "/logout",
 		Requirement: guard.Requirement{{guardedSchemes.Refresh}, {guardedSchemes.RefreshCookie}},
 	})
+	guardedOperationEndOtherSessions = guardedOperations.Add(guard.Operation{
+		ID: "endOtherSessions", Method: "DELETE", Path: "/sessions",
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
+	})
+	guardedOperationListSessions = guardedOperations.Add(guard.Operation{
+		ID: "listSessions", Method: "GET", Path: "/sessions",
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
+	})
+	guardedOperationEndSession = guardedOperations.Add(guard.Operation{
+		ID: "endSession", Method: "DELETE", Path: "/sessions/{id}",
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
+	})
 	guardedOperationRevokeCurrentToken = guardedOperations.Add(guard.Operation{
 		ID: "revokeCurrentToken", Method: "DELETE", Path: "/tokens/current",
 		Requirement: guard.Requirement{{guardedSchemes.Access}},
@@ -177,6 +194,10 @@ var (
 		ID: "changeEmail", Method: "PUT", Path: "/email",
 		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
 		Rules:       guard.Rules{Fresh: true},
+	})
+	guardedOperationChangePassword = guardedOperations.Add(guard.Operation{
+		ID: "changePassword", Method: "PUT", Path: "/password",
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
 	})
 	guardedOperationListUsers = guardedOperations.Add(guard.Operation{
 		ID: "listUsers", Method: "GET", Path: "/admin/users",
@@ -196,6 +217,14 @@ var (
 		ID: "publishReport", Method: "POST", Path: "/reports",
 		Requirement: guard.Requirement{{guardedSchemes.Access, guardedSchemes.ApiKey}},
 	})
+	guardedOperationOperatorListSessions = guardedOperations.Add(guard.Operation{
+		ID: "operatorListSessions", Method: "GET", Path: "/operator/sessions",
+		Requirement: guard.Requirement{{guardedSchemes.Operator}},
+	})
+	guardedOperationOperatorRevoke = guardedOperations.Add(guard.Operation{
+		ID: "operatorRevoke", Method: "POST", Path: "/operator/revocations",
+		Requirement: guard.Requirement{{guardedSchemes.Operator}},
+	})
 )
 
 // GuardedOperations returns what the document says of each operation's security, in document order: for audits and for
@@ -209,13 +238,25 @@ type GuardedServer interface {
 	// (POST /login) public
 	Login(ctx context.Context, request LoginRequestObject) (LoginResponseObject, error)
 
-	// Exchange a refresh token for new tokens. It is consumed; using it twice revokes the session.
+	// Exchange a refresh token for new tokens. After a 503 or a lost response send the same token again.
 	// (POST /refresh) refresh or refreshCookie
 	Refresh(ctx context.Context, token RefreshToken, request RefreshRequestObject) (RefreshResponseObject, error)
 
 	// Revoke every token of this session, access tokens included.
 	// (POST /logout) refresh or refreshCookie
 	Logout(ctx context.Context, token RefreshToken, request LogoutRequestObject) (LogoutResponseObject, error)
+
+	// End all of one's sessions but this one.
+	// (DELETE /sessions) access or accessCookie
+	EndOtherSessions(ctx context.Context, token AccessToken, request EndOtherSessionsRequestObject) (EndOtherSessionsResponseObject, error)
+
+	// List one's sessions, newest first.
+	// (GET /sessions) access or accessCookie
+	ListSessions(ctx context.Context, token AccessToken, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
+
+	// End one of one's sessions.
+	// (DELETE /sessions/{id}) access or accessCookie
+	EndSession(ctx context.Context, token AccessToken, request EndSessionRequestObject) (EndSessionResponseObject, error)
 
 	// Revoke just the access token that this request carries.
 	// (DELETE /tokens/current) access
@@ -233,6 +274,10 @@ type GuardedServer interface {
 	// (PUT /email) access or accessCookie; fresh
 	ChangeEmail(ctx context.Context, token AccessToken, request ChangeEmailRequestObject) (ChangeEmailResponseObject, error)
 
+	// Change one's password. This session goes on with the tokens that it has; all others end.
+	// (PUT /password) access or accessCookie
+	ChangePassword(ctx context.Context, token AccessToken, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
+
 	// List the users. For administrators.
 	// (GET /admin/users) access; roles allow ADMIN
 	ListUsers(ctx context.Context, token AccessToken, request ListUsersRequestObject) (ListUsersResponseObject, error)
@@ -248,6 +293,14 @@ type GuardedServer interface {
 	// Publish a report, as a user and through a partner's application, both of which have to identify.
 	// (POST /reports) access and apiKey
 	PublishReport(ctx context.Context, credential Publisher, request PublishReportRequestObject) (PublishReportResponseObject, error)
+
+	// List the sessions of a user, newest first. On the operator's listener only.
+	// (GET /operator/sessions) operator
+	OperatorListSessions(ctx context.Context, caller guard.Caller[guard.Principal], request OperatorListSessionsRequestObject) (OperatorListSessionsResponseObject, error)
+
+	// Revoke a token, a session, the sessions of a user, or all sessions. On the operator's listener only.
+	// (POST /operator/revocations) operator
+	OperatorRevoke(ctx context.Context, caller guard.Caller[guard.Principal], request OperatorRevokeRequestObject) (OperatorRevokeResponseObject, error)
 }
 
 // UnimplementedGuardedServer answers every operation with 501. A server that embeds it has all methods.
@@ -267,6 +320,18 @@ func (UnimplementedGuardedServer) Logout(context.Context, RefreshToken, LogoutRe
 	return nil, security.ErrNotImplemented
 }
 
+func (UnimplementedGuardedServer) EndOtherSessions(context.Context, AccessToken, EndOtherSessionsRequestObject) (EndOtherSessionsResponseObject, error) {
+	return nil, security.ErrNotImplemented
+}
+
+func (UnimplementedGuardedServer) ListSessions(context.Context, AccessToken, ListSessionsRequestObject) (ListSessionsResponseObject, error) {
+	return nil, security.ErrNotImplemented
+}
+
+func (UnimplementedGuardedServer) EndSession(context.Context, AccessToken, EndSessionRequestObject) (EndSessionResponseObject, error) {
+	return nil, security.ErrNotImplemented
+}
+
 func (UnimplementedGuardedServer) RevokeCurrentToken(context.Context, AccessToken, RevokeCurrentTokenRequestObject) (RevokeCurrentTokenResponseObject, error) {
 	return nil, security.ErrNotImplemented
 }
@@ -283,6 +348,10 @@ func (UnimplementedGuardedServer) ChangeEmail(context.Context, AccessToken, Chan
 	return nil, security.ErrNotImplemented
 }
 
+func (UnimplementedGuardedServer) ChangePassword(context.Context, AccessToken, ChangePasswordRequestObject) (ChangePasswordResponseObject, error) {
+	return nil, security.ErrNotImplemented
+}
+
 func (UnimplementedGuardedServer) ListUsers(context.Context, AccessToken, ListUsersRequestObject) (ListUsersResponseObject, error) {
 	return nil, security.ErrNotImplemented
 }
@@ -296,6 +365,14 @@ func (UnimplementedGuardedServer) ListReports(context.Context, AccessOrApiKeyCre
 }
 
 func (UnimplementedGuardedServer) PublishReport(context.Context, Publisher, PublishReportRequestObject) (PublishReportResponseObject, error) {
+	return nil, security.ErrNotImplemented
+}
+
+func (UnimplementedGuardedServer) OperatorListSessions(context.Context, guard.Caller[guard.Principal], OperatorListSessionsRequestObject) (OperatorListSessionsResponseObject, error) {
+	return nil, security.ErrNotImplemented
+}
+
+func (UnimplementedGuardedServer) OperatorRevoke(context.Context, guard.Caller[guard.Principal], OperatorRevokeRequestObject) (OperatorRevokeResponseObject, error) {
 	return nil, security.ErrNotImplemented
 }
 
@@ -321,6 +398,30 @@ func (s guardedStrictServer) Logout(ctx context.Context, request LogoutRequestOb
 		return nil, err
 	}
 	return s.server.Logout(ctx, RefreshToken{token}, request)
+}
+
+func (s guardedStrictServer) EndOtherSessions(ctx context.Context, request EndOtherSessionsRequestObject) (EndOtherSessionsResponseObject, error) {
+	token, err := guard.RequestToken[UserClaims](ctx, guardedOperationEndOtherSessions)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.EndOtherSessions(ctx, AccessToken{token}, request)
+}
+
+func (s guardedStrictServer) ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error) {
+	token, err := guard.RequestToken[UserClaims](ctx, guardedOperationListSessions)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.ListSessions(ctx, AccessToken{token}, request)
+}
+
+func (s guardedStrictServer) EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error) {
+	token, err := guard.RequestToken[UserClaims](ctx, guardedOperationEndSession)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.EndSession(ctx, AccessToken{token}, request)
 }
 
 func (s guardedStrictServer) RevokeCurrentToken(ctx context.Context, request RevokeCurrentTokenRequestObject) (RevokeCurrentTokenResponseObject, error) {
@@ -356,6 +457,14 @@ func (s guardedStrictServer) ChangeEmail(ctx context.Context, request ChangeEmai
 		return nil, err
 	}
 	return s.server.ChangeEmail(ctx, AccessToken{token}, request)
+}
+
+func (s guardedStrictServer) ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error) {
+	token, err := guard.RequestToken[UserClaims](ctx, guardedOperationChangePassword)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.ChangePassword(ctx, AccessToken{token}, request)
 }
 
 func (s guardedStrictServer) ListUsers(ctx context.Context, request ListUsersRequestObject) (ListUsersResponseObject, error) {
@@ -402,11 +511,28 @@ func (s guardedStrictServer) PublishReport(ctx context.Context, request PublishR
 	return s.server.PublishReport(ctx, credential, request)
 }
 
+func (s guardedStrictServer) OperatorListSessions(ctx context.Context, request OperatorListSessionsRequestObject) (OperatorListSessionsResponseObject, error) {
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperationOperatorListSessions)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.OperatorListSessions(ctx, caller, request)
+}
+
+func (s guardedStrictServer) OperatorRevoke(ctx context.Context, request OperatorRevokeRequestObject) (OperatorRevokeResponseObject, error) {
+	caller, err := guard.RequestCaller[guard.Principal](ctx, guardedOperationOperatorRevoke)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.OperatorRevoke(ctx, caller, request)
+}
+
 // GuardedAuthenticators returns the authenticators of the schemes whose credentials are not JWTs, for code that makes guards itself.
 func GuardedAuthenticators(authenticator Authenticator) guard.Authenticators {
 	return guard.Authenticators{
-		"apiKey": guard.AuthenticateKey(authenticator.ApiKey),
-		"basic":  guard.AuthenticateBasic(authenticator.Basic),
+		"apiKey":   guard.AuthenticateKey(authenticator.ApiKey),
+		"basic":    guard.AuthenticateBasic(authenticator.Basic),
+		"operator": guard.AuthenticateKey(authenticator.Operator),
 	}
 }
 
@@ -437,6 +563,50 @@ func (i GuardedIssuer) IssueRefreshToken(ctx context.Context, subject string, op
 // IssueTokenPair issues an access token and the refresh token of the same session.
 func (i GuardedIssuer) IssueTokenPair(ctx context.Context, subject string, claims UserClaims, options ...security.TokenOption) (security.TokenPair, error) {
 	return i.issuer.IssueTokenPairOf(ctx, guardedTokenTypes.AccessToken, guardedTokenTypes.RefreshToken, subject, claims, nil, options...)
+}
+
+// GuardedSessions keeps the sessions of this API. It is session.Manager with the tokens and the claims of the document.
+type GuardedSessions struct{ *session.Manager }
+
+// GuardedSessionGrant is what the tokens of a session contain. It is session.Grant with the claims of the document.
+type GuardedSessionGrant struct {
+	AccessClaims                  UserClaims
+	AccessOptions, RefreshOptions []security.TokenOption
+}
+
+// NewGuardedSessions makes the manager. The function load looks up the roles and the claims of a subject; see session.LoadFunc.
+func NewGuardedSessions(authority *security.Authority, store session.Store, load func(context.Context, session.Info) (GuardedSessionGrant, error), options ...session.Option) (*GuardedSessions, error) {
+	var untyped session.LoadFunc
+	if load != nil {
+		untyped = func(ctx context.Context, info session.Info) (session.Grant, error) {
+			grant, err := load(ctx, info)
+			return session.Grant{
+				AccessClaims:  grant.AccessClaims,
+				AccessOptions: grant.AccessOptions, RefreshOptions: grant.RefreshOptions,
+			}, err
+		}
+	}
+	types := session.WithTokenTypes(guardedTokenTypes.AccessToken, guardedTokenTypes.RefreshToken)
+	manager, err := session.New(authority, store, untyped, append([]session.Option{types}, options...)...)
+	if err != nil {
+		return nil, err
+	}
+	return &GuardedSessions{manager}, nil
+}
+
+// Refresh exchanges a refresh token for new tokens; see session.Manager.Refresh.
+func (s *GuardedSessions) Refresh(ctx context.Context, token RefreshToken, device session.Device) (security.TokenPair, error) {
+	return s.Manager.Refresh(ctx, token, device)
+}
+
+// List returns the sessions of the token's subject, a page at a time; see session.Manager.List.
+func (s *GuardedSessions) List(ctx context.Context, token AccessToken, position string) (session.Page, error) {
+	return s.Manager.List(ctx, token, position)
+}
+
+// EndOthers ends all sessions of the token's subject but that of the token; see session.Manager.EndOthers.
+func (s *GuardedSessions) EndOthers(ctx context.Context, token AccessToken) (*security.TokenPair, error) {
+	return s.Manager.EndOthers(ctx, token)
 }
 
 // NewGuardedStrictHandler is NewStrictHandlerWithOptions for a GuardedServer. Error functions that the options leave nil
@@ -483,13 +653,19 @@ func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, authent
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/login", guards.HandlerFunc(guardedOperationLogin, wrapper.Login))
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/refresh", guards.HandlerFunc(guardedOperationRefresh, wrapper.Refresh))
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/logout", guards.HandlerFunc(guardedOperationLogout, wrapper.Logout))
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/sessions", guards.HandlerFunc(guardedOperationEndOtherSessions, wrapper.EndOtherSessions))
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/sessions", guards.HandlerFunc(guardedOperationListSessions, wrapper.ListSessions))
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/sessions/{id}", guards.HandlerFunc(guardedOperationEndSession, wrapper.EndSession))
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/tokens/current", guards.HandlerFunc(guardedOperationRevokeCurrentToken, wrapper.RevokeCurrentToken))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/protected", guards.HandlerFunc(guardedOperationGetProtected, wrapper.GetProtected))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/greeting", guards.HandlerFunc(guardedOperationGetGreeting, wrapper.GetGreeting))
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/email", guards.HandlerFunc(guardedOperationChangeEmail, wrapper.ChangeEmail))
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/password", guards.HandlerFunc(guardedOperationChangePassword, wrapper.ChangePassword))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/admin/users", guards.HandlerFunc(guardedOperationListUsers, wrapper.ListUsers))
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/admin/users/{username}/sessions", guards.HandlerFunc(guardedOperationEndSessions, wrapper.EndSessions))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/reports", guards.HandlerFunc(guardedOperationListReports, wrapper.ListReports))
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/reports", guards.HandlerFunc(guardedOperationPublishReport, wrapper.PublishReport))
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/operator/sessions", guards.HandlerFunc(guardedOperationOperatorListSessions, wrapper.OperatorListSessions))
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/operator/revocations", guards.HandlerFunc(guardedOperationOperatorRevoke, wrapper.OperatorRevoke))
 	return m, nil
 }

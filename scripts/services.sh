@@ -2,26 +2,46 @@
 # Finds the servers that the tests need, and installs those that are missing. The tests start the servers themselves, on
 # free ports of 127.0.0.1. The table at the end of this file lists the servers.
 #
-# A server that is on PATH is used as it is. For a missing one the script says what it will install, and then installs it
-# with the packages of the system: apt-get (as root, or through sudo without a password) or brew. To avoid that:
+# A server that is on PATH is used as it is, and PostgreSQL also where Debian and brew install it. For a missing one the
+# script says what it will install, and then installs it with the packages of the system: apt-get (as root, or through
+# sudo without a password) or brew. To avoid that:
 #   REDIS_SERVER=PATH      use this redis-server
+#   POSTGRES_BIN=DIR       use the initdb and postgres in this directory
+#   POSTGRES_BIN=no        skip the tests with PostgreSQL
 #   INSTALL_SERVICES=no    install nothing; fail where a server is missing
 set -eu
 
 have() { command -v "$1" >/dev/null 2>&1; }
 say() { echo "scripts/services.sh: $*" >&2; }
 
+# found PROGRAM VALUE reports whether there is the program. VALUE is its path, its directory or empty.
+found() {
+	if [ -d "$2" ]; then
+		[ -x "$2/$1" ]
+	elif [ -n "$2" ]; then
+		have "$2"
+	elif ! have "$1"; then
+		for path in /usr/lib/postgresql/*/bin/"$1" /opt/homebrew/opt/postgresql@*/bin/"$1" /usr/local/opt/postgresql@*/bin/"$1"; do
+			[ ! -x "$path" ] || return 0
+		done
+		return 1
+	fi
+}
+
 # service PROGRAM VARIABLE DEBIAN_PACKAGE BREW_FORMULA OLDEST_VERSION makes sure that there is one server.
 service() {
 	eval "value=\${$2:-}"
-	if [ -n "$value" ] && ! have "$value"; then
-		say "$2 names '$value', which cannot be run"
-		exit 1
-	fi
-	if have "${value:-$1}"; then
+	if [ "$value" = no ]; then
 		return
 	fi
-	say "the tests need $1 $5 or later, and there is none on PATH"
+	if [ -n "$value" ] && ! found "$1" "$value"; then
+		say "$2 names '$value', where there is no $1 that can be run"
+		exit 1
+	fi
+	if found "$1" "$value"; then
+		return
+	fi
+	say "the tests need $1 ($3 $5 or later), and there is none here"
 	if have apt-get && [ "$(id -u)" = 0 ]; then
 		command="apt-get install $3" sudo=""
 	elif have apt-get && have sudo && sudo -n true 2>/dev/null; then
@@ -40,13 +60,13 @@ service() {
 		by_hand "$@"
 	fi
 	say "installing it now: $command"
-	say "to avoid this, set $2 to the path of a $1, or set INSTALL_SERVICES=no"
+	say "to avoid this, set $2 to the path of $1, or set INSTALL_SERVICES=no"
 	status=0
 	case $command in
 	brew*) brew install --quiet "$4" >"$log" 2>&1 || status=$? ;;
 	*) apt "$sudo" "$3" || status=$? ;;
 	esac
-	if [ "$status" != 0 ] || ! have "$1"; then
+	if [ "$status" != 0 ] || ! found "$1" ""; then
 		cat "$log" >&2
 		say "$1 could not be installed"
 		by_hand "$@"
@@ -81,5 +101,6 @@ apt() {
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-#       program       variable      Debian package  brew formula  oldest version
-service redis-server  REDIS_SERVER  redis-server    redis         6.0
+#       program       variable      Debian package  brew formula   oldest version
+service redis-server  REDIS_SERVER  redis-server    redis          6.0
+service initdb        POSTGRES_BIN  postgresql      postgresql@17  13

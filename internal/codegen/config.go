@@ -37,6 +37,8 @@ type Config struct {
 	RolesIn30 bool
 	// RawFallback makes raw JSON of the schemas that oapi-codegen refuses, or whose Go does not compile.
 	RawFallback bool
+	// Sessions generates the typed manager of package session.
+	Sessions bool
 
 	oapiCodegen         codegen.Configuration
 	schemes, operations map[string]entries
@@ -58,12 +60,13 @@ const (
 	keyRequireSecurity, keyRolesIn30          = "require-security", "roles-in-3.0"
 	keyShadowing, keyGuardOnly                = "allow-shadowing", "guard-only"
 	keyAllowKeys, keyFallback                 = "allow-keys", "fallback-schemas"
+	keySessions                               = "sessions"
 	keyOapiCodegen                            = "oapi-codegen"
 )
 
 var configKeys = []string{
 	keySpec, keyPackage, keyServer, keyOutput, keySchemes, keyOperations, keyRequireSecurity, keyRolesIn30, keyShadowing, keyAllowKeys,
-	keyFallback, keyGuardOnly, keyOapiCodegen,
+	keyFallback, keySessions, keyGuardOnly, keyOapiCodegen,
 }
 
 // ReadConfig reads a configuration file. Paths in the file are relative to its folder, the path of an
@@ -117,6 +120,7 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 		return value
 	}
 	c.RequireSecurity, c.RolesIn30, c.GuardOnly = flag(keyRequireSecurity), flag(keyRolesIn30), flag(keyGuardOnly)
+	c.Sessions = flag(keySessions)
 	c.schemes = readNamed(found, keySchemes, schemeKeys, &p)
 	c.operations = readNamed(found, keyOperations, operationKeys, &p)
 	c.shadowing = readList(found, keyShadowing, &p)
@@ -135,6 +139,7 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 	// The strict decoder reports line numbers, so it needs the whole file.
 	whole := struct {
 		Spec, Package, Server, Output, Schemes, Operations any
+		Sessions                                           any
 		RequireSecurity                                    any                   `yaml:"require-security"`
 		RolesIn30                                          any                   `yaml:"roles-in-3.0"`
 		Shadowing                                          any                   `yaml:"allow-shadowing"`

@@ -90,6 +90,7 @@ func (r *reader) readSecurity() {
 	r.checkPaths()
 	r.checkParameters()
 	r.types = tokenTypes(r.schemes, r.used, &r.problems)
+	r.checkSessions()
 	r.structs = assignArguments(r.operations, r.types, &r.problems)
 	checkClaims(r.document.components.Schemas, r.spec, r.types, &r.problems)
 	r.outbound = outboundOperations(r.doc)

@@ -46,6 +46,8 @@ type view struct {
 	OperationsDoc string
 	// Access and Refresh are the token types of a pair that the application issues; nil where there is none.
 	Access, Refresh *tokenView
+	// Sessions says that there is a typed manager of sessions.
+	Sessions bool
 }
 
 // importView is an import of the standard library, or one of a user's type, under its name.
@@ -167,7 +169,11 @@ func (o operationView) ArgumentType() string {
 // render returns guard.gen.go.
 func render(pkg, version string, operations []*operation, r *reader, g *generated) (*guardCode, error) {
 	v := &view{Package: pkg, Document: word(path.Base(filepath.ToSlash(r.spec.path))), Version: version}
+	v.Sessions = r.config.Sessions
 	packages := newImports(g.router.imports)
+	if v.Sessions {
+		packages.taken["session"] = true
+	}
 	tokens := v.addTokens(r.types)
 	v.addSchemes(r, packages)
 	v.addCredentials(r.structs, tokens, packages)

@@ -412,6 +412,19 @@ func tokenTypes(schemes map[string]*scheme, used map[string]bool, p *problems) [
 	})
 }
 
+// checkSessions reports the key sessions where operations do not take both tokens of a session.
+func (r *reader) checkSessions() {
+	if !r.config.Sessions {
+		return
+	}
+	for _, name := range []string{"access", "refresh"} {
+		if !slices.ContainsFunc(r.types, func(t *tokenType) bool { return t.name == name && t.issuedHere }) {
+			r.problems.add(r.config.top().at(keySessions), "%s needs an access and a refresh token that the application itself issues, and no operation takes its %s token; "+
+				"give a scheme of one %s: {token: %s}, or remove this line", keySessions, name, guardKey, name)
+		}
+	}
+}
+
 // nameTokenTypes gives the token types the Go names that their schemes choose, and reports names that
 // stand for two types.
 func nameTokenTypes(schemes map[string]*scheme, types map[string]*tokenType, p *problems) {

@@ -230,21 +230,46 @@ func named(types []string) []string {
 
 // TestTokenTypes checks that the compiler tells token types apart.
 func TestTokenTypes(t *testing.T) {
-	const program = `package main
+	for _, tt := range []struct{ name, pkg, call, right, wrong, want string }{
+		{
+			name: "an operation", pkg: "access-refresh", call: "func(api.RefreshToken) {}(%s)", right: "api.RefreshToken{}", wrong: "api.AccessToken{}",
+			want: "cannot use api.AccessToken{} (value of struct type api.AccessToken) as api.RefreshToken value in argument to func",
+		},
+		{
+			name: "the refresh of a session", pkg: "sessions", call: "(&api.GuardedSessions{}).Refresh(nil, %s, session.Device{})", right: "api.RefreshToken{}", wrong: "api.AccessToken{}",
+			want: "cannot use api.AccessToken{} (value of struct type api.AccessToken) as api.RefreshToken value in argument to (&api.GuardedSessions{}).Refresh",
+		},
+		{
+			name: "the list of sessions", pkg: "sessions", call: `(&api.GuardedSessions{}).List(nil, %s, "")`, right: "api.AccessToken{}", wrong: "api.RefreshToken{}",
+			want: "cannot use api.RefreshToken{} (value of struct type api.RefreshToken) as api.AccessToken value in argument to (&api.GuardedSessions{}).List",
+		},
+		{
+			name: "the end of other sessions", pkg: "sessions", call: "(&api.GuardedSessions{}).EndOthers(nil, %s)", right: "api.AccessToken{}", wrong: "api.RefreshToken{}",
+			want: "cannot use api.RefreshToken{} (value of struct type api.RefreshToken) as api.AccessToken value in argument to (&api.GuardedSessions{}).EndOthers",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			program := `package main
 
-import api "github.com/oapi-guard/oapi-guard/internal/codegen/testdata/access-refresh"
+import (
+	api "github.com/oapi-guard/oapi-guard/internal/codegen/testdata/` + tt.pkg + `"
+	"github.com/oapi-guard/oapi-guard/session"
+)
 
-func logout(api.RefreshToken) {}
+var _ session.Device
 
-func main() { logout(api.%s{}) }
+func main() { ` + tt.call + ` }
 `
-	file := "testdata/zz_types/main.go"
-	if out, err := goTool(t, map[string]string{file: fmt.Sprintf(program, "RefreshToken")}, "build", "-o", os.DevNull, "./testdata/zz_types"); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	out, err := goTool(t, map[string]string{file: fmt.Sprintf(program, "AccessToken")}, "build", "-o", os.DevNull, "./testdata/zz_types")
-	want := "cannot use api.AccessToken{} (value of struct type api.AccessToken) as api.RefreshToken value in argument to logout"
-	if err == nil || !strings.Contains(out, want) {
-		t.Errorf("%v\n%s\nwant %s", err, out, want)
+			build := func(argument string) (string, error) {
+				files := map[string]string{"testdata/zz_types/main.go": fmt.Sprintf(program, argument)}
+				return goTool(t, files, "build", "-o", os.DevNull, "./testdata/zz_types")
+			}
+			if out, err := build(tt.right); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if out, err := build(tt.wrong); err == nil || !strings.Contains(out, tt.want) {
+				t.Errorf("%v\n%s\nwant %s", err, out, tt.want)
+			}
+		})
 	}
 }

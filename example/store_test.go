@@ -15,20 +15,24 @@ import (
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/internal/pgtest"
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
-func TestOpenBlacklist(t *testing.T) {
+func TestOpenStore(t *testing.T) {
 	dir := t.TempDir()
 	quiet := slog.New(slog.DiscardHandler)
 	redis := redistest.Start(t, redistest.WithPassword("hunter2"))
+	postgres := pgtest.Shared(t)
 	for text, about := range map[string]string{
-		"":                                       filepath.Join(dir, "blacklist.db"),
+		"":                                       filepath.Join(dir, "store.db"),
 		"memory:":                                "memory",
 		"bolt:" + filepath.Join(dir, "other.db"): "other.db",
 		"redis://:hunter2@" + redis.Addr():       "Redis at " + redis.Addr(),
+		"sqlite:" + filepath.Join(dir, "guard.db"):                    "guard.db",
+		postgres.DSN(pgtest.User+":hunter2", postgres.NewDatabase(t)): "PostgreSQL at 127.0.0.1",
 	} {
-		s, err := openBlacklist(t.Context(), text, dir, quiet)
+		s, err := openStore(t.Context(), text, dir, quiet)
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 			continue
@@ -36,15 +40,16 @@ func TestOpenBlacklist(t *testing.T) {
 		if !strings.Contains(s.about, about) || strings.Contains(s.about, "hunter2") {
 			t.Errorf("%q is said to be %q", text, s.about)
 		}
-		if _, err := s.list.IsRevoked(t.Context(), blacklist.Identity{Issuer: "v", ID: "1", SessionStart: time.Now().Add(time.Hour)}); err != nil {
+		if _, err := s.IsRevoked(t.Context(), blacklist.Identity{Issuer: "v", ID: "1", SessionStart: time.Now().Add(time.Hour)}); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 		if err := s.Close(); err != nil {
 			t.Errorf("%q: closing: %v", text, err)
 		}
 	}
-	for _, text := range []string{"nonsense", "sqlite:x", "bolt:", "redis://:hunter2@" + redis.Addr() + "/x?y=\x7f", "redis://:hunter2@127.0.0.1:1", "redis://:wrong-hunter2@" + redis.Addr()} {
-		if s, err := openBlacklist(t.Context(), text, dir, quiet); err == nil || strings.Contains(err.Error(), "hunter2") {
+	for _, text := range []string{"nonsense", "mysql:x", "bolt:", "sqlite:", "sqlite:" + dir, "postgres://u:hunter2@127.0.0.1:1/x", "postgres://u:hunter2@127.0.0.1:nonsense/x",
+		"redis://:hunter2@" + redis.Addr() + "/x?y=\x7f", "redis://:hunter2@127.0.0.1:1", "redis://:wrong-hunter2@" + redis.Addr()} {
+		if s, err := openStore(t.Context(), text, dir, quiet); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: %v, %v", text, s, err)
 		}
 	}
@@ -54,7 +59,7 @@ func TestOpenBlacklist(t *testing.T) {
 // begun to evict keys.
 func TestReadyAsksTheStore(t *testing.T) {
 	redis := redistest.Start(t)
-	p := startProcess(t, "BLACKLIST=redis://"+redis.Addr(), "DATA_DIR="+t.TempDir())
+	p := startProcess(t, "STORE=redis://"+redis.Addr(), "DATA_DIR="+t.TempDir())
 	if got := p.call("GET", "/readyz", "", ""); got.status != 200 {
 		t.Fatalf("before: %d %s", got.status, got.body)
 	}
@@ -80,14 +85,13 @@ func TestStoresKeepTheirMethods(t *testing.T) {
 		{text: "", pings: true},
 		{text: "redis://" + redis.Addr(), pings: true},
 	} {
-		s, err := openBlacklist(t.Context(), tt.text, t.TempDir(), slog.New(slog.DiscardHandler))
+		s, err := openStore(t.Context(), tt.text, t.TempDir(), slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Errorf("%q: %v", tt.text, err)
 			continue
 		}
-		var list blacklist.Blacklist = s.list
-		_, pings := list.(blacklist.Pinger)
-		_, inMemory := list.(blacklist.InProcess)
+		_, pings := blacklist.As[blacklist.Pinger](s)
+		_, inMemory := blacklist.As[blacklist.InProcess](s)
 		if pings != tt.pings || inMemory != tt.inMemory {
 			t.Errorf("%q: Ping %t, InProcess %t", tt.text, pings, inMemory)
 		}
@@ -138,11 +142,11 @@ func (p *process) stop() {
 // other one with the next request.
 func TestTwoProcesses(t *testing.T) {
 	redis := redistest.Start(t)
-	env := []string{"BLACKLIST=redis://" + redis.Addr(), "DATA_DIR=" + t.TempDir()}
+	env := []string{"STORE=redis://" + redis.Addr(), "DATA_DIR=" + t.TempDir()}
 	one := startProcess(t, env...)
-	// A new Redis refuses the sessions of its first second.
 	other := startProcess(t, env...)
-	p := loginUntilAccepted(t, one.app)
+	// A new Redis refuses the sessions of its first second, so this one begins after it.
+	p := one.login("alice", "wonderland")
 	other.call("GET", "/protected", p.Access, "").want(t, 200, "")
 	one.call("POST", "/logout", p.Refresh, "").want(t, 204, "")
 	other.call("GET", "/protected", p.Access, "").want(t, 401, `error="invalid_token"`)
@@ -150,7 +154,7 @@ func TestTwoProcesses(t *testing.T) {
 
 	// While Redis does not answer, requests with tokens are answered 503. When it answers again, no
 	// restart is needed.
-	stays := loginUntilAccepted(t, other.app)
+	stays := other.login("alice", "wonderland")
 	redis.Pause()
 	if got := one.call("GET", "/protected", stays.Access, ""); got.status != 503 || got.header.Get("Retry-After") == "" {
 		t.Errorf("while Redis is paused: %d %s", got.status, got.body)
@@ -175,27 +179,42 @@ func TestTwoProcesses(t *testing.T) {
 	other.stop()
 }
 
-// loginUntilAccepted logs in until the session begins after the mark of the blacklist.
-func loginUntilAccepted(t *testing.T, a *app) pair {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		p := a.login("alice", "wonderland")
-		if a.call("GET", "/protected", p.Access, "").status == 200 {
-			return p
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("no session is accepted")
-		}
+// TestTwoProcessesOnADatabase lists and ends a session at another process than the one of the log-in.
+func TestTwoProcessesOnADatabase(t *testing.T) {
+	server := pgtest.Shared(t)
+	for name, store := range map[string]string{
+		"PostgreSQL": server.DSN(pgtest.User, server.NewDatabase(t)),
+		"SQLite":     "sqlite:" + filepath.Join(t.TempDir(), "store.db"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := []string{"STORE=" + store, "DATA_DIR=" + t.TempDir()}
+			one := startProcess(t, env...)
+			other := startProcess(t, env...)
+			phone, laptop := one.loginFrom("phone", "Browser/1"), other.loginFrom("laptop", "Browser/2")
+			next := other.call("POST", "/refresh", phone.Refresh, "").pair(t)
+			if again := one.call("POST", "/refresh", phone.Refresh, "").pair(t); again.Refresh != next.Refresh {
+				t.Error("the processes have given out different refresh tokens")
+			}
+			if page := one.call("GET", "/sessions", next.Access, "").page(t); len(page.Sessions) != 2 {
+				t.Errorf("%+v", page)
+			}
+			one.call("DELETE", "/sessions", next.Access, "").want(t, 204, "")
+			other.over(laptop)
+			other.works(next)
+			one.stop()
+			other.stop()
+		})
 	}
 }
 
-// TestRestart kills the program: the file still has the use of a refresh token and the log-out.
+// TestRestart kills the program: the file still has the uses of refresh tokens and the log-out.
 func TestRestart(t *testing.T) {
 	env := "DATA_DIR=" + t.TempDir()
 	first := startProcess(t, env)
 	p := first.login("alice", "wonderland")
 	stays := first.login("alice", "wonderland")
-	next := first.call("POST", "/refresh", p.Refresh, "").pair(t)
+	before := first.call("POST", "/refresh", p.Refresh, "").pair(t)
+	next := first.call("POST", "/refresh", before.Refresh, "").pair(t)
 	out := first.login("admin", "rabbit-hole")
 	first.call("POST", "/logout", out.Refresh, "").want(t, 204, "")
 	if err := first.cmd.Process.Kill(); err != nil {
@@ -208,6 +227,9 @@ func TestRestart(t *testing.T) {
 	second.call("GET", "/protected", stays.Access, "").want(t, 200, "")
 	second.call("GET", "/protected", out.Access, "").want(t, 401, `error="invalid_token"`)
 	second.call("GET", "/protected", next.Access, "").want(t, 200, "")
+	if again := second.call("POST", "/refresh", before.Refresh, "").pair(t); again.Refresh != next.Refresh {
+		t.Error("within the grace the refresh token is another one")
+	}
 	second.call("POST", "/refresh", p.Refresh, "").want(t, 401, `error="invalid_token"`)
 	second.call("GET", "/protected", next.Access, "").want(t, 401, `error="invalid_token"`) // the reuse ended the session
 	second.stop()
@@ -250,7 +272,7 @@ func TestDisabledUser(t *testing.T) {
 
 // TestColdStart starts without Redis: no service begins before the store has answered.
 func TestColdStart(t *testing.T) {
-	env := map[string]string{"ADDR": "127.0.0.1:0", "DATA_DIR": t.TempDir(), "BLACKLIST": "redis://127.0.0.1:1"}
+	env := map[string]string{"ADDR": "127.0.0.1:0", "DATA_DIR": t.TempDir(), "STORE": "redis://127.0.0.1:1"}
 	err := run(context.Background(), nil, func(name string) string { return env[name] }, io.Discard, io.Discard)
 	if !errors.Is(err, blacklist.ErrUnavailable) {
 		t.Errorf("starting without Redis: %v", err)

@@ -1,0 +1,379 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/internal/pgtest"
+	"github.com/oapi-guard/oapi-guard/internal/redistest"
+	"github.com/oapi-guard/oapi-guard/session"
+)
+
+// TestTimeIsReadAfterTheLock holds the lock of a row, or of a subject, while a transaction waits for
+// it. The time of the transaction is not before the end of the lock.
+func TestTimeIsReadAfterTheLock(t *testing.T) {
+	d := postgres(t, pgtest.Shared(t))
+	s := d.store(t)
+	put(t, s, alice, "a")
+	key := sessionKey(alice, "a")
+	subject := subjectKey(alice)
+	for _, tt := range []struct {
+		name string
+		lock string
+		key  []byte
+		step func(tx session.Tx) error
+	}{
+		{
+			name: "row", lock: `SELECT 1 FROM {sessions} WHERE key = $1 FOR UPDATE`, key: key[:],
+			step: func(tx session.Tx) error {
+				row, _, err := tx.Session("a")
+				// Revoke, so that the short way for one row does not apply.
+				return errors.Join(err, tx.Put(row), tx.(session.BlacklistTx).Revoke(blacklist.OfToken(user("a"), inAnHour())))
+			},
+		},
+		{
+			name: "row after the time", lock: `SELECT 1 FROM {sessions} WHERE key = $1 FOR UPDATE`, key: key[:],
+			step: func(tx session.Tx) error {
+				tx.Now()
+				_, _, err := tx.Session("a")
+				return err
+			},
+		},
+		{
+			name: "row of Live", lock: `SELECT 1 FROM {sessions} WHERE key = $1 FOR UPDATE`, key: key[:],
+			step: func(tx session.Tx) error {
+				tx.Now()
+				_, err := tx.Live(1)
+				return err
+			},
+		},
+		{
+			name: "subject", lock: `SELECT 1 FROM {subjects} WHERE subject = $1 FOR UPDATE`, key: subject[:],
+			step: func(tx session.Tx) error {
+				_, err := tx.Epoch()
+				return err
+			},
+		},
+		{
+			name: "subject of a session that does not exist", lock: `SELECT 1 FROM {subjects} WHERE subject = $1 FOR UPDATE`, key: subject[:],
+			step: func(tx session.Tx) error {
+				_, _, err := tx.Session("b")
+				return errors.Join(err, tx.Put(newRow(alice, "b", tx.Now())), errStep)
+			},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			holder, err := d.db.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = holder.Rollback() }()
+			if _, err := holder.Exec(s.cfg.render(tt.lock), tt.key); err != nil {
+				t.Fatal(err)
+			}
+			var now time.Time
+			done := make(chan error)
+			go func() {
+				done <- s.Update(t.Context(), alice, func(tx session.Tx) error {
+					err := tt.step(tx)
+					now = tx.Now()
+					return err
+				})
+			}()
+			waitForLock(t, d)
+			var released time.Time
+			const clock = `SELECT date_trunc('milliseconds', clock_timestamp() + interval '2 ms')`
+			if err := holder.QueryRow(clock).Scan(&released); err != nil {
+				t.Fatal(err)
+			}
+			redistest.Eventually(t, "the clock passes", func() error {
+				var later bool
+				err := holder.QueryRow(`SELECT clock_timestamp() >= $1`, released).Scan(&later)
+				if err == nil && !later {
+					err = errors.New("not yet")
+				}
+				return err
+			})
+			if err := holder.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-done; err != nil && !errors.Is(err, errStep) {
+				t.Fatal(err)
+			}
+			if now.Before(released) {
+				t.Errorf("the time of the transaction is %v before the end of the lock", released.Sub(now))
+			}
+		})
+	}
+}
+
+var errStep = errors.New("the error of the step")
+
+// waitForLock waits until a statement on the tables of the test waits for a lock.
+func waitForLock(t *testing.T, d *database) {
+	t.Helper()
+	redistest.Eventually(t, "a transaction waits for the lock", func() error {
+		if d.count(t, `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%`+d.prefix+`%'`) == 0 {
+			return errors.New("nothing waits")
+		}
+		return nil
+	})
+}
+
+// TestRefreshTakesTwoStatements checks the short way: no transaction, and the row is written only if
+// nobody else has.
+func TestRefreshTakesTwoStatements(t *testing.T) {
+	d := postgres(t, pgtest.Shared(t))
+	s := d.store(t)
+	put(t, s, alice, "a")
+	s.inserts.Store(1)
+	runs := 0
+	err := s.Update(t.Context(), alice, func(tx session.Tx) error {
+		runs++
+		row, _, err := tx.Session("a")
+		if err != nil {
+			return err
+		}
+		if runs == 1 {
+			// Another caller is faster.
+			if err := rotate(t.Context(), s, alice, "a"); err != nil {
+				return err
+			}
+		}
+		if _, short := tx.(*rowTx); short != (runs == 1) {
+			t.Errorf("run %d has a %T", runs, tx)
+		}
+		row.Generation++
+		return tx.Put(row)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row, _ := load(t, s, alice, "a"); row.Generation != 3 || runs != 2 {
+		t.Errorf("after two rotations the generation is %d, the step ran %d times; want 3 and 2", row.Generation, runs)
+	}
+}
+
+// TestTwoPools counts with two stores on two pools, as two processes do.
+func TestTwoPools(t *testing.T) {
+	eachDialect(t, func(t *testing.T, d *database) {
+		stores := []*Store{d.store(t), d.open(t, d.pool(t))}
+		put(t, stores[0], alice, "a")
+		const callers, rounds = 16, 5
+		var group sync.WaitGroup
+		for i := range callers {
+			group.Go(func() {
+				for range rounds {
+					if err := rotate(t.Context(), stores[i%2], alice, "a"); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		group.Wait()
+		if row, _ := load(t, stores[0], alice, "a"); row.Generation != callers*rounds+1 {
+			t.Errorf("after %d rotations the generation is %d, want %d", callers*rounds, row.Generation, callers*rounds+1)
+		}
+	})
+}
+
+// TestPanicInAStep checks that the transaction ends: the next one does not wait for its locks.
+func TestPanicInAStep(t *testing.T) {
+	eachDialect(t, func(t *testing.T, d *database) {
+		s := d.store(t)
+		put(t, s, alice, "a")
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("Update swallowed the panic")
+				}
+			}()
+			_ = s.Update(t.Context(), alice, func(tx session.Tx) error {
+				if _, err := tx.Epoch(); err != nil {
+					return err
+				}
+				row, _, _ := tx.Session("a")
+				row.Generation = 9
+				_ = tx.Put(row)
+				panic("in a step")
+			})
+		}()
+		if err := rotate(t.Context(), s, alice, "a"); err != nil {
+			t.Fatal(err)
+		}
+		if row, _ := load(t, s, alice, "a"); row.Generation != 2 {
+			t.Errorf("the generation is %d, want 2", row.Generation)
+		}
+	})
+}
+
+// TestTransactionIsOver uses a Tx after its step has returned.
+func TestTransactionIsOver(t *testing.T) {
+	eachDialect(t, func(t *testing.T, d *database) {
+		s := d.store(t)
+		put(t, s, alice, "a")
+		for _, first := range []func(tx session.Tx) error{
+			func(tx session.Tx) error { _, _, err := tx.Session("a"); return err },
+			func(tx session.Tx) error { _, err := tx.Epoch(); return err },
+		} {
+			var kept session.BlacklistTx
+			err := s.Update(t.Context(), alice, func(tx session.Tx) error {
+				kept = tx.(session.BlacklistTx)
+				return first(tx)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, errEpoch := kept.Epoch()
+			_, _, errSession := kept.Session("a")
+			_, errLive := kept.Live(1)
+			for _, err := range []error{
+				errEpoch, errSession, errLive, kept.SetEpoch(1), kept.Put(newRow(alice, "b", time.Now())),
+				kept.Revoke(blacklist.OfToken(user("a"), inAnHour())),
+			} {
+				mustBeUnavailable(t, err, "the transaction is over")
+			}
+		}
+	})
+}
+
+// TestDeadlockRunsTheStepAgain has two steps lock two rows in opposite order.
+func TestDeadlockRunsTheStepAgain(t *testing.T) {
+	d := postgres(t, pgtest.Shared(t))
+	s := d.store(t)
+	put(t, s, alice, "a")
+	put(t, s, alice, "b")
+	var runs atomic.Int32
+	var group, both sync.WaitGroup
+	both.Add(2)
+	for _, ids := range [][]string{{"a", "b"}, {"b", "a"}} {
+		group.Go(func() {
+			first := true
+			err := s.Update(t.Context(), alice, func(tx session.Tx) error {
+				if _, short := tx.(*rowTx); !short {
+					runs.Add(1)
+				}
+				rows := make([]session.Row, 2)
+				for i, id := range ids {
+					var err error
+					if rows[i], _, err = tx.Session(id); err != nil {
+						return err
+					}
+					if _, short := tx.(*rowTx); i == 0 && first && !short {
+						first = false
+						both.Done()
+						both.Wait()
+					}
+				}
+				rows[0].Generation++
+				rows[1].Generation++
+				return errors.Join(tx.Put(rows[0]), tx.Put(rows[1]))
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	a, _ := load(t, s, alice, "a")
+	b, _ := load(t, s, alice, "b")
+	if a.Generation != 3 || b.Generation != 3 || runs.Load() < 3 {
+		t.Errorf("generations %d and %d after %d runs, want 3 and 3 after at least 3", a.Generation, b.Generation, runs.Load())
+	}
+}
+
+// TestLiveIsSerializable ends a session, on the short way, while another transaction has read the
+// live sessions.
+func TestLiveIsSerializable(t *testing.T) {
+	d := postgres(t, pgtest.Shared(t))
+	s := d.store(t)
+	put(t, s, alice, "a")
+	put(t, s, alice, "b")
+	ended := make(chan error, 1)
+	err := s.Update(t.Context(), alice, func(tx session.Tx) error {
+		rows, err := tx.Live(10)
+		if err != nil {
+			return err
+		}
+		go func() { ended <- end(t.Context(), s, alice, "a") }()
+		waitForLock(t, d)
+		again, err := tx.Live(10)
+		if len(rows) != 2 || len(again) != 2 {
+			t.Errorf("Live returned %d and then %d rows, want 2 and 2", len(rows), len(again))
+		}
+		return err
+	})
+	if err := errors.Join(err, <-ended); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBusySQLite has another connection hold the write lock.
+func TestBusySQLite(t *testing.T) {
+	d := sqlite(t, t.TempDir()+"/guard.db")
+	s := d.store(t)
+	put(t, s, alice, "a")
+	d.dsn = "file:" + d.dsn[len("file:"):len(d.dsn)-len(pragmas)] + "?_pragma=busy_timeout(1000)"
+	waiting := d.open(t, d.pool(t))
+	conn, err := d.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	hold := func(statement string) {
+		t.Helper()
+		if _, err := conn.ExecContext(context.Background(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hold("BEGIN IMMEDIATE")
+	const words = "another connection holds the lock of the database"
+	mustBeUnavailable(t, rotate(t.Context(), waiting, alice, "a"), words)
+	_, err = waiting.Revoke(t.Context(), blacklist.OfToken(user("a"), inAnHour()))
+	mustBeUnavailable(t, err, words)
+	mustBeUnavailable(t, waiting.Ping(t.Context()), words)
+	mustBeUnavailable(t, Migrate(t.Context(), waiting.db, SQLite, d.options...), words)
+	if isRevoked(t, waiting, user("a")) { // a look-up does not wait
+		t.Error("revoked although Revoke returned an error")
+	}
+	hold("ROLLBACK")
+	if err := rotate(t.Context(), waiting, alice, "a"); err != nil {
+		t.Error(err)
+	}
+	if _, err := waiting.Revoke(t.Context(), blacklist.OfToken(user("a"), inAnHour())); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestEveryTransactionOfSQLiteBeginsWithAWrite runs a step that only reads. If it did not take the
+// write lock, a transaction that reads first could not write later.
+func TestEveryTransactionOfSQLiteBeginsWithAWrite(t *testing.T) {
+	d := sqlite(t, t.TempDir()+"/guard.db")
+	s := d.store(t)
+	put(t, s, alice, "a")
+	err := s.Update(t.Context(), alice, func(tx session.Tx) error {
+		if _, _, err := tx.Session("a"); err != nil {
+			return err
+		}
+		other, err := sql.Open("sqlite", d.dsn+"&_pragma=busy_timeout(0)")
+		if err != nil {
+			return err
+		}
+		defer other.Close()
+		_, err = other.ExecContext(t.Context(), "BEGIN IMMEDIATE")
+		if err == nil || !isBusy(err) {
+			return fmt.Errorf("another transaction began to write: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
