@@ -102,5 +102,5 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 #       program       variable      Debian package  brew formula   oldest version
-service redis-server  REDIS_SERVER  redis-server    redis          6.0
+service redis-server  REDIS_SERVER  redis-server    redis          6.2
 service initdb        POSTGRES_BIN  postgresql      postgresql@17  13
