@@ -41,11 +41,17 @@ func lineOf(o *operation) string {
 	case o.rules.maxAge > 0:
 		line += "; fresh " + o.rules.maxAge.String()
 	}
+	if o.rules.immediate {
+		line += "; revocation immediate"
+	}
 	switch {
 	case o.rules.allow != nil:
 		line += fmt.Sprintf("; roles map[allow:%v]", o.rules.allow)
 	case o.rules.deny != nil:
 		line += fmt.Sprintf("; roles map[deny:%v]", o.rules.deny)
+	}
+	if o.rules.watch {
+		line += "; watch true"
 	}
 	return line
 }

@@ -193,6 +193,10 @@ func rules(f map[string]ast.Expr) string {
 			if age, err := time.ParseDuration(count + map[string]string{"Hour": "h", "Minute": "m", "Second": "s"}[last(product.Y)]); err == nil {
 				described["fresh"] = age.String()
 			}
+		case "ImmediateRevocation":
+			described["revocation"] = "immediate"
+		case "Watch":
+			described["watch"] = "true"
 		case "AllowRoles":
 			described["roles"] = fmt.Sprintf("map[allow:%v]", texts(value.(*ast.CompositeLit).Elts))
 		case "DenyRoles":
