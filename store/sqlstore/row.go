@@ -117,7 +117,7 @@ func (t *rowTx) Put(row session.Row) error {
 	if _, err := row.Encode(); err != nil {
 		return err
 	}
-	if t.over || !t.found || row.ID != t.id || row.KeepUntil().After(t.row.KeepUntil()) {
+	if t.over || !t.found || row.ID != t.id || concernsSubject(t.row, row, time.UnixMilli(t.clock)) {
 		return t.leave()
 	}
 	t.next = &row

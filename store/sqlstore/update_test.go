@@ -28,44 +28,45 @@ func TestTimeIsReadAfterTheLock(t *testing.T) {
 		name string
 		lock string
 		key  []byte
-		step func(tx session.Tx) error
+		step func(tx session.Tx) (time.Time, error)
 	}{
 		{
 			name: "row", lock: `SELECT 1 FROM {sessions} WHERE key = $1 FOR UPDATE`, key: key[:],
-			step: func(tx session.Tx) error {
+			step: func(tx session.Tx) (time.Time, error) {
 				row, _, err := tx.Session("a")
 				// Revoke, so that the short way for one row does not apply.
-				return errors.Join(err, tx.Put(row), tx.(session.BlacklistTx).Revoke(blacklist.OfToken(user("a"), inAnHour())))
+				err = errors.Join(err, tx.Put(row), tx.(session.BlacklistTx).Revoke(blacklist.OfToken(user("a"), inAnHour())))
+				return tx.Now(), err
 			},
 		},
 		{
 			name: "row after the time", lock: `SELECT 1 FROM {sessions} WHERE key = $1 FOR UPDATE`, key: key[:],
-			step: func(tx session.Tx) error {
-				tx.Now()
+			step: func(tx session.Tx) (time.Time, error) {
+				now := tx.Now()
 				_, _, err := tx.Session("a")
-				return err
+				return now, err
 			},
 		},
 		{
 			name: "row of Live", lock: `SELECT 1 FROM {sessions} WHERE key = $1 FOR UPDATE`, key: key[:],
-			step: func(tx session.Tx) error {
-				tx.Now()
+			step: func(tx session.Tx) (time.Time, error) {
+				now := tx.Now()
 				_, err := tx.Live(1)
-				return err
+				return now, err
 			},
 		},
 		{
 			name: "subject", lock: `SELECT 1 FROM {subjects} WHERE subject = $1 FOR UPDATE`, key: subject[:],
-			step: func(tx session.Tx) error {
+			step: func(tx session.Tx) (time.Time, error) {
 				_, err := tx.Epoch()
-				return err
+				return tx.Now(), err
 			},
 		},
 		{
 			name: "subject of a session that does not exist", lock: `SELECT 1 FROM {subjects} WHERE subject = $1 FOR UPDATE`, key: subject[:],
-			step: func(tx session.Tx) error {
+			step: func(tx session.Tx) (time.Time, error) {
 				_, _, err := tx.Session("b")
-				return errors.Join(err, tx.Put(newRow(alice, "b", tx.Now())), errStep)
+				return tx.Now(), errors.Join(err, tx.Put(newRow(alice, "b", tx.Now())), errStep)
 			},
 		},
 	} {
@@ -81,9 +82,8 @@ func TestTimeIsReadAfterTheLock(t *testing.T) {
 			var now time.Time
 			done := make(chan error)
 			go func() {
-				done <- s.Update(t.Context(), alice, func(tx session.Tx) error {
-					err := tt.step(tx)
-					now = tx.Now()
+				done <- s.Update(t.Context(), alice, func(tx session.Tx) (err error) {
+					now, err = tt.step(tx)
 					return err
 				})
 			}()
@@ -311,6 +311,116 @@ func TestLiveIsSerializable(t *testing.T) {
 		return err
 	})
 	if err := errors.Join(err, <-ended); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLiveLocksWhatItReturns ends the first of three sessions while Live waits for its lock. Another
+// session takes its place, and is locked too.
+func TestLiveLocksWhatItReturns(t *testing.T) {
+	d := postgres(t, pgtest.Shared(t))
+	s := d.store(t)
+	begin := time.Now()
+	for i, id := range []string{"a", "b", "c"} {
+		row := newRow(alice, id, begin.Add(time.Duration(i)*time.Second))
+		if err := s.Update(t.Context(), alice, func(tx session.Tx) error { return tx.Put(row) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	holder, err := d.db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = holder.Rollback() }()
+	key := sessionKey(alice, "a")
+	if _, err := holder.Exec(s.cfg.render(`UPDATE {sessions} SET ended = true WHERE key = $1`), key[:]); err != nil {
+		t.Fatal(err)
+	}
+	done, ended := make(chan error, 1), make(chan error, 1)
+	go func() {
+		done <- s.Update(t.Context(), alice, func(tx session.Tx) error {
+			rows, err := tx.Live(2)
+			if err != nil {
+				return err
+			}
+			if len(rows) != 2 || rows[0].ID != "b" || rows[1].ID != "c" {
+				return fmt.Errorf("Live returned %d rows, want b and c", len(rows))
+			}
+			go func() { ended <- end(context.Background(), s, alice, "c") }()
+			waitForLock(t, d)
+			return nil
+		})
+	}()
+	waitForLock(t, d)
+	if err := holder.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(<-done, <-ended); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOneInsertAfterTheTime has callers insert one id. Each asks for the time first, so that it
+// begins with a transaction, and reads that there is no row before it locks the subject.
+func TestOneInsertAfterTheTime(t *testing.T) {
+	eachDialect(t, func(t *testing.T, d *database) {
+		s := d.store(t)
+		put(t, s, alice, "first")
+		for round := range 5 {
+			id := fmt.Sprint(round)
+			var inserted atomic.Int32
+			var group sync.WaitGroup
+			for range 16 {
+				group.Go(func() {
+					found := false
+					err := s.Update(t.Context(), alice, func(tx session.Tx) (err error) {
+						now := tx.Now()
+						if _, found, err = tx.Session(id); err != nil || found {
+							return err
+						}
+						return tx.Put(newRow(alice, id, now))
+					})
+					if err != nil {
+						t.Error(err)
+					}
+					if !found {
+						inserted.Add(1)
+					}
+				})
+			}
+			group.Wait()
+			if n := inserted.Load(); n != 1 {
+				t.Fatalf("%d callers inserted the session, want 1", n)
+			}
+		}
+	})
+}
+
+// TestSessionThatLivesAgainLocksTheSubject checks that a session cannot become live while another
+// transaction counts the live ones.
+func TestSessionThatLivesAgainLocksTheSubject(t *testing.T) {
+	d := postgres(t, pgtest.Shared(t))
+	s := d.store(t)
+	put(t, s, alice, "a")
+	if err := end(t.Context(), s, alice, "a"); err != nil {
+		t.Fatal(err)
+	}
+	revived := make(chan error, 1)
+	err := s.Update(t.Context(), alice, func(tx session.Tx) error {
+		if rows, err := tx.Live(10); err != nil || len(rows) != 0 {
+			return fmt.Errorf("Live returned %d rows: %w", len(rows), err)
+		}
+		go func() {
+			revived <- s.Update(context.Background(), alice, func(tx session.Tx) error {
+				row, _, err := tx.Session("a")
+				row.Ended = time.Time{}
+				return errors.Join(err, tx.Put(row))
+			})
+		}()
+		waitForLock(t, d)
+		return nil
+	})
+	if err := errors.Join(err, <-revived); err != nil {
 		t.Fatal(err)
 	}
 }
