@@ -193,8 +193,9 @@ func (t *transaction) Live(limit int) ([]session.Row, error) {
 	if !t.exists {
 		return nil, nil
 	}
-	// Other transactions cannot add rows, because the subject is locked, but they can end some. So
-	// the rows are locked and then read again, until all that were read had been locked.
+	// Other transactions cannot add live rows, because the subject is locked. But while this one waits
+	// for the lock of a row, another row can end or expire, and one behind it takes its place. So the
+	// rows are locked and then read again, until all that were read had been locked.
 	for range maxRuns {
 		if !t.liveLocked {
 			if _, err := t.readLive(t.s.stmt.lockLive, limit); err != nil {

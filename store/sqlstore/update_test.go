@@ -315,48 +315,71 @@ func TestLiveIsSerializable(t *testing.T) {
 	}
 }
 
-// TestLiveLocksWhatItReturns ends the first of three sessions while Live waits for its lock. Another
-// session takes its place, and is locked too.
+// TestLiveLocksWhatItReturns has a session expire while Live waits for its lock. Another session
+// takes its place, and is locked too.
 func TestLiveLocksWhatItReturns(t *testing.T) {
 	d := postgres(t, pgtest.Shared(t))
 	s := d.store(t)
-	begin := time.Now()
+	begin := time.Now().Add(-time.Hour)
+	expires := begin.Add(time.Minute)
 	for i, id := range []string{"a", "b", "c"} {
 		row := newRow(alice, id, begin.Add(time.Duration(i)*time.Second))
+		if id == "a" {
+			row.IdleDeadline = expires
+		}
 		if err := s.Update(t.Context(), alice, func(tx session.Tx) error { return tx.Put(row) }); err != nil {
 			t.Fatal(err)
 		}
 	}
-	holder, err := d.db.BeginTx(t.Context(), nil)
-	if err != nil {
+	ended := make(chan error, 1)
+	err := s.transact(t.Context(), alice, func(tx *transaction) error {
+		if err := tx.lockSubject(); err != nil {
+			return err
+		}
+		tx.clock = expires.UnixMilli() - 1 // the time before the wait
+		rows, err := tx.Live(2)
+		if err != nil {
+			return err
+		}
+		if len(rows) != 2 || rows[0].ID != "b" || rows[1].ID != "c" {
+			return fmt.Errorf("Live returned %d rows, want b and c", len(rows))
+		}
+		go func() { ended <- end(context.Background(), s, alice, "c") }()
+		waitForLock(t, d)
+		return nil
+	})
+	if err := errors.Join(err, <-ended); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = holder.Rollback() }()
-	key := sessionKey(alice, "a")
-	if _, err := holder.Exec(s.cfg.render(`UPDATE {sessions} SET ended = true WHERE key = $1`), key[:]); err != nil {
-		t.Fatal(err)
-	}
-	done, ended := make(chan error, 1), make(chan error, 1)
-	go func() {
-		done <- s.Update(t.Context(), alice, func(tx session.Tx) error {
-			rows, err := tx.Live(2)
+}
+
+// TestSubjectMadeMeanwhile has a transaction find no subject, and then a session of it that another
+// one has begun since. The step runs again.
+func TestSubjectMadeMeanwhile(t *testing.T) {
+	d := postgres(t, pgtest.Shared(t))
+	s := d.store(t)
+	runs := 0
+	err := s.Update(t.Context(), alice, func(tx session.Tx) error {
+		epoch, err := tx.Epoch()
+		if err != nil {
+			return err
+		}
+		if runs++; runs == 1 {
+			err := s.Update(t.Context(), alice, func(tx session.Tx) error {
+				return errors.Join(tx.SetEpoch(5), tx.Put(newRow(alice, "a", time.Now())))
+			})
 			if err != nil {
 				return err
 			}
-			if len(rows) != 2 || rows[0].ID != "b" || rows[1].ID != "c" {
-				return fmt.Errorf("Live returned %d rows, want b and c", len(rows))
-			}
-			go func() { ended <- end(context.Background(), s, alice, "c") }()
-			waitForLock(t, d)
-			return nil
-		})
-	}()
-	waitForLock(t, d)
-	if err := holder.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(<-done, <-ended); err != nil {
-		t.Fatal(err)
+		}
+		_, found, err := tx.Session("a")
+		if err == nil && (epoch != 5 || !found) {
+			t.Errorf("the epoch is %d, the session exists: %v", epoch, found)
+		}
+		return err
+	})
+	if err != nil || runs != 2 {
+		t.Errorf("the step ran %d times with a subject, error %v; want 2", runs, err)
 	}
 }
 
