@@ -128,7 +128,9 @@ func isConflict(err error) bool {
 func isConnection(err error) bool {
 	state := sqlState(err)
 	var network net.Error
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) ||
+	// pgx has a method for "conn closed". It returns this error also for what it sent before.
+	var closed interface{ SafeToRetry() bool }
+	return errors.As(err, &closed) && closed.SafeToRetry() || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &network) ||
 		strings.HasPrefix(state, "08") || state == "57P01" || state == "57P02" || state == "57P03"
 }
