@@ -91,9 +91,10 @@ func TestImports(t *testing.T) {
 		{"the generator", "./internal/codegen", [][]string{tests, stores, {module + "/security", module + "/blacklist"}}},
 		{"the command", "./cmd/oapi-guard", [][]string{tests, stores, {module + "/security", module + "/blacklist"}}},
 		{"the example", "./example", [][]string{tests, testPkg, generator}},
-		{"a store in a file", "./store/boltstore", [][]string{tests, testPkg, generator, drivers, {module + "/security", "github.com/redis/go-redis/v9"}}},
-		{"a store in Redis", "./store/redisstore", [][]string{tests, testPkg, generator, drivers, {module + "/security"}}},
-		{"a store in a database", "./store/sqlstore", [][]string{tests, testPkg, generator, drivers, {"go.etcd.io/bbolt", "github.com/redis/go-redis/v9"}}},
+		{"a store in a file", "./store/boltstore", [][]string{tests, testPkg, generator, drivers, {module + "/security/guard", "github.com/redis/go-redis/v9"}}},
+		{"a store in Redis", "./store/redisstore", [][]string{tests, testPkg, generator, drivers, {module + "/security/guard", "go.etcd.io/bbolt"}}},
+		{"a store in a database", "./store/sqlstore", [][]string{tests, testPkg, generator, drivers, {module + "/security/guard", "go.etcd.io/bbolt", "github.com/redis/go-redis/v9"}}},
+		{"sessions", "./session", [][]string{tests, testPkg, generator, stores, {module + "/security/guard", module + "/security/cookies", module + "/security/pyjwt"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			out, err := exec.Command("go", "list", "-deps", tt.pkg).Output()

@@ -60,6 +60,9 @@ var (
 	ErrFull = errors.New("blacklist: store full")
 	// ErrClosed is the error of a closed store.
 	ErrClosed = errors.New("blacklist: store closed")
+	// ErrNotRecorded is the error of [None]: the application records no revocations. To try again
+	// later does not help.
+	ErrNotRecorded = errors.New("blacklist: this application records no revocations")
 )
 
 // Identity identifies a token. An empty ID, Session or Subject means that the token has none. It is

@@ -1,9 +1,6 @@
 package blacklist
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 // None is the blacklist of an application that revokes nothing: a stolen token is accepted until it
 // expires, and logging out does not affect tokens. It has to be chosen explicitly, so that no
@@ -12,10 +9,8 @@ type None struct{}
 
 var _ Blacklist = None{}
 
-// Revoke returns an error that wraps [ErrUnavailable].
-func (None) Revoke(context.Context, Revocation) (bool, error) {
-	return false, fmt.Errorf("%w: there is no blacklist", ErrUnavailable)
-}
+// Revoke returns [ErrNotRecorded].
+func (None) Revoke(context.Context, Revocation) (bool, error) { return false, ErrNotRecorded }
 
 // IsRevoked returns false.
 func (None) IsRevoked(context.Context, Identity) (bool, error) { return false, nil }

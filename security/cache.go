@@ -43,7 +43,7 @@ const (
 	// maxCachedAge is how long a token stays in the cache, if it does not expire before.
 	maxCachedAge = time.Hour
 	// cachedTokenSize is what each token takes besides its text and its lists, in bytes.
-	cachedTokenSize = 832
+	cachedTokenSize = 704
 )
 
 // WithTokenCache sets how many verified tokens the verifier caches and in how many bytes of memory,
@@ -167,6 +167,8 @@ type cachePlace struct {
 	sum   tokenSum
 	// signed is the text without the signature.
 	signed string
+	// former is the token that the cache holds here, perhaps one that does not count any more.
+	former *cachedToken
 }
 
 // locate fills in the place for a text.
@@ -208,6 +210,7 @@ func (p *cachePlace) find(want TokenType, now payload.Instant) *cachedToken {
 		}
 		known.touched.Store(int64(now))
 	}
+	p.former = known
 	if known.signed != p.signed || known.want != want {
 		return nil
 	}
@@ -272,8 +275,7 @@ func (p *cachePlace) store(verified verifiedPayload, want TokenType, token AnyTo
 		size += private + len(c.Private)
 	}
 	// A token that was verified by a former key set makes room for itself.
-	former, ok := p.table.tokens.GetEntryQuietly(p.sum)
-	replaces := ok && former.Value.keys != verified.keys
+	replaces := p.former != nil && p.former.keys != verified.keys
 	if !replaces && !p.table.admits(&p.sum, int64(max(uint32(size), p.table.least))) {
 		return
 	}
@@ -297,7 +299,7 @@ func (p *cachePlace) forget() { p.table.tokens.Invalidate(p.sum) }
 
 // sumOf copies the text through the stack, because a conversion in one piece would allocate.
 func sumOf(text string) (sum tokenSum) {
-	var part [256]byte
+	var part [128]byte
 	if len(text) <= len(part) {
 		return sha256.Sum256(part[:copy(part[:], text)])
 	}
@@ -336,7 +338,7 @@ type headerMemo [16]atomic.Pointer[decodedHeader]
 
 type decodedHeader struct {
 	segment string
-	header  jose.Header
+	jose.Header
 }
 
 var headerSeed = maphash.MakeSeed()
@@ -345,21 +347,17 @@ func (m *headerMemo) slot(segment string) *atomic.Pointer[decodedHeader] {
 	return &m[maphash.String(headerSeed, segment)%uint64(len(m))]
 }
 
-// decode returns the decoded header segment.
-func (m *headerMemo) decode(segment string) (jose.Header, error) {
+// find returns the header segment decoded, or nil if it is not remembered.
+func (m *headerMemo) find(segment string) *decodedHeader {
 	if known := m.slot(segment).Load(); known != nil && known.segment == segment {
-		return known.header, nil
+		return known
 	}
-	return jose.DecodeHeader(segment)
+	return nil
 }
 
 // store remembers the header of a token whose signature was verified.
 func (m *headerMemo) store(segment string, header jose.Header) *decodedHeader {
-	slot := m.slot(segment)
-	if known := slot.Load(); known != nil && known.segment == segment {
-		return known
-	}
 	decoded := &decodedHeader{strings.Clone(segment), header}
-	slot.Store(decoded)
+	m.slot(segment).Store(decoded)
 	return decoded
 }

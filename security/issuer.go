@@ -64,12 +64,32 @@ func WithSessionLifetime(d time.Duration) IssuerOption {
 }
 
 // WithTokenDefaults sets options of every token of the issuer, such as WithClientID or
-// WithoutNotBefore. An option of a call comes after them.
+// WithoutNotBefore. An option of a call comes after them. An option that cannot hold is an error
+// here, and so is one for a single token or session, such as WithID.
 func WithTokenDefaults(options ...TokenOption) IssuerOption {
 	return func(i *Issuer) error {
 		i.defaults = append(i.defaults, options...)
+		var r tokenRequest
+		if err := applyTokenOptions(&r, options); err != nil {
+			return err
+		}
+		if r.ID != "" || r.parent != nil || r.state != nil || r.Start != payload.None {
+			return errors.New("security: an id and a session are for one call; they are no defaults of all tokens")
+		}
 		return nil
 	}
+}
+
+func applyTokenOptions(r *tokenRequest, options []TokenOption) error {
+	for _, option := range options {
+		if option == nil {
+			return errNilOption
+		}
+		if err := option(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (v *Verifier) checkLifetime(d time.Duration) error {
@@ -77,6 +97,21 @@ func (v *Verifier) checkLifetime(d time.Duration) error {
 		return fmt.Errorf("security: a lifetime is at least a second and at most what the verifier accepts (%s; see WithMaxLifetime)", v.maxLifetime)
 	}
 	return nil
+}
+
+// Verifier returns the verifier of the issuer's tokens.
+func (i *Issuer) Verifier() *Verifier { return i.verifier }
+
+// SessionLifetime returns how long a session lasts; see [WithSessionLifetime].
+func (i *Issuer) SessionLifetime() time.Duration { return i.sessionLifetime }
+
+// AccessLifetime returns how long an access token is valid; see [WithAccessLifetime].
+func (i *Issuer) AccessLifetime() time.Duration { return i.accessLifetime }
+
+// RefreshTokenID returns the id of the refresh token that is the generation of the session, in the
+// form that the layout demands. [AnyToken].Generation reads it back.
+func (i *Issuer) RefreshTokenID(session string, generation uint32) string {
+	return i.layout.GenerationID(session, generation)
 }
 
 // NewIssuer makes an issuer of tokens for the verifier. The keys of the verifier must be able to
@@ -191,13 +226,8 @@ func (i *Issuer) newRequest(ctx context.Context, subject string, options []Token
 		// Whole seconds: verifiers of others refuse fractions, or take the token for one of the future.
 		Issuer: i.verifier.issuer, Subject: subject, Issued: now.Seconds(), NotBefore: now.Seconds(),
 	}}
-	for _, option := range slices.Concat(i.defaults, options) {
-		if option == nil {
-			return r, errNilOption
-		}
-		if err := option(&r); err != nil {
-			return r, err
-		}
+	if err := applyTokenOptions(&r, slices.Concat(i.defaults, options)); err != nil {
+		return r, err
 	}
 	if err := i.setSession(&r, now); err != nil {
 		return r, err
@@ -210,12 +240,17 @@ func (i *Issuer) newRequest(ctx context.Context, subject string, options []Token
 
 // setSession begins a session, or continues that of the parent.
 func (i *Issuer) setSession(r *tokenRequest, now payload.Instant) error {
-	if r.parent == nil {
+	switch {
+	case r.state != nil && (r.parent != nil || r.Start != payload.None || r.wantsCSRF && r.state.CSRF == ""):
+		return errors.New("security: WithSessionState contradicts WithSession and WithSessionStart, and has the claim csrf itself")
+	case r.state != nil:
+		r.Session, r.Start, r.CSRF = r.state.ID, payload.InstantOf(r.state.Start), r.state.CSRF
+		r.AuthTime = r.Start.Seconds()
+		return nil
+	case r.parent == nil:
 		r.Session, r.Start = rand.Text(), cmp.Or(r.Start, now)
 		r.AuthTime = r.Start.Seconds()
 		return nil
-	}
-	switch {
 	case r.Fresh || r.Start != payload.None:
 		return errors.New("security: a continued session has the freshness and the start of its log-in; WithFresh and WithSessionStart contradict WithSession")
 	case r.parent.claims.Subject != r.Subject:
@@ -235,7 +270,7 @@ func (i *Issuer) issue(ctx context.Context, typ TokenType, r tokenRequest, priva
 	}
 	r.Fresh = r.Fresh && typ.Name() == accessType
 	r.ID = cmp.Or(r.ID, i.layout.NewID())
-	if r.wantsCSRF {
+	if r.wantsCSRF && r.state == nil {
 		r.CSRF = rand.Text()
 	}
 	content, err := i.encode(typ, &r, private)
@@ -297,8 +332,12 @@ func (i *Issuer) sign(ctx context.Context, typ TokenType, more, content []byte) 
 	return text, nil
 }
 
-// logSession logs that a session began or continued.
+// logSession logs that a session began or continued. Package session logs what happens to the
+// sessions that it keeps.
 func (i *Issuer) logSession(ctx context.Context, r *tokenRequest) {
+	if r.state != nil {
+		return
+	}
 	message := "session began"
 	if r.parent != nil {
 		message = "session continued"
@@ -340,6 +379,9 @@ func (i *Issuer) setExpiry(typ TokenType, r *tokenRequest) error {
 // sessionEnd returns when the session of the request ends. The session of a refresh token that never
 // expires does not end by itself.
 func (i *Issuer) sessionEnd(r *tokenRequest) payload.Instant {
+	if r.state != nil && !r.state.End.IsZero() {
+		return payload.InstantOf(r.state.End)
+	}
 	end := r.Start.Add(i.sessionLifetime)
 	if r.parent == nil || r.parent.typ != refreshType {
 		return end

@@ -13,8 +13,11 @@ import (
 )
 
 // Revoke revokes this token only. An error means that the token may still be accepted: the error
-// wraps [ErrUnavailable] where the blacklist could not record the revocation, and
-// blacklist.ErrInvalid where the token cannot be revoked at all.
+// wraps [ErrUnavailable] where the blacklist could not record the revocation,
+// blacklist.ErrInvalid where the token cannot be revoked at all, and blacklist.ErrNotRecorded where
+// the application has blacklist.None. A handler that returns one of the last two is answered 500.
+//
+// A refresh token with a generation is the key to its session, so the session is revoked.
 //
 // Like the other revocations it continues when ctx is cancelled, because a client that hangs up
 // still wants to be logged out. [WithRevocationTimeout] bounds it.
@@ -22,6 +25,9 @@ func (v *Validator) Revoke(ctx context.Context, token AnyToken) error {
 	t, err := v.knownToken(token)
 	if err != nil {
 		return err
+	}
+	if t.generation() > 0 {
+		return v.RevokeSession(ctx, token)
 	}
 	end := tokenEntryEnd(t)
 	if !end.IsZero() && !end.After(t.verifier.now()) {
@@ -63,6 +69,36 @@ func (v *Validator) RevokeSession(ctx context.Context, token AnyToken) error {
 		return err
 	}
 	_, err = v.revoke(ctx, blacklist.OfSession(t.identity(), t.verifier.sessionEntryEnd()))
+	return err
+}
+
+// SessionRevocation returns the revocation of a session of the application: what RevokeSession
+// records. The subject is that of its tokens.
+func (v *Validator) SessionRevocation(subject, session string) blacklist.Revocation {
+	if v.verifier == nil {
+		return blacklist.Revocation{}
+	}
+	id := blacklist.Identity{Issuer: v.verifier.issuer, Subject: subject, Session: session}
+	return blacklist.OfSession(id, v.verifier.sessionEntryEnd())
+}
+
+// SubjectRevocation returns the revocation of all sessions of a subject of the application that have
+// begun: what RevokeSubject records.
+func (v *Validator) SubjectRevocation(subject string) blacklist.Revocation {
+	if v.verifier == nil {
+		return blacklist.Revocation{}
+	}
+	cutOff := v.cutOffNow().Truncate(time.Millisecond)
+	return blacklist.OfSubject(v.verifier.issuer, subject, cutOff, v.verifier.cutOffEntryEnd(cutOff))
+}
+
+// Record records a revocation, such as one of SessionRevocation, with the bounds and the audit of the
+// other methods. It is for applications that know the session or the subject and have no token.
+func (v *Validator) Record(ctx context.Context, r blacklist.Revocation) error {
+	if v.verifier == nil {
+		return errZeroValidator
+	}
+	_, err := v.revoke(ctx, r)
 	return err
 }
 
@@ -183,8 +219,12 @@ func (v *Validator) revoke(ctx context.Context, r blacklist.Revocation) (before 
 	}
 	if err != nil {
 		v.audit(ctx, slog.LevelError, "revocation failed", r.Kind, r.Identity)
+		if errors.Is(err, blacklist.ErrNotRecorded) {
+			return false, fmt.Errorf("security: cannot revoke: %w", err)
+		}
 		return false, unavailable("the blacklist did not record the revocation", err)
 	}
+	v.watched.notify()
 	if !before {
 		v.audit(ctx, slog.LevelInfo, "revoked", r.Kind, r.Identity)
 	}

@@ -76,7 +76,7 @@ func TestRFC7515(t *testing.T) {
 		{name: "A.4: ES512", text: rfcA4, payload: "Payload", reason: "the payload is not strict JSON"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			opened, err := v.open(t.Context(), tt.text)
+			opened, err := v.open(t.Context(), tt.text, new([]byte))
 			if err != nil || string(opened.content) != tt.payload || opened.header.Type != tt.typ {
 				t.Errorf("%q, typ %q, %v; want %q, typ %q", opened.content, opened.header.Type, err, tt.payload, tt.typ)
 			}
@@ -85,16 +85,16 @@ func TestRFC7515(t *testing.T) {
 			}
 			changed := []byte(tt.text)
 			changed[strings.LastIndexByte(tt.text, '.')+1] = 'Q' // no signature begins with Q
-			if _, err := v.open(t.Context(), string(changed)); !refusedFor(err, ErrInvalidToken, "the signature") {
+			if _, err := v.open(t.Context(), string(changed), new([]byte)); !refusedFor(err, ErrInvalidToken, "the signature") {
 				t.Errorf("with another signature: %v", err)
 			}
 		})
 	}
 	t.Run("A.5: unsecured", func(t *testing.T) {
-		if _, err := v.open(t.Context(), rfcA5); !refusedFor(err, ErrInvalidToken, "an empty segment") {
+		if _, err := v.open(t.Context(), rfcA5, new([]byte)); !refusedFor(err, ErrInvalidToken, "an empty segment") {
 			t.Errorf("%v", err)
 		}
-		if _, err := v.open(t.Context(), rfcA5+"AA"); !refusedFor(err, ErrInvalidToken, "no key for the key id and the algorithm of the token") {
+		if _, err := v.open(t.Context(), rfcA5+"AA", new([]byte)); !refusedFor(err, ErrInvalidToken, "no key for the key id and the algorithm of the token") {
 			t.Errorf("with a signature: %v", err)
 		}
 	})

@@ -3,6 +3,7 @@ package security
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/oapi-guard/oapi-guard/internal/jose"
 	"github.com/oapi-guard/oapi-guard/security/keys"
@@ -10,24 +11,30 @@ import (
 
 // openedToken is a token whose signature was verified.
 type openedToken struct {
-	header  jose.Header
 	content []byte
 	// ofKey and keys are for the cache: the set that verified a token with this header.
 	ofKey keys.Header
 	keys  *keys.Set
 	// key is the key that signed it.
-	key  *keys.Key
-	memo *decodedHeader
+	key    *keys.Key
+	header *decodedHeader
 }
 
-// open checks form, header and signature, and then decodes the payload from base64url.
-func (v *Verifier) open(ctx context.Context, text string) (openedToken, error) {
+// contents has memory for decoded payloads. Each serves one token after the other.
+var contents = sync.Pool{New: func() any { return new([]byte) }}
+
+// open checks form, header and signature, and then decodes the payload from base64url into the
+// memory.
+func (v *Verifier) open(ctx context.Context, text string, memory *[]byte) (openedToken, error) {
 	c, err := jose.Cut(text, v.maxSize)
 	if err != nil {
 		return openedToken{}, malformed(err)
 	}
-	header, err := v.headers.decode(c.Header)
-	if err != nil {
+	known := v.headers.find(c.Header)
+	var header jose.Header
+	if known != nil {
+		header = known.Header
+	} else if header, err = jose.DecodeHeader(c.Header); err != nil {
 		return openedToken{}, malformed(err)
 	}
 	ofKey := keys.Header{Algorithm: keys.Algorithm(header.Algorithm), KeyID: header.KeyID, HasKeyID: header.HasKeyID, Type: header.Type}
@@ -38,12 +45,13 @@ func (v *Verifier) open(ctx context.Context, text string) (openedToken, error) {
 	if err != nil {
 		return openedToken{}, err
 	}
-	memo := v.headers.store(c.Header, header)
-	content, err := jose.Base64URL.DecodeString(c.Payload)
-	if err != nil {
+	if known == nil {
+		known = v.headers.store(c.Header, header)
+	}
+	if *memory, err = jose.Base64URL.AppendDecode((*memory)[:0], []byte(c.Payload)); err != nil {
 		return openedToken{}, withReason(ErrInvalidToken, "the encoding of the payload")
 	}
-	return openedToken{header, content, ofKey, set, key, memo}, nil
+	return openedToken{*memory, ofKey, set, key, known}, nil
 }
 
 // maxTriedKeys bounds the keys that are tried for one token.
@@ -71,7 +79,8 @@ func (v *Verifier) checkSignature(ctx context.Context, c jose.Compact, header ke
 	case len(candidates) > 1 && !header.HasKeyID && !v.demands.KeyIDUnknown:
 		return nil, nil, withReason(ErrInvalidToken, "no key id and more than one key for the algorithm")
 	}
-	signature, err := jose.Base64URL.DecodeString(c.Signature)
+	var memory [512]byte // as long as the longest usual signature, of an RSA key of 4096 bits
+	signature, err := jose.Base64URL.AppendDecode(memory[:0], []byte(c.Signature))
 	if err != nil {
 		return nil, nil, withReason(ErrInvalidToken, "the encoding of the signature")
 	}

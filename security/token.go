@@ -43,6 +43,14 @@ type verifiedToken struct {
 // two requests share are made for each request.
 func (t *verifiedToken) identity() blacklist.Identity { return t.verifier.identityOf(t.claims, t.typ) }
 
+// generation returns the number of a refresh token within its session, or 0.
+func (t *verifiedToken) generation() uint32 {
+	if t.typ != refreshType {
+		return 0
+	}
+	return payload.Generation(t.identity().Session, t.claims.ID)
+}
+
 // AnyToken is a verified token of any type: a [Token], or a generated type that embeds one.
 type AnyToken interface {
 	// Type returns the token type, such as "access" or "refresh".
@@ -53,6 +61,9 @@ type AnyToken interface {
 	ID() string
 	// Session returns the id of the session, which all tokens of one log-in share (sid), or "".
 	Session() string
+	// Generation returns the number of a refresh token within its session, from 1, which its id
+	// contains if package session issued it. It is 0 for every other token.
+	Generation() uint32
 	// Issuer returns the issuer of the token (iss; RFC 7519, section 4.1.1).
 	Issuer() string
 	// Audience returns the audiences of the token (aud; RFC 7519, section 4.1.3).
@@ -157,6 +168,14 @@ func (t Token[C]) ID() string { return t.claims().ID }
 
 // Session implements [AnyToken].
 func (t Token[C]) Session() string { return t.claims().Session }
+
+// Generation implements [AnyToken].
+func (t Token[C]) Generation() uint32 {
+	if t.state == nil {
+		return 0
+	}
+	return t.state.generation()
+}
 
 // Issuer implements [AnyToken].
 func (t Token[C]) Issuer() string { return t.claims().Issuer }

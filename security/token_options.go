@@ -31,6 +31,8 @@ type tokenRequest struct {
 	publicTree map[string]any
 	// parent is the token whose session continues, or nil for a new session.
 	parent *verifiedToken
+	// state is the session that package session keeps, or nil.
+	state *SessionState
 }
 
 // WithRoles sets the token's roles (roles; RFC 9068, section 2.2.3.1).
@@ -164,6 +166,45 @@ func WithSession(token AnyToken) TokenOption {
 	}
 }
 
+// SessionState is a session that the application keeps in a store. Package session does that.
+type SessionState struct {
+	// ID is the session id (sid).
+	ID string
+	// Start is when the session began; auth_time is its second.
+	Start time.Time
+	// End is when the session ends. No token outlives it. The zero time is the end that the issuer
+	// gives to sessions.
+	End time.Time
+	// CSRF is the claim csrf of all tokens of the session, or "".
+	CSRF string
+}
+
+// WithSessionState issues tokens of a session that the application keeps. It contradicts
+// [WithSession] and [WithSessionStart]. The claim csrf is that of the session, so [WithCSRF]
+// contradicts a session without one.
+func WithSessionState(state SessionState) TokenOption {
+	return func(r *tokenRequest) error {
+		if state.ID == "" || state.Start.IsZero() {
+			return errors.New("security: a session has an id and a start")
+		}
+		r.state = &state
+		return nil
+	}
+}
+
+// WithIssuedAt sets when the token was issued (iat and, by default, nbf), in whole seconds: to issue
+// the same token again. The default is now.
+func WithIssuedAt(t time.Time) TokenOption {
+	return func(r *tokenRequest) error {
+		at := payload.InstantOf(t).Seconds()
+		if r.NotBefore == r.Issued {
+			r.NotBefore = at
+		}
+		r.Issued = at
+		return nil
+	}
+}
+
 // WithPublicClaims sets public claims (RFC 7519, section 4.2): a tree of objects whose leaves are
 // any JSON. Each leaf is written under the verifier's namespace and its path, such as
 // https://claims.example.com/user/name. Empty objects are left out. The verifier needs
@@ -177,12 +218,12 @@ func (r *tokenRequest) check() error {
 	if r.Subject == "" {
 		return errors.New("security: a token needs a subject")
 	}
-	for _, s := range slices.Concat([]string{r.Subject, r.ClientID, r.ID}, r.Roles) {
+	for _, s := range slices.Concat([]string{r.Subject, r.ClientID, r.ID, r.Session}, r.Roles) {
 		if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
 			return errors.New("security: subject, client, id and roles are UTF-8 without NUL")
 		}
 	}
-	if !validTime(r.Start) || !validTime(r.AuthTime) || !r.noNotBefore && !validTime(r.NotBefore) {
+	if !validTime(r.Start) || !validTime(r.AuthTime) || !validTime(r.Issued) || !r.noNotBefore && !validTime(r.NotBefore) {
 		return errors.New("security: a time is not between 1970 and 9999")
 	}
 	return nil

@@ -33,6 +33,7 @@ type Validator struct {
 	revocationTimeout time.Duration
 	clockSkew         time.Duration
 	hooks             map[string]hook
+	watched           *watchTable
 }
 
 // ValidatorOption changes a validator.
@@ -111,7 +112,7 @@ func NewValidator(verifier *Verifier, list blacklist.Blacklist, options ...Valid
 		verifier: verifier, verifiers: map[string]*Verifier{verifier.name: verifier}, blacklist: list, hooks: map[string]hook{},
 		lookupTimeout: DefaultLookupTimeout, revocationTimeout: DefaultRevocationTimeout,
 	}
-	_, v.inProcess = list.(blacklist.InProcess)
+	_, v.inProcess = blacklist.As[blacklist.InProcess](list)
 	for _, option := range options {
 		if option == nil {
 			return nil, errNilOption
@@ -120,6 +121,7 @@ func NewValidator(verifier *Verifier, list blacklist.Blacklist, options ...Valid
 			return nil, err
 		}
 	}
+	v.watched = newWatchTable(v)
 	return v, nil
 }
 
@@ -167,7 +169,38 @@ func (v *Validator) CheckRevoked(ctx context.Context, token AnyToken) error {
 	if err != nil {
 		return err
 	}
-	revoked, err := v.lookUp(ctx, t.identity())
+	id := t.identity()
+	revoked, err := v.lookUp(ctx, &id)
+	return v.judgeRevoked(ctx, t, revoked, err)
+}
+
+// replica is implemented by a copy of a blacklist. IsRevokedNow asks the copied blacklist itself too.
+type replica interface {
+	IsRevokedNow(ctx context.Context, id blacklist.Identity) (bool, error)
+}
+
+// CheckRevokedNow is [Validator.CheckRevoked], and asks the store itself where the blacklist is a
+// replica, whose copy may be as old as its bound. It is for operations that cannot wait for it.
+func (v *Validator) CheckRevokedNow(ctx context.Context, token AnyToken) error {
+	list, ok := blacklist.As[replica](v.blacklist)
+	if !ok {
+		return v.CheckRevoked(ctx, token)
+	}
+	t, err := v.knownToken(token)
+	if err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, v.lookupTimeout)
+	defer cancel()
+	revoked, err := list.IsRevokedNow(bounded, t.identity())
+	if err != nil {
+		err = unavailable("the blacklist did not answer", err)
+	}
+	return v.judgeRevoked(ctx, t, revoked, err)
+}
+
+// judgeRevoked returns the error for the answer of the blacklist.
+func (v *Validator) judgeRevoked(ctx context.Context, t *verifiedToken, revoked bool, err error) error {
 	switch {
 	case err != nil:
 		return err
@@ -194,13 +227,25 @@ func (v *Validator) knownToken(token AnyToken) (*verifiedToken, error) {
 	return t, nil
 }
 
-func (v *Validator) lookUp(ctx context.Context, id blacklist.Identity) (bool, error) {
+// IsRevoked asks the blacklist for a session or a subject of which there is no token, with the
+// deadline of a look-up. An error wraps [ErrUnavailable].
+func (v *Validator) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, error) {
+	if v.verifier == nil {
+		return false, errZeroValidator
+	}
+	return v.lookUp(ctx, &id)
+}
+
+// Blacklist returns the blacklist.
+func (v *Validator) Blacklist() blacklist.Blacklist { return v.blacklist }
+
+func (v *Validator) lookUp(ctx context.Context, id *blacklist.Identity) (bool, error) {
 	if !v.inProcess {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, v.lookupTimeout)
 		defer cancel()
 	}
-	revoked, err := v.blacklist.IsRevoked(ctx, id)
+	revoked, err := v.blacklist.IsRevoked(ctx, *id)
 	if err != nil {
 		return false, unavailable("the blacklist did not answer", err)
 	}
@@ -254,7 +299,7 @@ func (v *Validator) endReusedSession(ctx context.Context, token *verifiedToken) 
 		return nil
 	}
 	id.ID = ""
-	if over, err := v.lookUp(ctx, id); err != nil || over {
+	if over, err := v.lookUp(ctx, &id); err != nil || over {
 		return err
 	}
 	v.audit(ctx, slog.LevelWarn, "refresh token reused", blacklist.Session, id)

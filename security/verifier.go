@@ -47,7 +47,9 @@ type Verifier struct {
 	neverExpiring bool
 	layout        payload.Layout
 	demands       payload.Demands
-	names         payload.Names
+	// accessAudience is the audience of access tokens.
+	accessAudience payload.Audience
+	names          payload.Names
 	// tenants is for an issuer template, or nil.
 	tenants *tenants
 	// retention is how long revocations of sessions and cut-offs are stored.
@@ -230,14 +232,18 @@ func NewVerifier(issuer string, source keys.Source, options ...VerifierOption) (
 // finish fills in defaults, and refuses options that contradict each other.
 func (v *Verifier) finish() error {
 	v.demands = v.layout.Demands()
+	v.accessAudience = v.layout.Audience(v.audience, v.issuer, payload.TypeOf(payload.Access))
 	if v.retention == 0 {
 		v.retention = max(DefaultSessionLifetime, v.maxLifetime)
 	}
 	ownAudience := func(audience string) bool { return strings.HasPrefix(audience, payload.OtherAudience(v.issuer, "")) }
 	names := v.layout.ClaimNames()
+	_, isWritten := v.layout.(payload.Encoder)
 	switch {
 	case slices.Contains(names, ""):
 		return errors.New("security: the layout reads a claim without a name")
+	case isWritten && len(slices.Compact(slices.Sorted(slices.Values(names)))) < len(names):
+		return errors.New("security: the layout has one claim for two things, such as the role and the identity")
 	case slices.ContainsFunc(names, v.names.InNamespace):
 		return errors.New("security: the claim of the roles or of the type is in the namespace of public claims, which could then replace it")
 	case slices.ContainsFunc(names, payload.IsRegistered):
@@ -263,6 +269,26 @@ var (
 
 // Name returns the verifier's name.
 func (v *Verifier) Name() string { return v.name }
+
+// Issuer returns the issuer, or the issuer template.
+func (v *Verifier) Issuer() string { return v.issuer }
+
+// Leeway returns how far clocks may differ; see [WithLeeway].
+func (v *Verifier) Leeway() time.Duration { return v.leeway }
+
+// MaxLifetime returns the longest accepted lifetime; see [WithMaxLifetime].
+func (v *Verifier) MaxLifetime() time.Duration { return v.maxLifetime }
+
+// Now returns the time of the verifier's clock; see [WithClock].
+func (v *Verifier) Now() time.Time {
+	if v.now == nil {
+		return time.Now()
+	}
+	return v.now()
+}
+
+// Logger returns the logger; see [WithLogger].
+func (v *Verifier) Logger() *slog.Logger { return v.logger }
 
 // IsRecent reports whether an instant is at most maxAge ago. An instant that is ahead of the clock
 // by more than the leeway is not recent, and neither is the zero time.
@@ -351,10 +377,9 @@ func (v *Verifier) withIdentity(err error, c *payload.Claims, want TokenType) er
 }
 
 // identityOf returns how the blacklist knows a token.
-func (v *Verifier) identityOf(c *payload.Claims, typ string) blacklist.Identity {
-	id := blacklist.Identity{
-		Issuer: v.issuer, ID: c.ID, Session: c.SessionID(typ), Subject: c.Subject, SessionStart: c.SessionStart().Time(),
-	}
+func (v *Verifier) identityOf(c *payload.Claims, typ string) (id blacklist.Identity) {
+	id.Issuer, id.ID, id.Session, id.Subject = v.issuer, c.ID, c.SessionID(typ), c.Subject
+	id.SessionStart = c.SessionStart().Time()
 	if v.tenants != nil {
 		id.Issuer, id.Template = c.Issuer, v.issuer // the filled-in template, which was compared
 		if id.Issuer == "" {
@@ -376,7 +401,9 @@ type verifiedPayload struct {
 
 // verifyText verifies a token without the cache.
 func (v *Verifier) verifyText(ctx context.Context, text string, want TokenType, now payload.Instant) (verifiedPayload, error) {
-	opened, err := v.open(ctx, text)
+	memory := contents.Get().(*[]byte)
+	defer contents.Put(memory)
+	opened, err := v.open(ctx, text, memory)
 	if err != nil {
 		return verifiedPayload{}, err
 	}
@@ -388,17 +415,17 @@ func (v *Verifier) verifyText(ctx context.Context, text string, want TokenType, 
 	if err != nil {
 		return verifiedPayload{}, malformed(err)
 	}
-	if err := v.checkClaims(ctx, claims, opened, want, now); err != nil {
+	if err := v.checkClaims(ctx, claims, &opened, want, now); err != nil {
 		return verifiedPayload{}, v.withIdentity(err, claims, want)
 	}
 	if err := want.checkSchema(claims.Private); err != nil {
 		return verifiedPayload{}, v.withIdentity(ErrInvalidToken.Because("the private claims are not what the document says", err), claims, want)
 	}
-	return verifiedPayload{claims: claims, header: opened.ofKey, keys: opened.keys, memo: opened.memo}, nil
+	return verifiedPayload{claims: claims, header: opened.ofKey, keys: opened.keys, memo: opened.header}, nil
 }
 
 // checkClaims checks the times, the issuer, the type, the audience, the client and the ids.
-func (v *Verifier) checkClaims(ctx context.Context, c *payload.Claims, opened openedToken, want TokenType, now payload.Instant) error {
+func (v *Verifier) checkClaims(ctx context.Context, c *payload.Claims, opened *openedToken, want TokenType, now payload.Instant) error {
 	if err := v.checkTimes(c, now); err != nil {
 		return err
 	}
@@ -407,9 +434,9 @@ func (v *Verifier) checkClaims(ctx context.Context, c *payload.Claims, opened op
 	}
 	typ := payload.TypeOf(want.Name())
 	switch {
-	case !v.layout.Accepts(opened.header, c, typ):
+	case !v.layout.Accepts(opened.header.Header, c, typ):
 		return withReason(ErrWrongTokenType, "the type of the token")
-	case !isAudienceAccepted(v.layout.Audience(v.audience, v.issuer, typ), c.Audience):
+	case !isAudienceAccepted(v.audienceOf(typ), c.Audience):
 		return withReason(ErrInvalidToken, "another audience")
 	case v.demands.Clients != nil && !slices.Contains(v.demands.Clients, c.Client):
 		return withReason(ErrInvalidToken, "another client")
@@ -441,6 +468,15 @@ func (v *Verifier) checkIssuer(ctx context.Context, c *payload.Claims, key *keys
 		return withReason(ErrInvalidToken, "a key of another issuer")
 	}
 	return nil
+}
+
+// audienceOf returns the accepted audiences of a type. Those of access tokens are not made anew for
+// each token.
+func (v *Verifier) audienceOf(typ payload.Type) payload.Audience {
+	if typ.Name == payload.Access {
+		return v.accessAudience
+	}
+	return v.layout.Audience(v.audience, v.issuer, typ)
 }
 
 // isAudienceAccepted reports whether a token has an accepted audience.

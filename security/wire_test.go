@@ -88,8 +88,18 @@ func TestRefreshTokenIsNoAccessToken(t *testing.T) {
 		}
 	}
 	app := apptest.New(t)
-	if _, err := app.Issuer.IssueRefreshToken(t.Context(), "alice", nil, security.WithScopes("write")); err == nil {
-		t.Error("a refresh token with scopes was issued")
+	for name, option := range map[string]security.TokenOption{"scopes": security.WithScopes("write"), "roles": security.WithRoles("ADMIN")} {
+		if _, err := app.Issuer.IssueRefreshToken(t.Context(), "alice", nil, option); err == nil {
+			t.Errorf("a refresh token with %s was issued", name)
+		}
+		issuer := sectest.Must(security.NewIssuer(app.Verifier, security.WithTokenDefaults(option)))(t)
+		if _, err := issuer.IssueRefreshToken(t.Context(), "alice", nil); err == nil {
+			t.Errorf("a refresh token with %s of the issuer was issued", name)
+		}
+		pair := sectest.Must(issuer.IssueTokenPair(t.Context(), "alice", nil, nil))(t)
+		if _, claims := wire(t, pair.Refresh.Text()); claims["roles"] != nil || claims["scope"] != nil {
+			t.Errorf("%s of the issuer: the refresh token of a pair has roles %v, scope %v", name, claims["roles"], claims["scope"])
+		}
 	}
 	if _, err := security.NewVerifier(sectest.Issuer, app.Keys, security.WithAudience(sectest.Issuer+"#refresh")); err == nil {
 		t.Error("an access token can have the audience of refresh tokens")

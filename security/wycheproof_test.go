@@ -196,7 +196,7 @@ func openWith(t *testing.T, parse func([]byte) ([]*keys.Key, error), jwks []byte
 	if err != nil {
 		return err
 	}
-	opened, err := must(NewVerifier(testIssuer, set))(t).open(t.Context(), text)
+	opened, err := must(NewVerifier(testIssuer, set))(t).open(t.Context(), text, new([]byte))
 	if err != nil {
 		if !errors.Is(err, ErrInvalidToken) {
 			t.Errorf("refused with %v, want %v", err, ErrInvalidToken)

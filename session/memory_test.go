@@ -62,3 +62,15 @@ func TestMemoryCapacity(t *testing.T) {
 	}
 	t.Errorf("a new row after all others have expired: %v", err)
 }
+
+func TestManagerOnMemory(t *testing.T) {
+	t.Parallel()
+	sessiontest.TestManager(t, func(t *testing.T, clock func() time.Time) session.Store {
+		store, err := session.NewMemory(session.WithMemoryClock(clock))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { store.Close() })
+		return store
+	})
+}

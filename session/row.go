@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -93,6 +94,22 @@ type Device struct {
 	UserAgent string `json:"user_agent,omitempty"`
 	// Address is the address of the client.
 	Address string `json:"address,omitempty"`
+}
+
+// differs reports whether two uses of a refresh token came from different clients. The name counts for
+// nothing, because clients send it with the log-in only. A device about which nothing is known does
+// not differ.
+func (d Device) differs(other Device) bool {
+	return d.UserAgent+d.Address != "" && (d.UserAgent != other.UserAgent || d.Address != other.Address)
+}
+
+// after returns the device with what is known from before where it says nothing.
+func (d Device) after(before Device) Device {
+	if d.UserAgent+d.Address == "" {
+		d.UserAgent, d.Address = before.UserAgent, before.Address
+	}
+	d.Name = cmp.Or(d.Name, before.Name)
+	return d
 }
 
 // Limits of the texts of a device, in bytes: 1 KiB together.

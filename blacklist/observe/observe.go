@@ -31,9 +31,9 @@ import (
 const scope = "github.com/oapi-guard/oapi-guard/blacklist/observe"
 
 // Wrap returns a blacklist that passes all calls to list and records them with a meter of the
-// provider. It returns the same results and errors. The result implements blacklist.InProcess if
-// list does, blacklist.Pinger, and io.Closer: Close closes list if it is an io.Closer. Wrap returns
-// an error if an argument is nil.
+// provider. It returns the same results and errors. The result is a blacklist.Wrapper, so nothing that
+// list implements besides is hidden; readiness is not recorded. Close closes list if it is an
+// io.Closer. Wrap returns an error if an argument is nil.
 func Wrap(list blacklist.Blacklist, provider metric.MeterProvider) (blacklist.Blacklist, error) {
 	if list == nil || provider == nil {
 		return nil, errors.New("observe: Wrap needs a blacklist and a meter provider; use one of package noop to record nothing")
@@ -50,11 +50,7 @@ func Wrap(list blacklist.Blacklist, provider metric.MeterProvider) (blacklist.Bl
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err
 	}
-	o := &observed{list: list, checks: checks, checkTime: checkTime, revocations: revocations, revokeTime: revokeTime}
-	if _, ok := list.(blacklist.InProcess); ok {
-		return inProcess{o}, nil
-	}
-	return o, nil
+	return &observed{list: list, checks: checks, checkTime: checkTime, revocations: revocations, revokeTime: revokeTime}, nil
 }
 
 // buckets range from a look-up in memory to one that reaches its timeout.
@@ -65,11 +61,6 @@ type observed struct {
 	checks, revocations   metric.Int64Counter
 	checkTime, revokeTime metric.Float64Histogram
 }
-
-type inProcess struct{ *observed }
-
-// InProcess says that look-ups do not wait.
-func (inProcess) InProcess() {}
 
 // The attribute sets of look-ups are made once, because every request records one.
 var (
@@ -113,8 +104,8 @@ func (o *observed) Revoke(ctx context.Context, r blacklist.Revocation) (bool, er
 	return before, err
 }
 
-// Ping calls blacklist.Ping with the wrapped blacklist. It is not recorded.
-func (o *observed) Ping(ctx context.Context) error { return blacklist.Ping(ctx, o.list) }
+// Unwrap implements blacklist.Wrapper.
+func (o *observed) Unwrap() blacklist.Blacklist { return o.list }
 
 // Close closes the wrapped blacklist if it is an io.Closer.
 func (o *observed) Close() error {

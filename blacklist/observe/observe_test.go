@@ -115,7 +115,7 @@ func TestWrapRecordsCalls(t *testing.T) {
 				t.Errorf("%s: %q was recorded", tt.name, secret)
 			}
 		}
-		if _, ok := observed.(blacklist.InProcess); ok {
+		if _, ok := blacklist.As[blacklist.InProcess](observed); ok {
 			t.Error("the wrapper implements InProcess, the wrapped blacklist does not")
 		}
 		if closer, ok := observed.(interface{ Close() error }); !ok || closer.Close() != nil || list.closed != 1 {
@@ -127,7 +127,7 @@ func TestWrapRecordsCalls(t *testing.T) {
 func TestWrapKeepsInProcess(t *testing.T) {
 	if observed, err := Wrap(blacklist.None{}, noop.NewMeterProvider()); err != nil {
 		t.Error(err)
-	} else if _, ok := observed.(blacklist.InProcess); !ok {
+	} else if _, ok := blacklist.As[blacklist.InProcess](observed); !ok {
 		t.Error("the wrapper does not implement InProcess, the wrapped blacklist does")
 	}
 }

@@ -84,6 +84,12 @@ func securityText(o *operation) string {
 	if o.rules.deny != nil {
 		text += "; roles deny " + roleText(o.rules.deny)
 	}
+	if o.rules.immediate {
+		text += "; immediate revocation"
+	}
+	if o.rules.watch {
+		text += "; watched"
+	}
 	return text
 }
 

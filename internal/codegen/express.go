@@ -78,6 +78,12 @@ func rulesExpression(r rules) string {
 			fields = append(fields, fmt.Sprintf("%s: %#v", list.field, list.roles))
 		}
 	}
+	if r.immediate {
+		fields = append(fields, "ImmediateRevocation: true")
+	}
+	if r.watch {
+		fields = append(fields, "Watch: true")
+	}
 	if fields == nil {
 		return ""
 	}

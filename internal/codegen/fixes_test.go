@@ -103,6 +103,19 @@ func TestFixes(t *testing.T) {
 	}
 }
 
+// TestRefreshTokensOfOthersMayHaveRoles has rules about roles for refresh tokens of another issuer.
+func TestRefreshTokensOfOthersMayHaveRoles(t *testing.T) {
+	dir := t.TempDir()
+	copyCase(t, "error-roles-refresh", dir)
+	result, err := generateIn(t, dir, "schemes: {refresh: {verifier: idp}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := string(result.Files[GuardFile]); !strings.Contains(code, `DenyRoles: []string{"GUEST"}`) {
+		t.Errorf("%s has no rule:\n%s", GuardFile, code)
+	}
+}
+
 // copyCase copies the input of a case, with a configuration that says no more than its own.
 func copyCase(t *testing.T, name, dir string) {
 	t.Helper()

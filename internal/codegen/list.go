@@ -19,11 +19,14 @@ type ListedOperation struct {
 	// Security has the alternatives, each with the schemes that hold together. That of anonymous callers
 	// is empty.
 	Security [][]ListedScheme `json:"security"`
-	// Fresh, MaxAge (in seconds), AllowRoles and DenyRoles are its rules.
+	// Fresh, MaxAge (in seconds), AllowRoles, DenyRoles, ImmediateRevocation and Watch are its rules.
 	Fresh      bool     `json:"fresh,omitempty"`
 	MaxAge     int      `json:"maxAge,omitempty"`
 	AllowRoles []string `json:"allowRoles,omitempty"`
 	DenyRoles  []string `json:"denyRoles,omitempty"`
+
+	ImmediateRevocation bool `json:"immediateRevocation,omitempty"`
+	Watch               bool `json:"watch,omitempty"`
 	// Text is the security in a few words.
 	Text string `json:"text"`
 }
@@ -93,6 +96,7 @@ func (o *operation) listed(at route) ListedOperation {
 		Method: at.method, Path: at.path, ID: o.id, Public: o.requirement.public(), Optional: o.requirement.optional(),
 		Security: [][]ListedScheme{},
 		Fresh:    o.rules.fresh, MaxAge: int(o.rules.maxAge.Seconds()), AllowRoles: o.rules.allow, DenyRoles: o.rules.deny,
+		ImmediateRevocation: o.rules.immediate, Watch: o.rules.watch,
 		Text: securityText(o),
 	}
 	for _, a := range o.requirement.alternatives {

@@ -20,9 +20,11 @@ const (
 	keyRoles      = "roles"
 	keyAllow      = "allow"
 	keyDeny       = "deny"
+	keyRevocation = "revocation"
+	keyWatch      = "watch"
 )
 
-var operationKeys = []string{keyCredential, keyFresh, keyRoles}
+var operationKeys = []string{keyCredential, keyFresh, keyRoles, keyRevocation, keyWatch}
 
 // operation is an operation of a path, with its security.
 type operation struct {
@@ -53,6 +55,9 @@ type rules struct {
 	fresh       bool
 	maxAge      time.Duration
 	allow, deny []string
+	// immediate asks the store of the blacklist itself, and watch ends the handler's context with the
+	// token.
+	immediate, watch bool
 }
 
 // readOperations reads the security of the operations of all paths. The result is sorted by path
@@ -184,6 +189,25 @@ func (r *reader) readOperationRules(o *operation, guard entries, inherits bool) 
 	if o.rules.fresh {
 		r.checkFresh(o, merged[keyFresh].at)
 	}
+	if o.rules.watch {
+		r.checkWatch(o, merged[keyWatch].at)
+	}
+	if (o.rules.allow != nil || o.rules.deny != nil) && o.requirement.needsRefreshToken() {
+		fix := "remove the rule, or let the operation take access tokens"
+		if _, ofOperation := guard[keyRoles]; !ofOperation {
+			fix = "move the rule from the document to the operations that take access tokens"
+		}
+		r.add(merged[keyRoles].at, "operation %s takes refresh tokens, which have no roles, so that no request can satisfy the rule; %s", o.id, fix)
+	}
+}
+
+// checkWatch reports credentials that are not tokens: nothing would end the context of the handler.
+func (r *reader) checkWatch(o *operation, at place) {
+	for _, s := range o.requirement.schemes() {
+		if s.kind != kindJWT {
+			r.add(at, "operation %s takes credentials of scheme %q (%s), and only tokens are watched; remove the rule, or let the operation take tokens only", o.id, s.name, s.text)
+		}
+	}
 }
 
 // checkFresh reports credentials that cannot be fresh: only access tokens can.
@@ -214,6 +238,16 @@ func readRules(e entries, p *problems) rules {
 	var read rules
 	if fresh, ok := e[keyFresh]; ok {
 		read.fresh, read.maxAge = readFresh(fresh, p)
+	}
+	if revocation, ok := e[keyRevocation]; ok {
+		if read.immediate = revocation.value == "immediate"; !read.immediate {
+			p.add(revocation.at, "%s is immediate, or it is left out", keyRevocation)
+		}
+	}
+	if watch, ok := e[keyWatch]; ok {
+		if read.watch, _ = watch.value.(bool); !read.watch {
+			p.add(watch.at, "%s is true, or it is left out", keyWatch)
+		}
 	}
 	roles, ok := e[keyRoles]
 	if !ok {
@@ -269,6 +303,13 @@ func (r *requirement) public() bool { return len(r.alternatives) == 0 }
 
 func (r *requirement) optional() bool {
 	return slices.ContainsFunc(r.alternatives, func(a alternative) bool { return len(a) == 0 })
+}
+
+// needsRefreshToken reports whether every alternative with a credential has a refresh token of the
+// application.
+func (r *requirement) needsRefreshToken() bool {
+	isRefresh := func(s requiredScheme) bool { return s.token == "refresh" && s.verifier == "" }
+	return !slices.ContainsFunc(r.alternatives, func(a alternative) bool { return len(a) > 0 && !slices.ContainsFunc(a, isRefresh) })
 }
 
 // schemes returns the schemes of all alternatives.

@@ -28,6 +28,12 @@ const MaxDepth = 33
 // Name and value are valid only during the call. A duplicate name is an error of the decoder,
 // in any escaping.
 func EachMember(dec *jsontext.Decoder, f func(name []byte, value jsontext.Value) error) error {
+	return EachMemberIn(dec, make([]byte, 0, 64), f)
+}
+
+// EachMemberIn is [EachMember] with memory for the names. A name that does not fit into it gets
+// other memory.
+func EachMemberIn(dec *jsontext.Decoder, name []byte, f func(name []byte, value jsontext.Value) error) error {
 	opening, err := dec.ReadToken()
 	if err != nil {
 		return err
@@ -35,13 +41,14 @@ func EachMember(dec *jsontext.Decoder, f func(name []byte, value jsontext.Value)
 	if opening.Kind() != '{' {
 		return errNotObject
 	}
-	name := make([]byte, 0, 64)
 	for dec.PeekKind() != '}' {
 		quoted, err := dec.ReadValue()
 		if err != nil {
 			return err
 		}
-		if name, err = jsontext.AppendUnquote(name[:0], quoted); err != nil {
+		if bytes.IndexByte(quoted, '\\') < 0 && quoted.Kind() == '"' {
+			name = append(name[:0], quoted[1:len(quoted)-1]...)
+		} else if name, err = jsontext.AppendUnquote(name[:0], quoted); err != nil {
 			return err
 		}
 		value, err := dec.ReadValue()

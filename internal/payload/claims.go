@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Claims are the claims of one token, by their meaning and not by their name on the wire. Strings
@@ -79,7 +80,11 @@ var reserved = []string{
 
 // IsReserved reports whether name is a reserved claim, or differs from one only in case.
 func IsReserved(name string) bool {
-	return slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, name) })
+	// Other letters than those of ASCII take more bytes, and some differ from one only in case.
+	ascii := !strings.ContainsFunc(name, func(c rune) bool { return c >= utf8.RuneSelf })
+	return slices.ContainsFunc(reserved, func(r string) bool {
+		return (len(r) == len(name) || !ascii) && strings.EqualFold(r, name)
+	})
 }
 
 // Reserved returns the reserved claims.

@@ -3,9 +3,11 @@ package payload
 import (
 	"bytes"
 	"errors"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -29,8 +31,9 @@ type MemberFunc func(d *Decoder, name []byte, value jsontext.Value) (bool, error
 // Decode reads a payload strictly: one JSON object without duplicate members, every known claim of
 // its JSON type, no claim that differs from a known one only in case. It collects the other members
 // as private claims if they are wanted. A layout reads its special members in the function member.
+// The claims have a copy of the text.
 func Decode(text []byte, r Reading, member MemberFunc) (*Claims, error) {
-	return decode(&Decoder{text: string(text), reading: r, member: member}, text)
+	return decode(text, Decoder{reading: r, member: member})
 }
 
 // DecodeForeign reads a payload of somebody else. It judges only what is used: iss, sub, aud, exp,
@@ -38,38 +41,67 @@ func Decode(text []byte, r Reading, member MemberFunc) (*Claims, error) {
 // a list. A claim that differs from a known one in case is another claim. All members are private
 // claims, also those that are read as something else.
 func DecodeForeign(text []byte, r Reading, member MemberFunc) (*Claims, error) {
-	return decode(&Decoder{text: string(text), reading: r, member: member, foreign: true}, text)
+	return decode(text, Decoder{reading: r, member: member, foreign: true})
 }
 
-func decode(d *Decoder, text []byte) (*Claims, error) {
+// parser has the memory for reading a payload. It serves one payload after the other.
+type parser struct {
+	decoder Decoder
+	// json reads from input.
+	input bytes.Buffer
+	json  jsontext.Decoder
+	name  [64]byte
+}
+
+var parsers = sync.Pool{New: func() any {
+	p := &parser{}
+	p.json.Reset(&p.input)
+	return p
+}}
+
+func decode(text []byte, d Decoder) (*Claims, error) {
 	if jose.DeeperThan(text, jose.MaxDepth) {
 		return nil, jose.ErrTooDeep
 	}
-	if err := json.Unmarshal(text, d); err != nil {
+	p := parsers.Get().(*parser)
+	defer p.free()
+	p.decoder = d
+	p.decoder.Claims, p.decoder.text = &Claims{}, string(text)
+	if err := p.parse(text); err != nil {
 		var malformed jose.Malformed
 		if errors.As(err, &malformed) {
 			return nil, malformed
 		}
 		return nil, errPayload
 	}
-	if d.hasScope && d.hasScp && !slices.Equal(d.Scopes, d.scp) {
-		return nil, errScope
+	return p.decoder.finish()
+}
+
+// parse reads the text: one JSON object and nothing behind it.
+func (p *parser) parse(text []byte) error {
+	p.input = *bytes.NewBuffer(text)
+	err := jose.EachMemberIn(&p.json, p.name[:0], func(name []byte, value jsontext.Value) error {
+		return p.decoder.readMember(name, value, int(p.json.InputOffset()))
+	})
+	if err != nil {
+		return err
 	}
-	if !d.hasScope {
-		d.Scopes = d.scp
+	if _, err := p.json.ReadToken(); err != io.EOF {
+		return errPayload
 	}
-	for _, object := range []*[]byte{&d.Private, &d.Public} {
-		if *object != nil {
-			*object = append(*object, '}')
-		}
-	}
-	d.scp, d.member = nil, nil // the cache may keep the claims, and with them the decoder
-	return &d.Claims, nil
+	return nil
+}
+
+// free leaves the memory to the next payload, without what belongs to this one.
+func (p *parser) free() {
+	p.decoder, p.input = Decoder{}, bytes.Buffer{}
+	p.json.Reset(&p.input)
+	parsers.Put(p)
 }
 
 // Decoder is a payload that [Decode] reads.
 type Decoder struct {
-	Claims
+	*Claims
 	// text is the payload. The strings of the claims are parts of it, so that they cost one
 	// allocation together.
 	text string
@@ -82,31 +114,45 @@ type Decoder struct {
 	hasScope, hasScp bool
 }
 
-// UnmarshalJSONFrom implements the decoding for Decode.
-func (d *Decoder) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	return jose.EachMember(dec, func(name []byte, value jsontext.Value) error {
-		d.end = int(dec.InputOffset())
-		if d.reading.TenantClaim != "" && string(name) == d.reading.TenantClaim {
-			d.Tenant, _ = d.String(value) // without a tenant the issuer is refused
+// finish returns the claims when all members were read.
+func (d *Decoder) finish() (*Claims, error) {
+	if d.hasScope && d.hasScp && !slices.Equal(d.Scopes, d.scp) {
+		return nil, errScope
+	}
+	if !d.hasScope {
+		d.Scopes = d.scp
+	}
+	for _, object := range []*[]byte{&d.Private, &d.Public} {
+		if *object != nil {
+			*object = append(*object, '}')
 		}
-		if string(name) == "cnf" && value.Kind() != 'n' {
-			d.Bound = true
+	}
+	return d.Claims, nil
+}
+
+// readMember reads a member whose value ends at the offset end of the payload.
+func (d *Decoder) readMember(name []byte, value jsontext.Value, end int) error {
+	d.end = end
+	if d.reading.TenantClaim != "" && string(name) == d.reading.TenantClaim {
+		d.Tenant, _ = d.String(value) // without a tenant the issuer is refused
+	}
+	if string(name) == "cnf" && value.Kind() != 'n' {
+		d.Bound = true
+	}
+	known, err := d.member(d, name, value)
+	if d.foreign {
+		if !known && err == nil {
+			err = d.readForeign(name, value)
 		}
-		known, err := d.member(d, name, value)
-		if d.foreign {
-			if !known && err == nil {
-				err = d.readForeign(name, value)
-			}
-			if err != nil {
-				return err
-			}
-			return d.collect(name, value)
-		}
-		if known {
+		if err != nil {
 			return err
 		}
-		return d.read(name, value)
-	})
+		return d.collect(name, value)
+	}
+	if known {
+		return err
+	}
+	return d.read(name, value)
 }
 
 // read reads a member that has the same meaning in every layout of this module.
@@ -195,12 +241,12 @@ func (d *Decoder) readRegistered(name []byte, value jsontext.Value) (known bool,
 
 // collect adds a member to the public or the private claims.
 func (d *Decoder) collect(name []byte, value jsontext.Value) (err error) {
-	if path, ok := bytes.CutPrefix(name, []byte(d.reading.Namespace)); ok && d.reading.Namespace != "" {
-		d.Public, err = appendMember(d.Public, path, value)
+	if namespace := d.reading.Namespace; namespace != "" && bytes.HasPrefix(name, []byte(namespace)) {
+		d.Public, err = appendMember(d.Public, name[len(namespace):], value)
 		return err
 	}
-	if rest, ok := bytes.CutPrefix(name, []byte(d.reading.Prefix)); ok && d.reading.WantPrivate {
-		d.Private, err = appendMember(d.Private, rest, value)
+	if prefix := d.reading.Prefix; d.reading.WantPrivate && bytes.HasPrefix(name, []byte(prefix)) {
+		d.Private, err = appendMember(d.Private, name[len(prefix):], value)
 	}
 	return err
 }
@@ -269,9 +315,28 @@ func (d *Decoder) strings(value jsontext.Value, end int) ([]string, error) {
 	if value.Kind() != '[' {
 		return nil, errClaim
 	}
+	if end >= 0 && bytes.IndexByte(value, '\\') < 0 {
+		return cutList(d.text[end-len(value)+1 : end-1])
+	}
 	var list []string
 	if err := json.Unmarshal(value, &list); err != nil || slices.ContainsFunc(list, emptyOrNUL) {
 		return nil, errClaim
+	}
+	return list, nil
+}
+
+// cutList cuts a JSON list of strings without escapes at its quotes, given the text between the
+// brackets. The strings are parts of the text. The decoder has checked that it is JSON.
+func cutList(text string) ([]string, error) {
+	const space = " \t\r\n" // of JSON (RFC 8259, section 2)
+	list := make([]string, 0, strings.Count(text, `"`)/2)
+	for text = strings.Trim(text, space); text != ""; {
+		item, rest, closed := strings.Cut(strings.TrimPrefix(text, `"`), `"`)
+		if text[0] != '"' || !closed || item == "" {
+			return nil, errClaim
+		}
+		list = append(list, item)
+		text = strings.TrimLeft(strings.TrimPrefix(strings.TrimLeft(rest, space), ","), space)
 	}
 	return list, nil
 }
@@ -332,7 +397,8 @@ func (d *Decoder) RolesAt(value jsontext.Value, path ...string) []string {
 // appendMember appends a member to an object under construction. It opens the object first.
 func appendMember(object, name []byte, value jsontext.Value) ([]byte, error) {
 	if len(object) == 0 {
-		object = append(object, '{')
+		const signs = len(`{"":}`)
+		object = append(slices.Grow(object, signs+len(name)+len(value)), '{')
 	} else {
 		object = append(object, ',')
 	}

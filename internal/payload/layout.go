@@ -12,7 +12,8 @@ import (
 type Layout interface {
 	// Name names the layout in errors.
 	Name() string
-	// Decode reads a payload. It is called after the signature was verified.
+	// Decode reads a payload. It is called after the signature was verified. The claims refer to no
+	// byte of the text: the memory of the text is used again.
 	Decode(text []byte, r Reading) (*Claims, error)
 	// Accepts reports whether a token with the header and the claims is of the wanted type.
 	Accepts(header jose.Header, claims *Claims, want Type) bool
@@ -40,6 +41,8 @@ type Encoder interface {
 	Layout
 	// NewID returns a new random token id.
 	NewID() string
+	// GenerationID returns the id of a refresh token: [GenerationID] or [GenerationUUID].
+	GenerationID(session string, generation uint32) string
 	// Header returns the JOSE header of a token of the type, as JSON.
 	Header(algorithm, keyID string, typ Type) []byte
 	// Encode writes the payload. It fails for claims that the layout cannot say.

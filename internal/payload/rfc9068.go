@@ -81,6 +81,11 @@ func decodePlain(d *Decoder, name []byte, value jsontext.Value) (known bool, err
 // NewID implements Encoder: 128 random bits as text.
 func (RFC9068) NewID() string { return rand.Text() }
 
+// GenerationID implements Encoder.
+func (RFC9068) GenerationID(session string, generation uint32) string {
+	return GenerationID(session, generation)
+}
+
 // Header implements Encoder.
 func (l RFC9068) Header(algorithm, keyID string, typ Type) []byte {
 	id, _ := jsontext.AppendQuote(nil, keyID) // fails on invalid UTF-8 only, which a key refuses

@@ -67,18 +67,24 @@ type requiredScheme struct {
 	authenticator SchemeAuthenticator
 }
 
-// maxSources bounds the number of sources of one operation.
-const maxSources = 8
+const (
+	// maxSources bounds the number of sources of one operation.
+	maxSources = 8
+	// fewSources are as many as most operations have: a header, perhaps a cookie too.
+	fewSources = 2
+)
 
 // located is what a request has at each source of a guard.
-type located [maxSources]locatedCredential
+type located []locatedCredential
 
-// decision is the result of a guard.
+// decision is the result of a guard. The zero decision lets a request pass to a public operation.
 type decision struct {
 	// private is set where the response must not be stored, because the URL contains a token.
 	private bool
 	// refused says why the request is refused; its error is nil for one that passes.
 	refused
+	// passed is the result for the context of a request that passes.
+	passed result
 }
 
 // HandlerFunc returns next behind the guard of the operation, for routers on net/http that set its
@@ -114,17 +120,21 @@ func (g *Guard) isIdle() bool {
 // the operation, with the credential on its context; or it has written the response, and returns
 // false. params are the path parameters that the router found.
 func (g *Guard) HTTP(w http.ResponseWriter, r *http.Request, params PathParams) (*http.Request, bool) {
-	var passed result
-	decision := g.decide(r.Context(), httpRequest{r}, &passed)
-	if decision.err != nil {
-		g.response(r.Context(), decision.refused).write(w)
+	var d decision
+	g.decide(r.Context(), httpRequest{r}, &d)
+	if d.err != nil {
+		g.response(r.Context(), d.refused).write(w)
 		return nil, false
 	}
-	if decision.private {
+	if d.private {
 		w.Header().Set("Cache-Control", privateResponse)
 	}
-	if passed.guard != nil {
-		r = r.WithContext(passed.on(r.Context()))
+	if d.passed.guard != nil {
+		ctx := r.Context()
+		if g.operation.Rules.Watch {
+			ctx, _ = g.watch(ctx, &d.passed) // the context of a request ends with it
+		}
+		r = r.WithContext(d.passed.on(ctx))
 	}
 	if g.policy.schema == nil {
 		return r, true
@@ -144,6 +154,8 @@ type Decision struct {
 	Header http.Header
 	// Response is the response to a request that is refused.
 	Response Response
+	// Stop releases the watch of the tokens when the handler is done, or is nil.
+	Stop func()
 }
 
 // privateResponse is the Cache-Control where the URL contains a token (RFC 6750, section 2.3).
@@ -151,16 +163,23 @@ const privateResponse = "private, no-store"
 
 // Check decides over a request, for routers that are not on net/http.
 func (g *Guard) Check(ctx context.Context, r Request) Decision {
-	var passed result
-	d := g.decide(ctx, r, &passed)
+	var d decision
+	g.decide(ctx, r, &d)
 	if d.err != nil {
 		return Decision{Response: g.response(ctx, d.refused)}
 	}
-	decision := Decision{Context: passed.on(ctx)}
+	var decision Decision
+	if d.passed.guard != nil && g.operation.Rules.Watch {
+		ctx, decision.Stop = g.watch(ctx, &d.passed)
+	}
+	decision.Context = d.passed.on(ctx)
 	if d.private {
 		decision.Header = http.Header{"Cache-Control": {privateResponse}}
 	}
 	if response := g.checkSchemaOf(decision.Context, r); response != nil {
+		if decision.Stop != nil {
+			decision.Stop()
+		}
 		return Decision{Response: *response}
 	}
 	return decision
@@ -178,51 +197,53 @@ func (g *Guard) Check(ctx context.Context, r Request) Decision {
 //	hook                the function of the application for the token type
 //
 // The first step that fails ends the alternative. A request is anonymous only if it has no
-// credential at all.
-func (g *Guard) decide(ctx context.Context, r Request, passed *result) decision {
+// credential at all. d is the zero decision; decide fills it in.
+func (g *Guard) decide(ctx context.Context, r Request, d *decision) {
 	if g.fault != nil {
-		return refuse(g.fault)
+		d.err = g.fault
+		return
 	}
 	if g.operation == nil || g.policy == nil { // the zero Guard knows no requirement
-		return refuse(security.ErrUnguarded)
+		d.err = security.ErrUnguarded
+		return
 	}
 	if len(g.alternatives) == 0 {
-		return decision{} // public
+		return // public
 	}
-	var at located
-	if err := g.locate(ctx, r, &at); err != nil {
-		return refuse(err)
+	var few [fewSources]locatedCredential // memory for all of them would be cleared for each request
+	at := located(few[:])
+	if len(g.sources) > fewSources {
+		at = make(located, len(g.sources))
 	}
-	if err := g.refuseConflicts(&at); err != nil {
-		return refuse(err)
+	if d.err = g.locate(ctx, r, at); d.err != nil {
+		return
 	}
-	if !g.hasAny(&at) {
-		return g.admitAnonymous(r, passed)
+	if d.err = g.refuseConflicts(at); d.err != nil {
+		return
 	}
-	best := refuse(security.ErrNoCredentials)
+	if !g.hasAny(at) {
+		g.admitAnonymous(r, d)
+		return
+	}
 	for _, alternative := range g.alternatives {
-		if !alternative.isComplete(&at) {
-			continue
+		if alternative.isComplete(at) && g.tryAlternative(ctx, r, alternative, at, d) {
+			d.private, d.passed.guard = g.hasQuery(at), g
+			d.refused = refused{} // by an alternative before
+			return
 		}
-		failed := g.tryAlternative(ctx, r, alternative, &at, &passed.first)
-		if failed.err == nil {
-			passed.guard = g
-			return decision{private: g.hasQuery(&at)}
-		}
-		best = best.orBetter(decision{refused: failed})
 	}
-	if err := g.malformed(&at); err != nil {
-		return refuse(err)
+	if err := g.malformed(at); err != nil {
+		d.refused = refused{err: err}
+	} else if d.err == nil { // no alternative is complete
+		d.err = security.ErrNoCredentials
 	}
-	return best
 }
 
-func refuse(err error) decision { return decision{refused: refused{err: err}} }
-
 // tryAlternative runs the steps from verify to hook for each credential of an alternative, and lists
-// the accepted ones from first on. Or it returns the scheme that failed, and why.
-func (g *Guard) tryAlternative(ctx context.Context, r Request, a alternative, at *located, first *acceptedCredential) refused {
-	c := first
+// the accepted ones in the result. It reports whether the alternative holds. If not, the decision
+// has the scheme that failed, and why.
+func (g *Guard) tryAlternative(ctx context.Context, r Request, a alternative, at located, d *decision) bool {
+	c := &d.passed.first
 	for i := range a {
 		if i > 0 {
 			c.next = &acceptedCredential{}
@@ -248,19 +269,21 @@ func (g *Guard) tryAlternative(ctx context.Context, r Request, a alternative, at
 			err = g.runHook(ctx, c)
 		}
 		if err != nil {
-			return refused{err: err, scheme: s.Scheme, token: c.token, accepted: i}
+			d.addRefusal(refused{err: err, scheme: s.Scheme, token: c.token, accepted: i})
+			return false
 		}
 	}
-	if len(a) > 1 && !g.policy.differentSubjects && !first.sameSubject() {
-		return refused{err: security.ErrAccessDenied.Because("tokens of different subjects", nil), scheme: a[0].Scheme}
+	if len(a) > 1 && !g.policy.differentSubjects && !d.passed.first.sameSubject() {
+		d.addRefusal(refused{err: security.ErrAccessDenied.Because("tokens of different subjects", nil), scheme: a[0].Scheme})
+		return false
 	}
-	return refused{}
+	return true
 }
 
 // locate reads the credential at each source. One that is malformed counts as present: it displaces
 // others and is not anonymous, and no alternative with it is complete. A plain key in the header
 // Authorization is no credential of another authentication scheme.
-func (g *Guard) locate(ctx context.Context, r Request, at *located) (err error) {
+func (g *Guard) locate(ctx context.Context, r Request, at located) (err error) {
 	for i := range g.sources {
 		s := &g.sources[i]
 		if s.in == inConnection {
@@ -282,7 +305,7 @@ func (g *Guard) locate(ctx context.Context, r Request, at *located) (err error) 
 }
 
 // malformed returns why a credential of the request is malformed, or nil.
-func (g *Guard) malformed(at *located) error {
+func (g *Guard) malformed(at located) error {
 	for i := range g.sources {
 		if at[i].malformed != nil {
 			return at[i].malformed
@@ -292,7 +315,7 @@ func (g *Guard) malformed(at *located) error {
 }
 
 // refuseConflicts refuses a token in the query beside another token (RFC 6750, section 2).
-func (g *Guard) refuseConflicts(at *located) error {
+func (g *Guard) refuseConflicts(at located) error {
 	for _, pair := range g.exclusivePairs {
 		if at[pair[0]].present && at[pair[1]].present {
 			return malformed("a token in the query beside another one")
@@ -302,7 +325,7 @@ func (g *Guard) refuseConflicts(at *located) error {
 }
 
 // hasAny reports whether the request has a credential at any source.
-func (g *Guard) hasAny(at *located) bool {
+func (g *Guard) hasAny(at located) bool {
 	for i := range g.sources {
 		if at[i].present {
 			return true
@@ -312,7 +335,7 @@ func (g *Guard) hasAny(at *located) bool {
 }
 
 // hasQuery reports whether the request has a credential in the query.
-func (g *Guard) hasQuery(at *located) bool {
+func (g *Guard) hasQuery(at located) bool {
 	for i := range g.sources {
 		if at[i].present && g.sources[i].in == InQuery {
 			return true
@@ -323,16 +346,16 @@ func (g *Guard) hasQuery(at *located) bool {
 
 // admitAnonymous lets a request without credentials pass if the operation is optional. A header
 // Authorization that no alternative understands is not anonymous; an empty one is.
-func (g *Guard) admitAnonymous(r Request, passed *result) decision {
+func (g *Guard) admitAnonymous(r Request, d *decision) {
 	if !g.optional || slices.ContainsFunc(r.Header(authorization), func(value string) bool { return strings.Trim(value, " ") != "" }) {
-		return refuse(security.ErrNoCredentials)
+		d.err = security.ErrNoCredentials
+		return
 	}
-	passed.guard = g
-	return decision{}
+	d.passed.guard = g
 }
 
 // isComplete reports whether every credential of the alternative is present and not displaced.
-func (a alternative) isComplete(at *located) bool {
+func (a alternative) isComplete(at located) bool {
 	for i := range a {
 		if source := &at[a[i].source]; !source.present || source.malformed != nil {
 			return false
@@ -346,14 +369,13 @@ func (a alternative) isComplete(at *located) bool {
 	return true
 }
 
-// orBetter returns the refusal that the client learns when several alternatives fail. ErrUnavailable
+// addRefusal keeps the refusal that the client learns when several alternatives fail. ErrUnavailable
 // outweighs the others, because that alternative might hold. Else it is that of the alternative to
 // which the credential fits best, the first of equals.
-func (d decision) orBetter(next decision) decision {
+func (d *decision) addRefusal(next refused) {
 	if d.scheme == nil || next.rank() > d.rank() {
-		return next
+		d.refused = next
 	}
-	return d
 }
 
 // rank orders refusals: by ErrUnavailable, then by the credentials that the alternative accepted
@@ -444,7 +466,25 @@ func (g *Guard) checkRevoked(ctx context.Context, c *acceptedCredential) error {
 	if c.token == nil {
 		return nil
 	}
+	if g.operation.Rules.ImmediateRevocation {
+		return g.policy.validator.CheckRevokedNow(ctx, c.token)
+	}
 	return g.policy.validator.CheckRevoked(ctx, c.token)
+}
+
+// watch returns a context that ends when one of the accepted tokens does.
+func (g *Guard) watch(ctx context.Context, passed *result) (context.Context, func()) {
+	stop := func() {}
+	for c := range passed.all {
+		if c.token == nil {
+			continue
+		}
+		var stopThis func()
+		ctx, stopThis = g.policy.validator.Watch(ctx, c.token)
+		stopOthers := stop
+		stop = func() { stopThis(); stopOthers() }
+	}
+	return ctx, stop
 }
 
 // runHook runs the hook of the token type.

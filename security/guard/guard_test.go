@@ -417,14 +417,37 @@ func TestRealmIsQuoted(t *testing.T) {
 
 // TestNoneBlacklist checks that an application may run without revocation, and that revoking is
 // then an error.
+// TestNoneBlacklist has an application that records no revocations, and revokes. It is set up wrongly:
+// its clients get 500, not 503, because trying again does not help, and its log says why.
 func TestNoneBlacklist(t *testing.T) {
-	f := newFixture(t)
+	f := newRefusalFixture(t)
 	v := must(security.NewValidator(f.verifier, blacklist.None{}))(t)
 	f.validator = v
-	access := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
-	token := f.token(t, access, accessToken)
-	if err := v.Revoke(t.Context(), token); !errors.Is(err, security.ErrUnavailable) {
-		t.Errorf("revoking without a blacklist: %v", err)
+	for name, revoke := range map[string]func(context.Context, security.AnyToken) error{
+		"a token":         v.Revoke,
+		"a session":       v.RevokeSession,
+		"a refresh token": v.Consume,
+		"a subject": func(ctx context.Context, _ security.AnyToken) error {
+			return second(v.RevokeSubject(ctx, "alice"))
+		},
+		"the subject of a token": func(ctx context.Context, token security.AnyToken) error { return second(v.RevokeSubjectOf(ctx, token)) },
+		"everything":             func(ctx context.Context, _ security.AnyToken) error { return second(v.RevokeAll(ctx)) },
+	} {
+		f.watch(t)
+		f.clock.Advance(time.Second)
+		o := &Operation{ID: "op", Requirement: Requirement{{accessScheme}}}
+		got := revoke(t.Context(), f.token(t, f.alice, accessToken))
+		w := f.sendTo(t, o, got, withAuthorization("Bearer "+f.alice))
+		if !errors.Is(got, blacklist.ErrNotRecorded) || errors.Is(got, security.ErrUnavailable) {
+			t.Errorf("%s: %v", name, got)
+		}
+		records := f.records(t)
+		if w.Code != 500 || w.Header().Get("Retry-After") != "" || len(records) != 1 || !strings.Contains(fmt.Sprint(records[0]["error"]), "records no revocations") {
+			t.Errorf("%s: status %d, records %v", name, w.Code, records)
+		}
+		if strings.Contains(w.Body.String(), "revocations") {
+			t.Errorf("%s: the client learns %s", name, w.Body)
+		}
 	}
 }
 

@@ -89,6 +89,10 @@ type logLimiter struct {
 
 	mu    sync.Mutex
 	kinds map[string]*loggedKind
+	// rest is for all kinds that kinds has no room for.
+	rest loggedKind
+	// swept is the second of the last sweep.
+	swept int64
 }
 
 // loggedKind is one kind of record: when it last passed, and how many did not since.
@@ -97,7 +101,8 @@ type loggedKind struct {
 	suppressed int
 }
 
-// maxLoggedKinds bounds the kinds. Reasons are constants, so that there are fewer.
+// maxLoggedKinds bounds the kinds. Reasons are constants, so that there are fewer, unless an
+// application makes reasons of its requests.
 const maxLoggedKinds = 1000
 
 // allow reports whether a record passes now, and how many of its kind were suppressed before it.
@@ -105,18 +110,35 @@ func (l *logLimiter) allow(kind string) (suppressed int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	second := l.now().Unix() // behind the lock, so that seconds do not go back between goroutines
-	known := l.kinds[kind]
-	switch {
-	case known == nil:
-		if len(l.kinds) < maxLoggedKinds {
-			l.kinds[kind] = &loggedKind{second: second}
-		}
-		return 0, true
-	case known.second == second:
+	known := l.find(kind, second)
+	if known.second == second {
 		known.suppressed++
 		return 0, false
 	}
 	suppressed = known.suppressed
 	*known = loggedKind{second: second}
 	return suppressed, true
+}
+
+// find returns what is known of a kind. Above the bound, kinds that did not come in this second leave.
+// If that makes no room, the kind shares the rest with others.
+func (l *logLimiter) find(kind string, second int64) *loggedKind {
+	if known := l.kinds[kind]; known != nil {
+		return known
+	}
+	if len(l.kinds) >= maxLoggedKinds && l.swept != second {
+		l.swept = second
+		for name, known := range l.kinds {
+			if known.second != second {
+				l.rest.suppressed += known.suppressed
+				delete(l.kinds, name)
+			}
+		}
+	}
+	if len(l.kinds) >= maxLoggedKinds {
+		return &l.rest
+	}
+	known := &loggedKind{second: second - 1}
+	l.kinds[kind] = known
+	return known
 }

@@ -305,17 +305,42 @@ func TestLogLimiterCountsEachRecord(t *testing.T) {
 	}
 }
 
-// TestLogLimiterIsBounded has more kinds than the limiter remembers.
+// TestLogLimiterIsBounded has more kinds than the limiter remembers. Those that it has no room for
+// share one record each second, and each record either passes or is counted.
 func TestLogLimiterIsBounded(t *testing.T) {
-	limiter := &logLimiter{now: newClock().Now, kinds: map[string]*loggedKind{}}
-	for i := range 3 * maxLoggedKinds {
-		limiter.allow(fmt.Sprint(i))
+	clock := newClock()
+	limiter := &logLimiter{now: clock.Now, kinds: map[string]*loggedKind{}}
+	sent, accounted := 0, 0
+	ask := func(kind string) bool {
+		n, ok := limiter.allow(kind)
+		sent++
+		accounted += n
+		if ok {
+			accounted++
+		}
+		return ok
 	}
-	if len(limiter.kinds) > maxLoggedKinds {
-		t.Errorf("%d kinds, want at most %d", len(limiter.kinds), maxLoggedKinds)
+	for second := range 3 {
+		passed := 0
+		for i := range 3 * maxLoggedKinds {
+			if ask(fmt.Sprint(second, i)) {
+				passed++
+			}
+		}
+		if passed != maxLoggedKinds+1 || len(limiter.kinds) > maxLoggedKinds {
+			t.Errorf("second %d: %d passed and %d kinds, want %d and one for the rest", second, passed, len(limiter.kinds), maxLoggedKinds)
+		}
+		if ask(fmt.Sprint(second, 0)) {
+			t.Errorf("second %d: a known kind passed twice", second)
+		}
+		clock.Advance(time.Second)
 	}
-	if _, ok := limiter.allow("0"); ok {
-		t.Error("a known kind passed twice in a second")
+	if !ask("a new kind") || ask("a new kind") || len(limiter.kinds) != 1 {
+		t.Errorf("a second later: %d kinds, want the new one", len(limiter.kinds))
+	}
+	accounted += limiter.rest.suppressed + limiter.kinds["a new kind"].suppressed
+	if sent != accounted {
+		t.Errorf("%d records passed or were counted, want %d", accounted, sent)
 	}
 }
 

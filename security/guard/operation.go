@@ -37,6 +37,12 @@ type Rules struct {
 	// AllowRoles needs at least one of the roles. DenyRoles refuses a credential with one of them,
 	// and one without roles. Only one of the two may be set.
 	AllowRoles, DenyRoles []string
+	// ImmediateRevocation asks the store of the blacklist itself, besides the copy that a replica
+	// keeps in this process. It has no effect without a replica.
+	ImmediateRevocation bool
+	// Watch ends the context of the handler when the token expires or is revoked; see
+	// security.Validator.Watch.
+	Watch bool
 }
 
 // Public reports whether the operation has no security.
@@ -57,12 +63,15 @@ func (o *Operation) validate() error {
 			if o.Rules.Fresh && scheme.Kind != KindJWT {
 				return fmt.Errorf("scheme %s: only tokens are fresh; use an age instead", scheme.Name)
 			}
+			if o.Rules.Watch && scheme.Kind != KindJWT {
+				return fmt.Errorf("scheme %s: only tokens are watched", scheme.Name)
+			}
 		}
 		if err := alternative.validate(); err != nil {
 			return err
 		}
 	}
-	if o.Rules.any() && o.Public() {
+	if (o.Rules.any() || o.Rules.ofTokens()) && o.Public() {
 		return errors.New("rules on a public operation")
 	}
 	return o.Rules.validate()
@@ -82,6 +91,9 @@ func (a Alternative) validate() error {
 	}
 	return nil
 }
+
+// ofTokens reports whether the operation has a rule for the revocation of its tokens.
+func (r *Rules) ofTokens() bool { return r.ImmediateRevocation || r.Watch }
 
 // any reports whether the operation asks for anything beyond a valid credential.
 func (r *Rules) any() bool {

@@ -119,7 +119,7 @@ func (s *source) locate(r Request, at *locatedCredential) error {
 	if text == "" {
 		return nil
 	}
-	if strings.ContainsRune(text, '\t') {
+	if strings.IndexByte(text, '\t') >= 0 {
 		return malformed("a tab")
 	}
 	if s.prefix != "" {
@@ -132,7 +132,7 @@ func (s *source) locate(r Request, at *locatedCredential) error {
 	switch {
 	case text == "":
 		return malformed("an auth scheme without a credential")
-	case !s.spaces && strings.ContainsRune(text, ' '):
+	case !s.spaces && strings.IndexByte(text, ' ') >= 0:
 		return malformed("more than one credential")
 	}
 	at.present, at.text, at.others = true, text, others

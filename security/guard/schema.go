@@ -128,9 +128,10 @@ func (e *RefusedError) Write(w http.ResponseWriter) { e.Response.write(w) }
 // the response, which a credential in the query needs.
 func (g *Guard) Authenticate(r *http.Request) (context.Context, error) {
 	ctx := r.Context()
-	var passed result
-	if d := g.decide(ctx, httpRequest{r}, &passed); d.err != nil {
+	var d decision
+	g.decide(ctx, httpRequest{r}, &d)
+	if d.err != nil {
 		return nil, &RefusedError{g.response(ctx, d.refused), d.err}
 	}
-	return passed.on(ctx), nil
+	return d.passed.on(ctx), nil
 }

@@ -44,32 +44,49 @@ func (r *Remote) fetch(ctx context.Context, start time.Time) error {
 	if err != nil {
 		return err
 	}
-	next := &fetchedSet{sum: sha256.Sum256(body), at: start}
 	last := r.last.Load()
-	changed := last == nil || last.sum != next.sum
-	if !changed {
-		next.set = last.set // the same text keeps the same set, and with it the cache of the verifier
-	} else {
-		keys, skipped, err := ParsePublicJWKS(body)
-		if err != nil {
-			return unavailable("the remote key set is refused", err)
-		}
-		next.set = newSet(keys)
-		for _, key := range skipped {
-			r.logger.LogAttrs(ctx, slog.LevelWarn, "key of a remote key set skipped",
-				slog.String("host", r.host), slog.String("kid", key.ID), slog.String("reason", key.Reason))
-		}
+	next, err := r.parse(ctx, body, last)
+	if err != nil {
+		return err
 	}
+	next.at = start
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return unavailable("the remote key set is closed", nil)
 	}
 	r.last.Store(next)
-	if last != nil && changed {
+	if last != nil && last.set != next.set {
 		r.logger.LogAttrs(ctx, slog.LevelInfo, "remote key set changed", slog.String("host", r.host), slog.Int("keys", len(next.set.keys)))
 	}
 	return nil
+}
+
+// parse returns the set of a body. It is the last one if the keys are the same, in any order, so that
+// the verifier can use what it remembers of the set. Each skipped key is logged once.
+func (r *Remote) parse(ctx context.Context, body []byte, last *fetchedSet) (*fetchedSet, error) {
+	sum := sha256.Sum256(body)
+	if last != nil && last.sum == sum {
+		return &fetchedSet{set: last.set, sum: sum, skipped: last.skipped}, nil
+	}
+	keys, skipped, err := ParsePublicJWKS(body)
+	if err != nil {
+		return nil, unavailable("the remote key set is refused", err)
+	}
+	next := &fetchedSet{set: newSet(keys), sum: sum, skipped: map[Skipped]bool{}}
+	for _, key := range skipped {
+		known := next.skipped[key] || last != nil && last.skipped[key]
+		next.skipped[key] = true
+		if known {
+			continue
+		}
+		r.logger.LogAttrs(ctx, slog.LevelWarn, "key of a remote key set skipped",
+			slog.String("host", r.host), slog.String("kid", key.ID), slog.String("reason", key.Reason))
+	}
+	if last != nil && last.set.equal(next.set) {
+		next.set = last.set
+	}
+	return next, nil
 }
 
 // discover sets jwksURI from the OpenID configuration of the issuer.

@@ -18,6 +18,7 @@ func FuzzParsePublicJWKS(f *testing.F) {
 		jwksText(f, ecKey.with(jwkMembers{"crv": "secp256k1"}), edKey.with(jwkMembers{"kid": 7, "key_ops": []string{"verify"}})),
 		jwksText(f, rsaKey.with(jwkMembers{"x5c": []string{"MIIB"}, "x5t": "AA", "x5u": "https://x.example"})),
 		jwksText(f, jwkMembers{"kty": "oct", "alg": "HS256", "k": "MDEy"}, ecKey.with(jwkMembers{"d": "AA"})),
+		[]byte(`{"keys":[{"kty":"OKP","kid":"a","kid":"b"},{"kty":"OKP","d":"AA","d":null}]}`), []byte("{\"keys\":[{\"kid\":\"\xff\"}],\"\xff\":1}"),
 		[]byte(`{"keys":[]}`), []byte(`{"keys":[null,1,"x",[],{}]}`), []byte(`{"kty":"OKP"}`), []byte(`null`), []byte(``),
 	} {
 		f.Add(seed)

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	gojose "github.com/go-jose/go-jose/v4"
@@ -92,7 +93,7 @@ func newKeyOf(algorithm Algorithm, material any, options []Option) (*Key, error)
 // a known kind that cannot be used is an error. A symmetric key needs its "alg"; an RSA key without
 // "alg" is for RS256.
 func ParseJWKS(text []byte) ([]*Key, error) {
-	values, err := jwkValues(text)
+	values, err := jwkValues(text, strict)
 	if err != nil {
 		return nil, err
 	}
@@ -123,9 +124,9 @@ type Skipped struct {
 // ParsePublicJWKS makes the keys of the JWK set of somebody else, such as an identity provider. As
 // RFC 7517, section 5, asks, it skips a key that it cannot use, and returns the reason. Two keys may
 // have the same id. A private or symmetric key is an error, because a published key is not a secret
-// any more.
+// any more: a key with a member d, k, p, q or oth, even if that is null.
 func ParsePublicJWKS(text []byte) ([]*Key, []Skipped, error) {
-	values, err := jwkValues(text)
+	values, err := jwkValues(text, lenient)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -133,12 +134,16 @@ func ParsePublicJWKS(text []byte) ([]*Key, []Skipped, error) {
 	var skipped []Skipped
 	for i, value := range values {
 		var known jwkMembers
-		if err := json.Unmarshal(value, &known); err != nil {
-			skipped = append(skipped, Skipped{"", "the key is not a strict JSON object"})
+		if err := json.Unmarshal(value, &known, lenient); err != nil {
+			skipped = append(skipped, Skipped{"", notStrict})
 			continue
 		}
 		if known.isSecret() {
 			return nil, nil, fmt.Errorf("keys: key %d of the JWK set is private or symmetric, which a published set must not contain", i+1)
+		}
+		if !value.IsValid() {
+			skipped = append(skipped, Skipped{known.keyID(), notStrict})
+			continue
 		}
 		key, err := parseJWK(value)
 		switch {
@@ -179,22 +184,67 @@ func (m *jwkMembers) keyID() string {
 	return id[:min(len(id), 64)]
 }
 
+// How strict the JSON of a set is inside of its members. One odd key of somebody else must not make
+// the others unusable. A member of the set itself is never there twice.
+var (
+	strict  = jsontext.AllowDuplicateNames(false)
+	lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+)
+
+// notStrict is the reason to skip a key that is not strict JSON.
+const notStrict = "the key is not a strict JSON object"
+
+var errNotJWKS = errors.New("keys: the JWK set is not strict JSON with a member keys")
+
 // jwkValues returns the keys of a JWK set, or a single JWK.
-func jwkValues(text []byte) ([]jsontext.Value, error) {
-	var set struct {
-		Keys []jsontext.Value `json:"keys"`
-		Kty  string           `json:"kty"`
+func jwkValues(text []byte, options json.Options) ([]jsontext.Value, error) {
+	members, err := jwksMembers(text, options)
+	if err != nil {
+		return nil, errNotJWKS
 	}
-	if err := json.Unmarshal(text, &set); err != nil {
-		return nil, errors.New("keys: the JWK set is not strict JSON with a member keys")
+	list, isSet := members["keys"]
+	if _, isKey := members["kty"]; isKey {
+		if isSet {
+			return nil, errors.New("keys: a JWK set with a member kty")
+		}
+		return []jsontext.Value{text}, nil
 	}
-	if set.Kty == "" {
-		return set.Keys, nil
+	var values []jsontext.Value
+	if isSet && json.Unmarshal(list, &values, options) != nil {
+		return nil, errNotJWKS
 	}
-	if set.Keys != nil {
-		return nil, errors.New("keys: a JWK set with a member kty")
+	return values, nil
+}
+
+// jwksMembers returns the members of a JSON object, each of which is there once.
+func jwksMembers(text []byte, options json.Options) (map[string]jsontext.Value, error) {
+	decoder := jsontext.NewDecoder(bytes.NewReader(text), options)
+	if begin, err := decoder.ReadToken(); err != nil || begin.Kind() != '{' {
+		return nil, errNotJWKS
 	}
-	return []jsontext.Value{text}, nil
+	members := map[string]jsontext.Value{}
+	for decoder.PeekKind() != '}' {
+		token, err := decoder.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		name := token.String() // before the next call makes the token void
+		value, err := decoder.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := members[name]; twice {
+			return nil, errNotJWKS
+		}
+		members[name] = value.Clone()
+	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return nil, err
+	}
+	if _, err := decoder.ReadToken(); err != io.EOF {
+		return nil, errNotJWKS
+	}
+	return members, nil
 }
 
 // isEncryption reports whether a key operation (RFC 7517, section 4.3) is not for signatures.

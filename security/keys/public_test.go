@@ -131,6 +131,57 @@ func TestPublicJWKSSkipsOddKeys(t *testing.T) {
 	}
 }
 
+// TestPublicJWKSSkipsKeysThatAreNotStrictJSON has a published set with one key that is not strict
+// JSON. The good key beside it is used, unless the odd one is a secret.
+func TestPublicJWKSSkipsKeysThatAreNotStrictJSON(t *testing.T) {
+	_, ecKey, edKey := publicJWKs(t)
+	good := string(must(json.Marshal(edKey.with(jwkMembers{"kid": "good"})))(t))
+	ec := strings.TrimSuffix(string(must(json.Marshal(ecKey))(t)), "}")
+	for _, tt := range []struct {
+		name   string
+		key    string
+		id     string
+		secret bool
+	}{
+		{name: "a duplicate member", key: ec + `,"use":"sig","use":"sig"}`, id: "odd"},
+		{name: "a duplicate id", key: ec + `,"kid":"other"}`, id: "other"},
+		{name: "a duplicate member of a member", key: ec + `,"x-note":{"a":1,"a":2}}`, id: "odd"},
+		{name: "invalid UTF-8 in a value", key: ec + ",\"x-note\":\"\xff\"}", id: "odd"},
+		{name: "invalid UTF-8 in a name", key: ec + ",\"\xff\":1}", id: "odd"},
+		{name: "invalid UTF-8 in the id", key: "{\"kty\":\"RSA\",\"kid\":\"a\xff\"}"},
+		{name: "half of a surrogate pair", key: ec + `,"x-note":"\ud800"}`, id: "odd"},
+		{name: "a string", key: `"odd"`},
+		{name: "a private key with a duplicate member", key: ec + `,"d":"c2VjcmV0","d":null}`, secret: true},
+		{name: "a private key with invalid UTF-8", key: ec + ",\"d\":\"c2VjcmV0\",\"x-note\":\"\xff\"}", secret: true},
+		{name: "a private member that is null", key: ec + `,"d":null}`, secret: true},
+	} {
+		for place, text := range map[string]string{"in front": tt.key + "," + good, "behind": good + "," + tt.key} {
+			parsed, skipped, err := keys.ParsePublicJWKS([]byte(`{"keys":[` + text + `]}`))
+			if tt.secret {
+				if err == nil || parsed != nil || strings.Contains(err.Error(), "c2VjcmV0") {
+					t.Errorf("%s, %s: %v, %v", tt.name, place, parsed, err)
+				}
+				continue
+			}
+			if err != nil || len(parsed) != 1 || parsed[0].ID() != "good" || len(skipped) != 1 {
+				t.Errorf("%s, %s: %v, skipped %v, %v", tt.name, place, parsed, skipped, err)
+				continue
+			}
+			if skipped[0] != (keys.Skipped{ID: tt.id, Reason: "the key is not a strict JSON object"}) {
+				t.Errorf("%s, %s: skipped %+v, want the id %q", tt.name, place, skipped[0], tt.id)
+			}
+		}
+		if _, err := keys.ParseJWKS([]byte(`{"keys":[` + good + "," + tt.key + `]}`)); err == nil && !tt.secret {
+			t.Errorf("%s: the application's key is used", tt.name)
+		}
+	}
+	for _, text := range []string{`{"keys":[],"keys":[` + good + `]}`, `{"keys":[` + good + `]}x`, `{"keys":[` + good + `]`, `[` + good + `]`} {
+		if parsed, _, err := keys.ParsePublicJWKS([]byte(text)); err == nil {
+			t.Errorf("a set that is not strict JSON: %v", parsed)
+		}
+	}
+}
+
 // checkNoMaterial checks that a text quotes no parameter of a key.
 func checkNoMaterial(t *testing.T, name, text string, key jwkMembers) {
 	t.Helper()

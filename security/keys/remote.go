@@ -45,12 +45,13 @@ const (
 // a token of an unknown key is refused at once. After failures in a row the interval doubles, up to
 // eight times its length or the refresh interval, whichever is shorter.
 //
-// Only a good key set replaces another one. The last good set serves until it is as old as
-// [WithMaxStale] allows; after that VerificationKeys returns [ErrUnavailable]. As RFC 7517, section
-// 5, asks, a key that cannot be used is skipped and logged, and the others are used. A set with a
-// private or symmetric key, and one without any usable key, is refused as a whole. The response has
-// status 200 and at most 1 MiB, and comes within 10 seconds. At most three redirects are followed:
-// to the same host and port, and never from https to http.
+// Only a good key set replaces another one. The same keys in another order are the same set. The last
+// good set serves until it is as old as [WithMaxStale] allows; after that VerificationKeys returns
+// [ErrUnavailable]. As RFC 7517, section 5, asks, a key that cannot be used is skipped and logged
+// once, and the others are used. A set with a private or symmetric key, and one without any usable
+// key, is refused as a whole. The response has status 200 and at most 1 MiB, and comes within 10
+// seconds. At most three redirects are followed: to the same host and port, and never from https to
+// http.
 type Remote struct {
 	remoteConfig
 	host string
@@ -75,11 +76,13 @@ type Remote struct {
 	next     time.Time // no fetch begins before
 }
 
-// fetchedSet is a key set with the hash of its text and the time when its fetch began.
+// fetchedSet is a key set with the hash of its text, the keys that were skipped, and the time when
+// its fetch began.
 type fetchedSet struct {
-	set *Set
-	sum [sha256.Size]byte
-	at  time.Time
+	set     *Set
+	sum     [sha256.Size]byte
+	skipped map[Skipped]bool
+	at      time.Time
 }
 
 type remoteConfig struct {
@@ -139,8 +142,8 @@ func WithClock(now func() time.Time) RemoteOption {
 	}
 }
 
-// WithLogger sets where a remote set logs failed fetches and changes of the set: fixed texts and
-// the host, nothing of the response. The default is to log nothing.
+// WithLogger sets where a remote set logs failed fetches, changes of the set and keys that are
+// skipped: fixed texts, the host and the ids of skipped keys. The default is to log nothing.
 func WithLogger(logger *slog.Logger) RemoteOption {
 	return func(c *remoteConfig) error {
 		if logger == nil {

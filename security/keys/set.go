@@ -2,8 +2,10 @@ package keys
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -131,6 +133,32 @@ func (s *Set) Without(id string) (*Set, error) {
 		return nil, errors.New("keys: the key set has no key of this id")
 	}
 	return NewSet(keys...)
+}
+
+// publicKey is what tells a public key of a set from the others.
+type publicKey struct {
+	id, issuer string
+	algorithm  Algorithm
+	spki       string
+}
+
+// publicKeys returns the keys of a set of public keys, or nil if it cannot tell them apart.
+func (s *Set) publicKeys() map[publicKey]bool {
+	all := make(map[publicKey]bool, len(s.keys))
+	for _, key := range s.keys {
+		spki, err := x509.MarshalPKIXPublicKey(key.verify)
+		if err != nil {
+			return nil
+		}
+		all[publicKey{key.id, key.issuer, key.algorithm, string(spki)}] = true
+	}
+	return all
+}
+
+// equal reports whether two sets of public keys have the same keys, in any order.
+func (s *Set) equal(other *Set) bool {
+	all := s.publicKeys()
+	return all != nil && maps.Equal(all, other.publicKeys())
 }
 
 // has reports whether a key has the id.

@@ -26,7 +26,8 @@ func WithAudienceOptional() Option { return func(l *python) { l.audienceOptional
 func WithRolesAsList() Option { return func(l *python) { l.rolesAsList = true } }
 
 // WithIdentityClaim sets the claim with the subject (JWT_IDENTITY_CLAIM), "sub" by default. An
-// integer is read as its decimal text.
+// integer is read as its decimal text. The claim of the role, or of the type, is an error of
+// security.NewVerifier.
 func WithIdentityClaim(name string) Option { return func(l *python) { l.identityClaim = name } }
 
 // python is what the layouts of both libraries share: one role as a string, no kid, and iss and aud
@@ -130,6 +131,11 @@ func (l python) claimNames() []string {
 
 // NewID implements payload.Encoder: a UUID, as the libraries write.
 func (python) NewID() string { return uuid.NewString() }
+
+// GenerationID implements payload.Encoder.
+func (python) GenerationID(session string, generation uint32) string {
+	return payload.GenerationUUID(session, generation)
+}
 
 // Flask is the layout of Flask-JWT-Extended 4.x. The type is the claim type. fresh is a boolean, or
 // the time until which the token is fresh. The role is one string in the claim of the given name;

@@ -250,6 +250,22 @@ func TestIdentityClaim(t *testing.T) {
 			t.Errorf("%q is the claim with the subject", name)
 		}
 	}
+	for name, tt := range map[string]struct {
+		layout security.Layout
+		good   bool
+	}{
+		"Flask: the claim of the role":    {layout: pyjwt.Flask("who", pyjwt.WithIdentityClaim("who"))},
+		"Sanic: the claim of the role":    {layout: pyjwt.Sanic("who", pyjwt.WithIdentityClaim("who"))},
+		"Flask: the claim of the type":    {layout: pyjwt.Flask("role", pyjwt.WithIdentityClaim("type"))},
+		"Flask: the type as the role":     {layout: pyjwt.Flask("type")},
+		"Flask: different claims":         {layout: pyjwt.Flask("role", pyjwt.WithIdentityClaim("who")), good: true},
+		"Flask: no role, another subject": {layout: pyjwt.Flask("", pyjwt.WithIdentityClaim("who")), good: true},
+		"Sanic: different claims":         {layout: pyjwt.Sanic("role", pyjwt.WithIdentityClaim("who")), good: true},
+	} {
+		if _, err := security.NewVerifier(sectest.Issuer, set, security.WithLayout(tt.layout)); (err == nil) != tt.good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // TestTokenIDs has the ids of issued tokens. Sanic-JWT-Extended refuses an id that is no UUID.

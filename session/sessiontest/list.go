@@ -73,7 +73,7 @@ func listChanging(h *harness) {
 		}
 		seen := map[string]int{}
 		position := ""
-		for page := range maxPages {
+		for page := range 200 {
 			if h.failed() {
 				return
 			}
@@ -85,8 +85,10 @@ func listChanging(h *harness) {
 					h.put(h.ended(leaving[i])) // the row before the position leaves
 				}
 			}
-			h.put(h.row(alice, fmt.Sprintf("%d new %d", limit, page), 100+page)) // before all pages
-			if len(rows) > 0 {
+			if page < 30 {
+				h.put(h.row(alice, fmt.Sprintf("%d new %d", limit, page), 100+page)) // before all pages
+			}
+			if len(rows) > 0 && page < 30 {
 				began := int(rows[0].Began.Sub(h.start) / time.Second)
 				h.put(h.row(alice, fmt.Sprintf("%d between %d", limit, page), began+1))
 				h.put(h.ended(h.row(alice, fmt.Sprintf("%d gone %d", limit, page), began-1)))
@@ -282,23 +284,20 @@ func forgetConcurrent(h *harness) {
 	h.setEpoch(alice, 1)
 	h.concurrently(callers, func(i int) error {
 		for round := range rounds {
-			if i%4 == 0 {
-				if err := h.store.Forget(h.ctx, alice); err != nil {
-					return err
-				}
-				continue
-			}
 			err := h.store.Update(h.ctx, alice, func(tx session.Tx) error {
 				epoch, err := tx.Epoch()
 				return errors.Join(err, tx.SetEpoch(epoch+1), tx.Put(h.row(alice, fmt.Sprint(i, " ", round), i)))
 			})
+			if err == nil && i%4 == 0 {
+				err = h.store.Forget(h.ctx, alice)
+			}
 			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	h.expectEpoch("Forget during log-ins", alice, 1+callers*3/4*rounds)
+	h.expectEpoch("Forget during log-ins", alice, 1+callers*rounds)
 	listed := idsOf(h.listAll(alice, 100))
 	liveIDs := idsOf(h.live(alice, 1000))
 	for i := range callers {

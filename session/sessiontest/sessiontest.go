@@ -35,12 +35,19 @@ type Option func(*config)
 
 type config struct {
 	realClock bool
+	allRaces  bool
 }
 
 // WithRealClock is for a store whose clock the tests cannot move, such as that of a server. The
 // suite passes time.Now as the clock, and skips the checks that need to move it.
 func WithRealClock() Option {
 	return func(c *config) { c.realClock = true }
+}
+
+// WithAllRaces has [TestManager] run the races of three operations that have thousands of orders, too.
+// They take minutes.
+func WithAllRaces() Option {
+	return func(c *config) { c.allRaces = true }
 }
 
 // TestStore tests the contract of stores. open returns an empty store that reads the time from

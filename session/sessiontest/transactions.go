@@ -345,7 +345,7 @@ func epochFence(h *harness) {
 	}
 }
 
-// lastRun has every run of a step write a row of its own number.
+// lastRun has every run of a step write a row with the number of the run.
 func lastRun(h *harness) {
 	const callers, rounds = 32, 4
 	var want [callers][]string

@@ -1178,6 +1178,7 @@ func guardedRoute(g *guard.Guard, policy *guard.Policy, next fiber.Handler) fibe
 			c.Set(name, decision.Header.Get(name))
 		}
 		c.SetUserContext(decision.Context)
+		defer guard.StopUnlessStream(decision, c.Response().IsBodyStream)
 		err := next(c)
 		if refused := (*security.Error)(nil); errors.As(err, &refused) {
 			return guardedResponse(c, policy.ResponseError(decision.Context, err))

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -29,89 +30,109 @@ type Source struct {
 // [keys.SigningSource] it checks that what is signed verifies with the set.
 func Test(t *testing.T, s Source) {
 	t.Helper()
-	ctx := t.Context()
-	set, err := s.Source.VerificationKeys(ctx, s.Header)
-	if err != nil || set == nil {
-		t.Fatalf("VerificationKeys: no set for a known header: %v", err)
-	}
-	candidates, err := set.Candidates(s.Header)
-	if err != nil || len(candidates) == 0 {
-		t.Fatalf("the set has no key for the header: %v", err)
-	}
-	if again, err := s.Source.VerificationKeys(ctx, s.Header); err != nil || again != set {
-		t.Errorf("VerificationKeys returned another set (%v) although the keys are the same: every token would be verified anew", err)
-	}
-	checkUnknown(t, s)
-	checkConcurrent(t, s, set)
-	if signing, ok := s.Source.(keys.SigningSource); ok {
-		checkSigning(t, signing)
-	}
-	if s.Fail != nil {
-		s.Fail()
-		_, err := s.Source.VerificationKeys(ctx, s.Header)
-		if err == nil || errors.Is(err, keys.ErrUnknownKey) || errors.Is(err, keys.ErrWrongAlgorithm) {
-			t.Errorf("VerificationKeys during an outage: %v; the error must not say that the key is unknown, which refuses the token", err)
-		}
+	if err := check(t.Context(), s); err != nil {
+		t.Error(err)
 	}
 }
 
+// check returns how the source breaks the contract, or nil.
+func check(ctx context.Context, s Source) error {
+	set, err := s.Source.VerificationKeys(ctx, s.Header)
+	if err != nil || set == nil {
+		return fmt.Errorf("VerificationKeys: no set for a known header: %s", text(err))
+	}
+	if candidates, err := set.Candidates(s.Header); err != nil || len(candidates) == 0 {
+		return fmt.Errorf("the set has no key for the header: %s", text(err))
+	}
+	if again, err := s.Source.VerificationKeys(ctx, s.Header); err != nil || again != set {
+		return fmt.Errorf("VerificationKeys returned another set (%s) although the keys are the same: every token would be verified anew", text(err))
+	}
+	errs := []error{checkUnknown(ctx, s), checkConcurrent(ctx, s, set)}
+	if signing, ok := s.Source.(keys.SigningSource); ok {
+		errs = append(errs, checkSigning(ctx, signing))
+	}
+	if s.Fail != nil {
+		s.Fail()
+		errs = append(errs, checkOutage(ctx, s))
+	}
+	return errors.Join(errs...)
+}
+
+// text returns the text of an error that may be nil.
+func text(err error) string {
+	if err == nil {
+		return "no error"
+	}
+	return err.Error()
+}
+
 // checkUnknown checks that a token of an unknown key is refused, and not an outage.
-func checkUnknown(t *testing.T, s Source) {
-	t.Helper()
-	set, err := s.Source.VerificationKeys(t.Context(), s.Unknown)
+func checkUnknown(ctx context.Context, s Source) error {
+	set, err := s.Source.VerificationKeys(ctx, s.Unknown)
 	if err == nil && set != nil {
 		_, err = set.Candidates(s.Unknown)
 	}
 	if !errors.Is(err, keys.ErrUnknownKey) && !errors.Is(err, keys.ErrWrongAlgorithm) {
-		t.Errorf("an unknown key: %v, want ErrUnknownKey or ErrWrongAlgorithm", err)
+		return fmt.Errorf("an unknown key: %s, want ErrUnknownKey or ErrWrongAlgorithm", text(err))
 	}
+	return nil
+}
+
+// checkOutage checks that an outage is not an unknown key.
+func checkOutage(ctx context.Context, s Source) error {
+	_, err := s.Source.VerificationKeys(ctx, s.Header)
+	if err == nil || errors.Is(err, keys.ErrUnknownKey) || errors.Is(err, keys.ErrWrongAlgorithm) {
+		return fmt.Errorf("VerificationKeys during an outage: %s; the error must not say that the key is unknown, which refuses the token", text(err))
+	}
+	return nil
 }
 
 // checkConcurrent calls the source from many goroutines, for the race detector.
-func checkConcurrent(t *testing.T, s Source, set *keys.Set) {
-	t.Helper()
+func checkConcurrent(ctx context.Context, s Source, set *keys.Set) error {
 	var group sync.WaitGroup
-	for range 8 {
+	failures := make([]error, 8)
+	for i := range failures {
 		group.Go(func() {
 			for range 100 {
-				if got, err := s.Source.VerificationKeys(context.Background(), s.Header); err != nil || got != set {
-					t.Errorf("VerificationKeys, concurrently: another set, or %v", err)
+				if got, err := s.Source.VerificationKeys(ctx, s.Header); err != nil || got != set {
+					failures[i] = fmt.Errorf("VerificationKeys, concurrently: another set, or %s", text(err))
 					return
 				}
-				_, _ = s.Source.VerificationKeys(context.Background(), s.Unknown)
+				_, _ = s.Source.VerificationKeys(ctx, s.Unknown)
 			}
 		})
 	}
 	group.Wait()
+	return errors.Join(failures...)
 }
 
 // checkSigning checks that the source verifies what it signs.
-func checkSigning(t *testing.T, s keys.SigningSource) {
-	t.Helper()
-	key, err := s.SigningKey(t.Context())
-	if err != nil {
-		t.Fatalf("SigningKey: %v", err)
+func checkSigning(ctx context.Context, s keys.SigningSource) error {
+	key, err := s.SigningKey(ctx)
+	if err != nil || key == nil {
+		return fmt.Errorf("SigningKey: %s", text(err))
 	}
-	const text = "header.payload"
-	signature, err := key.Sign(text)
+	const input = "header.payload"
+	signature, err := key.Sign(input)
 	if err != nil {
-		t.Fatalf("Sign: %v", err)
+		return fmt.Errorf("Sign: %w", err)
 	}
-	set, err := s.VerificationKeys(t.Context(), keys.Header{Algorithm: key.Algorithm(), KeyID: key.ID(), HasKeyID: true})
+	header := keys.Header{Algorithm: key.Algorithm(), KeyID: key.ID(), HasKeyID: true}
+	set, err := s.VerificationKeys(ctx, header)
+	if err != nil || set == nil {
+		return fmt.Errorf("VerificationKeys does not know the key that signs: %s", text(err))
+	}
+	candidates, err := set.Candidates(header)
 	if err != nil {
-		t.Fatalf("VerificationKeys does not know the key that signs: %v", err)
-	}
-	candidates, err := set.Candidates(keys.Header{Algorithm: key.Algorithm(), KeyID: key.ID(), HasKeyID: true})
-	if err != nil || len(candidates) == 0 {
-		t.Fatalf("the set does not have the key that signs: %v", err)
+		return fmt.Errorf("the set does not have the key that signs: %s", text(err))
 	}
 	for _, candidate := range candidates {
-		if candidate.Verify(text, signature) == nil {
-			if candidate.Verify(text+"x", signature) == nil || candidate.Verify(text, bytes.Repeat([]byte{1}, len(signature))) == nil {
-				t.Error("the key accepts another text or another signature")
+		if candidate.Verify(input, signature) == nil {
+			if candidate.Verify(input+"x", signature) == nil || candidate.Verify(input, bytes.Repeat([]byte{1}, len(signature))) == nil {
+				return errors.New("the key accepts another text or another signature")
 			}
-			return
+			return nil
 		}
 	}
-	t.Error("no key of the set verifies what the signing key signed")
+	return errors.New("no key of the set verifies what the signing key signed")
 }

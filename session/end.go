@@ -1,0 +1,331 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/security"
+)
+
+// pageSize is how many sessions a page of List has, and how many a transaction ends at most.
+const pageSize = 100
+
+// End ends the session of the token, of any type: a log-out. All its tokens are revoked. An error
+// that wraps security.ErrUnavailable means that they may still be accepted; call it again.
+func (m *Manager) End(ctx context.Context, token security.AnyToken) error {
+	id, err := m.sessionOf(token)
+	if err != nil {
+		return err
+	}
+	return m.endSession(ctx, token.Subject(), id, LoggedOut, false)
+}
+
+// EndByID ends a session of the subject, such as one that the user chose from the list. The error is
+// [ErrNotFound] if the subject has no session with the id.
+func (m *Manager) EndByID(ctx context.Context, subject, id string) error {
+	return m.endSession(ctx, subject, id, LoggedOut, true)
+}
+
+// endSession writes the entry of the blacklist and ends the row, together if the store is the
+// blacklist. An ended session gets its entry again.
+func (m *Manager) endSession(ctx context.Context, subject, id string, reason EndReason, mustExist bool) error {
+	if !m.joint {
+		if mustExist {
+			if err := m.update(ctx, subject, func(tx Tx) error { return exists(tx, id) }); err != nil {
+				return err
+			}
+		}
+		if err := m.validator.Record(ctx, m.validator.SessionRevocation(subject, id)); err != nil {
+			return err
+		}
+	}
+	err := m.update(ctx, subject, func(tx Tx) error {
+		row, found, err := tx.Session(id)
+		if err != nil {
+			return err
+		}
+		if !found && mustExist {
+			return ErrNotFound
+		}
+		if _, err := m.revokeIn(tx, m.validator.SessionRevocation(subject, id)); err != nil || !found {
+			return err
+		}
+		row.Owed = false
+		return tx.Put(end(row, reason, tx.Now()))
+	})
+	if err == nil {
+		m.audit(ctx, slog.LevelInfo, "session ended", subject, id, slog.String("reason", string(reason)))
+	}
+	return err
+}
+
+func exists(tx Tx, id string) error {
+	_, found, err := tx.Session(id)
+	if err == nil && !found {
+		err = ErrNotFound
+	}
+	return err
+}
+
+// endIn ends a row in a transaction. If the store is not the blacklist, the entry is owed: settle
+// writes it.
+func (m *Manager) endIn(tx Tx, row Row, reason EndReason) (Row, error) {
+	done, err := m.revokeIn(tx, m.validator.SessionRevocation(row.Subject.Name, row.ID))
+	if err != nil {
+		return row, err
+	}
+	row.Owed = !done
+	row = end(row, reason, tx.Now())
+	return row, tx.Put(row)
+}
+
+// EndAll ends all sessions of the subject that have begun, on every device, as after a password was
+// stolen. Log-ins that were opened before and not begun fail.
+func (m *Manager) EndAll(ctx context.Context, subject string) error {
+	cutOff := m.validator.SubjectRevocation(subject)
+	if !m.joint {
+		if err := m.validator.Record(ctx, cutOff); err != nil {
+			return err
+		}
+	}
+	var epoch uint64
+	err := m.update(ctx, subject, func(tx Tx) (err error) {
+		if epoch, err = raiseEpoch(tx); err != nil {
+			return err
+		}
+		_, err = m.revokeIn(tx, cutOff)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	// A session that began after the cut-off, on a machine whose clock is ahead, needs an entry.
+	needsEntry := func(row Row) bool { return row.Began.After(cutOff.CutOff) }
+	if err := m.endBefore(ctx, subject, epoch, needsEntry); err != nil {
+		return err
+	}
+	m.audit(ctx, slog.LevelInfo, "all sessions ended", subject, "")
+	return nil
+}
+
+// EndOthers ends all sessions of the subject but that of the token, as after a change of the
+// password. Log-ins that were opened before and not begun fail.
+//
+// It returns no tokens, and those of the caller stay valid. With [WithUnnumberedTokens] there may be
+// sessions without a row. Then it ends all sessions and begins a new one for the caller: the response
+// has to carry its tokens.
+func (m *Manager) EndOthers(ctx context.Context, token security.AnyToken) (*security.TokenPair, error) {
+	id, err := m.sessionOf(token)
+	if err != nil {
+		return nil, err
+	}
+	if m.unnumbered {
+		return m.replace(ctx, token.Subject(), id)
+	}
+	var epoch uint64
+	err = m.update(ctx, token.Subject(), func(tx Tx) error {
+		row, found, err := tx.Session(id)
+		if err != nil {
+			return err
+		}
+		if !found || !row.IsLive(tx.Now()) {
+			return security.ErrTokenRevoked.Because("the session is over", nil)
+		}
+		if epoch, err = raiseEpoch(tx); err != nil {
+			return err
+		}
+		row.Epoch = epoch
+		return tx.Put(row)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := m.endBefore(ctx, token.Subject(), epoch, func(Row) bool { return true }); err != nil {
+		return nil, err
+	}
+	m.audit(ctx, slog.LevelInfo, "other sessions ended", token.Subject(), id)
+	return nil, nil
+}
+
+// replace ends all sessions and begins a new one with the device and the remaining lifetime of the
+// session with the id.
+func (m *Manager) replace(ctx context.Context, subject, id string) (*security.TokenPair, error) {
+	login := Login{}
+	err := m.update(ctx, subject, func(tx Tx) error {
+		row, found, err := tx.Session(id)
+		if err != nil || !found {
+			return err
+		}
+		if !row.IsLive(tx.Now()) {
+			return security.ErrTokenRevoked.Because("the session is over", nil)
+		}
+		login = Login{
+			Device: row.Device, ClientID: row.ClientID, CSRF: row.CSRF != "", IdleTimeout: row.IdleTimeout, AccessLifetime: row.AccessLifetime,
+			Lifetime: max(row.End.Sub(tx.Now()).Truncate(time.Second), time.Second),
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := m.EndAll(ctx, subject); err != nil {
+		return nil, err
+	}
+	attempt, err := m.Open(ctx, subject)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := attempt.Begin(ctx, login)
+	if err != nil {
+		return nil, err
+	}
+	return &pair, nil
+}
+
+func raiseEpoch(tx Tx) (uint64, error) {
+	epoch, err := tx.Epoch()
+	if err != nil {
+		return 0, err
+	}
+	return epoch + 1, tx.SetEpoch(epoch + 1)
+}
+
+// endBefore ends the sessions that began in an earlier epoch, some in each transaction.
+func (m *Manager) endBefore(ctx context.Context, subject string, epoch uint64, needsEntry func(Row) bool) error {
+	for position := ""; ; {
+		rows, next, err := m.list(ctx, subject, position)
+		if err != nil {
+			return err
+		}
+		if err := m.endPage(ctx, subject, rows, epoch, needsEntry); err != nil || next == "" {
+			return err
+		}
+		position = next
+	}
+}
+
+// endPage ends those of the rows that began in an earlier epoch.
+func (m *Manager) endPage(ctx context.Context, subject string, rows []Row, epoch uint64, needsEntry func(Row) bool) error {
+	var ids []string
+	for _, row := range rows {
+		if row.Epoch >= epoch {
+			continue
+		}
+		ids = append(ids, row.ID)
+		if !m.joint && needsEntry(row) {
+			if err := m.validator.Record(ctx, m.validator.SessionRevocation(subject, row.ID)); err != nil {
+				return err
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return m.update(ctx, subject, func(tx Tx) error {
+		var ended []Row
+		for _, id := range ids {
+			row, found, err := tx.Session(id)
+			if err != nil {
+				return err
+			}
+			if found && row.Epoch < epoch && row.Ended.IsZero() {
+				ended = append(ended, row)
+			}
+		}
+		for _, row := range ended {
+			if needsEntry(row) {
+				if _, err := m.revokeIn(tx, m.validator.SessionRevocation(subject, row.ID)); err != nil {
+					return err
+				}
+			}
+			if err := tx.Put(end(row, LoggedOut, tx.Now())); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Forget ends all sessions of the subject and deletes their rows with the devices. The entries of the
+// blacklist, which are hashes, stay until they end.
+func (m *Manager) Forget(ctx context.Context, subject string) error {
+	if err := m.EndAll(ctx, subject); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.timeout)
+	defer cancel()
+	if err := m.store.Forget(ctx, m.owner(subject)); err != nil {
+		return unavailable("the store of the sessions did not answer", err)
+	}
+	return nil
+}
+
+// Page is a part of the sessions of a subject, newest first.
+type Page struct {
+	Sessions []Info
+	// Next is the position of the next page, or "" if there is none.
+	Next string
+}
+
+// List returns the sessions of the token's subject. The position is "" for the first page, then
+// Page.Next; another text is [ErrPosition]. A page has at most 100 sessions.
+func (m *Manager) List(ctx context.Context, token security.AnyToken, position string) (Page, error) {
+	current, err := m.sessionOf(token)
+	if err != nil {
+		return Page{}, err
+	}
+	page, err := m.ListOf(ctx, token.Subject(), position)
+	for i := range page.Sessions {
+		page.Sessions[i].Current = page.Sessions[i].ID == current
+	}
+	return page, err
+}
+
+// ListOf is [Manager.List] for a subject of which there is no token.
+func (m *Manager) ListOf(ctx context.Context, subject, position string) (Page, error) {
+	rows, next, err := m.list(ctx, subject, position)
+	if err != nil {
+		return Page{}, err
+	}
+	revoked, err := m.revokedRows(ctx, rows)
+	if err != nil {
+		return Page{}, err
+	}
+	page := Page{Next: next}
+	for i, row := range rows {
+		if !revoked[i] {
+			page.Sessions = append(page.Sessions, info(row))
+		}
+	}
+	return page, nil
+}
+
+// revokedRows asks the blacklist for all rows at once: stores send look-ups together that come at the
+// same time.
+func (m *Manager) revokedRows(ctx context.Context, rows []Row) ([]bool, error) {
+	revoked, errs := make([]bool, len(rows)), make([]error, len(rows))
+	var running sync.WaitGroup
+	for i, row := range rows {
+		running.Go(func() {
+			revoked[i], errs[i] = m.validator.IsRevoked(ctx, blacklist.Identity{
+				Issuer: row.Subject.Issuer, Subject: row.Subject.Name, Session: row.ID, SessionStart: row.Began,
+			})
+		})
+	}
+	running.Wait()
+	return revoked, errors.Join(errs...)
+}
+
+func (m *Manager) list(ctx context.Context, subject, position string) ([]Row, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, m.timeout)
+	defer cancel()
+	rows, next, err := m.store.List(ctx, m.owner(subject), position, pageSize)
+	if err != nil && !errors.Is(err, ErrPosition) {
+		err = unavailable("the store of the sessions did not answer", err)
+	}
+	return rows, next, err
+}
