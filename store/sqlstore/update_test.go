@@ -131,8 +131,8 @@ func waitForLock(t *testing.T, d *database) {
 func TestRefreshTakesTwoStatements(t *testing.T) {
 	d := postgres(t, pgtest.Shared(t))
 	s := d.store(t)
+	other := d.open(t, d.db) // of another process
 	put(t, s, alice, "a")
-	s.inserts.Store(1)
 	runs := 0
 	err := s.Update(t.Context(), alice, func(tx session.Tx) error {
 		runs++
@@ -141,8 +141,7 @@ func TestRefreshTakesTwoStatements(t *testing.T) {
 			return err
 		}
 		if runs == 1 {
-			// Another caller is faster.
-			if err := rotate(t.Context(), s, alice, "a"); err != nil {
+			if err := rotate(t.Context(), other, alice, "a"); err != nil {
 				return err
 			}
 		}
@@ -157,6 +156,36 @@ func TestRefreshTakesTwoStatements(t *testing.T) {
 	}
 	if row, _ := load(t, s, alice, "a"); row.Generation != 3 || runs != 2 {
 		t.Errorf("after two rotations the generation is %d, the step ran %d times; want 3 and 2", row.Generation, runs)
+	}
+}
+
+// TestRefreshesOfOneProcessQueue refreshes one session from many callers: no step runs twice.
+func TestRefreshesOfOneProcessQueue(t *testing.T) {
+	d := postgres(t, pgtest.Shared(t))
+	s := d.store(t)
+	put(t, s, alice, "a")
+	const callers = 32
+	var runs atomic.Int32
+	var group sync.WaitGroup
+	for range callers {
+		group.Go(func() {
+			err := s.Update(t.Context(), alice, func(tx session.Tx) error {
+				runs.Add(1)
+				row, _, err := tx.Session("a")
+				row.Generation++
+				return errors.Join(err, tx.Put(row))
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if row, _ := load(t, s, alice, "a"); row.Generation != callers+1 || runs.Load() != callers {
+		t.Errorf("the generation is %d after %d runs, want %d after %d", row.Generation, runs.Load(), callers+1, callers)
+	}
+	if n := len(s.rows.byKey); n != 0 {
+		t.Errorf("%d queues are left, want 0", n)
 	}
 }
 
