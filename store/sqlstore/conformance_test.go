@@ -32,6 +32,18 @@ func TestSessions(t *testing.T) {
 	})
 }
 
+func TestManager(t *testing.T) {
+	eachDialect(t, func(t *testing.T, d *database) {
+		var options []sessiontest.Option
+		if d.dialect == PostgreSQL {
+			options = append(options, sessiontest.WithRealClock())
+		}
+		sessiontest.TestManager(t, func(t *testing.T, clock func() time.Time) session.Store {
+			return openNew(t, d.dialect, clock)
+		}, options...)
+	})
+}
+
 // openNew returns a store on new tables. Their mark is an hour older than the clock.
 func openNew(t *testing.T, dialect Dialect, clock func() time.Time) *Store {
 	t.Helper()

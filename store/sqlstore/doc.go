@@ -51,8 +51,9 @@
 // server, clock_timestamp(), read after the last lock.
 //
 // A refresh takes two statements and no transaction: it reads the row, and writes it on condition
-// that the row is unchanged. If it is not, the step runs again in a transaction. After a deadlock
-// and after serialization failures the step runs again too, ten times at most.
+// that the row is unchanged. Refreshes of one session in one process queue for this. If another
+// process was faster, the step runs again in a transaction. After a deadlock and after serialization
+// failures the step runs again too, ten times at most.
 //
 // SQLite has one writer at a time. Every transaction takes the write lock with its first statement,
 // and the clock is that of the process. A process queues its writers; between processes SQLite waits

@@ -64,6 +64,12 @@ func describe(err error) string {
 	switch {
 	case isBusy(err):
 		return "another connection holds the lock of the database"
+	case sqliteCode(err) == sqliteReadOnly:
+		return "the file of the database cannot be written"
+	case sqliteCode(err) == sqliteFull:
+		return "the disk is full"
+	case sqliteCode(err) == sqliteCorrupt, sqliteCode(err) == sqliteNoFile:
+		return "the file is damaged, or not a database"
 	case state == "42P01" || state == "3F000":
 		return errNoSchema.text
 	case state == "42703":
@@ -122,19 +128,41 @@ func isConflict(err error) bool {
 func isConnection(err error) bool {
 	state := sqlState(err)
 	var network net.Error
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) ||
+	// pgx has a method for "conn closed". It returns this error also for what it sent before.
+	var closed interface{ SafeToRetry() bool }
+	return errors.As(err, &closed) && closed.SafeToRetry() || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &network) ||
 		strings.HasPrefix(state, "08") || state == "57P01" || state == "57P02" || state == "57P03"
 }
 
-// isBusy reports whether SQLite waited in vain for a lock: SQLITE_BUSY or SQLITE_LOCKED. Drivers
-// have a method for the code, or only the text of SQLite.
-func isBusy(err error) bool {
-	const busy, locked = 5, 6
+// Result codes of SQLite.
+const (
+	sqliteBusy     = 5
+	sqliteLocked   = 6
+	sqliteReadOnly = 8
+	sqliteCorrupt  = 11
+	sqliteFull     = 13
+	sqliteNoFile   = 26
+)
+
+// sqliteCode returns the primary result code of an error of SQLite, or 0. The driver of modernc has
+// a method for it; other drivers have only the text.
+func sqliteCode(err error) int {
 	var code interface{ Code() int }
-	if errors.As(err, &code) && sqlState(err) == "" {
-		primary := code.Code() & 0xff
-		return primary == busy || primary == locked
+	switch {
+	case err == nil || sqlState(err) != "":
+		return 0
+	case errors.As(err, &code):
+		return code.Code() & 0xff
+	case strings.Contains(err.Error(), "database is locked"):
+		return sqliteBusy
+	default:
+		return 0
 	}
-	return sqlState(err) == "" && err != nil && strings.Contains(err.Error(), "database is locked")
+}
+
+// isBusy reports whether SQLite waited in vain for a lock.
+func isBusy(err error) bool {
+	code := sqliteCode(err)
+	return code == sqliteBusy || code == sqliteLocked
 }

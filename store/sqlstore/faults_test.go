@@ -13,6 +13,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/pgtest"
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 	"github.com/oapi-guard/oapi-guard/session"
+	"github.com/oapi-guard/oapi-guard/session/sessiontest"
 )
 
 // client rotates one session. It repeats a rotation until it is acknowledged, as the manager and a
@@ -134,6 +135,52 @@ func TestRotationsSurviveFaults(t *testing.T) {
 		}
 	}
 	t.Logf("%d rotations in %d attempts, %d revocations", rotations.Load(), attempts, entries)
+}
+
+// TestManagerSurvivesFaults has 64 clients of a manager refresh, log out and log in, while PostgreSQL
+// is killed and paused, and its connections are cut.
+func TestManagerSurvivesFaults(t *testing.T) {
+	server := pgtest.Start(t)
+	d := postgres(t, server)
+	d.options = append(d.options, WithTimeouts(2*time.Second, 2*time.Second))
+	rotations := sessiontest.NewRotations(t, d.store(t), nil)
+	rotations.Fault = func(p *sessiontest.Progress) {
+		for n := 1000; n < 9000 && p.Await(n); n += 1000 {
+			switch n / 1000 % 3 {
+			case 0:
+				server.Pause()
+				server.Resume()
+			case 1:
+				server.CutConnections(t)
+			case 2:
+				server.Restart()
+			}
+		}
+	}
+	rotations.Run(t)
+}
+
+// TestManagerOnBusySQLite has the clients share the file with another connection, which takes the
+// write lock again and again.
+func TestManagerOnBusySQLite(t *testing.T) {
+	d := sqlite(t, t.TempDir()+"/guard.db")
+	rotations := sessiontest.NewRotations(t, d.store(t), nil)
+	rotations.Total = 2000
+	rotations.Fault = func(p *sessiontest.Progress) {
+		other := d.pool(t)
+		for n := 100; p.Await(n); n += 100 {
+			conn, err := other.Conn(p.Context())
+			if err != nil {
+				return
+			}
+			_, err = conn.ExecContext(context.WithoutCancel(p.Context()), "BEGIN IMMEDIATE; UPDATE "+d.prefix+"schema SET version = 1; COMMIT")
+			if err != nil {
+				t.Error(err)
+			}
+			_ = conn.Close()
+		}
+	}
+	rotations.Run(t)
 }
 
 // TestUnreachableServer checks the texts of errors, and that the store works again by itself.

@@ -191,7 +191,7 @@ func rotate(ctx context.Context, s *Store, subject session.Subject, id string) e
 			return errAbsent
 		}
 		row.Generation++
-		row.Rotated = tx.Now()
+		row.Rotated, row.IdleDeadline = tx.Now(), tx.Now().Add(row.IdleTimeout)
 		return tx.Put(row)
 	})
 }

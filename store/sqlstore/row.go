@@ -26,7 +26,8 @@ type rowTx struct {
 	clock int64
 	next  *session.Row
 
-	left bool // the step needs a transaction
+	done func() // ends the turn in the queue of the row
+	left bool   // the step needs a transaction
 	over bool
 	err  error
 }
@@ -36,8 +37,11 @@ var _ session.BlacklistTx = (*rowTx)(nil)
 // tryRow runs the step on a rowTx. It reports whether that was enough. If not, nothing was written,
 // and order tells how to begin the transaction.
 func (s *Store) tryRow(ctx context.Context, subject session.Subject, step func(session.Tx) error, order *lockOrder) (done bool, err error) {
-	t := &rowTx{ctx: ctx, s: s, subject: subject}
-	defer func() { t.over = true }()
+	t := &rowTx{ctx: ctx, s: s, subject: subject, done: func() {}}
+	defer func() {
+		t.over = true
+		t.done()
+	}()
 	err = step(t)
 	switch {
 	case t.err != nil:
@@ -96,6 +100,11 @@ func (t *rowTx) Session(id string) (session.Row, bool, error) {
 
 func (t *rowTx) read(id string) error {
 	key := sessionKey(t.subject, id)
+	done, err := t.s.rows.wait(t.ctx, key)
+	if err != nil {
+		return err
+	}
+	t.done = done
 	var standby bool
 	if err := t.s.stmt.peekSession.QueryRowContext(t.ctx, key[:]).Scan(&t.data, &t.clock, &standby); err != nil {
 		return err
@@ -107,7 +116,6 @@ func (t *rowTx) read(id string) error {
 	if !t.found {
 		return nil
 	}
-	var err error
 	t.row, err = decode(t.data)
 	return err
 }
@@ -117,7 +125,7 @@ func (t *rowTx) Put(row session.Row) error {
 	if _, err := row.Encode(); err != nil {
 		return err
 	}
-	if t.over || !t.found || row.ID != t.id || row.KeepUntil().After(t.row.KeepUntil()) {
+	if t.over || !t.found || row.ID != t.id || concernsSubject(t.row, row, time.UnixMilli(t.clock)) {
 		return t.leave()
 	}
 	t.next = &row

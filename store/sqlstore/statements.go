@@ -76,8 +76,7 @@ SELECT s.data, {clock} FROM (SELECT 1) AS one LEFT JOIN s ON true`,
 SELECT s.epoch, s.keep_until, {clock} FROM (SELECT 1) AS one LEFT JOIN s ON true`,
 		SQLite: `SELECT s.epoch, s.keep_until, {clock} FROM (SELECT 1) AS one LEFT JOIN {subjects} AS s ON s.subject = $1`,
 	}
-	// lockLive locks the rows that live reads. A row that another transaction has ended meanwhile is
-	// missing from the result, and none takes its place.
+	// lockLive locks the rows that live reads. After a wait they may be out of order.
 	lockLive = map[Dialect]string{
 		PostgreSQL: `WITH s AS MATERIALIZED (` + live + ` FOR UPDATE) SELECT s.data, {clock} FROM s`,
 		SQLite:     `SELECT data, {clock} FROM (` + live + `)`,

@@ -32,6 +32,8 @@ type Store struct {
 	// writer has room for one transaction on SQLite, which has one writer at a time. Waiting here is
 	// shorter than waiting for its lock, which polls. It is nil on PostgreSQL.
 	writer chan struct{}
+	// rows are the queues of the short way for one row.
+	rows queues
 	// revocations and inserts count, to sweep with some of them.
 	revocations, inserts atomic.Uint64
 	closed               atomic.Bool

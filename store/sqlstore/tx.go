@@ -193,8 +193,9 @@ func (t *transaction) Live(limit int) ([]session.Row, error) {
 	if !t.exists {
 		return nil, nil
 	}
-	// Other transactions cannot add rows, because the subject is locked, but they can end some. So
-	// the rows are locked and then read again, until all that were read had been locked.
+	// Other transactions cannot add live rows, because the subject is locked. But while this one waits
+	// for the lock of a row, another row can end or expire, and one behind it takes its place. So the
+	// rows are locked and then read again, until all that were read had been locked.
 	for range maxRuns {
 		if !t.liveLocked {
 			if _, err := t.readLive(t.s.stmt.lockLive, limit); err != nil {
@@ -283,10 +284,16 @@ func (t *transaction) Put(row session.Row) error {
 }
 
 // concernsSubject reports whether the row of the subject has to be locked to put the row: for a new
-// session, and for one that is kept longer.
+// session, for one that is kept longer, and for one that becomes live again, because another
+// transaction may have counted the live sessions.
 func (t *transaction) concernsSubject(row session.Row) bool {
 	old := t.rows[row.ID]
-	return !old.exists || row.KeepUntil().After(old.row.KeepUntil())
+	return !old.exists || concernsSubject(old.row, row, time.UnixMilli(t.clock))
+}
+
+// concernsSubject reports the same for a row that exists.
+func concernsSubject(old, row session.Row, now time.Time) bool {
+	return row.KeepUntil().After(old.KeepUntil()) || row.IsLive(now) && !old.IsLive(now)
 }
 
 // Revoke implements session.BlacklistTx. The entry is written when the step has returned.

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"sync"
@@ -28,44 +27,45 @@ func TestTimeIsReadAfterTheLock(t *testing.T) {
 		name string
 		lock string
 		key  []byte
-		step func(tx session.Tx) error
+		step func(tx session.Tx) (time.Time, error)
 	}{
 		{
 			name: "row", lock: `SELECT 1 FROM {sessions} WHERE key = $1 FOR UPDATE`, key: key[:],
-			step: func(tx session.Tx) error {
+			step: func(tx session.Tx) (time.Time, error) {
 				row, _, err := tx.Session("a")
 				// Revoke, so that the short way for one row does not apply.
-				return errors.Join(err, tx.Put(row), tx.(session.BlacklistTx).Revoke(blacklist.OfToken(user("a"), inAnHour())))
+				err = errors.Join(err, tx.Put(row), tx.(session.BlacklistTx).Revoke(blacklist.OfToken(user("a"), inAnHour())))
+				return tx.Now(), err
 			},
 		},
 		{
 			name: "row after the time", lock: `SELECT 1 FROM {sessions} WHERE key = $1 FOR UPDATE`, key: key[:],
-			step: func(tx session.Tx) error {
-				tx.Now()
+			step: func(tx session.Tx) (time.Time, error) {
+				now := tx.Now()
 				_, _, err := tx.Session("a")
-				return err
+				return now, err
 			},
 		},
 		{
 			name: "row of Live", lock: `SELECT 1 FROM {sessions} WHERE key = $1 FOR UPDATE`, key: key[:],
-			step: func(tx session.Tx) error {
-				tx.Now()
+			step: func(tx session.Tx) (time.Time, error) {
+				now := tx.Now()
 				_, err := tx.Live(1)
-				return err
+				return now, err
 			},
 		},
 		{
 			name: "subject", lock: `SELECT 1 FROM {subjects} WHERE subject = $1 FOR UPDATE`, key: subject[:],
-			step: func(tx session.Tx) error {
+			step: func(tx session.Tx) (time.Time, error) {
 				_, err := tx.Epoch()
-				return err
+				return tx.Now(), err
 			},
 		},
 		{
 			name: "subject of a session that does not exist", lock: `SELECT 1 FROM {subjects} WHERE subject = $1 FOR UPDATE`, key: subject[:],
-			step: func(tx session.Tx) error {
+			step: func(tx session.Tx) (time.Time, error) {
 				_, _, err := tx.Session("b")
-				return errors.Join(err, tx.Put(newRow(alice, "b", tx.Now())), errStep)
+				return tx.Now(), errors.Join(err, tx.Put(newRow(alice, "b", tx.Now())), errStep)
 			},
 		},
 	} {
@@ -81,9 +81,8 @@ func TestTimeIsReadAfterTheLock(t *testing.T) {
 			var now time.Time
 			done := make(chan error)
 			go func() {
-				done <- s.Update(t.Context(), alice, func(tx session.Tx) error {
-					err := tt.step(tx)
-					now = tx.Now()
+				done <- s.Update(t.Context(), alice, func(tx session.Tx) (err error) {
+					now, err = tt.step(tx)
 					return err
 				})
 			}()
@@ -132,8 +131,8 @@ func waitForLock(t *testing.T, d *database) {
 func TestRefreshTakesTwoStatements(t *testing.T) {
 	d := postgres(t, pgtest.Shared(t))
 	s := d.store(t)
+	other := d.open(t, d.db) // of another process
 	put(t, s, alice, "a")
-	s.inserts.Store(1)
 	runs := 0
 	err := s.Update(t.Context(), alice, func(tx session.Tx) error {
 		runs++
@@ -142,8 +141,7 @@ func TestRefreshTakesTwoStatements(t *testing.T) {
 			return err
 		}
 		if runs == 1 {
-			// Another caller is faster.
-			if err := rotate(t.Context(), s, alice, "a"); err != nil {
+			if err := rotate(t.Context(), other, alice, "a"); err != nil {
 				return err
 			}
 		}
@@ -158,6 +156,36 @@ func TestRefreshTakesTwoStatements(t *testing.T) {
 	}
 	if row, _ := load(t, s, alice, "a"); row.Generation != 3 || runs != 2 {
 		t.Errorf("after two rotations the generation is %d, the step ran %d times; want 3 and 2", row.Generation, runs)
+	}
+}
+
+// TestRefreshesOfOneProcessQueue refreshes one session from many callers: no step runs twice.
+func TestRefreshesOfOneProcessQueue(t *testing.T) {
+	d := postgres(t, pgtest.Shared(t))
+	s := d.store(t)
+	put(t, s, alice, "a")
+	const callers = 32
+	var runs atomic.Int32
+	var group sync.WaitGroup
+	for range callers {
+		group.Go(func() {
+			err := s.Update(t.Context(), alice, func(tx session.Tx) error {
+				runs.Add(1)
+				row, _, err := tx.Session("a")
+				row.Generation++
+				return errors.Join(err, tx.Put(row))
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if row, _ := load(t, s, alice, "a"); row.Generation != callers+1 || runs.Load() != callers {
+		t.Errorf("the generation is %d after %d runs, want %d after %d", row.Generation, runs.Load(), callers+1, callers)
+	}
+	if n := len(s.rows.byKey); n != 0 {
+		t.Errorf("%d queues are left, want 0", n)
 	}
 }
 
@@ -315,65 +343,135 @@ func TestLiveIsSerializable(t *testing.T) {
 	}
 }
 
-// TestBusySQLite has another connection hold the write lock.
-func TestBusySQLite(t *testing.T) {
-	d := sqlite(t, t.TempDir()+"/guard.db")
+// TestLiveLocksWhatItReturns has a session expire while Live waits for its lock. Another session
+// takes its place, and is locked too.
+func TestLiveLocksWhatItReturns(t *testing.T) {
+	d := postgres(t, pgtest.Shared(t))
 	s := d.store(t)
-	put(t, s, alice, "a")
-	d.dsn = "file:" + d.dsn[len("file:"):len(d.dsn)-len(pragmas)] + "?_pragma=busy_timeout(1000)"
-	waiting := d.open(t, d.pool(t))
-	conn, err := d.db.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	hold := func(statement string) {
-		t.Helper()
-		if _, err := conn.ExecContext(context.Background(), statement); err != nil {
+	begin := time.Now().Add(-time.Hour)
+	expires := begin.Add(time.Minute)
+	for i, id := range []string{"a", "b", "c"} {
+		row := newRow(alice, id, begin.Add(time.Duration(i)*time.Second))
+		if id == "a" {
+			row.IdleDeadline = expires
+		}
+		if err := s.Update(t.Context(), alice, func(tx session.Tx) error { return tx.Put(row) }); err != nil {
 			t.Fatal(err)
 		}
 	}
-	hold("BEGIN IMMEDIATE")
-	const words = "another connection holds the lock of the database"
-	mustBeUnavailable(t, rotate(t.Context(), waiting, alice, "a"), words)
-	_, err = waiting.Revoke(t.Context(), blacklist.OfToken(user("a"), inAnHour()))
-	mustBeUnavailable(t, err, words)
-	mustBeUnavailable(t, waiting.Ping(t.Context()), words)
-	mustBeUnavailable(t, Migrate(t.Context(), waiting.db, SQLite, d.options...), words)
-	if isRevoked(t, waiting, user("a")) { // a look-up does not wait
-		t.Error("revoked although Revoke returned an error")
-	}
-	hold("ROLLBACK")
-	if err := rotate(t.Context(), waiting, alice, "a"); err != nil {
-		t.Error(err)
-	}
-	if _, err := waiting.Revoke(t.Context(), blacklist.OfToken(user("a"), inAnHour())); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestEveryTransactionOfSQLiteBeginsWithAWrite runs a step that only reads. If it did not take the
-// write lock, a transaction that reads first could not write later.
-func TestEveryTransactionOfSQLiteBeginsWithAWrite(t *testing.T) {
-	d := sqlite(t, t.TempDir()+"/guard.db")
-	s := d.store(t)
-	put(t, s, alice, "a")
-	err := s.Update(t.Context(), alice, func(tx session.Tx) error {
-		if _, _, err := tx.Session("a"); err != nil {
+	ended := make(chan error, 1)
+	err := s.transact(t.Context(), alice, func(tx *transaction) error {
+		if err := tx.lockSubject(); err != nil {
 			return err
 		}
-		other, err := sql.Open("sqlite", d.dsn+"&_pragma=busy_timeout(0)")
+		tx.clock = expires.UnixMilli() - 1 // the time before the wait
+		rows, err := tx.Live(2)
 		if err != nil {
 			return err
 		}
-		defer other.Close()
-		_, err = other.ExecContext(t.Context(), "BEGIN IMMEDIATE")
-		if err == nil || !isBusy(err) {
-			return fmt.Errorf("another transaction began to write: %w", err)
+		if len(rows) != 2 || rows[0].ID != "b" || rows[1].ID != "c" {
+			return fmt.Errorf("Live returned %d rows, want b and c", len(rows))
 		}
+		go func() { ended <- end(context.Background(), s, alice, "c") }()
+		waitForLock(t, d)
 		return nil
 	})
-	if err != nil {
+	if err := errors.Join(err, <-ended); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSubjectMadeMeanwhile has a transaction find no subject, and then a session of it that another
+// one has begun since. The step runs again.
+func TestSubjectMadeMeanwhile(t *testing.T) {
+	d := postgres(t, pgtest.Shared(t))
+	s := d.store(t)
+	runs := 0
+	err := s.Update(t.Context(), alice, func(tx session.Tx) error {
+		epoch, err := tx.Epoch()
+		if err != nil {
+			return err
+		}
+		if runs++; runs == 1 {
+			err := s.Update(t.Context(), alice, func(tx session.Tx) error {
+				return errors.Join(tx.SetEpoch(5), tx.Put(newRow(alice, "a", time.Now())))
+			})
+			if err != nil {
+				return err
+			}
+		}
+		_, found, err := tx.Session("a")
+		if err == nil && (epoch != 5 || !found) {
+			t.Errorf("the epoch is %d, the session exists: %v", epoch, found)
+		}
+		return err
+	})
+	if err != nil || runs != 2 {
+		t.Errorf("the step ran %d times with a subject, error %v; want 2", runs, err)
+	}
+}
+
+// TestOneInsertAfterTheTime has callers insert one id. Each asks for the time first, so that it
+// begins with a transaction, and reads that there is no row before it locks the subject.
+func TestOneInsertAfterTheTime(t *testing.T) {
+	eachDialect(t, func(t *testing.T, d *database) {
+		s := d.store(t)
+		put(t, s, alice, "first")
+		for round := range 5 {
+			id := fmt.Sprint(round)
+			var inserted atomic.Int32
+			var group sync.WaitGroup
+			for range 16 {
+				group.Go(func() {
+					found := false
+					err := s.Update(t.Context(), alice, func(tx session.Tx) (err error) {
+						now := tx.Now()
+						if _, found, err = tx.Session(id); err != nil || found {
+							return err
+						}
+						return tx.Put(newRow(alice, id, now))
+					})
+					if err != nil {
+						t.Error(err)
+					}
+					if !found {
+						inserted.Add(1)
+					}
+				})
+			}
+			group.Wait()
+			if n := inserted.Load(); n != 1 {
+				t.Fatalf("%d callers inserted the session, want 1", n)
+			}
+		}
+	})
+}
+
+// TestSessionThatLivesAgainLocksTheSubject checks that a session cannot become live while another
+// transaction counts the live ones.
+func TestSessionThatLivesAgainLocksTheSubject(t *testing.T) {
+	d := postgres(t, pgtest.Shared(t))
+	s := d.store(t)
+	put(t, s, alice, "a")
+	if err := end(t.Context(), s, alice, "a"); err != nil {
+		t.Fatal(err)
+	}
+	revived := make(chan error, 1)
+	err := s.Update(t.Context(), alice, func(tx session.Tx) error {
+		if rows, err := tx.Live(10); err != nil || len(rows) != 0 {
+			return fmt.Errorf("Live returned %d rows: %w", len(rows), err)
+		}
+		go func() {
+			revived <- s.Update(context.Background(), alice, func(tx session.Tx) error {
+				row, _, err := tx.Session("a")
+				row.Ended = time.Time{}
+				return errors.Join(err, tx.Put(row))
+			})
+		}()
+		waitForLock(t, d)
+		return nil
+	})
+	if err := errors.Join(err, <-revived); err != nil {
 		t.Fatal(err)
 	}
 }
