@@ -55,7 +55,7 @@ func NewMemory(opts ...MemoryOption) (*Memory, error) {
 		capacity:  int64(cfg.capacity),
 		notBefore: math.MinInt64,
 		keys:      newKeyMaker(),
-		entries:   entries.New(cfg.capacity),
+		entries:   entries.New(cfg.capacity, 0),
 	}
 	var refused []any
 	if !cfg.notBefore.IsZero() {

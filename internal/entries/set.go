@@ -43,6 +43,7 @@ const Everything = math.MaxInt64
 // owner calls [Set.SweepSome] once in a while, which removes expired entries in small steps.
 type Set struct {
 	capacity int64
+	grace    int64 // for so long expired entries stay
 	filter   filter
 	shards   []shard
 	shift    uint // place >> shift is the number of the shard
@@ -62,11 +63,13 @@ const (
 	shardsPerSweep = 64
 )
 
-// New returns an empty Set for so many entries, at least 1.
-func New(capacity int) *Set {
+// New returns an empty Set for so many entries, at least 1. An expired entry has no effect in Put,
+// but is removed only after the grace, in milliseconds.
+func New(capacity int, grace int64) *Set {
 	logBits := min(bits.Len(uint(capacity-1)/entriesPerShard), bits.Len(maxShards-1))
 	t := &Set{
 		capacity: int64(capacity),
+		grace:    grace,
 		filter:   newFilter(capacity),
 		shards:   make([]shard, 1<<logBits),
 		shift:    uint(64 - logBits),
@@ -97,14 +100,14 @@ func (t *Set) FindPlace(kind uint8, place uint64) *Slot {
 func (t *Set) Len() int { return int(t.count.Load()) }
 
 // Put records e and reports whether it was in force before. ok is false if the capacity is reached
-// and no entry has expired.
+// and no entry can be removed.
 func (t *Set) Put(e Entry, now int64) (before, ok bool) {
 	for {
 		before, done := t.put(e, now)
 		if done {
 			return before, true
 		}
-		if !t.makeRoom(now) {
+		if !t.makeRoom(now - t.grace) {
 			return false, false
 		}
 	}
@@ -126,13 +129,14 @@ func (t *Set) put(e Entry, now int64) (before, done bool) {
 	}
 	// Counted before it can be found: a look-up that follows this call must not skip the kind.
 	t.ofKind[e.Key.kind()].Add(1)
-	t.subtract(sh.insert(e, now))
+	t.subtract(sh.insert(e, now-t.grace))
 	return false, true
 }
 
 // SweepSome sweeps one shard with expired entries, if there is one among the next shardsPerSweep.
-// It reports whether there was one.
+// It reports whether there was one. Entries stay for the grace of New.
 func (t *Set) SweepSome(now int64) bool {
+	now -= t.grace
 	for range min(shardsPerSweep, len(t.shards)) {
 		if sh := t.nextShard(); sh.soonest.Load() <= now {
 			t.subtract(sh.sweep(now, false))

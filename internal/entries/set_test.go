@@ -35,7 +35,7 @@ func check(t testing.TB, set *Set) {
 // TestFilterExcludesAbsentKeys: the filter of a full Set passes all its keys and few others.
 func TestFilterExcludesAbsentKeys(t *testing.T) {
 	const capacity, tries = 12 << 10, 100_000
-	set := New(capacity)
+	set := New(capacity, 0)
 	for i := range capacity {
 		mustPut(t, set, Entry{keyNumber(i), hour, Everything}, 0)
 	}
@@ -71,7 +71,7 @@ func TestFilterExcludesAbsentKeys(t *testing.T) {
 // order of the calls. After an entry was prolonged, later calls do not search for its old end.
 func TestExpiredEntryMakesRoom(t *testing.T) {
 	const minute = hour / 60
-	set := New(2)
+	set := New(2, 0)
 	mustPut(t, set, Entry{keyNumber(1), hour, Everything}, 0)
 	mustPut(t, set, Entry{keyNumber(2), minute, Everything}, 0)
 	mustPut(t, set, Entry{keyNumber(3), 2 * minute, Everything}, minute)
@@ -93,7 +93,7 @@ func TestShardsAreSmall(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes too long: a million entries")
 	}
-	set := New(10_000_000)
+	set := New(10_000_000, 0)
 	for i := range 1_000_000 {
 		mustPut(t, set, Entry{keyNumber(i), hour, Everything}, 0)
 	}
@@ -106,7 +106,7 @@ func TestShardsAreSmall(t *testing.T) {
 
 // TestEntriesWithTheSamePlaceAreFound has many names with one place.
 func TestEntriesWithTheSamePlaceAreFound(t *testing.T) {
-	set := New(100)
+	set := New(100, 0)
 	const place = 0x123456789abcdef0
 	if set.FindPlace(token, place) != nil {
 		t.Error("an empty set has a place")
@@ -144,7 +144,7 @@ func TestEntriesWithTheSamePlaceAreFound(t *testing.T) {
 // TestConcurrentPutsAreAllFound puts from many goroutines while entries expire and shards move.
 func TestConcurrentPutsAreAllFound(t *testing.T) {
 	const callers, each = 8, 2000
-	set := New(callers * each * 2)
+	set := New(callers*each*2, 0)
 	var wg sync.WaitGroup
 	for c := range callers {
 		wg.Go(func() {
@@ -164,8 +164,33 @@ func TestConcurrentPutsAreAllFound(t *testing.T) {
 	check(t, set)
 }
 
+// TestGraceKeepsExpiredEntries: an expired entry has no effect on a new one, but is kept.
+func TestGraceKeepsExpiredEntries(t *testing.T) {
+	set := New(2, hour)
+	mustPut(t, set, Entry{keyNumber(1), hour, Everything}, 0)
+	mustPut(t, set, Entry{keyNumber(2), 5 * hour, Everything}, 0)
+	if _, ok := set.Put(Entry{keyNumber(3), 5 * hour, Everything}, 2*hour-1); ok {
+		t.Fatal("an entry was removed within the grace")
+	}
+	for range set.Shards() {
+		set.SweepSome(2*hour - 1)
+	}
+	if s := set.Find(keyNumber(1)); s == nil {
+		t.Fatal("a sweep removed an entry within the grace")
+	}
+	mustPut(t, set, Entry{keyNumber(1), hour + 1, 7}, hour)
+	if until, cutOff := set.Find(keyNumber(1)).Load(); until != hour+1 || cutOff != 7 {
+		t.Errorf("until %d, cut-off %d: the expired entry had an effect", until, cutOff)
+	}
+	mustPut(t, set, Entry{keyNumber(3), 5 * hour, Everything}, 2*hour+1)
+	if set.Find(keyNumber(1)) != nil {
+		t.Error("the entry is there after the grace")
+	}
+	check(t, set)
+}
+
 func TestEmptySetFindsNothing(t *testing.T) {
-	set := New(1)
+	set := New(1, 0)
 	if set.Find(keyNumber(1)) != nil || set.MayContain(keyNumber(1).Place) || set.Len() != 0 || set.Has(token) {
 		t.Error("an empty set contains something")
 	}
