@@ -106,7 +106,7 @@ type following struct {
 func (f *following) read(ctx context.Context) Reason {
 	wait, failures := time.Duration(0), 0
 	for ctx.Err() == nil {
-		batchComplete, err := f.readBatch(ctx, wait)
+		complete, entries, err := f.readBatch(ctx, wait)
 		switch {
 		case errors.Is(err, ErrGap):
 			f.stats.failed(err, false)
@@ -121,7 +121,10 @@ func (f *following) read(ctx context.Context) Reason {
 			wait = 0
 			failures++
 			continue
-		case !batchComplete:
+		case !complete && entries == 0: // no progress: a feed should not do this
+			sleep(ctx, f.cfg.bound/20)
+			wait = 0
+		case !complete:
 			wait = 0
 		default:
 			wait = f.cfg.bound / 4
@@ -136,9 +139,9 @@ func (f *following) read(ctx context.Context) Reason {
 
 // readBatch reads once and applies what was read. If that was everything, the copy is as old as the
 // beginning of the read.
-func (f *following) readBatch(ctx context.Context, wait time.Duration) (complete bool, err error) {
+func (f *following) readBatch(ctx context.Context, wait time.Duration) (complete bool, entries int, err error) {
 	if err := f.readMarks(ctx); err != nil {
-		return false, err
+		return false, 0, err
 	}
 	// Before the read, and so before it has a connection: all that was recorded before this moment
 	// is in the batch or was read earlier.
@@ -147,12 +150,12 @@ func (f *following) readBatch(ctx context.Context, wait time.Duration) (complete
 	defer cancel()
 	batch, err := f.follower.Read(ctx, wait)
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
 	read := f.cfg.clock.now()
 	end := min(batch.Now.UnixMilli(), read.millis())
 	if err := f.table.apply(batch.Entries, end); err != nil {
-		return false, fmt.Errorf("%w: %w", ErrGap, err) // the position is behind the record
+		return false, 0, fmt.Errorf("%w: %w", ErrGap, err) // the position is behind the record
 	}
 	f.stats.batch(&batch, f.cfg.clock.now().since(read))
 	changed := len(batch.Entries) > 0
@@ -164,7 +167,7 @@ func (f *following) readBatch(ctx context.Context, wait time.Duration) (complete
 	if changed {
 		f.hooks.call()
 	}
-	return batch.Complete, nil
+	return batch.Complete, len(batch.Entries), nil
 }
 
 // readMarks reads all marks if it is time to, for one that was made without a record.

@@ -63,7 +63,9 @@ func (s *Store) Follow(ctx context.Context) (replica.Follower, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
-	return &follower{s: s, closed: make(chan struct{})}, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &follower{s: s, closed: make(chan struct{})}, s.noFollow
 }
 
 func (f *follower) usable(ctx context.Context) error {
@@ -170,6 +172,9 @@ func (s *Store) markEntries() (list []replica.Entry) {
 // Read implements replica.Follower.
 func (f *follower) Read(ctx context.Context, wait time.Duration) (replica.Batch, error) {
 	f.s.Reads.Add(1)
+	if f.s.InRead != nil {
+		f.s.InRead(ctx, wait)
+	}
 	if f.s.Fault == WaitsForever {
 		wait += 20 * time.Second
 	}
@@ -182,21 +187,24 @@ func (f *follower) Read(ctx context.Context, wait time.Duration) (replica.Batch,
 			}
 			return replica.Batch{}, err
 		}
+		if f.s.silent.Load() {
+			f.pause(ctx, nil, nil)
+			continue
+		}
 		batch, recorded, err := f.readOnce()
 		if err != nil {
 			return replica.Batch{}, err
 		}
-		if (len(batch.Entries) > 0 || wait == 0 || f.s.Fault == NeverWaits) && !f.s.silent.Load() {
+		if len(batch.Entries) > 0 || wait == 0 || f.s.Fault == NeverWaits {
 			return batch, nil
 		}
 		if first && f.s.Fault == WakesLate {
 			recorded = nil
 		}
-		expired, silent := timer.C, f.s.silent.Load()
-		if silent {
-			expired = nil
-		}
-		if f.pause(ctx, recorded, expired) && !silent {
+		if f.pause(ctx, recorded, timer.C) {
+			if f.s.silent.Load() {
+				continue
+			}
 			batch.Now = f.s.time()
 			return batch, nil
 		}

@@ -24,9 +24,11 @@ type Store struct {
 	// Limit is the largest number of records that a Read returns, and of entries in a batch of a
 	// snapshot.
 	Limit int
-	// InName, if set, is called by Name; InSnapshot after each batch of a snapshot; InLookup by
-	// IsRevoked.
-	InName, InSnapshot, InLookup func()
+	// InName, if set, is called by Name, and InSnapshot after each batch of a snapshot.
+	InName, InSnapshot func()
+	// InLookup, if set, is called by IsRevoked, and InRead by Read.
+	InLookup func(ctx context.Context)
+	InRead   func(ctx context.Context, wait time.Duration)
 
 	mu       sync.Mutex
 	entries  map[blacklist.Key]replica.Entry
@@ -37,6 +39,7 @@ type Store struct {
 	recorded chan struct{} // closed with the next record
 	shared   int           // the position of OneFollower
 	down     error
+	noFollow error
 	silent   atomic.Bool
 
 	Lookups, Reads, Snapshots atomic.Int64
@@ -54,6 +57,13 @@ func (s *Store) SetDown(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.down = err
+}
+
+// SetFollowError makes Follow return the error.
+func (s *Store) SetFollowError(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noFollow = err
 }
 
 // SetSilent makes Read wait until its context ends.
@@ -178,7 +188,7 @@ func (s *Store) record(key blacklist.Key, e replica.Entry, before bool) {
 func (s *Store) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, error) {
 	s.Lookups.Add(1)
 	if s.InLookup != nil {
-		s.InLookup()
+		s.InLookup(ctx)
 	}
 	if err := s.usable(ctx); err != nil {
 		return false, err
@@ -223,4 +233,14 @@ func (s *Store) Name(kind blacklist.Kind, id blacklist.Identity) (uint64, bool) 
 		name = binary.LittleEndian.Uint64(key[:])
 	}
 	return name, ok
+}
+
+// PutRaw adds an entry that no revocation made.
+func (s *Store) PutRaw(e replica.Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var key blacklist.Key
+	binary.BigEndian.PutUint64(key[:], e.Name)
+	binary.BigEndian.PutUint64(key[8:], e.Place)
+	s.entries[key] = e
 }
