@@ -45,6 +45,7 @@ const (
 	NoTime                 Fault = "batches have no time"
 	OneFollower            Fault = "followers share a position"
 	MarksForgotten         Fault = "Marks does not return the newest"
+	MarksFail              Fault = "Marks returns an error"
 	Prefetches             Fault = "a read returns what was there before the call"
 )
 
@@ -281,6 +282,9 @@ func (f *follower) Marks(ctx context.Context) (int64, error) {
 	defer f.s.mu.Unlock()
 	if f.identity != f.s.identity {
 		return 0, replica.ErrGap
+	}
+	if f.s.Fault == MarksFail {
+		return 0, errors.New("a mark is missing")
 	}
 	if f.s.Fault == MarksForgotten {
 		return f.s.marks[0], nil

@@ -244,3 +244,14 @@ func (s *Store) PutRaw(e replica.Entry) {
 	binary.BigEndian.PutUint64(key[8:], e.Place)
 	s.entries[key] = e
 }
+
+// PutToken adds the entry of a token with an end that may be past by the clock of the store.
+func (s *Store) PutToken(id blacklist.Identity, until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key, _ := blacklist.KeyOf(blacklist.Token, id)
+	place, _ := blacklist.PlaceOf(s.PlaceKey(), blacklist.Token, id)
+	s.entries[key] = replica.Entry{
+		Kind: blacklist.Token, Place: place, Name: binary.BigEndian.Uint64(key[:]), CutOff: math.MaxInt64, Until: until.UnixMilli(),
+	}
+}
