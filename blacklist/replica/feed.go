@@ -70,7 +70,8 @@ type Follower interface {
 	// Read returns the records after the position, and moves the position behind them. It begins
 	// with the connection: nothing that was fetched before the call is returned, so a Read that
 	// is Complete returns all that was recorded before the call. It waits at most the given time
-	// for the first record, and not at all if wait is 0. A record that arrives ends the wait.
+	// for the first record, and not at all if wait is 0. A record that arrives ends the wait; nothing
+	// else should, because the Replica reads again at once.
 	// The batch belongs to the Follower again with the next call.
 	//
 	// A record may be returned again, also by another Read, and in another order: the Replica

@@ -114,6 +114,7 @@ func (f *follower) Snapshot(ctx context.Context, apply func(replica.Batch) error
 		}
 	}
 	if f.s.Fault == PositionAfterEntries {
+		time.Sleep(2 * time.Millisecond)
 		f.mark()
 	}
 	f.s.mu.Lock()
@@ -216,7 +217,7 @@ func (f *follower) Read(ctx context.Context, wait time.Duration) (replica.Batch,
 // whether the wait ended.
 func (f *follower) pause(ctx context.Context, recorded <-chan struct{}, expired <-chan time.Time) bool {
 	closed, done := f.closed, ctx.Done()
-	if f.s.Fault == CloseDoesNotWake {
+	if f.s.Fault == CloseDoesNotWake || f.s.Fault == ReadsAfterClose {
 		closed = nil
 	}
 	if f.s.Fault == IgnoresContext {

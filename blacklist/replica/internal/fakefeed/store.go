@@ -150,7 +150,7 @@ func (s *Store) Revoke(ctx context.Context, r blacklist.Revocation) (bool, error
 		return false, fmt.Errorf("%w: Until is not in the future", blacklist.ErrInvalid)
 	}
 	key, _ := blacklist.KeyOf(r.Kind, r.Identity)
-	place, _ := blacklist.PlaceOf(s.PlaceKey(), r.Kind, r.Identity)
+	place, _ := blacklist.PlaceOf(placeKey, r.Kind, r.Identity)
 	e := replica.Entry{Kind: r.Kind, Place: place, Name: binary.BigEndian.Uint64(key[:]), CutOff: math.MaxInt64, Until: until}
 	if r.Kind == blacklist.Subject || r.Kind == blacklist.Issuer {
 		e.CutOff = millis.Floor(r.CutOff)
@@ -216,8 +216,10 @@ func (s *Store) PlaceKey() blacklist.PlaceKey {
 	if s.Fault == AnotherPlaceKey {
 		return blacklist.PlaceKey{7}
 	}
-	return blacklist.PlaceKey{1, 2, 3}
+	return placeKey
 }
+
+var placeKey = blacklist.PlaceKey{1, 2, 3}
 
 // Name implements replica.Feed.
 func (s *Store) Name(kind blacklist.Kind, id blacklist.Identity) (uint64, bool) {
@@ -250,7 +252,7 @@ func (s *Store) PutToken(id blacklist.Identity, until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key, _ := blacklist.KeyOf(blacklist.Token, id)
-	place, _ := blacklist.PlaceOf(s.PlaceKey(), blacklist.Token, id)
+	place, _ := blacklist.PlaceOf(placeKey, blacklist.Token, id)
 	s.entries[key] = replica.Entry{
 		Kind: blacklist.Token, Place: place, Name: binary.BigEndian.Uint64(key[:]), CutOff: math.MaxInt64, Until: until.UnixMilli(),
 	}
