@@ -16,20 +16,17 @@ type PlaceKey [16]byte
 // issuer or template, and the other fields in the order of KeyOf, each preceded by its length in
 // four bytes. Numbers are big-endian.
 func PlaceOf(key PlaceKey, kind Kind, id Identity) (uint64, bool) {
+	issuer := namespace(kind, &id)
 	switch kind {
 	case Token:
-		return place(key, kind, id.Issuer, id.ID), id.ID != ""
+		return entries.Place(key, uint8(kind), issuer, id.ID), id.ID != ""
 	case Session:
-		return place(key, kind, id.Issuer, id.Subject, id.Session), id.Session != ""
+		return entries.Place(key, uint8(kind), issuer, id.Subject, id.Session), id.Session != ""
 	case Subject:
-		return place(key, kind, id.Issuer, id.Subject), id.Subject != ""
+		return entries.Place(key, uint8(kind), issuer, id.Subject), id.Subject != ""
 	case Issuer:
-		return place(key, kind, namespace(kind, &id)), true
+		return entries.Place(key, uint8(kind), issuer), true
 	default:
 		return 0, false
 	}
-}
-
-func place(key PlaceKey, kind Kind, issuer string, fields ...string) uint64 {
-	return entries.Place(key, uint8(kind), entries.SipHash(key, issuer), fields...)
 }

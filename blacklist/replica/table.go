@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"cmp"
 	"errors"
 	"hash/maphash"
 	"math"
@@ -19,10 +20,10 @@ const grace = 5 * time.Minute
 
 // table is the copy: the entries, the newest mark, and what a look-up needs to find them.
 type table struct {
-	entries *entries.Set
-	names   func(blacklist.Kind, blacklist.Identity) (uint64, bool)
-	key     [16]byte
-	issuers issuers
+	entries    *entries.Set
+	names      func(blacklist.Kind, blacklist.Identity) (uint64, bool)
+	key        [16]byte
+	namespaces namespaces
 	// notBefore is the newest mark. A look-up in the store compares with one of the marks, so the
 	// newest refuses at least the same sessions.
 	notBefore atomic.Int64
@@ -34,7 +35,7 @@ const noMark = math.MinInt64
 
 func newTable(feed Feed, capacity int) *table {
 	t := &table{entries: entries.New(capacity, grace.Milliseconds()), names: feed.Name, key: feed.PlaceKey()}
-	t.issuers.key, t.issuers.seed = t.key, maphash.MakeSeed()
+	t.namespaces.key, t.namespaces.seed = t.key, maphash.MakeSeed()
 	t.notBefore.Store(noMark)
 	return t
 }
@@ -48,27 +49,24 @@ func (t *table) covered(id *blacklist.Identity) (until int64, ok bool) {
 	hasToken := id.ID != "" && t.has(blacklist.Token)
 	hasSession := id.Session != "" && t.has(blacklist.Session)
 	hasSubject := id.Subject != "" && t.has(blacklist.Subject)
+	var computed entries.Namespace // unless it is cached
 	if hasToken || hasSession || hasSubject {
-		issuer := t.issuers.hash(id.Issuer)
+		n := t.namespaces.of(id.Issuer, &computed)
 		if hasToken {
-			until = t.find(blacklist.Token, entries.Place(t.key, uint8(blacklist.Token), issuer, id.ID), id, start)
+			until = t.find(blacklist.Token, n.One(uint8(blacklist.Token), id.ID), id, start)
 		}
 		if hasSession {
-			place := entries.Place(t.key, uint8(blacklist.Session), issuer, id.Subject, id.Session)
+			place := n.Two(uint8(blacklist.Session), id.Subject, id.Session)
 			until = max(until, t.find(blacklist.Session, place, id, start))
 		}
 		if hasSubject {
-			place := entries.Place(t.key, uint8(blacklist.Subject), issuer, id.Subject)
+			place := n.One(uint8(blacklist.Subject), id.Subject)
 			until = max(until, t.find(blacklist.Subject, place, id, start))
 		}
 	}
 	if t.has(blacklist.Issuer) {
-		namespace := id.Template
-		if namespace == "" {
-			namespace = id.Issuer
-		}
-		place := entries.Place(t.key, uint8(blacklist.Issuer), t.issuers.hash(namespace))
-		until = max(until, t.find(blacklist.Issuer, place, id, start))
+		n := t.namespaces.of(cmp.Or(id.Template, id.Issuer), &computed)
+		until = max(until, t.find(blacklist.Issuer, n.Issuer(), id, start))
 	}
 	return until, until != notFound
 }
@@ -165,30 +163,32 @@ func (t *table) raiseMark(notBefore int64) {
 	}
 }
 
-// issuers caches the hashes of issuers and templates, of which a process sees few. The first 256
-// stay; the hashes of others are computed for each look-up.
-type issuers struct {
-	key    [16]byte
-	seed   maphash.Seed
-	hashes [256]atomic.Pointer[issuerHash]
+// namespaces caches those of issuers and templates, of which a process sees few. The first 256
+// stay; those of others are computed for each look-up.
+type namespaces struct {
+	key   [16]byte
+	seed  maphash.Seed
+	slots [256]atomic.Pointer[namespace]
 }
 
-type issuerHash struct {
+type namespace struct {
 	issuer string
-	hash   uint64
+	entries.Namespace
 }
 
 // maxCachedIssuer is the length of the longest issuer that is cached.
 const maxCachedIssuer = 512
 
-func (s *issuers) hash(issuer string) uint64 {
-	slot := &s.hashes[maphash.String(s.seed, issuer)%uint64(len(s.hashes))]
-	if h := slot.Load(); h != nil && h.issuer == issuer {
-		return h.hash
+// of returns the Namespace of the issuer. It uses computed if that is not cached.
+func (s *namespaces) of(issuer string, computed *entries.Namespace) *entries.Namespace {
+	slot := &s.slots[maphash.String(s.seed, issuer)%uint64(len(s.slots))]
+	n := slot.Load()
+	if n != nil && n.issuer == issuer {
+		return &n.Namespace
 	}
-	hash := entries.SipHash(s.key, issuer)
-	if slot.Load() == nil && len(issuer) <= maxCachedIssuer {
-		slot.CompareAndSwap(nil, &issuerHash{strings.Clone(issuer), hash})
+	*computed = entries.NewNamespace(s.key, issuer)
+	if n == nil && len(issuer) <= maxCachedIssuer {
+		slot.CompareAndSwap(nil, &namespace{strings.Clone(issuer), *computed})
 	}
-	return hash
+	return computed
 }

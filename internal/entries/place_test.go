@@ -2,9 +2,11 @@ package entries
 
 import (
 	"encoding/binary"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 )
 
 // countingKey is the key of the reference vectors: 00 01 02 ... 0f.
@@ -38,22 +40,32 @@ func TestSipHashReferenceVectors(t *testing.T) {
 	}
 }
 
-// TestPlaceIsTheHashOfTheWholeMessage compares Place, which hashes piece by piece, with SipHash of
-// the message that blacklist.PlaceOf documents.
-func TestPlaceIsTheHashOfTheWholeMessage(t *testing.T) {
+// TestPlacesAreHashesOfTheWholeMessage compares the places of a Namespace, which hashes piece by
+// piece, with SipHash of the message that blacklist.PlaceOf documents.
+func TestPlacesAreHashesOfTheWholeMessage(t *testing.T) {
 	key := countingKey()
 	text := func(n int) string { return strings.Repeat("abcdefghijklmnopqrstuvwxyz\xff", n/27+1)[:n] }
-	for kind := uint8(1); kind <= 4; kind++ {
-		for first := range 40 {
+	message := func(kind uint8, issuer string, fields ...string) string {
+		m := binary.BigEndian.AppendUint64([]byte{kind}, SipHash(key, issuer))
+		for _, field := range fields {
+			m = binary.BigEndian.AppendUint32(m, uint32(len(field)))
+			m = append(m, field...)
+		}
+		return string(m)
+	}
+	for first := range 40 {
+		issuer := text(rand.IntN(100))
+		n := NewNamespace(key, issuer)
+		if got, want := n.Issuer(), SipHash(key, message(4, issuer)); got != want {
+			t.Fatalf("kind 4: %#x, want %#x", got, want)
+		}
+		for kind := uint8(1); kind <= 3; kind++ {
+			if got, want := n.One(kind, text(first)), SipHash(key, message(kind, issuer, text(first))); got != want {
+				t.Fatalf("kind %d, %d bytes: %#x, want %#x", kind, first, got, want)
+			}
 			for second := range 40 {
-				issuer := rand.Uint64()
-				fields := []string{text(first), text(second)}
-				message := binary.BigEndian.AppendUint64([]byte{kind}, issuer)
-				for _, field := range fields {
-					message = binary.BigEndian.AppendUint32(message, uint32(len(field)))
-					message = append(message, field...)
-				}
-				if got, want := Place(key, kind, issuer, fields...), SipHash(key, string(message)); got != want {
+				got, want := n.Two(kind, text(first), text(second)), SipHash(key, message(kind, issuer, text(first), text(second)))
+				if got != want || got != Place(key, kind, issuer, text(first), text(second)) {
 					t.Fatalf("kind %d, %d and %d bytes: %#x, want %#x", kind, first, second, got, want)
 				}
 			}
@@ -61,10 +73,17 @@ func TestPlaceIsTheHashOfTheWholeMessage(t *testing.T) {
 	}
 }
 
+// BenchmarkPlace reports the fastest of many rounds, which other processes did not slow down.
 func BenchmarkPlace(b *testing.B) {
 	b.ReportAllocs()
-	key, text := countingKey(), "0f8fad5b-d9cb-469f-a165-70867728950e"
+	n, text := NewNamespace(countingKey(), "https://issuer.example"), "0f8fad5b-d9cb-469f-a165-70867728950e"
+	best, begun, i := time.Duration(math.MaxInt64), time.Now(), 0
 	for b.Loop() {
-		Place(key, 1, 0x0123456789abcdef, text)
+		n.One(1, text)
+		if i++; i%512 == 0 {
+			best = min(best, time.Since(begun))
+			begun = time.Now()
+		}
 	}
+	b.ReportMetric(float64(best.Nanoseconds())/512, "ns-best-round")
 }
