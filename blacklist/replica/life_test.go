@@ -172,9 +172,13 @@ func TestOnChangeIsCalled(t *testing.T) {
 		}
 		expect("a record", func() { f.revokeElsewhere(token("a")) })
 		expect("a mark", f.store.MakeMark)
+		f.store.SetSilent(true)
+		f.wait()
 		expect("a revocation of this process", func() {
 			_, _ = f.r.Revoke(f.Context(), blacklist.OfToken(token("b"), time.Now().Add(time.Hour)))
 		})
+		f.store.SetSilent(false)
+		time.Sleep(bound)
 		expect("a mark without a record", func() {
 			time.Sleep(time.Second)
 			f.store.MakeMarkSilently()

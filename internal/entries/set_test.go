@@ -189,6 +189,34 @@ func TestGraceKeepsExpiredEntries(t *testing.T) {
 	check(t, set)
 }
 
+// TestMerge has entries of one key, at the time 100.
+func TestMerge(t *testing.T) {
+	type entry struct{ until, cutOff int64 }
+	for _, tt := range []struct {
+		name           string
+		old, put, want entry
+		before         bool
+	}{
+		{name: "later end and cut-off", old: entry{200, 5}, put: entry{300, 6}, want: entry{300, 6}},
+		{name: "earlier end and cut-off", old: entry{300, 6}, put: entry{200, 5}, want: entry{300, 6}, before: true},
+		{name: "later end, earlier cut-off", old: entry{200, 6}, put: entry{300, 5}, want: entry{300, 6}, before: true},
+		{name: "earlier end, later cut-off", old: entry{300, 5}, put: entry{200, 6}, want: entry{300, 6}},
+		{name: "over an expired entry", old: entry{100, 9}, put: entry{101, 5}, want: entry{101, 5}},
+		{name: "expired, over an entry in force", old: entry{101, 5}, put: entry{100, 9}, want: entry{101, 5}},
+		{name: "both expired", old: entry{99, 5}, put: entry{98, 9}, want: entry{99, 9}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			set := New(10, hour)
+			k := keyNumber(1)
+			mustPut(t, set, Entry{k, tt.old.until, tt.old.cutOff}, 0)
+			before, ok := set.Put(Entry{k, tt.put.until, tt.put.cutOff}, 100)
+			if until, cutOff := set.Find(k).Load(); !ok || before != tt.before || until != tt.want.until || cutOff != tt.want.cutOff {
+				t.Errorf("before = %t, until %d, cut-off %d; want %t, %d, %d", before, until, cutOff, tt.before, tt.want.until, tt.want.cutOff)
+			}
+		})
+	}
+}
+
 func TestEmptySetFindsNothing(t *testing.T) {
 	set := New(1, 0)
 	if set.Find(keyNumber(1)) != nil || set.MayContain(keyNumber(1).Place) || set.Len() != 0 || set.Has(token) {

@@ -39,11 +39,15 @@ func (s *Slot) Load() (until, cutOff int64) {
 func (s *Slot) Covers(now, start int64) bool { return s.until.Load() > now && s.cutOff.Load() >= start }
 
 // merge records e in the slot of its key, and reports whether it was in force before. The later end
-// and the later cut-off win over an entry in force. An expired one has no effect.
+// and the later cut-off win over an entry in force. Of two entries an expired one has no effect,
+// unless both are.
 func (s *Slot) merge(e Entry, now int64) (before bool) {
 	until, cutOff := s.until.Load(), s.cutOff.Load()
-	if until > now {
-		before = cutOff >= e.CutOff
+	switch inForce, ended := until > now, e.Until <= now; {
+	case inForce && ended:
+		return false
+	case inForce || ended:
+		before = inForce && cutOff >= e.CutOff
 		e.Until, e.CutOff = max(until, e.Until), max(cutOff, e.CutOff)
 	}
 	s.cutOff.Store(e.CutOff)

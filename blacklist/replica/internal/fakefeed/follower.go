@@ -146,6 +146,9 @@ func (s *Store) time() time.Time {
 	if s.Fault == NoTime {
 		return time.Time{}
 	}
+	if s.FeedClock != nil {
+		return s.FeedClock()
+	}
 	return s.Clock()
 }
 

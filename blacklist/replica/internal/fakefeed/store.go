@@ -19,6 +19,8 @@ import (
 // Store is the fake. The fields are set before it is used.
 type Store struct {
 	Clock func() time.Time
+	// FeedClock is the clock of the batches, or nil for Clock.
+	FeedClock func() time.Time
 	// Fault breaks the feed; see the constants.
 	Fault Fault
 	// Limit is the largest number of records that a Read returns, and of entries in a batch of a
