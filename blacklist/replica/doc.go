@@ -12,8 +12,8 @@
 //
 // A look-up that begins more than the bound after a revocation returned without an error finds it,
 // in every process, or returns an error. The bound is two seconds by default, see [WithBound]. In
-// the process that revoked, the revocation is in force at once. In the others the usual delay is one
-// network hop: [Replica.Stats] counts the delays.
+// the process that revoked, the revocation is in force at once. In the others the usual delay is
+// one network hop: [Replica.Stats] counts the delays.
 //
 // The copy measures its age and does not trust it to be small. The age counts from the beginning of
 // the last read that returned everything, and is compared after each look-up. So a process that was
@@ -21,10 +21,10 @@
 // the times that the monotonic clock and the wall clock show: the monotonic clock stands still
 // while a machine is suspended, and the wall clock may be set back.
 //
-// If the copy is older than the bound, look-ups ask the store, [DefaultLookups] at a time. The others,
-// and all while the store does not answer, return errors that wrap [blacklist.ErrUnavailable]. The
-// same holds until the first snapshot is complete. An answer "revoked" from the copy is final at any
-// age.
+// If the copy is older than the bound, look-ups ask the store, [DefaultLookups] at a time. The
+// others, and all while the store does not answer, return errors that wrap
+// [blacklist.ErrUnavailable]. The same holds until the first snapshot is complete. An answer
+// "revoked" from the copy is final at any age.
 //
 // The copy is exact: it contains every entry with its place and a part of its digest, and no Bloom
 // filter decides. It refuses more than the store in one case only: the newest mark counts for all
