@@ -26,7 +26,7 @@ type Memory struct {
 	capacity  int64
 	notBefore int64
 	keys      keyMaker
-	entries   *entries.Set
+	entries   entries.Set
 
 	calls  atomic.Uint64 // of Revoke, to sweep in some of them
 	closed atomic.Bool
@@ -55,8 +55,8 @@ func NewMemory(opts ...MemoryOption) (*Memory, error) {
 		capacity:  int64(cfg.capacity),
 		notBefore: math.MinInt64,
 		keys:      newKeyMaker(),
-		entries:   entries.New(cfg.capacity, 0),
 	}
+	m.entries.Init(cfg.capacity, 0)
 	var refused []any
 	if !cfg.notBefore.IsZero() {
 		m.notBefore = millis.Ceil(cfg.notBefore)

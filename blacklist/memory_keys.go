@@ -8,8 +8,8 @@ import (
 )
 
 // keyMaker makes keys from the same fields as [KeyOf]. Each field is hashed separately, so that the
-// boundaries between fields matter. The seeds belong to the process, so a collision, one in 10^24 at
-// 10 million entries, cannot be provoked.
+// boundaries between fields matter. The seeds belong to the process, so nobody can provoke a
+// collision, of which there is one in 10^23 at 10 million entries.
 type keyMaker struct{ name, place hasher }
 
 func newKeyMaker() keyMaker { return keyMaker{newHasher(), newHasher()} }

@@ -247,7 +247,7 @@ func TestMemoryAnswersLikeAMap(t *testing.T) {
 // checkCounts compares the counters with the content of the shards.
 func checkCounts(t *testing.T, m *Memory) {
 	t.Helper()
-	if err := entries.Check(m.entries); err != nil {
+	if err := entries.Check(&m.entries); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -170,8 +170,8 @@ func TestFullCopyAsksTheStore(t *testing.T) {
 	}, replica.WithCapacity(capacity))
 }
 
-// TestEntriesEndByTheTimeOfTheFeed: the clock of the process alone ends no entry, and the copy keeps
-// it for five minutes. Within these the store answers.
+// TestEntriesEndByTheTimeOfTheFeed: the clock of the process alone ends no entry, and the copy
+// keeps it for five minutes. Within these the store answers.
 func TestEntriesEndByTheTimeOfTheFeed(t *testing.T) {
 	const life = 10 * time.Minute
 	for _, tt := range []struct {
@@ -292,7 +292,7 @@ func TestMarksThatCannotBeReadCountAsAFailedRead(t *testing.T) {
 	})
 }
 
-// TestUnknownKindMakesTheCopyUseless: an entry that this version does not understand is not ignored.
+// TestUnknownKindMakesTheCopyUseless: an entry that this version does not know is not ignored.
 func TestUnknownKindMakesTheCopyUseless(t *testing.T) {
 	inBubble(t, nil, func(f *fixture) {
 		f.store.PutRaw(replica.Entry{Kind: blacklist.Issuer + 1, Place: 1, Name: 1, CutOff: math.MaxInt64, Until: math.MaxInt64})

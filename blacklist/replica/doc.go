@@ -40,8 +40,8 @@
 // # Time
 //
 // An entry ends when both the clock of the process and that of the feed say so. Then the store is
-// asked about it, and after five more minutes the copy forgets it. So a clock that is ahead, here or
-// in the store, does not end an entry early. Cut-offs only rise while an entry is in force.
+// asked about it, and after five more minutes the copy forgets it. So a clock that is ahead, here
+// or in the store, does not end an entry early. Cut-offs only rise while an entry is in force.
 //
 // # Gaps
 //

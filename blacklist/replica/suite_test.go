@@ -17,9 +17,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var quiet = replica.WithLogger(slog.New(slog.DiscardHandler))
 
-// open returns a Replica of an empty store whose first snapshot is complete. Both have the clock. The
-// feed is a day ahead, so that the clock decides when an entry ends: the suite moves it while a read
-// is under way.
+// open returns a Replica of an empty store whose first snapshot is complete. Both have the clock.
+// The feed is a day ahead, so that the clock decides when an entry ends: the suite moves it while a
+// read is under way.
 func open(t *testing.T, clock func() time.Time, opts ...replica.Option) *replica.Replica {
 	t.Helper()
 	epoch := clock()

@@ -20,7 +20,7 @@ const grace = 5 * time.Minute
 
 // table is the copy: the entries, the newest mark, and what a look-up needs to find them.
 type table struct {
-	entries    *entries.Set
+	entries    entries.Set
 	names      func(blacklist.Kind, blacklist.Identity) (uint64, bool)
 	key        [16]byte
 	namespaces namespaces
@@ -34,7 +34,8 @@ type table struct {
 const noMark = math.MinInt64
 
 func newTable(feed Feed, capacity int) *table {
-	t := &table{entries: entries.New(capacity, grace.Milliseconds()), names: feed.Name, key: feed.PlaceKey()}
+	t := &table{names: feed.Name, key: feed.PlaceKey()}
+	t.entries.Init(capacity, grace.Milliseconds())
 	t.namespaces.key, t.namespaces.seed = t.key, maphash.MakeSeed()
 	t.notBefore.Store(noMark)
 	return t

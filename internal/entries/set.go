@@ -66,19 +66,21 @@ const (
 // New returns an empty Set for so many entries, at least 1. An expired entry has no effect in Put,
 // but is removed only after the grace, in milliseconds.
 func New(capacity int, grace int64) *Set {
+	t := new(Set)
+	t.Init(capacity, grace)
+	return t
+}
+
+// Init makes t what New returns, for a Set that is a field: a look-up then follows one pointer less.
+func (t *Set) Init(capacity int, grace int64) {
 	logBits := min(bits.Len(uint(capacity-1)/entriesPerShard), bits.Len(maxShards-1))
-	t := &Set{
-		capacity: int64(capacity),
-		grace:    grace,
-		filter:   newFilter(capacity),
-		shards:   make([]shard, 1<<logBits),
-		shift:    uint(64 - logBits),
-	}
+	t.capacity, t.grace = int64(capacity), grace
+	t.filter = newFilter(capacity)
+	t.shards, t.shift = make([]shard, 1<<logBits), uint(64-logBits)
 	for i := range t.shards {
 		t.shards[i].soonest.Store(math.MaxInt64)
 		t.shards[i].filter = t.filter.slice(i, len(t.shards))
 	}
-	return t
 }
 
 // Has reports whether there are entries of the kind, which is at most 7.

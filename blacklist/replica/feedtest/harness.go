@@ -220,7 +220,8 @@ func (r *reader) expectExactly(where string, rev blacklist.Revocation) {
 	}
 }
 
-// read reads once. If the batch is complete, all that was acknowledged before the call was returned.
+// read reads once. If the batch is complete, all that was acknowledged before the call was
+// returned.
 func (r *reader) read(wait time.Duration) (replica.Batch, error) {
 	if r.failed() {
 		return replica.Batch{}, r.failure()
