@@ -351,3 +351,43 @@ func TestSilentSnapshotIsGivenUp(t *testing.T) {
 		}
 	})
 }
+
+// TestManyIssuers has more issuers and templates than the copy caches.
+func TestManyIssuers(t *testing.T) {
+	inBubble(t, func(s *fakefeed.Store) { s.Limit = 10_000 }, func(f *fixture) {
+		of := func(i int) blacklist.Identity {
+			id := numbered(i)
+			id.Issuer = strings.Repeat("x", i%1000) + id.ID
+			if i%2 == 0 {
+				id.Template = "https://{tenant}.example/" + id.ID
+			}
+			return id
+		}
+		for i := range 1000 {
+			f.expect("before", of(i), false, false)
+			f.revokeElsewhere(of(i))
+			r := blacklist.OfIssuer("https://{tenant}.example/"+numbered(i+1000).ID, time.Now(), time.Time{})
+			if _, err := f.store.Revoke(f.Context(), r); err != nil {
+				f.Fatal(err)
+			}
+		}
+		f.wait()
+		for range 2 {
+			for i := range 1000 {
+				f.expect("revoked", of(i), true, false)
+				id := of(i)
+				id.ID = "another"
+				f.expect("another token", id, false, false)
+			}
+			for i := 1000; i < 2000; i += 2 {
+				f.expect("of a revoked template", of(i), true, false)
+				f.expect("of another issuer", of(i+1), false, false)
+			}
+		}
+		id := of(999)
+		id.ID = "another"
+		if n := testing.AllocsPerRun(100, func() { _, _ = f.r.IsRevoked(context.Background(), id) }); n != 0 {
+			f.Errorf("a look-up of an issuer that is not cached allocates %v times", n)
+		}
+	})
+}

@@ -11,6 +11,8 @@ import (
 const (
 	// silence is how long a snapshot may pass nothing before it is given up.
 	silence = 10 * time.Second
+	// shortestPause is the shortest pause before a snapshot other than the first.
+	shortestPause = 10 * time.Millisecond
 	// longestPause is the longest pause after failed snapshots.
 	longestPause = 5 * time.Second
 	// sweepsPerBatch is the number of shards from which a batch removes expired entries, besides
@@ -31,7 +33,7 @@ func (r *Replica) run(ctx context.Context) {
 		} else {
 			failures++
 		}
-		pause := time.Duration(rand.Int64N(int64(r.cfg.stagger) + 1))
+		pause := max(shortestPause, time.Duration(rand.Int64N(int64(r.cfg.stagger)+1)))
 		if failures > 0 {
 			pause += backoff(100*time.Millisecond, longestPause, failures-1)
 		}
