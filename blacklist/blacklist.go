@@ -10,8 +10,9 @@
 //
 // Use [Memory] for tests and for a single process that may lose revocations on restart. Package
 // boltstore keeps them in a file, for a single process. Package redisstore keeps them in Redis, for
-// many processes. Any other store implements the two methods of [Blacklist] and runs the tests of
-// package blacklisttest.
+// many processes. Package replica keeps a copy of a shared store in each process, so that a look-up
+// needs no round trip. Any other store implements the two methods of [Blacklist] and runs the tests
+// of package blacklisttest.
 //
 // All stores guarantee: a revocation that returned without an error covers every look-up that
 // begins afterwards, until the end of the revocation or, for a [Memory], of the process. A store
