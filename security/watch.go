@@ -3,6 +3,7 @@ package security
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
@@ -28,7 +29,9 @@ const (
 )
 
 // notifier is implemented by blacklists that call a function after each change, such as a replica.
-type notifier interface{ OnChange(changed func()) }
+type notifier interface {
+	OnChange(changed func()) (stop func())
+}
 
 // watchTable has the watched tokens of a validator.
 type watchTable struct {
@@ -150,20 +153,24 @@ func (t *watchTable) snapshot() []*watchedToken {
 	return tokens
 }
 
+// watchRound counts the answers of the blacklist in a round.
+type watchRound struct{ answers, failures atomic.Int64 }
+
+// isOutage reports whether the blacklist does not answer at all: then the rest of a round need not
+// wait for it.
+func (r *watchRound) isOutage() bool {
+	return r.answers.Load() == 0 && r.failures.Load() >= watchParallel
+}
+
 // round decides over each token once.
 func (t *watchTable) round(tokens []*watchedToken) {
-	if t.validator.inProcess {
-		for _, w := range tokens {
-			t.decide(w)
-		}
-		return
-	}
+	var round watchRound
 	next := make(chan *watchedToken)
 	var workers sync.WaitGroup
 	for range min(watchParallel, len(tokens)) {
 		workers.Go(func() {
 			for w := range next {
-				t.decide(w)
+				t.decide(w, &round)
 			}
 		})
 	}
@@ -175,18 +182,27 @@ func (t *watchTable) round(tokens []*watchedToken) {
 }
 
 // decide ends the context of a token that would be refused.
-func (t *watchTable) decide(w *watchedToken) {
+func (t *watchTable) decide(w *watchedToken, round *watchRound) {
 	if payload.InstantOf(w.now()) >= w.accepted {
 		w.end(ErrTokenExpired)
 		return
 	}
-	revoked, err := t.validator.lookUp(context.Background(), &w.identity)
-	switch {
-	case err == nil && revoked:
+	revoked, err := false, errBlacklistOutage
+	if !round.isOutage() {
+		revoked, err = t.validator.lookUp(context.Background(), &w.identity)
+	}
+	if err != nil {
+		round.failures.Add(1)
+		if time.Since(w.confirmed) > watchBound {
+			w.end(err)
+		}
+		return
+	}
+	round.answers.Add(1)
+	w.confirmed = time.Now()
+	if revoked {
 		w.end(ErrTokenRevoked)
-	case err == nil:
-		w.confirmed = time.Now()
-	case time.Since(w.confirmed) > watchBound:
-		w.end(err)
 	}
 }
+
+var errBlacklistOutage = unavailable("the blacklist did not answer", nil)

@@ -21,6 +21,8 @@ type switchedList struct {
 	away    atomic.Bool
 	lookups atomic.Int64
 	changed func()
+	// silence is how long a look-up waits for an error while the blacklist is away.
+	silence time.Duration
 }
 
 func (l *switchedList) Revoke(ctx context.Context, r blacklist.Revocation) (bool, error) {
@@ -30,12 +32,19 @@ func (l *switchedList) Revoke(ctx context.Context, r blacklist.Revocation) (bool
 func (l *switchedList) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, error) {
 	l.lookups.Add(1)
 	if l.away.Load() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(l.silence):
+		}
 		return false, blacklist.ErrUnavailable
 	}
 	return l.list.IsRevoked(ctx, id)
 }
 
-func (l *switchedList) OnChange(changed func()) { l.changed = changed }
+func (l *switchedList) OnChange(changed func()) (stop func()) {
+	l.changed = changed
+	return func() { l.changed = nil }
+}
 
 func watching(t *testing.T) (*security.Authority, *switchedList, security.AnyToken) {
 	t.Helper()
@@ -135,6 +144,29 @@ func TestWatchSurvivesAShortOutage(t *testing.T) {
 		}
 		if err := context.Cause(ctx); err != nil {
 			t.Errorf("ended with %v", err)
+		}
+	})
+}
+
+// TestWatchEndsAllInAnOutage: a blacklist that does not answer does not delay the end of many contexts.
+func TestWatchEndsAllInAnOutage(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, list, token := watching(t)
+		var all []context.Context
+		for range 10_000 {
+			ctx, stop := a.Validator.Watch(t.Context(), token)
+			defer stop()
+			all = append(all, ctx)
+		}
+		time.Sleep(time.Second)
+		list.silence = time.Hour
+		list.away.Store(true)
+		began := time.Now()
+		for _, ctx := range all {
+			<-ctx.Done()
+		}
+		if after, cause := time.Since(began), context.Cause(all[0]); !errors.Is(cause, security.ErrUnavailable) || after > 5*time.Second {
+			t.Errorf("all ended after %s with %v", after, cause)
 		}
 	})
 }

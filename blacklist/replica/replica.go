@@ -104,6 +104,25 @@ func (r *Replica) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, e
 	return r.ask(ctx, id)
 }
 
+// IsRevokedNow is IsRevoked for a decision that cannot wait for the bound: a token that the copy does
+// not cover is looked up in the store too.
+func (r *Replica) IsRevokedNow(ctx context.Context, id blacklist.Identity) (bool, error) {
+	if err := r.usable(ctx); err != nil {
+		return false, err
+	}
+	if until, covered := r.table.covered(&id); covered && until > r.state.Load().time(r.cfg.clock.now()) {
+		return true, nil
+	}
+	return r.feed.IsRevoked(ctx, id)
+}
+
+// Recorded puts a revocation into the copy that was recorded in the store by another way than
+// Revoke, such as a transaction of the store, so that it is in force in this process at once.
+func (r *Replica) Recorded(rev blacklist.Revocation) {
+	r.table.record(rev, r.state.Load().time(r.cfg.clock.now()))
+	r.hooks.call()
+}
+
 // answers reports whether what the copy does not contain was not recorded before the bound.
 func (r *Replica) answers(state *freshness, now instant) bool {
 	return state != nil && now.since(state.began) <= r.cfg.bound && r.table.overflows.Load() == state.overflows
