@@ -264,5 +264,6 @@ Try:
   curl -s %[1]s/greeting
   TOKEN=$(curl -s %[1]s/login -d '{"username":"alice","password":"wonderland"}' | sed 's/.*"access_token":"\([^"]*\).*/\1/')
   curl -s %[1]s/protected -H "Authorization: Bearer $TOKEN"
+  curl -N %[1]s/events -H "Authorization: Bearer $TOKEN"
   curl -s %[1]s/reports -d '{"title":"A report"}' -H "Authorization: Bearer $TOKEN" -H "X-API-Key: %[3]s"
 `

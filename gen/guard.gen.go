@@ -186,6 +186,11 @@ var (
 		ID: "getProtected", Method: "GET", Path: "/protected",
 		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
 	})
+	guardedOperationStreamEvents = guardedOperations.Add(guard.Operation{
+		ID: "streamEvents", Method: "GET", Path: "/events",
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
+		Rules:       guard.Rules{Watch: true},
+	})
 	guardedOperationGetGreeting = guardedOperations.Add(guard.Operation{
 		ID: "getGreeting", Method: "GET", Path: "/greeting",
 		Requirement: guard.Requirement{{}, {guardedSchemes.Access}},
@@ -266,6 +271,10 @@ type GuardedServer interface {
 	// (GET /protected) access or accessCookie
 	GetProtected(ctx context.Context, token AccessToken, request GetProtectedRequestObject) (GetProtectedResponseObject, error)
 
+	// Send an event every second, until the token expires or its session ends.
+	// (GET /events) access or accessCookie; watched
+	StreamEvents(ctx context.Context, token AccessToken, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
+
 	// Greet the caller, by name where an access token says it.
 	// (GET /greeting) anonymous or access
 	GetGreeting(ctx context.Context, token *AccessToken, request GetGreetingRequestObject) (GetGreetingResponseObject, error)
@@ -337,6 +346,10 @@ func (UnimplementedGuardedServer) RevokeCurrentToken(context.Context, AccessToke
 }
 
 func (UnimplementedGuardedServer) GetProtected(context.Context, AccessToken, GetProtectedRequestObject) (GetProtectedResponseObject, error) {
+	return nil, security.ErrNotImplemented
+}
+
+func (UnimplementedGuardedServer) StreamEvents(context.Context, AccessToken, StreamEventsRequestObject) (StreamEventsResponseObject, error) {
 	return nil, security.ErrNotImplemented
 }
 
@@ -438,6 +451,14 @@ func (s guardedStrictServer) GetProtected(ctx context.Context, request GetProtec
 		return nil, err
 	}
 	return s.server.GetProtected(ctx, AccessToken{token}, request)
+}
+
+func (s guardedStrictServer) StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error) {
+	token, err := guard.RequestToken[UserClaims](ctx, guardedOperationStreamEvents)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.StreamEvents(ctx, AccessToken{token}, request)
 }
 
 func (s guardedStrictServer) GetGreeting(ctx context.Context, request GetGreetingRequestObject) (GetGreetingResponseObject, error) {
@@ -658,6 +679,7 @@ func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, authent
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/sessions/{id}", guards.HandlerFunc(guardedOperationEndSession, wrapper.EndSession))
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/tokens/current", guards.HandlerFunc(guardedOperationRevokeCurrentToken, wrapper.RevokeCurrentToken))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/protected", guards.HandlerFunc(guardedOperationGetProtected, wrapper.GetProtected))
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/events", guards.HandlerFunc(guardedOperationStreamEvents, wrapper.StreamEvents))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/greeting", guards.HandlerFunc(guardedOperationGetGreeting, wrapper.GetGreeting))
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/email", guards.HandlerFunc(guardedOperationChangeEmail, wrapper.ChangeEmail))
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/password", guards.HandlerFunc(guardedOperationChangePassword, wrapper.ChangePassword))
