@@ -69,24 +69,25 @@ func newWatchTable(v *Validator) *watchTable {
 // by this validator or arrives at a replica of the blacklist.
 //
 // Call stop when the work is done. It is also done when ctx is. There is no goroutine for each
-// context.
-func (v *Validator) Watch(ctx context.Context, token AnyToken) (watched context.Context, stop context.CancelFunc) {
+// context. With several tokens the context ends with the first that does.
+func (v *Validator) Watch(ctx context.Context, tokens ...AnyToken) (watched context.Context, stop context.CancelFunc) {
 	watched, end := context.WithCancelCause(ctx)
-	stop = func() { end(context.Canceled) }
-	t, err := v.knownToken(token)
-	if err != nil {
-		end(err)
-		return watched, stop
+	for _, token := range tokens {
+		t, err := v.knownToken(token)
+		if err != nil {
+			end(err)
+			break
+		}
+		w := &watchedToken{
+			identity: t.identity(), accepted: payload.MaxInstant, now: t.verifier.now, end: end, confirmed: time.Now(),
+		}
+		if t.claims.Expires != payload.None {
+			w.accepted = t.claims.Expires.Add(t.verifier.leeway)
+		}
+		v.watched.add(w)
+		context.AfterFunc(watched, func() { v.watched.remove(w) })
 	}
-	w := &watchedToken{
-		identity: t.identity(), accepted: payload.MaxInstant, now: t.verifier.now, end: end, confirmed: time.Now(),
-	}
-	if t.claims.Expires != payload.None {
-		w.accepted = t.claims.Expires.Add(t.verifier.leeway)
-	}
-	v.watched.add(w)
-	context.AfterFunc(watched, func() { v.watched.remove(w) })
-	return watched, stop
+	return watched, func() { end(context.Canceled) }
 }
 
 // add puts a token into the table. The next round looks it up, so a revocation between the check of

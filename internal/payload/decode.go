@@ -86,7 +86,7 @@ func (p *parser) parse(text []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.json.ReadToken(); err != io.EOF {
+	if _, err := p.json.ReadToken(); !errors.Is(err, io.EOF) {
 		return errPayload
 	}
 	return nil

@@ -474,17 +474,13 @@ func (g *Guard) checkRevoked(ctx context.Context, c *acceptedCredential) error {
 
 // watch returns a context that ends when one of the accepted tokens does.
 func (g *Guard) watch(ctx context.Context, passed *result) (context.Context, func()) {
-	stop := func() {}
+	var tokens []security.AnyToken
 	for c := range passed.all {
-		if c.token == nil {
-			continue
+		if c.token != nil {
+			tokens = append(tokens, c.token)
 		}
-		var stopThis func()
-		ctx, stopThis = g.policy.validator.Watch(ctx, c.token)
-		stopOthers := stop
-		stop = func() { stopThis(); stopOthers() }
 	}
-	return ctx, stop
+	return g.policy.validator.Watch(ctx, tokens...)
 }
 
 // runHook runs the hook of the token type.

@@ -241,7 +241,7 @@ func jwksMembers(text []byte, options json.Options) (map[string]jsontext.Value, 
 	if _, err := decoder.ReadToken(); err != nil {
 		return nil, err
 	}
-	if _, err := decoder.ReadToken(); err != io.EOF {
+	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
 		return nil, errNotJWKS
 	}
 	return members, nil

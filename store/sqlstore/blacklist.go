@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -55,7 +56,7 @@ func (s *Store) lookUp(ctx context.Context, id blacklist.Identity) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	now, start := millis.Floor(s.cfg.now()), millis.Floor(id.SessionStart)
 	marked, revoked := false, false
 	for rows.Next() {
@@ -121,7 +122,7 @@ func (s *Store) writeEntry(ctx context.Context, e *entry) (before bool, err erro
 		switch {
 		case err == nil || attempt == maxAttempts:
 			return before, err
-		case err == errOtherMark:
+		case errors.Is(err, errOtherMark):
 			if err := s.loadMark(ctx); err != nil {
 				return false, err
 			}
@@ -163,7 +164,7 @@ func (e *entry) write(ctx context.Context, revoke querier, places *blacklist.Pla
 	if err != nil {
 		return false, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	written := false
 	// Until the last row is read, SQLite has not committed the statement.
 	for rows.Next() {

@@ -22,7 +22,7 @@ func (s *Store) check(ctx context.Context, warn func(string, ...any)) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if s.cfg.dialect == PostgreSQL {
 		err = checkPostgreSQL(ctx, conn, warn)
 	} else {

@@ -45,7 +45,7 @@ func (c *config) migrate(ctx context.Context, db *sql.DB) (madeMark bool, err er
 	if err != nil {
 		return false, unavailable(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	m := &migration{c: c, conn: conn}
 	m.begin(ctx)
 	m.toVersion(ctx)

@@ -70,7 +70,7 @@ func readRows(ctx context.Context, stmt *sql.Stmt, args []any) ([]session.Row, e
 	if err != nil {
 		return nil, err
 	}
-	defer result.Close()
+	defer func() { _ = result.Close() }()
 	var rows []session.Row
 	for result.Next() {
 		var data []byte

@@ -224,7 +224,7 @@ func (t *transaction) readLive(stmt *sql.Stmt, limit int) ([]session.Row, error)
 	if err != nil {
 		return nil, t.fail(err)
 	}
-	defer result.Close()
+	defer func() { _ = result.Close() }()
 	var rows []session.Row
 	for result.Next() {
 		var data []byte

@@ -35,7 +35,7 @@ var checks = []check{
 }
 
 func names(h *harness) {
-	if h.Feed.PlaceKey() != h.Feed.PlaceKey() {
+	if first, again := h.Feed.PlaceKey(), h.Feed.PlaceKey(); first != again {
 		h.fail("PlaceKey changes")
 	}
 	seen := make(map[uint64]string)
@@ -134,7 +134,7 @@ func snapshotContext(h *harness) {
 	if f == nil {
 		return
 	}
-	err, _ := h.inTime("a snapshot whose context is done", patience, func() error {
+	_, err := h.inTime("a snapshot whose context is done", patience, func() error {
 		return f.Snapshot(ctx, func(replica.Batch) error { return nil })
 	})
 	if err == nil {
@@ -274,7 +274,7 @@ func wait(h *harness) {
 		{wait: 400 * time.Millisecond, least: 200 * time.Millisecond, most: 2 * time.Second},
 	} {
 		var b replica.Batch
-		err, took := h.inTime(fmt.Sprint("a read that may wait ", tt.wait), tt.most, func() (err error) {
+		took, err := h.inTime(fmt.Sprint("a read that may wait ", tt.wait), tt.most, func() (err error) {
 			b, err = r.follower.Read(h.ctx, tt.wait)
 			return err
 		})
@@ -301,7 +301,7 @@ func wakes(h *harness) {
 			h.revoke(i, rev)
 		}()
 		var b replica.Batch
-		err, _ := h.inTime("a read that waits while a record is written", patience, func() (err error) {
+		_, err := h.inTime("a read that waits while a record is written", patience, func() (err error) {
 			b, err = r.follower.Read(h.ctx, 30*time.Second)
 			return err
 		})
@@ -334,7 +334,7 @@ func readContext(h *harness) {
 	r.drain()
 	soon, cancel := context.WithTimeout(h.ctx, 100*time.Millisecond)
 	defer cancel()
-	err, _ := h.inTime("a read that waits while its context ends", patience, func() error {
+	_, err := h.inTime("a read that waits while its context ends", patience, func() error {
 		_, err := r.follower.Read(soon, 20*time.Second)
 		return err
 	})
@@ -366,7 +366,7 @@ func closed(h *harness) {
 		pause(h.ctx, 100*time.Millisecond) // the read waits by then
 		_ = r.follower.Close()
 	}()
-	err, _ := h.inTime("a read during Close", patience, func() error {
+	_, err := h.inTime("a read during Close", patience, func() error {
 		_, err := r.follower.Read(h.ctx, 20*time.Second)
 		return err
 	})

@@ -276,15 +276,15 @@ func (r *reader) expectMark(where string, at int64) {
 
 // inTime runs the call in a goroutine and expects it to return within the time. The call must not
 // use the harness.
-func (h *harness) inTime(what string, limit time.Duration, call func() error) (error, time.Duration) {
+func (h *harness) inTime(what string, limit time.Duration, call func() error) (took time.Duration, err error) {
 	begun, done := time.Now(), make(chan error, 1)
 	go func() { done <- call() }()
 	select {
 	case err := <-done:
-		return err, time.Since(begun)
+		return time.Since(begun), err
 	case <-time.After(limit):
 		h.fail("%s did not return within %s", what, limit)
-		return errTooLate, limit
+		return limit, errTooLate
 	}
 }
 

@@ -115,7 +115,7 @@ func checkSigning(ctx context.Context, s keys.SigningSource) error {
 	const input = "header.payload"
 	signature, err := key.Sign(input)
 	if err != nil {
-		return fmt.Errorf("Sign: %w", err)
+		return fmt.Errorf("the key does not sign: %w", err)
 	}
 	header := keys.Header{Algorithm: key.Algorithm(), KeyID: key.ID(), HasKeyID: true}
 	set, err := s.VerificationKeys(ctx, header)
