@@ -93,6 +93,8 @@ func TestImports(t *testing.T) {
 		{"the example", "./example", [][]string{tests, testPkg, generator}},
 		{"a store in a file", "./store/boltstore", [][]string{tests, testPkg, generator, drivers, {module + "/security/guard", "github.com/redis/go-redis/v9"}}},
 		{"a store in Redis", "./store/redisstore", [][]string{tests, testPkg, generator, drivers, {module + "/security/guard", "go.etcd.io/bbolt"}}},
+		{"entries in memory", "./internal/entries", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist"}}},
+		{"copies of a blacklist", "./blacklist/replica", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/session"}}},
 		{"a store in a database", "./store/sqlstore", [][]string{tests, testPkg, generator, drivers, {module + "/security/guard", "go.etcd.io/bbolt", "github.com/redis/go-redis/v9"}}},
 		{"sessions", "./session", [][]string{tests, testPkg, generator, stores, {module + "/security/guard", module + "/security/cookies", module + "/security/pyjwt"}}},
 	} {

@@ -181,7 +181,7 @@ func TestFaultsOfSourcesAreFound(t *testing.T) {
 			source: &source{sign: func() (*keys.Key, error) { return nil, nil }},
 		},
 		{
-			name: "the key cannot sign", want: "Sign:",
+			name: "the key cannot sign", want: "the key does not sign",
 			source: &source{sign: func() (*keys.Key, error) { return public, nil }},
 		},
 		{
