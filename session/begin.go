@@ -55,21 +55,21 @@ func (m *Manager) Open(ctx context.Context, subject string) (*Attempt, error) {
 }
 
 // firstStart returns the first millisecond from now on that no cut-off covers, so that the tokens of
-// a log-in that succeeds are accepted. A cut-off may be ahead of this clock by the leeway.
+// a log-in that succeeds are accepted. A cut-off may be ahead of this clock by the leeway at most.
 func (m *Manager) firstStart(ctx context.Context, subject string, now time.Time) (time.Time, error) {
 	covered := func(start time.Time) (bool, error) { return m.isCutOff(ctx, subject, start) }
 	if revoked, err := covered(now); err != nil || !revoked {
 		return now, err
 	}
-	leeway := int(m.verifier.Leeway().Milliseconds())
-	if revoked, err := covered(now.Add(m.verifier.Leeway())); err != nil || revoked {
+	latest := m.verifier.Leeway().Truncate(time.Millisecond) + time.Millisecond
+	if revoked, err := covered(now.Add(latest)); err != nil || revoked {
 		if err == nil {
 			err = unavailable("a cut-off is further ahead of the clock than the leeway", nil)
 		}
 		return time.Time{}, err
 	}
 	var failed error
-	ahead := sort.Search(leeway, func(ms int) bool {
+	ahead := sort.Search(int(latest.Milliseconds()), func(ms int) bool {
 		revoked, err := covered(now.Add(time.Duration(ms) * time.Millisecond))
 		failed = errors.Join(failed, err)
 		return !revoked

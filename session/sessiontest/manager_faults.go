@@ -428,7 +428,7 @@ func (m *managerHarness) cutOffsAhead(s *service) {
 	for _, tt := range []struct {
 		ahead time.Duration
 		works bool
-	}{{ahead: time.Millisecond, works: true}, {ahead: time.Second, works: true}, {ahead: leeway + 10*time.Second}} {
+	}{{ahead: time.Millisecond, works: true}, {ahead: time.Second, works: true}, {ahead: leeway, works: true}, {ahead: leeway + 10*time.Second}} {
 		now := m.readClock()
 		r := cutOffOf(session.Row{Subject: session.Subject{Issuer: issuer, Name: s.user}, End: now.Add(long)}, now.Add(tt.ahead))
 		if _, err := list.Revoke(m.ctx, r); err != nil {
