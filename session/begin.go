@@ -179,11 +179,31 @@ func (a *Attempt) checkStart(ctx context.Context) error {
 }
 
 // insert writes the row, unless the epoch has changed. It ends the oldest sessions above the limit.
+// Those that the blacklist alone has ended do not count.
 func (a *Attempt) insert(ctx context.Context, row Row) error {
 	m := a.manager
-	var displaced []Row
-	err := m.update(ctx, a.subject, func(tx *transaction) error {
-		displaced = nil
+	for checked := false; ; {
+		counted, displaced, err := a.tryInsert(ctx, row, checked)
+		if err != nil {
+			return err
+		}
+		if counted == nil {
+			return m.settleDisplaced(ctx, displaced)
+		}
+		ended, err := m.endRevoked(ctx, a.subject, counted)
+		if err != nil {
+			return err
+		}
+		checked = ended == 0
+	}
+}
+
+// tryInsert writes the row. If the limit is reached, and the sessions that it counts were not
+// checked, it writes nothing and returns them.
+func (a *Attempt) tryInsert(ctx context.Context, row Row, checked bool) (counted, displaced []Row, err error) {
+	m := a.manager
+	err = m.update(ctx, a.subject, func(tx *transaction) error {
+		counted, displaced = nil, nil
 		if present, found, err := tx.Session(row.ID); err != nil || found && present.Nonce == row.Nonce {
 			return err // it was written, and the reply was lost
 		}
@@ -194,7 +214,15 @@ func (a *Attempt) insert(ctx context.Context, row Row) error {
 		if epoch != a.epoch {
 			return errSuperseded
 		}
-		if displaced, err = m.makeRoom(tx); err != nil {
+		live, err := m.atLimit(tx)
+		switch {
+		case err != nil:
+			return err
+		case len(live) > 0 && !checked:
+			counted = live
+			return nil
+		}
+		if displaced, err = m.makeRoom(tx, live); err != nil {
 			return err
 		}
 		now := tx.Now()
@@ -202,19 +230,20 @@ func (a *Attempt) insert(ctx context.Context, row Row) error {
 		row.Rotated, row.LastSeen = now, now
 		return tx.Put(moveIdleDeadline(row, now))
 	})
-	if err != nil {
-		return err
-	}
-	for _, old := range displaced {
-		m.audit(ctx, slog.LevelInfo, "session ended", a.subject, old.ID, slog.String("reason", string(old.Reason)))
-		err = errors.Join(err, m.settle(ctx, old))
+	return counted, displaced, err
+}
+
+// settleDisplaced logs the ends of the sessions, and writes the entries that they owe.
+func (m *Manager) settleDisplaced(ctx context.Context, rows []Row) (err error) {
+	for _, row := range rows {
+		m.audit(ctx, slog.LevelInfo, "session ended", row.Subject.Name, row.ID, slog.String("reason", string(row.Reason)))
+		err = errors.Join(err, m.settle(ctx, row))
 	}
 	return err
 }
 
-// makeRoom ends the oldest sessions, or refuses, if the subject has as many as it may have. It
-// returns the rows that it ended.
-func (m *Manager) makeRoom(tx *transaction) ([]Row, error) {
+// atLimit returns the oldest live sessions if the subject has as many as it may have, or nil.
+func (m *Manager) atLimit(tx *transaction) ([]Row, error) {
 	if m.limit == 0 {
 		return nil, nil
 	}
@@ -223,11 +252,21 @@ func (m *Manager) makeRoom(tx *transaction) ([]Row, error) {
 	if err != nil || len(live) < m.limit {
 		return nil, err
 	}
-	if m.whenFull == Refuse {
+	return live, nil
+}
+
+// makeRoom ends the oldest of the sessions that reach the limit, or refuses. It returns the rows that
+// it ended.
+func (m *Manager) makeRoom(tx *transaction, live []Row) ([]Row, error) {
+	switch {
+	case len(live) == 0:
+		return nil, nil
+	case m.whenFull == Refuse:
 		return nil, security.ErrAccessDenied.Because("the subject has as many sessions as it may have", ErrLimit)
 	}
 	oldest := live[:len(live)-m.limit+1]
 	for i, row := range oldest {
+		var err error
 		if oldest[i], err = m.endIn(tx, row, Displaced); err != nil {
 			return nil, err
 		}

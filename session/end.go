@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -260,6 +261,47 @@ func (m *Manager) endPage(ctx context.Context, subject string, rows []Row, epoch
 		}
 	}
 	return err
+}
+
+// endRevoked ends those of the rows whose sessions the blacklist alone has ended, as a cut-off does.
+// It returns how many they are.
+func (m *Manager) endRevoked(ctx context.Context, subject string, rows []Row) (ended int, err error) {
+	revoked, err := m.revokedRows(ctx, rows)
+	if err != nil {
+		return 0, err
+	}
+	var ids []string
+	for i, row := range rows {
+		if revoked[i] {
+			ids = append(ids, row.ID)
+		}
+	}
+	for part := range slices.Chunk(ids, pageSize) {
+		if err := m.update(ctx, subject, func(tx *transaction) error { return endRows(tx, part) }); err != nil {
+			return 0, err
+		}
+	}
+	return len(ids), nil
+}
+
+// endRows ends the rows of sessions that are revoked.
+func endRows(tx *transaction, ids []string) error {
+	var rows []Row
+	for _, id := range ids {
+		row, found, err := tx.Session(id)
+		if err != nil {
+			return err
+		}
+		if found && row.Ended.IsZero() {
+			rows = append(rows, row)
+		}
+	}
+	for _, row := range rows {
+		if err := tx.Put(end(row, LoggedOut, tx.Now())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Forget ends all sessions of the subject and deletes their rows with the devices. The entries of the
