@@ -116,6 +116,11 @@ func (a *Attempt) Begin(ctx context.Context, login Login) (security.TokenPair, e
 	if a == nil || a.manager == nil || a.used.Swap(true) {
 		return security.TokenPair{}, errAttempt
 	}
+	return a.begin(ctx, login, true)
+}
+
+// begin is Begin for an access token that is fresh or not.
+func (a *Attempt) begin(ctx context.Context, login Login, fresh bool) (security.TokenPair, error) {
 	m := a.manager
 	if err := login.check(m.verifier.MaxLifetime()); err != nil {
 		return security.TokenPair{}, err
@@ -128,7 +133,7 @@ func (a *Attempt) Begin(ctx context.Context, login Login) (security.TokenPair, e
 	if err != nil {
 		return security.TokenPair{}, err
 	}
-	pair, err := m.issue(ctx, row, grant, row.ExpiresAt.Sub(row.IssuedAt), true)
+	pair, err := m.issue(ctx, row, grant, row.ExpiresAt.Sub(row.IssuedAt), fresh)
 	if err != nil {
 		return security.TokenPair{}, err
 	}

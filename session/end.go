@@ -121,14 +121,15 @@ func (m *Manager) EndAll(ctx context.Context, subject string) error {
 //
 // It returns no tokens, and those of the caller stay valid. With [WithUnnumberedTokens] there may be
 // sessions without a row. Then it ends all sessions and begins a new one for the caller: the response
-// has to carry its tokens.
+// has to carry its tokens. The new session ends when the former one would have ended, and its access
+// token is fresh if the token is.
 func (m *Manager) EndOthers(ctx context.Context, token security.AnyToken) (*security.TokenPair, error) {
 	id, err := m.sessionOf(token)
 	if err != nil {
 		return nil, err
 	}
 	if m.unnumbered {
-		return m.replace(ctx, token.Subject(), id)
+		return m.replace(ctx, token, id)
 	}
 	if err := m.settleSubject(ctx, token.Subject()); err != nil {
 		return nil, err
@@ -159,9 +160,9 @@ func (m *Manager) EndOthers(ctx context.Context, token security.AnyToken) (*secu
 }
 
 // replace ends all sessions and begins a new one with the device and the remaining lifetime of the
-// session with the id.
-func (m *Manager) replace(ctx context.Context, subject, id string) (*security.TokenPair, error) {
-	login := Login{}
+// session of the token.
+func (m *Manager) replace(ctx context.Context, token security.AnyToken, id string) (*security.TokenPair, error) {
+	subject, login := token.Subject(), m.loginOf(token)
 	err := m.update(ctx, subject, func(tx *transaction) error {
 		row, found, err := tx.Session(id)
 		if err != nil || !found {
@@ -186,11 +187,26 @@ func (m *Manager) replace(ctx context.Context, subject, id string) (*security.To
 	if err != nil {
 		return nil, err
 	}
-	pair, err := attempt.Begin(ctx, login)
+	pair, err := attempt.begin(ctx, login, token.Fresh())
 	if err != nil {
 		return nil, err
 	}
 	return &pair, nil
+}
+
+// loginOf returns what a token says about its session, for a session without a row.
+func (m *Manager) loginOf(token security.AnyToken) Login {
+	login := Login{ClientID: token.ClientID(), CSRF: token.CSRF() != ""}
+	end := token.ExpiresAt()
+	switch {
+	case token.Type() != m.refreshType.Name():
+		end = token.Identity().SessionStart.Add(m.issuer.SessionLifetime())
+	case end.IsZero():
+		return login // a session that does not end by itself
+	}
+	left := end.Sub(m.verifier.Now()).Truncate(time.Second)
+	login.Lifetime = min(max(left, time.Second), m.verifier.MaxLifetime())
+	return login
 }
 
 func raiseEpoch(tx Tx) (uint64, error) {
