@@ -48,27 +48,36 @@ func (m *Manager) remember(f failedRefresh) {
 		return // the store is away: enough callers are waiting for it
 	}
 	_, known := m.failed.LoadOrStore(f.id, f) // the first of several
-	m.running.Go(func() {
-		defer func() {
-			if !known {
-				m.failed.Delete(f.id)
-			}
-			<-m.pending
-		}()
-		ctx, cancel := context.WithTimeout(m.background, markFor)
-		defer cancel()
-		for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-			if m.mark(ctx, f) == nil {
-				return
-			}
-			select {
-			case <-ctx.Done():
-				m.audit(context.Background(), slog.LevelError, "a failed refresh could not be noted", f.subject, f.id)
-				return
-			case <-time.After(pause):
-			}
+	done := func() {
+		if !known {
+			m.failed.Delete(f.id)
 		}
+		<-m.pending
+	}
+	started := m.start(func() {
+		defer done()
+		m.keepMarking(f)
 	})
+	if !started {
+		done()
+	}
+}
+
+// keepMarking calls mark until it succeeds, for markFor at most.
+func (m *Manager) keepMarking(f failedRefresh) {
+	ctx, cancel := context.WithTimeout(m.background, markFor)
+	defer cancel()
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		if m.mark(ctx, f) == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			m.audit(context.Background(), slog.LevelError, "a failed refresh could not be noted", f.subject, f.id)
+			return
+		case <-time.After(pause):
+		}
+	}
 }
 
 // mark sets Row.Unacknowledged if the failed refresh concerns the row.

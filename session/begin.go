@@ -55,21 +55,21 @@ func (m *Manager) Open(ctx context.Context, subject string) (*Attempt, error) {
 }
 
 // firstStart returns the first millisecond from now on that no cut-off covers, so that the tokens of
-// a log-in that succeeds are accepted. A cut-off may be ahead of this clock by the leeway.
+// a log-in that succeeds are accepted. A cut-off may be ahead of this clock by the leeway at most.
 func (m *Manager) firstStart(ctx context.Context, subject string, now time.Time) (time.Time, error) {
 	covered := func(start time.Time) (bool, error) { return m.isCutOff(ctx, subject, start) }
 	if revoked, err := covered(now); err != nil || !revoked {
 		return now, err
 	}
-	leeway := int(m.verifier.Leeway().Milliseconds())
-	if revoked, err := covered(now.Add(m.verifier.Leeway())); err != nil || revoked {
+	latest := m.verifier.Leeway().Truncate(time.Millisecond) + time.Millisecond
+	if revoked, err := covered(now.Add(latest)); err != nil || revoked {
 		if err == nil {
 			err = unavailable("a cut-off is further ahead of the clock than the leeway", nil)
 		}
 		return time.Time{}, err
 	}
 	var failed error
-	ahead := sort.Search(leeway, func(ms int) bool {
+	ahead := sort.Search(int(latest.Milliseconds()), func(ms int) bool {
 		revoked, err := covered(now.Add(time.Duration(ms) * time.Millisecond))
 		failed = errors.Join(failed, err)
 		return !revoked
@@ -116,6 +116,11 @@ func (a *Attempt) Begin(ctx context.Context, login Login) (security.TokenPair, e
 	if a == nil || a.manager == nil || a.used.Swap(true) {
 		return security.TokenPair{}, errAttempt
 	}
+	return a.begin(ctx, login, true)
+}
+
+// begin is Begin for an access token that is fresh or not.
+func (a *Attempt) begin(ctx context.Context, login Login, fresh bool) (security.TokenPair, error) {
 	m := a.manager
 	if err := login.check(m.verifier.MaxLifetime()); err != nil {
 		return security.TokenPair{}, err
@@ -128,7 +133,7 @@ func (a *Attempt) Begin(ctx context.Context, login Login) (security.TokenPair, e
 	if err != nil {
 		return security.TokenPair{}, err
 	}
-	pair, err := m.issue(ctx, row, grant, row.ExpiresAt.Sub(row.IssuedAt), true)
+	pair, err := m.issue(ctx, row, grant, row.ExpiresAt.Sub(row.IssuedAt), fresh)
 	if err != nil {
 		return security.TokenPair{}, err
 	}
@@ -179,11 +184,31 @@ func (a *Attempt) checkStart(ctx context.Context) error {
 }
 
 // insert writes the row, unless the epoch has changed. It ends the oldest sessions above the limit.
+// Those that the blacklist alone has ended do not count.
 func (a *Attempt) insert(ctx context.Context, row Row) error {
 	m := a.manager
-	var displaced []Row
-	err := m.update(ctx, a.subject, func(tx *transaction) error {
-		displaced = nil
+	for checked := false; ; {
+		counted, displaced, err := a.tryInsert(ctx, row, checked)
+		if err != nil {
+			return err
+		}
+		if counted == nil {
+			return m.settleDisplaced(ctx, displaced)
+		}
+		ended, err := m.endRevoked(ctx, a.subject, counted)
+		if err != nil {
+			return err
+		}
+		checked = ended == 0
+	}
+}
+
+// tryInsert writes the row. If the limit is reached, and the sessions that it counts were not
+// checked, it writes nothing and returns them.
+func (a *Attempt) tryInsert(ctx context.Context, row Row, checked bool) (counted, displaced []Row, err error) {
+	m := a.manager
+	err = m.update(ctx, a.subject, func(tx *transaction) error {
+		counted, displaced = nil, nil
 		if present, found, err := tx.Session(row.ID); err != nil || found && present.Nonce == row.Nonce {
 			return err // it was written, and the reply was lost
 		}
@@ -194,7 +219,15 @@ func (a *Attempt) insert(ctx context.Context, row Row) error {
 		if epoch != a.epoch {
 			return errSuperseded
 		}
-		if displaced, err = m.makeRoom(tx); err != nil {
+		live, err := m.atLimit(tx)
+		switch {
+		case err != nil:
+			return err
+		case len(live) > 0 && !checked:
+			counted = live
+			return nil
+		}
+		if displaced, err = m.makeRoom(tx, live); err != nil {
 			return err
 		}
 		now := tx.Now()
@@ -202,19 +235,20 @@ func (a *Attempt) insert(ctx context.Context, row Row) error {
 		row.Rotated, row.LastSeen = now, now
 		return tx.Put(moveIdleDeadline(row, now))
 	})
-	if err != nil {
-		return err
-	}
-	for _, old := range displaced {
-		m.audit(ctx, slog.LevelInfo, "session ended", a.subject, old.ID, slog.String("reason", string(old.Reason)))
-		err = errors.Join(err, m.settle(ctx, old))
+	return counted, displaced, err
+}
+
+// settleDisplaced logs the ends of the sessions, and writes the entries that they owe.
+func (m *Manager) settleDisplaced(ctx context.Context, rows []Row) (err error) {
+	for _, row := range rows {
+		m.audit(ctx, slog.LevelInfo, "session ended", row.Subject.Name, row.ID, slog.String("reason", string(row.Reason)))
+		err = errors.Join(err, m.settle(ctx, row))
 	}
 	return err
 }
 
-// makeRoom ends the oldest sessions, or refuses, if the subject has as many as it may have. It
-// returns the rows that it ended.
-func (m *Manager) makeRoom(tx *transaction) ([]Row, error) {
+// atLimit returns the oldest live sessions if the subject has as many as it may have, or nil.
+func (m *Manager) atLimit(tx *transaction) ([]Row, error) {
 	if m.limit == 0 {
 		return nil, nil
 	}
@@ -223,11 +257,21 @@ func (m *Manager) makeRoom(tx *transaction) ([]Row, error) {
 	if err != nil || len(live) < m.limit {
 		return nil, err
 	}
-	if m.whenFull == Refuse {
+	return live, nil
+}
+
+// makeRoom ends the oldest of the sessions that reach the limit, or refuses. It returns the rows that
+// it ended.
+func (m *Manager) makeRoom(tx *transaction, live []Row) ([]Row, error) {
+	switch {
+	case len(live) == 0:
+		return nil, nil
+	case m.whenFull == Refuse:
 		return nil, security.ErrAccessDenied.Because("the subject has as many sessions as it may have", ErrLimit)
 	}
 	oldest := live[:len(live)-m.limit+1]
 	for i, row := range oldest {
+		var err error
 		if oldest[i], err = m.endIn(tx, row, Displaced); err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -120,14 +121,15 @@ func (m *Manager) EndAll(ctx context.Context, subject string) error {
 //
 // It returns no tokens, and those of the caller stay valid. With [WithUnnumberedTokens] there may be
 // sessions without a row. Then it ends all sessions and begins a new one for the caller: the response
-// has to carry its tokens.
+// has to carry its tokens. The new session ends when the former one would have ended, and its access
+// token is fresh if the token is.
 func (m *Manager) EndOthers(ctx context.Context, token security.AnyToken) (*security.TokenPair, error) {
 	id, err := m.sessionOf(token)
 	if err != nil {
 		return nil, err
 	}
 	if m.unnumbered {
-		return m.replace(ctx, token.Subject(), id)
+		return m.replace(ctx, token, id)
 	}
 	if err := m.settleSubject(ctx, token.Subject()); err != nil {
 		return nil, err
@@ -158,9 +160,9 @@ func (m *Manager) EndOthers(ctx context.Context, token security.AnyToken) (*secu
 }
 
 // replace ends all sessions and begins a new one with the device and the remaining lifetime of the
-// session with the id.
-func (m *Manager) replace(ctx context.Context, subject, id string) (*security.TokenPair, error) {
-	login := Login{}
+// session of the token.
+func (m *Manager) replace(ctx context.Context, token security.AnyToken, id string) (*security.TokenPair, error) {
+	subject, login := token.Subject(), m.loginOf(token)
 	err := m.update(ctx, subject, func(tx *transaction) error {
 		row, found, err := tx.Session(id)
 		if err != nil || !found {
@@ -185,11 +187,26 @@ func (m *Manager) replace(ctx context.Context, subject, id string) (*security.To
 	if err != nil {
 		return nil, err
 	}
-	pair, err := attempt.Begin(ctx, login)
+	pair, err := attempt.begin(ctx, login, token.Fresh())
 	if err != nil {
 		return nil, err
 	}
 	return &pair, nil
+}
+
+// loginOf returns what a token says about its session, for a session without a row.
+func (m *Manager) loginOf(token security.AnyToken) Login {
+	login := Login{ClientID: token.ClientID(), CSRF: token.CSRF() != ""}
+	end := token.ExpiresAt()
+	switch {
+	case token.Type() != m.refreshType.Name():
+		end = token.Identity().SessionStart.Add(m.issuer.SessionLifetime())
+	case end.IsZero():
+		return login // a session that does not end by itself
+	}
+	left := end.Sub(m.verifier.Now()).Truncate(time.Second)
+	login.Lifetime = min(max(left, time.Second), m.verifier.MaxLifetime())
+	return login
 }
 
 func raiseEpoch(tx Tx) (uint64, error) {
@@ -260,6 +277,47 @@ func (m *Manager) endPage(ctx context.Context, subject string, rows []Row, epoch
 		}
 	}
 	return err
+}
+
+// endRevoked ends those of the rows whose sessions the blacklist alone has ended, as a cut-off does.
+// It returns how many they are.
+func (m *Manager) endRevoked(ctx context.Context, subject string, rows []Row) (ended int, err error) {
+	revoked, err := m.revokedRows(ctx, rows)
+	if err != nil {
+		return 0, err
+	}
+	var ids []string
+	for i, row := range rows {
+		if revoked[i] {
+			ids = append(ids, row.ID)
+		}
+	}
+	for part := range slices.Chunk(ids, pageSize) {
+		if err := m.update(ctx, subject, func(tx *transaction) error { return endRows(tx, part) }); err != nil {
+			return 0, err
+		}
+	}
+	return len(ids), nil
+}
+
+// endRows ends the rows of sessions that are revoked.
+func endRows(tx *transaction, ids []string) error {
+	var rows []Row
+	for _, id := range ids {
+		row, found, err := tx.Session(id)
+		if err != nil {
+			return err
+		}
+		if found && row.Ended.IsZero() {
+			rows = append(rows, row)
+		}
+	}
+	for _, row := range rows {
+		if err := tx.Put(end(row, LoggedOut, tx.Now())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Forget ends all sessions of the subject and deletes their rows with the devices. The entries of the

@@ -41,9 +41,10 @@ type Manager struct {
 	repeatHook              func(context.Context, Repeat) error
 	timeout                 time.Duration
 
-	// background is the context of the goroutines.
+	// background is the context of the goroutines. starting keeps Close from waiting while one starts.
 	background context.Context
 	stop       context.CancelFunc
+	starting   sync.Mutex
 	running    sync.WaitGroup
 	pending    chan struct{}
 	// failed has the failed refreshes that are not noted yet, by session id.
@@ -241,7 +242,7 @@ func New(authority *security.Authority, store Store, load LoadFunc, options ...O
 	m.joint = found && reflect.TypeOf(store).Comparable() && list == store
 	m.background, m.stop = context.WithCancel(context.Background())
 	if !m.joint {
-		m.running.Go(m.settleOwed)
+		m.start(m.settleOwed)
 	}
 	return m, nil
 }
@@ -253,9 +254,22 @@ func isNil(value any) bool {
 
 // Close ends the goroutines of the manager. It does not close the store.
 func (m *Manager) Close() error {
+	m.starting.Lock()
 	m.stop()
+	m.starting.Unlock()
 	m.running.Wait()
 	return nil
+}
+
+// start runs f in a goroutine, unless the manager is closed. It reports whether it does.
+func (m *Manager) start(f func()) bool {
+	m.starting.Lock()
+	defer m.starting.Unlock()
+	if m.background.Err() != nil {
+		return false
+	}
+	m.running.Go(f)
+	return true
 }
 
 // Ready returns an error while log-ins and refreshes would be answered 503. It is for a readiness
@@ -329,8 +343,8 @@ func unavailable(reason string, cause error) error {
 	return security.ErrUnavailable.Because(reason, cause)
 }
 
-// audit logs an event about a session, or about a subject if the id is "". Ids are hashed: records about the same session can be found
-// together, and no id can be read from a log.
+// audit logs an event about a session, or about a subject if the id is "". Ids are hashed: records
+// about the same session can be found together, and no id can be read from a log.
 func (m *Manager) audit(ctx context.Context, level slog.Level, message, subject, id string, attributes ...slog.Attr) {
 	logger := m.verifier.Logger()
 	if !logger.Enabled(ctx, level) {

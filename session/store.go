@@ -26,8 +26,8 @@ type Store interface {
 	//
 	// The transactions of one subject have the effect of running one after the other. The store may
 	// run the step several times, and only the writes of the last run count. So a step has no effects
-	// besides those of its Tx, and begins anew in each run. A store whose connection was lost may also run it
-	// again after its writes were made: a step recognizes them.
+	// besides those of its Tx, and begins anew in each run. A store whose connection was lost may also
+	// run it again after its writes were made: a step recognizes them.
 	Update(ctx context.Context, subject Subject, step func(Tx) error) error
 
 	// List returns the rows of the subject for which Row.IsLive, newest first: by Began, then by ID,
@@ -89,6 +89,6 @@ var (
 	ErrFull = errors.New("session: store full")
 	// ErrPosition is the error of List for a position that is not one of a page.
 	ErrPosition = errors.New("session: not the position of a page")
-	// ErrClosed is the error of a closed store or manager.
+	// ErrClosed is the error of a closed store.
 	ErrClosed = errors.New("session: closed")
 )

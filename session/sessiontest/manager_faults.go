@@ -297,6 +297,34 @@ func limits(m *managerHarness) {
 		}
 	}
 	m.limitAtOnce(s)
+	m.limitOfRevoked(s, m.service(session.WithLimit(3, session.Refuse)))
+}
+
+// limitOfRevoked logs in at the limit when the blacklist alone has ended some of the sessions.
+func (m *managerHarness) limitOfRevoked(services ...*service) {
+	for _, s := range services {
+		m.nextUser(s)
+		kept := m.logIn(s, session.Login{})
+		for range 2 {
+			m.pass(m.now().Add(2 * time.Millisecond)) // the sessions do not begin together
+			if revoked := m.logIn(s, session.Login{}); !m.failed() {
+				token, err := s.access(m.ctx, revoked)
+				m.must("the access token", err)
+				m.must("RevokeSession", s.authority.Validator.RevokeSession(m.ctx, token))
+			}
+		}
+		for range 2 {
+			m.expectLives("a log-in instead of a session that the blacklist has ended", s, m.logIn(s, session.Login{}))
+		}
+		m.expectLives("the oldest of the sessions that live", s, kept)
+		if m.failed() {
+			return
+		}
+		_, err := s.authority.Validator.RevokeSubject(m.ctx, s.user)
+		m.must("RevokeSubject", err)
+		m.expectDead("cut off", s, kept)
+		m.expectLives("a log-in at the limit after a cut-off", s, m.logIn(s, session.Login{}))
+	}
 }
 
 // limitAtOnce logs in at once, with a limit of 3.
@@ -428,7 +456,7 @@ func (m *managerHarness) cutOffsAhead(s *service) {
 	for _, tt := range []struct {
 		ahead time.Duration
 		works bool
-	}{{ahead: time.Millisecond, works: true}, {ahead: time.Second, works: true}, {ahead: leeway + 10*time.Second}} {
+	}{{ahead: time.Millisecond, works: true}, {ahead: time.Second, works: true}, {ahead: leeway, works: true}, {ahead: leeway + 10*time.Second}} {
 		now := m.readClock()
 		r := cutOffOf(session.Row{Subject: session.Subject{Issuer: issuer, Name: s.user}, End: now.Add(long)}, now.Add(tt.ahead))
 		if _, err := list.Revoke(m.ctx, r); err != nil {
