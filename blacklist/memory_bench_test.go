@@ -122,18 +122,3 @@ func BenchmarkMemoryRevoke(b *testing.B) {
 		})
 	}
 }
-
-// BenchmarkMemoryMove measures the longest step of any call: moving a shard of a full Memory.
-func BenchmarkMemoryMove(b *testing.B) {
-	whole := newFilter(2500)
-	sh := &shard{filter: whole.slice(0, 1)}
-	keys := newKeyMaker()
-	for i := range 3072 {
-		id := tokenID(i)
-		sh.insert(entry{keys.key(Token, &id), start.Add(time.Hour).UnixMilli(), everything}, 0)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		sh.move(0, 1)
-	}
-}

@@ -6,7 +6,8 @@ import (
 )
 
 // InProcess is implemented by blacklists whose look-ups answer from memory without waiting, such as
-// [Memory] and [None]. The validator sets no deadline for them.
+// [Memory] and [None], and by those that set a deadline themselves when a look-up has to wait, such as
+// package replica. The validator sets no deadline for them.
 type InProcess interface{ InProcess() }
 
 // Wrapper is implemented by blacklists that pass their calls to another one, such as those of package

@@ -1,15 +1,13 @@
-package blacklist
+package entries
 
 import (
-	"hash/maphash"
 	"math"
 	"math/bits"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 )
 
-// How a Memory stores entries:
+// How a Set stores entries:
 //
 // The entries are in shards, each a hash table with open addressing. A Go map is not used: it does
 // not free memory, it moves as a whole, and a look-up in it needs a lock.
@@ -21,134 +19,95 @@ import (
 //
 // A filter in front of the tables answers most look-ups of tokens that are not revoked.
 
-// key identifies an entry. It has 128 bits of hashes with seeds of the process, instead of the 256
-// bits of a [Key]: a collision, one in 10^24 at 10 million entries, would only refuse a token that
-// was not revoked.
-//
-// The place says where the entry is: its highest bits select the shard and the words of the filter,
-// the others the slot and the bits in those words. The low bits of the name are the kind. So no
-// name is zero, names of different kinds differ, and removed entries can be counted by kind.
-type key struct{ name, place uint64 }
-
-const kindBits = 7
-
-func (k key) kind() Kind { return Kind(k.name & kindBits) }
-
-// keyMaker makes keys from the same fields as [KeyOf]. Each field is hashed separately, so that the
-// boundaries between fields matter.
-type keyMaker struct{ name, place hasher }
-
-func newKeyMaker() keyMaker { return keyMaker{newHasher(), newHasher()} }
-
-func (m *keyMaker) key(kind Kind, id *Identity) key {
-	return key{m.nameOf(kind, id), m.place.hash(kind, m.place.text(namespace(kind, id)), id)}
-}
-
-func (m *keyMaker) nameOf(kind Kind, id *Identity) uint64 {
-	return m.name.hash(kind, m.name.text(namespace(kind, id)), id)&^kindBits | uint64(kind)
-}
-
-// hasher is a seeded hash: the sum of the hashes of the fields, each multiplied by a different odd
-// factor.
-type hasher struct {
-	seed    maphash.Seed
-	factors [4]uint64
-}
-
-func newHasher() hasher {
-	h := hasher{seed: maphash.MakeSeed()}
-	for i := range h.factors {
-		h.factors[i] = rand.Uint64() | 1
-	}
-	return h
-}
-
-func (h *hasher) text(s string) uint64 { return maphash.String(h.seed, s) }
-
-// hash returns the hash for the kind. iss is the hash of the namespace.
-func (h *hasher) hash(kind Kind, iss uint64, id *Identity) uint64 {
-	sum := uint64(kind)*h.factors[0] + iss*h.factors[1]
-	switch kind {
-	case Token:
-		sum += h.text(id.ID) * h.factors[2]
-	case Session:
-		sum += h.text(id.Subject)*h.factors[2] + h.text(id.Session)*h.factors[3]
-	case Subject:
-		sum += h.text(id.Subject) * h.factors[2]
-	}
-	return sum
-}
-
-// entry is a revocation, in milliseconds since 1970.
-type entry struct {
-	key           key
-	until, cutOff int64
-}
-
-// slot contains an entry, or none while the name is zero. Two slots fill a cache line.
-type slot struct {
+// Slot contains an entry, or none while the name is zero. Two slots fill a cache line.
+type Slot struct {
 	name, place   atomic.Uint64
 	until, cutOff atomic.Int64
 }
 
-// covers reports whether the entry is in force at now and covers a session that began at start. It
+// Key returns the key of the entry.
+func (s *Slot) Key() Key { return Key{s.name.Load(), s.place.Load()} }
+
+// Load returns the end and the cut-off. It reads the end first, see Covers.
+func (s *Slot) Load() (until, cutOff int64) {
+	until = s.until.Load()
+	return until, s.cutOff.Load()
+}
+
+// Covers reports whether the Entry is in force at now and covers a session that began at start. It
 // reads until first and merge writes it last, so with a new until it never sees an old cut-off.
-func (s *slot) covers(now, start int64) bool { return s.until.Load() > now && s.cutOff.Load() >= start }
+func (s *Slot) Covers(now, start int64) bool { return s.until.Load() > now && s.cutOff.Load() >= start }
 
 // merge records e in the slot of its key, and reports whether it was in force before. The later end
 // and the later cut-off win over an entry in force. An expired one has no effect.
-func (s *slot) merge(e entry, now int64) (before bool) {
+func (s *Slot) merge(e Entry, now int64) (before bool) {
 	until, cutOff := s.until.Load(), s.cutOff.Load()
 	if until > now {
-		before = cutOff >= e.cutOff
-		e.until, e.cutOff = max(until, e.until), max(cutOff, e.cutOff)
+		before = cutOff >= e.CutOff
+		e.Until, e.CutOff = max(until, e.Until), max(cutOff, e.CutOff)
 	}
-	s.cutOff.Store(e.cutOff)
-	s.until.Store(e.until)
+	s.cutOff.Store(e.CutOff)
+	s.until.Store(e.Until)
 	return before
 }
 
 // table is a hash table of 2^n slots. Some are always free, so that every search ends.
 type table struct {
-	slots []slot
+	slots []Slot
 	mask  uint64
 }
 
-func newTable(slots int) *table { return &table{slots: make([]slot, slots), mask: uint64(slots - 1)} }
+func newTable(slots int) *table { return &table{slots: make([]Slot, slots), mask: uint64(slots - 1)} }
 
 // find returns the slot of the key, or nil. A nil table is empty.
-func (t *table) find(k key) *slot {
+func (t *table) find(k Key) *Slot {
 	if t == nil {
 		return nil
 	}
-	for i := k.place; ; i++ {
+	for i := k.Place; ; i++ {
 		s := &t.slots[i&t.mask]
 		switch name := s.name.Load(); {
 		case name == 0:
 			return nil
-		case name == k.name && s.place.Load() == k.place:
+		case name == k.Name && s.place.Load() == k.Place:
+			return s
+		}
+	}
+}
+
+// findPlace returns the first slot of the kind with the place, or nil. A nil table is empty.
+func (t *table) findPlace(kind uint8, place uint64) *Slot {
+	if t == nil {
+		return nil
+	}
+	for i := place; ; i++ {
+		s := &t.slots[i&t.mask]
+		switch name := s.name.Load(); {
+		case name == 0:
+			return nil
+		case uint8(name&kindBits) == kind && s.place.Load() == place:
 			return s
 		}
 	}
 }
 
 // add puts an entry with a new key into a free slot.
-func (t *table) add(e entry) {
-	i := e.key.place
+func (t *table) add(e Entry) {
+	i := e.Key.Place
 	for t.slots[i&t.mask].name.Load() != 0 {
 		i++
 	}
 	s := &t.slots[i&t.mask]
-	s.cutOff.Store(e.cutOff)
-	s.until.Store(e.until)
-	s.place.Store(e.key.place)
-	s.name.Store(e.key.name) // last: from now on look-ups find the entry
+	s.cutOff.Store(e.CutOff)
+	s.until.Store(e.Until)
+	s.place.Store(e.Key.Place)
+	s.name.Store(e.Key.Name) // last: from now on look-ups find the Entry
 }
 
 // filter excludes nearly all keys that are not in the tables. It consists of two Bloom filters;
 // each sets three bits of one word for a key. Reading a slot among 10 million entries takes ten
 // times as long as the rest of a look-up, because the slots do not fit into the cache of a
-// processor. The first filter does. In a full Memory it excludes eleven of twelve absent keys, and
+// processor. The first filter does. In a full Set it excludes eleven of twelve absent keys, and
 // the second one eleven of twelve of the others.
 //
 // The highest bits of a place select the word, as they select the shard, so shards do not share
@@ -159,7 +118,7 @@ type filter struct {
 	shift uint
 }
 
-// entriesPerWord is the average number of keys per word in a full Memory, at most.
+// entriesPerWord is the average number of keys per word in a full Set, at most.
 const entriesPerWord = 12
 
 func newFilter(capacity int) filter {
@@ -227,21 +186,21 @@ type shard struct {
 }
 
 // tally counts entries by kind.
-type tally [Issuer + 1]int64
+type tally [kinds]int64
 
 // insert adds an entry with a new key. If the table is too small it moves the shard, which removes
 // expired entries, and returns their number.
-func (sh *shard) insert(e entry, now int64) (dropped tally) {
+func (sh *shard) insert(e Entry, now int64) (dropped tally) {
 	t := sh.table.Load()
 	if t == nil || sh.used+1 > len(t.slots)/4*3 {
 		dropped = sh.move(now, 1)
 		t = sh.table.Load()
 	}
-	sh.filter.add(e.key.place)
+	sh.filter.add(e.Key.Place)
 	t.add(e)
 	sh.used++
-	if e.until < sh.soonest.Load() {
-		sh.soonest.Store(e.until)
+	if e.Until < sh.soonest.Load() {
+		sh.soonest.Store(e.Until)
 	}
 	return dropped
 }
@@ -292,16 +251,16 @@ func (sh *shard) move(now int64, more int) (dropped tally) {
 	if old := sh.table.Load(); old != nil {
 		for i := range old.slots {
 			s := &old.slots[i]
-			e := entry{key{s.name.Load(), s.place.Load()}, s.until.Load(), s.cutOff.Load()}
+			e := Entry{Key{s.name.Load(), s.place.Load()}, s.until.Load(), s.cutOff.Load()}
 			switch {
-			case e.key.name == 0:
-			case e.until > now:
+			case e.Key.Name == 0:
+			case e.Until > now:
 				t.add(e)
-				i, b := sh.filter.indexInSlice(e.key.place), filterBits(e.key.place)
+				i, b := sh.filter.indexInSlice(e.Key.Place), filterBits(e.Key.Place)
 				words[i][0] |= b[0]
 				words[i][1] |= b[1]
 			default:
-				dropped[e.key.kind()]++
+				dropped[e.Key.kind()]++
 			}
 		}
 	}
