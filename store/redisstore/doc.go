@@ -69,9 +69,11 @@
 //
 // The ACL of the user, with the default prefix:
 //
-//	ACL SETUSER guard on >PASSWORD ~{oapi-guard:* +mget +get +set +eval +evalsha +info +hello
+//	ACL SETUSER guard on >PASSWORD ~{oapi-guard:* +mget +get +set +xadd +eval +evalsha
+//	                              +info +hello
 //	for sessions:                 +time +hget +hset +hdel +zadd +zrem +zrange +zrevrange
 //	                              +zrangebyscore +zcount +sadd +srem +srandmember +pexpire +pttl +unlink
+//	for copies:                   +time +xread +xrange +xrevrange +scan; on a Cluster +cluster|nodes
 //	with WithReplicas:            +wait
 //	with WithAOF:                 +waitaof
 //	with a database other than 0: +select
@@ -139,6 +141,21 @@
 // sent alone uses the context of its caller. As for every command of go-redis, the deadline
 // applies, and a cancellation takes effect when the reply arrives.
 //
+// # Copies
+//
+// Package replica keeps a copy of the store in each process: replica.New(store). For this every
+// revocation and every new mark appends a record to a stream, whether there are copies or not: a
+// process that wrote entries only would break the promise of all copies. On a single server and with
+// Sentinel the script that writes the entry writes the record, without another round trip. On a
+// Cluster the record follows the entry in a second round trip, also for sessions, and all
+// revocations need the master of the stream. [WithFeedLength] bounds the stream.
+//
+// A copy uses one connection of the pool. Each read also asks the server for its role, its
+// replication id, its first record and a mark. It begins anew with a scan of all keys of the
+// database after a fail-over, a restart of the server, and when the server was emptied or records
+// were trimmed. On a Cluster the scan fails while a slot is being moved. Until it succeeds the copy
+// grows too old, and look-ups ask the store.
+//
 // # Deadlines
 //
 // Every call has a deadline ([WithTimeouts]) besides that of the context. After five failed
@@ -160,6 +177,7 @@
 //	{P:b}:u:H    CUT-OFF:UNTIL:PLACE:NONCE      a subject
 //	{P:b}:s:H    *:UNTIL:PLACE:NONCE            a session
 //	{P:b}:t:H    *:UNTIL:PLACE:NONCE            a token
+//	{P:00}:f     stream of records              the feed of copies
 //	{P:b}:r:H    hash: session id to KEEP:ROW   the rows of a subject; the field "" is its record,
 //	                                            EPOCH:VERSION:LIFE
 //	{P:b}:b:H    sorted set of session ids      the live rows of a subject, by their beginning

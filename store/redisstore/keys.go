@@ -93,6 +93,16 @@ func (l *layout) mac(digest [sha256.Size]byte) (sum [sha256.Size]byte) {
 // mark returns the key of the bucket's mark.
 func (l *layout) mark(bucket uint8) string { return l.tags[bucket] + "g" }
 
+// stream returns the key of the records of the feed. It is in the slot of bucket 0, so that the mark
+// of this bucket shows whether the server of the stream was emptied.
+func (l *layout) stream() string { return l.tags[0] + "f" }
+
+// entryPattern returns the pattern of SCAN for the keys of all entries.
+func (l *layout) entryPattern() string {
+	head := strings.TrimSuffix(l.tags[0], "00}:")
+	return strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `\`, `\\`).Replace(head) + "??}:[iust]:*"
+}
+
 // entry returns the key of a revocation of the kind in the bucket. It reports false if the identity
 // lacks what the kind needs.
 func (l *layout) entry(bucket uint8, kind blacklist.Kind, id blacklist.Identity) (string, bool) {

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"math"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
 )
@@ -16,36 +17,56 @@ func (s *Store) MakeMarks(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.writeTimeout)
 	defer cancel()
-	missing, err := s.missingMarks(ctx)
+	marks, err := s.readMarks(ctx, allBuckets())
 	if err != nil {
 		return err
 	}
-	return s.makeMarks(ctx, missing)
+	return s.makeMarks(ctx, marks.missing)
 }
 
-// missingMarks returns the buckets without a mark. A mark that the layout does not read is an error:
-// a process with another HMAC key, another version of this package, or another program writes under
+func allBuckets() []uint8 {
+	all := make([]uint8, buckets)
+	for b := range all {
+		all[b] = uint8(b)
+	}
+	return all
+}
+
+// marksRead is what the marks of some buckets are.
+type marksRead struct {
+	missing []uint8 // the buckets without a mark
+	newest  int64   // the newest not-before
+}
+
+// readMarks reads the marks of the buckets. A mark that the layout does not read is an error: a
+// process with another HMAC key, another version of this package, or another program writes under
 // the prefix.
-func (s *Store) missingMarks(ctx context.Context) ([]uint8, error) {
-	ops := make([]*getOp, buckets)
-	for b := range ops {
-		ops[b] = &getOp{name: s.layout.mark(uint8(b))}
+func (s *Store) readMarks(ctx context.Context, of []uint8) (marksRead, error) {
+	ops := make([]*getOp, len(of))
+	for i, b := range of {
+		ops[i] = &getOp{name: s.layout.mark(b)}
 	}
 	if err := s.read(ctx, toOps(ops)); err != nil {
-		return nil, err
+		return marksRead{}, err
 	}
-	var missing []uint8
-	for b, o := range ops {
+	marks := marksRead{newest: math.MinInt64}
+	for i, o := range ops {
 		if !o.found {
-			missing = append(missing, uint8(b))
-		} else if _, err := s.layout.parseMark(o.cmd.Val()); err != nil {
-			return nil, unavailable(err)
+			marks.missing = append(marks.missing, of[i])
+			continue
 		}
+		notBefore, err := s.layout.parseMark(o.cmd.Val())
+		if err != nil {
+			return marksRead{}, unavailable(err)
+		}
+		marks.newest = max(marks.newest, notBefore)
 	}
-	return missing, nil
+	return marks, nil
 }
 
-// makeMarks writes the marks. It does not replace a mark that another process has made meanwhile.
+// makeMarks writes the marks, and then their record for copies of the store. It does not replace a
+// mark that another process has made meanwhile. The record has what the marks are then: that of a
+// write whose reply was lost is written too.
 //
 // The time comes from the clock of this process, not of the server: it is compared with the starts
 // of sessions, which come from the clocks of the processes too. The skew covers a process whose
@@ -69,7 +90,10 @@ func (s *Store) makeMarks(ctx context.Context, missing []uint8) error {
 	if made > 0 {
 		s.logMarksMade(made)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.recordMarks(ctx, missing)
 }
 
 // remake makes the missing mark of a bucket, and then those of all other buckets. If each mark were
@@ -83,11 +107,7 @@ func (s *Store) remake(ctx context.Context, bucket uint8) error {
 		return nil
 	}
 	defer s.remaking.Store(false)
-	all := make([]uint8, buckets)
-	for b := range all {
-		all[b] = uint8(b)
-	}
-	_ = s.makeMarks(ctx, all) // on an error, the next look-up in such a bucket makes its mark
+	_ = s.makeMarks(ctx, allBuckets()) // on an error, the next look-up in such a bucket makes its mark
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/blacklist/replica"
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 	"github.com/oapi-guard/oapi-guard/session"
 )
@@ -229,11 +230,25 @@ func TestNewWarns(t *testing.T) {
 
 // acl is the ACL of the package documentation.
 var acl = []any{"ACL", "SETUSER", "guard", "reset", "on", ">" + password, "~{oapi-guard:*",
-	"+mget", "+get", "+set", "+eval", "+evalsha", "+info", "+hello"}
+	"+mget", "+get", "+set", "+xadd", "+eval", "+evalsha", "+info", "+hello"}
 
 // sessionACL is what sessions need too.
 var sessionACL = []any{"+time", "+hget", "+hset", "+hdel", "+zadd", "+zrem", "+zrange", "+zrevrange", "+zrangebyscore", "+zcount",
 	"+sadd", "+srem", "+srandmember", "+pexpire", "+pttl", "+unlink"}
+
+// copyACL is what copies of the store need too.
+var copyACL = []any{"+time", "+xread", "+xrange", "+xrevrange", "+scan"}
+
+// mustBeCopied checks that a copy of the store follows it.
+func mustBeCopied(t *testing.T, s *Store) {
+	t.Helper()
+	f := startFollower(t, s)
+	revoke(t, s, blacklist.OfToken(user("copied"), inAnHour()))
+	mustRead(t, f, 1)
+	if _, err := f.Marks(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
 
 // TestDocumentedACLIsEnough: the store works with exactly the commands that the documentation
 // lists, and returns an error that names the ACL with fewer.
@@ -266,9 +281,21 @@ func TestDocumentedACLIsEnough(t *testing.T) {
 		}
 		srv.Do(with(acl, sessionACL...)...)
 		mustKeepSessions(t, run(t, client(t, srv, 0), 0))
+		f, err := run(t, client(t, srv, 0), 0).Follow(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = f.Snapshot(t.Context(), func(replica.Batch) error { return nil })
+		mustBeUnavailable(t, err) // copies need more
+		if !strings.Contains(err.Error(), "ACL") {
+			t.Errorf("Snapshot: error %v does not name the ACL", err)
+		}
+		_ = f.Close()
+		srv.Do(with(acl, copyACL...)...)
+		mustBeCopied(t, run(t, client(t, srv, 0), 0))
 
 		srv.Do("ACL", "SETUSER", "guard", "-evalsha")
-		_, err := New(t.Context(), client(t, srv, 0), WithPrefix("elsewhere"))
+		_, err = New(t.Context(), client(t, srv, 0), WithPrefix("elsewhere"))
 		mustBeUnavailable(t, err)
 		_, err = open(t, client(t, srv, 0)).Revoke(t.Context(), blacklist.OfToken(user("a"), inAnHour()))
 		mustBeUnavailable(t, err)
@@ -293,6 +320,10 @@ func TestDocumentedACLIsEnough(t *testing.T) {
 		o.Username, o.Password = "guard", password
 		mustKeepSessions(t, run(t, redistest.Closed(t, redis.NewClusterClient(o)), 1))
 		mustRefuse(t, c.Nodes[0].Client(t), "NewClusterClient")
+		for _, n := range c.Nodes {
+			n.Do(with(with(acl, copyACL...), "+wait", "+cluster|slots", "+cluster|nodes", "+asking")...)
+		}
+		mustBeCopied(t, run(t, redistest.Closed(t, redis.NewClusterClient(o)), 1))
 	})
 }
 

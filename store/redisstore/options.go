@@ -15,6 +15,8 @@ const (
 	defaultCoolDown      = time.Second
 	defaultMaxInFlight   = 4096
 	defaultClockSkew     = time.Second
+	defaultFeedLength    = 100_000
+	minFeedLength        = 1_000
 
 	minHMACKey = 32
 	maxSkew    = 5 * time.Minute
@@ -53,6 +55,7 @@ type config struct {
 	aofWait       time.Duration
 	missing       MissingMark
 	skew          time.Duration
+	feedLength    int
 	now           func() time.Time
 	logger        *slog.Logger
 }
@@ -117,6 +120,11 @@ func WithMissingMark(m MissingMark) Option { return func(c *config) { c.missing 
 // are refused as well.
 func WithClockSkew(d time.Duration) Option { return func(c *config) { c.skew = d } }
 
+// WithFeedLength sets how many records for copies of the store (package replica) are kept, 100,000 by
+// default and at least 1,000. A copy that did not read for so many revocations reads the whole store
+// again. A record takes about 60 bytes. All processes should set the same.
+func WithFeedLength(records int) Option { return func(c *config) { c.feedLength = records } }
+
 // WithClock sets the clock, time.Now by default. It is called from several goroutines at once.
 func WithClock(now func() time.Time) Option { return func(c *config) { c.now = now } }
 
@@ -134,6 +142,7 @@ func newConfig(opts []Option) (*config, error) {
 		coolDown:      defaultCoolDown,
 		maxInFlight:   defaultMaxInFlight,
 		skew:          defaultClockSkew,
+		feedLength:    defaultFeedLength,
 		now:           time.Now,
 		logger:        slog.Default(),
 	}
@@ -172,6 +181,8 @@ func (c *config) validate() error {
 		return fmt.Errorf("redisstore: WithMissingMark: the value must be LogOut or Refuse")
 	case c.skew < 0 || c.skew > maxSkew:
 		return fmt.Errorf("redisstore: WithClockSkew: the skew must be from 0 to %v", maxSkew)
+	case c.feedLength < minFeedLength:
+		return fmt.Errorf("redisstore: WithFeedLength: the number of records must be at least %d", minFeedLength)
 	case c.now == nil:
 		return fmt.Errorf("redisstore: WithClock needs a clock")
 	case c.logger == nil:

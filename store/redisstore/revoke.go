@@ -39,7 +39,22 @@ func (s *Store) Revoke(ctx context.Context, r blacklist.Revocation) (before bool
 	if marksMade > 0 {
 		s.logMarksMade(marksMade)
 	}
-	return before, err
+	if err == nil && !s.recordsInScript() {
+		err = s.recordRevocation(ctx, ops, marksMade > 0)
+	}
+	return before && err == nil, err
+}
+
+// recordRevocation writes the record of a revocation after its entries, and that of the marks which
+// it made.
+func (s *Store) recordRevocation(ctx context.Context, ops []*revokeOp, marksMade bool) error {
+	last := ops[len(ops)-1]
+	texts := []string{recordText(last)}
+	if marksMade {
+		notBefore, _ := strconv.ParseInt(last.args[6].(string), 10, 64)
+		texts = append(texts, markRecordText(notBefore))
+	}
+	return s.recordApart(ctx, texts...)
 }
 
 var errUntilPast = fmt.Errorf("%w: Until is not in the future", blacklist.ErrInvalid)
@@ -70,7 +85,9 @@ func combine(ops []*revokeOp) (before bool, marksMade int, err error) {
 	return before, marksMade, nil
 }
 
-// revokeOps returns the scripts that record r: one, or one per bucket for an issuer.
+// revokeOps returns the scripts that record r: one, or one per bucket for an issuer. The last one
+// writes the record of the feed: a follower that reads it finds all entries in a snapshot that begins
+// then.
 func (s *Store) revokeOps(r blacklist.Revocation, now time.Time) []*revokeOp {
 	args := s.revokeArgs(r, now)
 	first, last := 0, buckets-1
@@ -84,7 +101,14 @@ func (s *Store) revokeOps(r blacklist.Revocation, now time.Time) []*revokeOp {
 		if !ok {
 			continue // not possible: Validate accepted r
 		}
-		ops = append(ops, &revokeOp{keys: []string{s.layout.mark(uint8(b)), key}, args: args})
+		keys := []string{s.layout.mark(uint8(b)), key}
+		if s.recordsInScript() {
+			keys = append(keys, s.layout.stream())
+		}
+		ops = append(ops, &revokeOp{keys: keys, args: args})
+	}
+	if len(ops) > 0 {
+		ops[len(ops)-1].args = append(args[:len(args):len(args)], "1")
 	}
 	return ops
 }
@@ -106,5 +130,5 @@ func (s *Store) revokeArgs(r blacklist.Revocation, now time.Time) []any {
 		notBefore = s.notBefore()
 	}
 	place, _ := blacklist.PlaceOf(s.layout.places, r.Kind, r.Identity)
-	return []any{formatTime(now), cutOff, until, keep, newTail(place), s.layout.markHeadArg, notBefore}
+	return []any{formatTime(now), cutOff, until, keep, newTail(place), s.layout.markHeadArg, notBefore, s.cfg.feedLength}
 }

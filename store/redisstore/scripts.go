@@ -47,10 +47,10 @@ end
 // entry and writes in one step of the server. So no entry exists without a mark, no entry is
 // shortened, no cut-off is lowered, and exactly one of any number of concurrent calls is the first.
 //
-//	KEYS  1 the mark, 2 the entry
+//	KEYS  1 the mark, 2 the entry, and on a single server 3 the stream
 //	ARGV  1 now, 2 cut-off or "*", 3 until or "-", 4 milliseconds to keep it or "-", 5 place
 //	      and nonce, 6 what every mark begins with, 7 the time of the mark to write if it is missing,
-//	      or "" to refuse
+//	      or "" to refuse, 8 the length of the stream, 9 "1" if a record of the entry is wanted
 //
 // It returns a code: 0, plus 1 if the revocation was in force before, plus 2 if it wrote the mark;
 // -1 if the mark is missing, -2 or -3 if the mark or the entry has another format, -4 if the mark
@@ -65,11 +65,12 @@ end
 // replicas.
 //
 // The script works with Redis 6.2.
-const revokeSource = mergeSource + `
+const revokeSource = mergeSource + recordSource + `
 local mark, head, made = redis.call('GET', KEYS[1]), ARGV[6], 0
 if not mark then
   if ARGV[7] == '' then return -1 end
   redis.call('SET', KEYS[1], head .. ARGV[7])
+  if KEYS[3] then append(KEYS[3], ARGV[8], 'g:' .. ARGV[7]) end
   made = 2
 elseif string.sub(mark, 1, #head) ~= head then
   if string.sub(mark, 1, 2) == '1:' then return -4 end
@@ -80,6 +81,7 @@ end
 local value, keep, before = merge(KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
 if not value then return -3 end
 record(KEYS[2], value, keep)
+if KEYS[3] and ARGV[9] == '1' then appendEntry(KEYS[3], ARGV[8], KEYS[2], value) end
 return before + made
 `
 

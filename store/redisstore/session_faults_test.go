@@ -187,8 +187,8 @@ func TestEmptiedStoreEndsSessions(t *testing.T) {
 			if err != nil || found || marks != int64(1) || rows != int64(1) {
 				t.Errorf("error %v, old session found %v, %v marks, %v subjects", err, found, marks, rows)
 			}
-			if n := srv.Do("DBSIZE").(int64); n != buckets+3 {
-				t.Errorf("%d keys, want a mark in each bucket and the three keys of the subject", n)
+			if n := srv.Do("DBSIZE").(int64); n != buckets+4 {
+				t.Errorf("%d keys, want a mark in each bucket, the three keys of the subject and the records", n)
 			}
 		})
 	}

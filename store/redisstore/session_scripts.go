@@ -152,10 +152,12 @@ return 0
 // commitScript makes the writes of a transaction if nothing that it has read was changed. It checks
 // everything before it writes.
 //
-//	KEYS  5 the owed rows of the bucket, 6 and more: the entries of the blacklist
+//	KEYS  5 the owed rows of the bucket, 6 and more: the entries of the blacklist, and then on a
+//	      single server the stream
 //	ARGV  1 the mark, 2 the epoch or "", 3 the version or "", 4 the life, as they were read
 //	      5 the new epoch or "", 6 the digest of the subject, 7 how long the record stays at least
-//	      8 number of rows that were read, and the id and the value of each, "" for an absent row
+//	      8 the length of the stream, or "" on a Cluster
+//	      9 number of rows that were read, and the id and the value of each, "" for an absent row
 //	      then the number of rows to write, and of each the id, the value, the beginning or "" if
 //	        the session is over, the deadline, the time until which it is kept, and "1" if it is owed
 //	      then of each entry the arguments 1 to 5 of revokeSource
@@ -163,7 +165,7 @@ return 0
 // It returns a code. A commit that changes nothing writes the record, so that WAIT covers it. A
 // command that needs memory comes first: the server refuses it if it is out of memory, and nothing
 // was written.
-var commitScript = newScript(mergeSource + pruneSource + `
+var commitScript = newScript(mergeSource + recordSource + pruneSource + `
 local rows, began, deadline, owed = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local mark = redis.call('GET', KEYS[1])
 if not mark then return -1 end
@@ -172,15 +174,16 @@ if not epoch then return -3 end
 if mark ~= ARGV[1] or life ~= ARGV[4] or (ARGV[2] ~= '' and epoch ~= ARGV[2]) or (ARGV[3] ~= '' and version ~= ARGV[3]) then
   return -6
 end
-local at = 9
-for _ = 1, tonumber(ARGV[8]) do
+local at = 10
+for _ = 1, tonumber(ARGV[9]) do
   if (redis.call('HGET', rows, ARGV[at]) or '') ~= ARGV[at + 1] then return -6 end
   at = at + 2
 end
 local puts, first = tonumber(ARGV[at]), at + 1
 local entries = first + 6 * puts
+local last = ARGV[8] == '' and #KEYS or #KEYS - 1
 local function entry(k) return merge(KEYS[k], unpack(ARGV, entries + 5 * (k - 6), entries + 5 * (k - 6) + 4)) end
-for k = 6, #KEYS do
+for k = 6, last do
   if not entry(k) then return -3 end
 end
 
@@ -202,9 +205,10 @@ for i = first, entries - 1, 6 do
   longest = math.max(longest, keep - now + ARGV[7])
 end
 redis.call('HSET', rows, '', (ARGV[5] ~= '' and ARGV[5] or epoch) .. ':' .. string.format('%.0f', version + 1) .. ':' .. life)
-for k = 6, #KEYS do
+for k = 6, last do
   local value, keep = entry(k)
   record(KEYS[k], value, keep)
+  if last < #KEYS then appendEntry(KEYS[#KEYS], ARGV[8], KEYS[k], value) end
 end
 if puts > 0 then
   prune(rows, began, deadline, now, math.min(4 * puts, 100))

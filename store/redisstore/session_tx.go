@@ -258,7 +258,14 @@ func (t *sessionTx) commit() error {
 	if err != nil {
 		return unavailable(err)
 	}
-	return codeError(code)
+	if err := codeError(code); err != nil || t.store.recordsInScript() {
+		return err
+	}
+	texts := make([]string, len(t.entries))
+	for i, e := range t.entries {
+		texts[i] = recordText(e)
+	}
+	return t.store.recordApart(t.ctx, texts...)
 }
 
 // commitOp returns the script that makes the writes.
@@ -266,7 +273,13 @@ func (t *sessionTx) commitOp() *scriptOp {
 	keys := append(slices.Clone(t.keys.keys), t.keys.owed)
 	args := make([]any, 0, 16+2*len(t.used)+6*len(t.puts)+5*len(t.entries))
 	args = append(args, t.mark, unless(!t.usesEpoch, t.record.epoch), unless(!t.usesAll, t.record.version), t.record.life,
-		t.epoch, t.keys.digest, recordStaysArg, len(t.used))
+		t.epoch, t.keys.digest, recordStaysArg)
+	if t.store.recordsInScript() {
+		args = append(args, t.store.cfg.feedLength)
+	} else {
+		args = append(args, "")
+	}
+	args = append(args, len(t.used))
 	for _, id := range t.used {
 		value, _ := t.values[id].(string)
 		args = append(args, id, value)
@@ -280,6 +293,9 @@ func (t *sessionTx) commitOp() *scriptOp {
 	for _, e := range t.entries {
 		keys = append(keys, e.keys[1])
 		args = append(args, e.args[:5]...)
+	}
+	if t.store.recordsInScript() {
+		keys = append(keys, t.store.layout.stream())
 	}
 	return &scriptOp{script: commitScript, keys: keys, args: args}
 }

@@ -99,15 +99,15 @@ func newStore(client redis.UniversalClient, cfg *config, l *layout) *Store {
 
 // prepareMarks makes the missing marks, or logs that an operator has to.
 func (s *Store) prepareMarks(ctx context.Context) error {
-	missing, err := s.missingMarks(ctx)
-	if err != nil || len(missing) == 0 {
+	marks, err := s.readMarks(ctx, allBuckets())
+	if err != nil || len(marks.missing) == 0 {
 		return err
 	}
 	if s.cfg.missing == LogOut {
-		return s.makeMarks(ctx, missing)
+		return s.makeMarks(ctx, marks.missing)
 	}
 	s.cfg.logger.Error("redisstore: marks are missing and WithMissingMark(Refuse) is set: "+
-		"look-ups fail until MakeMarks is called", "missing", len(missing))
+		"look-ups fail until MakeMarks is called", "missing", len(marks.missing))
 	return nil
 }
 
@@ -126,8 +126,8 @@ func (s *Store) Ping(ctx context.Context) error {
 		}
 		return err
 	}
-	missing, err := s.missingMarks(ctx)
-	if err == nil && len(missing) > 0 {
+	marks, err := s.readMarks(ctx, allBuckets())
+	if err == nil && len(marks.missing) > 0 {
 		err = errNoMark
 	}
 	return err

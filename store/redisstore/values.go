@@ -122,6 +122,19 @@ func appendPlace(buf []byte, place uint64) []byte {
 	return base64.RawURLEncoding.AppendEncode(buf, b[:])
 }
 
+// parsePlace returns the number in the first characters of the text: a place, or the name of an entry
+// from its digest.
+func parsePlace(text string) (uint64, error) {
+	var b [9]byte
+	if len(text) < placeChars {
+		return 0, errEntryFormat
+	}
+	if _, err := base64.RawURLEncoding.Decode(b[:], []byte(text[:placeChars])); err != nil {
+		return 0, errEntryFormat
+	}
+	return binary.BigEndian.Uint64(b[:8]), nil
+}
+
 // newTail returns the end of a new entry: the place and a new nonce.
 func newTail(place uint64) string {
 	var b [9]byte
