@@ -12,6 +12,8 @@
 //	            redis://[USER:PASSWORD@]HOST:PORT[/DB] (rediss:// for TLS),
 //	            postgres://[USER:PASSWORD@]HOST:PORT/DB, or sqlite:PATH; the default is
 //	            bolt:DATA_DIR/store.db. The start makes the tables of a database
+//	REPLICA     a duration such as 2s: look-ups read a copy of the store, and a revocation of another
+//	            process counts after this time at the latest. For stores that processes share
 //	TRUSTED_PROXIES
 //	            the addresses of the proxies in front of the service, such as
 //	            10.0.0.0/8,192.0.2.1. Failed log-ins are limited by the address of the client. It is
@@ -88,6 +90,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	if err := openReplica(store, getenv("REPLICA"), logger); err != nil {
+		return err
+	}
 	accounts, err := newAccounts(runtime.GOMAXPROCS(0), bcrypt.DefaultCost)
 	if err != nil {
 		return err

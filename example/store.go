@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -20,6 +21,7 @@ import (
 	_ "modernc.org/sqlite" // the driver sqlite
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/blacklist/replica"
 	"github.com/oapi-guard/oapi-guard/session"
 	"github.com/oapi-guard/oapi-guard/store/boltstore"
 	"github.com/oapi-guard/oapi-guard/store/redisstore"
@@ -79,6 +81,30 @@ func openStore(ctx context.Context, text, dataDir string, logger *slog.Logger) (
 	default:
 		return nil, errors.New("STORE names no store: " + storeKinds)
 	}
+}
+
+// openReplica puts a copy of the blacklist in front of a store that other processes write to, so that
+// look-ups do not wait for it. A revocation of another process counts after the bound at the latest.
+func openReplica(s *store, text string, logger *slog.Logger) error {
+	if text == "" {
+		return nil
+	}
+	bound, err := time.ParseDuration(text)
+	if err != nil {
+		return errors.New("REPLICA is a duration such as 2s")
+	}
+	feed, ok := blacklist.As[replica.Feed](s.Blacklist)
+	if !ok {
+		return errors.New("REPLICA is for stores that several processes share: Redis and databases")
+	}
+	copied, err := replica.New(feed, replica.WithBound(bound), replica.WithLogger(logger))
+	if err != nil {
+		return err
+	}
+	s.Blacklist = copied
+	s.about += fmt.Sprintf(", with a copy that is at most %s old", bound)
+	s.closers = append([]io.Closer{copied}, s.closers...)
+	return nil
 }
 
 func openMemory(logger *slog.Logger) (*store, error) {
