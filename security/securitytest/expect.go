@@ -87,7 +87,7 @@ func (m *matrix) refusalOf(o *guard.Operation, alternative guard.Alternative, t 
 
 // refusal returns the answer to a credential for a scheme, or "" if it suffices.
 func (m *matrix) refusal(o *guard.Operation, s *guard.Scheme, p *presented, t *try) string {
-	isUnproven := t.crossSite && isAmbient(s) || p.noCSRF && s.In == guard.InCookie
+	isUnproven := t.crossSite && isAmbient(s) || t.noCSRF && s.In == guard.InCookie && s.Kind == guard.KindJWT
 	if s.Kind == guard.KindJWT {
 		switch {
 		case p.token == nil, p.token.defect != noDefect:

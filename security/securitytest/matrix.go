@@ -1,6 +1,7 @@
 package securitytest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -162,8 +163,8 @@ func (m *matrix) ask(ctx context.Context, o *guard.Operation) (rows []Row, probl
 			continue
 		}
 		expected := m.expect(o, &try)
-		if answer == Reached && !expected.holds(schemes) {
-			answer = "reached by " + strings.Join(schemes, " and ")
+		if answer == Reached && len(expected.alternatives) > 0 && !expected.holds(schemes) {
+			answer = "reached by another alternative: " + cmp.Or(strings.Join(schemes, " and "), "anonymous")
 		}
 		rows = append(rows, Row{
 			Operation: o.ID, Method: o.Method, Path: o.Path, Credential: try.label,
@@ -172,6 +173,9 @@ func (m *matrix) ask(ctx context.Context, o *guard.Operation) (rows []Row, probl
 	}
 	return rows, problems
 }
+
+// otherOperation is in front of the id in the answer of an operation that was not asked.
+const otherOperation = "reached operation "
 
 // send sends a request. It returns the answer, and the schemes of the accepted alternative.
 func (m *matrix) send(ctx context.Context, o *guard.Operation, try *try) (answer string, schemes []string, err error) {
@@ -191,7 +195,7 @@ func (m *matrix) send(ctx context.Context, o *guard.Operation, try *try) (answer
 	case len(reached) > 1:
 		return fmt.Sprintf("reached %d times", len(reached)), nil, nil
 	case reached[0].id != o.ID || reached[0].method != o.Method:
-		return "reached " + reached[0].id, nil, nil
+		return otherOperation + reached[0].id, nil, nil
 	}
 	return Reached, reached[0].schemes, nil
 }

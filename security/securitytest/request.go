@@ -33,7 +33,7 @@ func (m *matrix) put(r *http.Request, t *try) error {
 			return err
 		}
 		p.put(r, text)
-		if p.token != nil && p.scheme.In == guard.InCookie && !p.noCSRF {
+		if p.token != nil && p.scheme.In == guard.InCookie && !t.noCSRF {
 			r.Header.Set(m.csrfHeader, csrfClaim)
 		}
 		if p.scheme.CSRFForm {

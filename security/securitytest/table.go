@@ -54,7 +54,7 @@ func hint(rows []Row) string {
 	switch {
 	case has("404"), has("405"):
 		return "\n\tIs the operation mounted? See securitytest.WithBaseURL."
-	case hasPrefix(Reached + " "):
+	case hasPrefix(otherOperation):
 		return "\n\tThe router took the request for another operation: see securitytest.WithPathParameter."
 	case hasPrefix("2"), has("500"), has("501"), has("400"):
 		return "\n\tThe router answered, and the guard of the operation did not run: is it mounted with the guarded functions?"

@@ -34,7 +34,9 @@ func (r *recordingT) Errorf(format string, arguments ...any) {
 	r.failures = append(r.failures, fmt.Sprintf(format, arguments...))
 }
 
-func (r *recordingT) Error(arguments ...any) { r.failures = append(r.failures, fmt.Sprint(arguments...)) }
+func (r *recordingT) Error(arguments ...any) {
+	r.failures = append(r.failures, fmt.Sprint(arguments...))
+}
 
 func (r *recordingT) Fatalf(format string, arguments ...any) {
 	r.Errorf(format, arguments...)

@@ -21,6 +21,8 @@ type try struct {
 	present []presented
 	// crossSite is set where the page of another site makes a browser send the request.
 	crossSite bool
+	// noCSRF is set where the claim csrf of the tokens in cookies is not repeated.
+	noCSRF bool
 	// unknownScheme is set for a header Authorization that no scheme understands.
 	unknownScheme bool
 }
@@ -36,8 +38,6 @@ type presented struct {
 	supplied *Credential
 	// twice is set where the request has the credential two times.
 	twice bool
-	// noCSRF is set for a token in a cookie whose claim csrf is not repeated.
-	noCSRF bool
 }
 
 // tokenFacts are what the document's rules ask of a token.
@@ -135,9 +135,7 @@ func (b *builder) varyCredential(p presented, vary varyFunc) {
 			vary("twice", twice, try{})
 		}
 		if p.scheme.In == guard.InCookie && isUnsafe(b.o) {
-			noCSRF := p
-			noCSRF.noCSRF = true
-			vary("without its CSRF claim", noCSRF, try{})
+			vary("without its CSRF claim", p, try{noCSRF: true})
 		}
 	case p.scheme.Kind != guard.KindCertificate:
 		vary("unknown", bad, try{})
@@ -188,7 +186,7 @@ func (b *builder) varyRules(p presented, vary varyFunc) {
 		vary(strings.Join(append([]string{"not fresh"}, describe(p, "fresh")...), ", "), p.with(func(f *tokenFacts) { f.fresh = false }), try{})
 	}
 	if rules.MaxAge > 0 {
-		stale := p.with(func(f *tokenFacts) { f.age = rules.MaxAge + time.Minute })
+		stale := p.with(func(f *tokenFacts) { f.age = rules.MaxAge + time.Second })
 		vary(strings.Join(append([]string{"authenticated more than " + short(rules.MaxAge) + " ago"}, describe(p, "")...), ", "), stale, try{})
 	}
 }
