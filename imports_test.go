@@ -62,6 +62,27 @@ func TestDirectRequirements(t *testing.T) {
 	}
 }
 
+// TestOnlyTestsReachTheTestKit checks that no package but the test kit itself reaches it, which
+// imports testing and registers a flag.
+func TestOnlyTestsReachTheTestKit(t *testing.T) {
+	const kit = module + "/security/securitytest"
+	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{.Imports}}", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for line := range strings.Lines(string(out)) {
+		path, imports, _ := strings.Cut(strings.TrimSpace(line), " ")
+		found = found || path == kit && slices.Contains(strings.Fields(strings.Trim(imports, "[]")), "testing")
+		if slices.Contains(strings.Fields(strings.Trim(imports, "[]")), kit) {
+			t.Errorf("%s imports the test kit", path)
+		}
+	}
+	if !found {
+		t.Error("the test kit is not among the packages")
+	}
+}
+
 // TestImports checks the arrows of ARCHITECTURE.md: what a package may reach, directly or not.
 func TestImports(t *testing.T) {
 	tests := []string{"go.uber.org/goleak", "github.com/rogpeppe/go-internal"}
@@ -89,6 +110,7 @@ func TestImports(t *testing.T) {
 		{"the example", "./example", [][]string{tests, testPkg, generator}},
 		{"a store in a file", "./store/boltstore", [][]string{tests, testPkg, generator, {module + "/security/guard", "github.com/redis/go-redis/v9"}}},
 		{"a store in Redis", "./store/redisstore", [][]string{tests, testPkg, generator, {module + "/security/guard", "go.etcd.io/bbolt"}}},
+		{"the test kit", "./security/securitytest", [][]string{tests, generator, stores, {module + "/gen", module + "/security/cookies", module + "/security/pyjwt", module + "/security/providers"}}},
 		{"sessions", "./session", [][]string{tests, testPkg, generator, stores, {module + "/security/guard", module + "/security/cookies", module + "/security/pyjwt"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
