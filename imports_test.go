@@ -65,6 +65,27 @@ func TestDirectRequirements(t *testing.T) {
 	}
 }
 
+// TestOnlyTestsReachTheTestKit checks that no package but the test kit itself reaches it, which
+// imports testing and registers a flag.
+func TestOnlyTestsReachTheTestKit(t *testing.T) {
+	const kit = module + "/security/securitytest"
+	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{.Imports}}", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for line := range strings.Lines(string(out)) {
+		path, imports, _ := strings.Cut(strings.TrimSpace(line), " ")
+		found = found || path == kit && slices.Contains(strings.Fields(strings.Trim(imports, "[]")), "testing")
+		if slices.Contains(strings.Fields(strings.Trim(imports, "[]")), kit) {
+			t.Errorf("%s imports the test kit", path)
+		}
+	}
+	if !found {
+		t.Error("the test kit is not among the packages")
+	}
+}
+
 // TestImports checks the arrows of ARCHITECTURE.md: what a package may reach, directly or not.
 func TestImports(t *testing.T) {
 	tests := []string{"go.uber.org/goleak", "github.com/rogpeppe/go-internal"}
@@ -96,6 +117,7 @@ func TestImports(t *testing.T) {
 		{"entries in memory", "./internal/entries", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist"}}},
 		{"copies of a blacklist", "./blacklist/replica", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/session"}}},
 		{"a store in a database", "./store/sqlstore", [][]string{tests, testPkg, generator, drivers, {module + "/security/guard", "go.etcd.io/bbolt", "github.com/redis/go-redis/v9"}}},
+		{"the test kit", "./security/securitytest", [][]string{tests, generator, stores, {module + "/gen", module + "/security/cookies", module + "/security/pyjwt", module + "/security/providers"}}},
 		{"sessions", "./session", [][]string{tests, testPkg, generator, stores, {module + "/security/guard", module + "/security/cookies", module + "/security/pyjwt"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

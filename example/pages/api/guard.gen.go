@@ -51,6 +51,9 @@ var guardedTokenTypes = struct{ AccessToken, EmployeeToken security.TokenType }{
 	EmployeeToken: security.NewTokenType[security.NoClaims]("employee").OfVerifier("corporate"),
 }
 
+// TokenType returns the token type: its name, its verifier and the schema of its private claims.
+func (AccessToken) TokenType() security.TokenType { return guardedTokenTypes.AccessToken }
+
 // VerifyAccessToken verifies the text of an access token that did not come with a request of a guarded operation: a message of a WebSocket
 // or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
 func VerifyAccessToken(ctx context.Context, validator *security.Validator, text string) (AccessToken, error) {
@@ -60,6 +63,9 @@ func VerifyAccessToken(ctx context.Context, validator *security.Validator, text 
 	}
 	return AccessToken{token.(security.Token[security.NoClaims])}, nil
 }
+
+// TokenType returns the token type: its name, its verifier and the schema of its private claims.
+func (EmployeeToken) TokenType() security.TokenType { return guardedTokenTypes.EmployeeToken }
 
 // VerifyEmployeeToken verifies the text of an employee token that did not come with a request of a guarded operation: a message of a WebSocket
 // or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.

@@ -184,6 +184,9 @@ const guardedClaimsSchemaAccessToken = `{
 	"type": "object"
 }`
 
+// TokenType returns the token type: its name, its verifier and the schema of its private claims.
+func (AccessToken) TokenType() security.TokenType { return guardedTokenTypes.AccessToken }
+
 // VerifyAccessToken verifies the text of an access token that did not come with a request of a guarded operation: a message of a WebSocket
 // or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
 func VerifyAccessToken(ctx context.Context, validator *security.Validator, text string) (AccessToken, error) {
@@ -205,6 +208,9 @@ const guardedClaimsSchemaRefreshToken = `{
 	"type": "object"
 }`
 
+// TokenType returns the token type: its name, its verifier and the schema of its private claims.
+func (RefreshToken) TokenType() security.TokenType { return guardedTokenTypes.RefreshToken }
+
 // VerifyRefreshToken verifies the text of a refresh token that did not come with a request of a guarded operation: a message of a WebSocket
 // or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
 func VerifyRefreshToken(ctx context.Context, validator *security.Validator, text string) (RefreshToken, error) {
@@ -214,6 +220,9 @@ func VerifyRefreshToken(ctx context.Context, validator *security.Validator, text
 	}
 	return RefreshToken{token.(security.Token[Device])}, nil
 }
+
+// TokenType returns the token type: its name, its verifier and the schema of its private claims.
+func (InviteToken) TokenType() security.TokenType { return guardedTokenTypes.InviteToken }
 
 // VerifyInviteToken verifies the text of an invite token that did not come with a request of a guarded operation: a message of a WebSocket
 // or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.

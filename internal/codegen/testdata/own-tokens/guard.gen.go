@@ -36,6 +36,9 @@ var guardedTokenTypes = struct{ AccessToken, RefreshToken, InviteToken, Password
 	PasswordResetToken: security.NewTokenType[MailClaims]("password-reset"),
 }
 
+// TokenType returns the token type: its name, its verifier and the schema of its private claims.
+func (AccessToken) TokenType() security.TokenType { return guardedTokenTypes.AccessToken }
+
 // VerifyAccessToken verifies the text of an access token that did not come with a request of a guarded operation: a message of a WebSocket
 // or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
 func VerifyAccessToken(ctx context.Context, validator *security.Validator, text string) (AccessToken, error) {
@@ -45,6 +48,9 @@ func VerifyAccessToken(ctx context.Context, validator *security.Validator, text 
 	}
 	return AccessToken{token.(security.Token[AccessClaims])}, nil
 }
+
+// TokenType returns the token type: its name, its verifier and the schema of its private claims.
+func (RefreshToken) TokenType() security.TokenType { return guardedTokenTypes.RefreshToken }
 
 // VerifyRefreshToken verifies the text of a refresh token that did not come with a request of a guarded operation: a message of a WebSocket
 // or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
@@ -56,6 +62,9 @@ func VerifyRefreshToken(ctx context.Context, validator *security.Validator, text
 	return RefreshToken{token.(security.Token[RefreshClaims])}, nil
 }
 
+// TokenType returns the token type: its name, its verifier and the schema of its private claims.
+func (InviteToken) TokenType() security.TokenType { return guardedTokenTypes.InviteToken }
+
 // VerifyInviteToken verifies the text of an invite token that did not come with a request of a guarded operation: a message of a WebSocket
 // or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
 func VerifyInviteToken(ctx context.Context, validator *security.Validator, text string) (InviteToken, error) {
@@ -65,6 +74,9 @@ func VerifyInviteToken(ctx context.Context, validator *security.Validator, text 
 	}
 	return InviteToken{token.(security.Token[security.NoClaims])}, nil
 }
+
+// TokenType returns the token type: its name, its verifier and the schema of its private claims.
+func (PasswordResetToken) TokenType() security.TokenType { return guardedTokenTypes.PasswordResetToken }
 
 // VerifyPasswordResetToken verifies the text of a password-reset token that did not come with a request of a guarded operation: a message of a WebSocket
 // or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.

@@ -35,6 +35,9 @@ var guardedTokenTypes = struct{ AccessToken, IdentityToken, PartnerToken securit
 	PartnerToken:  security.NewTokenType[security.NoClaims]("partner").OfVerifier("partner"),
 }
 
+// TokenType returns the token type: its name, its verifier and the schema of its private claims.
+func (AccessToken) TokenType() security.TokenType { return guardedTokenTypes.AccessToken }
+
 // VerifyAccessToken verifies the text of an access token that did not come with a request of a guarded operation: a message of a WebSocket
 // or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
 func VerifyAccessToken(ctx context.Context, validator *security.Validator, text string) (AccessToken, error) {
@@ -45,6 +48,9 @@ func VerifyAccessToken(ctx context.Context, validator *security.Validator, text 
 	return AccessToken{token.(security.Token[security.NoClaims])}, nil
 }
 
+// TokenType returns the token type: its name, its verifier and the schema of its private claims.
+func (IdentityToken) TokenType() security.TokenType { return guardedTokenTypes.IdentityToken }
+
 // VerifyIdentityToken verifies the text of an identity token that did not come with a request of a guarded operation: a message of a WebSocket
 // or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
 func VerifyIdentityToken(ctx context.Context, validator *security.Validator, text string) (IdentityToken, error) {
@@ -54,6 +60,9 @@ func VerifyIdentityToken(ctx context.Context, validator *security.Validator, tex
 	}
 	return IdentityToken{token.(security.Token[security.NoClaims])}, nil
 }
+
+// TokenType returns the token type: its name, its verifier and the schema of its private claims.
+func (PartnerToken) TokenType() security.TokenType { return guardedTokenTypes.PartnerToken }
 
 // VerifyPartnerToken verifies the text of a partner token that did not come with a request of a guarded operation: a message of a WebSocket
 // or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
