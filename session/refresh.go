@@ -93,7 +93,7 @@ func (m *Manager) rowOf(token security.AnyToken, id string, device Device) Row {
 // decide decides over the attempt in a transaction of the store. It returns the device of the row
 // before.
 func (m *Manager) decide(ctx context.Context, fromToken Row, a attempt) (d decision, first Device, err error) {
-	answered := false // an earlier run found that the token yields tokens
+	var earlier verdict // of a run that found that the token yields tokens
 	err = m.update(ctx, fromToken.Subject.Name, func(tx *transaction) error {
 		row, found, err := tx.Session(fromToken.ID)
 		if err != nil {
@@ -121,10 +121,13 @@ func (m *Manager) decide(ctx context.Context, fromToken Row, a attempt) (d decis
 		if !d.write {
 			return nil
 		}
-		answered = answered || d.verdict == rotated || d.verdict == repeated
+		if d.verdict == rotated || d.verdict == repeated {
+			earlier = d.verdict
+		}
 		if d.verdict == reused {
-			if answered {
-				// The store ran the step again after others had refreshed twice. That is no reuse.
+			// The store ran the step again, after others had refreshed. If this run finds that the next
+			// generation is the current one and another refresh wrote it, the earlier run wrote nothing.
+			if earlier == repeated || earlier == rotated && row.Generation-a.presented > 1 {
 				return unavailable("the store repeated a refresh after later ones", nil)
 			}
 			if d.row, err = m.endIn(tx, d.row, Reused); err != nil {
