@@ -54,7 +54,10 @@ func (m *Manager) Refresh(ctx context.Context, token security.AnyToken, device D
 	if err := m.judge(ctx, d, first, a.device); err != nil {
 		return security.TokenPair{}, err
 	}
-	pair, err := m.issue(ctx, d.row, grant, d.idle, false)
+	var pair security.TokenPair
+	if err = m.checkInserted(ctx, d); err == nil {
+		pair, err = m.issue(ctx, d.row, grant, d.idle, false)
+	}
 	if err != nil {
 		m.remember(failedRefresh{token.Subject(), id, a, began})
 	}
@@ -70,8 +73,8 @@ func (m *Manager) sessionOf(token security.AnyToken) (string, error) {
 	switch {
 	case id.Issuer != m.verifier.Issuer() || id.Subject == "":
 		return "", errors.New("session: the token is of another issuer, or has no subject")
-	case id.Session == "":
-		return "", errors.New("session: the token has no session")
+	case id.Session == "": // an access token of a Python library: the client refreshes it
+		return "", security.ErrInvalidToken.Because("the token has no session", nil)
 	}
 	return id.Session, nil
 }
@@ -117,7 +120,7 @@ func (m *Manager) decide(ctx context.Context, fromToken Row, a attempt) (d decis
 			row.Unacknowledged = true
 		}
 		d = decide(row, a)
-		d.idle = d.row.IdleDeadline.Sub(a.now)
+		d.idle, d.inserted = d.row.IdleDeadline.Sub(a.now), !found
 		if !d.write {
 			return nil
 		}
@@ -138,6 +141,19 @@ func (m *Manager) decide(ctx context.Context, fromToken Row, a attempt) (d decis
 		return tx.Put(d.row)
 	})
 	return d, first, err
+}
+
+// checkInserted ends the row that a token without a generation has made, if the session was ended
+// after the token was verified: there was no row then that could show it.
+func (m *Manager) checkInserted(ctx context.Context, d decision) error {
+	if !d.inserted {
+		return nil
+	}
+	ended, err := m.endRevoked(ctx, d.row.Subject.Name, []Row{d.row})
+	if err == nil && ended > 0 {
+		err = security.ErrTokenRevoked.Because("the session was ended", nil)
+	}
+	return err
 }
 
 // judge returns the error that the verdict demands, if any.
