@@ -350,7 +350,7 @@ func (i *Issuer) logSession(ctx context.Context, r *tokenRequest) {
 // nothing.
 func (i *Issuer) setExpiry(typ TokenType, r *tokenRequest) error {
 	if r.noExpiry {
-		if r.parent != nil && r.parent.claims.Expires != payload.None {
+		if r.parent != nil && r.parent.claims.Expires != payload.None || r.state != nil && !r.state.End.IsZero() {
 			return errors.New("security: a token without an expiry would outlive the session that it continues")
 		}
 		if !i.verifier.neverExpiring {

@@ -3,6 +3,7 @@ package security_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/internal/sectest"
@@ -29,6 +30,7 @@ func TestMisuseIsAnError(t *testing.T) {
 	validator := sectest.Must(security.NewValidator(neverExpiring, f.List))(t)
 	issuer := sectest.Must(security.NewIssuer(neverExpiring))(t)
 	refresh := f.Token(t, sectest.Must(issuer.IssueRefreshToken(ctx, "alice", nil))(t).Text(), apptest.RefreshToken)
+	kept := security.SessionState{ID: "s", Start: f.Clock.Now(), End: f.Clock.Now().Add(time.Hour)}
 	nested := any(1)
 	for range 40 {
 		nested = []any{nested}
@@ -50,6 +52,7 @@ func TestMisuseIsAnError(t *testing.T) {
 		"roles in the namespace of public claims": second(security.NewVerifier(sectest.Issuer, f.Keys, security.WithLayout(pyjwt.Flask(namespace+"role")), security.WithPublicNamespace(namespace))),
 		"public claims nested too deeply":         second(issuer.IssueAccessToken(ctx, "a", nil, security.WithPublicClaims(map[string]any{"x": nested}))),
 		"token that would outlive its session":    second(issuer.IssueAccessToken(ctx, "alice", nil, security.WithSession(refresh), security.WithoutExpiry())),
+		"token that would outlive a kept session": second(issuer.IssueAccessToken(ctx, "alice", nil, security.WithSessionState(kept), security.WithoutExpiry())),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)

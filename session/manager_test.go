@@ -21,6 +21,7 @@ var (
 type service struct {
 	*session.Manager
 	authority *security.Authority
+	store     *session.Memory
 	now       time.Time
 }
 
@@ -31,11 +32,11 @@ func newService(t *testing.T, options ...session.Option) *service {
 	key := must(keys.NewHMAC(keys.HS256, []byte("0123456789abcdef0123456789abcdef")))
 	list := must(blacklist.NewMemory(blacklist.WithClock(clock)))
 	s.authority = must(security.New("https://issuer.example", must(keys.NewSet(key)), list, security.WithClock(clock), security.WithClockSkew(time.Second)))
-	store := must(session.NewMemory(session.WithMemoryClock(clock)))
+	s.store = must(session.NewMemory(session.WithMemoryClock(clock)))
 	load := func(context.Context, session.Info) (session.Grant, error) {
 		return session.Grant{AccessOptions: []security.TokenOption{security.WithRoles("user")}}, nil
 	}
-	s.Manager = must(session.New(s.authority, store, load, options...))
+	s.Manager = must(session.New(s.authority, s.store, load, options...))
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }

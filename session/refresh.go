@@ -54,7 +54,10 @@ func (m *Manager) Refresh(ctx context.Context, token security.AnyToken, device D
 	if err := m.judge(ctx, d, first, a.device); err != nil {
 		return security.TokenPair{}, err
 	}
-	pair, err := m.issue(ctx, d.row, grant, d.idle, false)
+	var pair security.TokenPair
+	if err = m.checkInserted(ctx, d); err == nil {
+		pair, err = m.issue(ctx, d.row, grant, d.idle, false)
+	}
 	if err != nil {
 		m.remember(failedRefresh{token.Subject(), id, a, began})
 	}
@@ -70,8 +73,8 @@ func (m *Manager) sessionOf(token security.AnyToken) (string, error) {
 	switch {
 	case id.Issuer != m.verifier.Issuer() || id.Subject == "":
 		return "", errors.New("session: the token is of another issuer, or has no subject")
-	case id.Session == "":
-		return "", errors.New("session: the token has no session")
+	case id.Session == "": // an access token of a Python library: the client refreshes it
+		return "", security.ErrInvalidToken.Because("the token has no session", nil)
 	}
 	return id.Session, nil
 }
@@ -93,7 +96,7 @@ func (m *Manager) rowOf(token security.AnyToken, id string, device Device) Row {
 // decide decides over the attempt in a transaction of the store. It returns the device of the row
 // before.
 func (m *Manager) decide(ctx context.Context, fromToken Row, a attempt) (d decision, first Device, err error) {
-	answered := false // an earlier run found that the token yields tokens
+	var earlier verdict // of a run that found that the token yields tokens
 	err = m.update(ctx, fromToken.Subject.Name, func(tx *transaction) error {
 		row, found, err := tx.Session(fromToken.ID)
 		if err != nil {
@@ -117,14 +120,17 @@ func (m *Manager) decide(ctx context.Context, fromToken Row, a attempt) (d decis
 			row.Unacknowledged = true
 		}
 		d = decide(row, a)
-		d.idle = d.row.IdleDeadline.Sub(a.now)
+		d.idle, d.inserted = d.row.IdleDeadline.Sub(a.now), !found
 		if !d.write {
 			return nil
 		}
-		answered = answered || d.verdict == rotated || d.verdict == repeated
+		if d.verdict == rotated || d.verdict == repeated {
+			earlier = d.verdict
+		}
 		if d.verdict == reused {
-			if answered {
-				// The store ran the step again after others had refreshed twice. That is no reuse.
+			// The store ran the step again, after others had refreshed. If this run finds that the next
+			// generation is the current one and another refresh wrote it, the earlier run wrote nothing.
+			if earlier == repeated || earlier == rotated && row.Generation-a.presented > 1 {
 				return unavailable("the store repeated a refresh after later ones", nil)
 			}
 			if d.row, err = m.endIn(tx, d.row, Reused); err != nil {
@@ -135,6 +141,19 @@ func (m *Manager) decide(ctx context.Context, fromToken Row, a attempt) (d decis
 		return tx.Put(d.row)
 	})
 	return d, first, err
+}
+
+// checkInserted ends the row that a token without a generation has made, if the session was ended
+// after the token was verified: there was no row then that could show it.
+func (m *Manager) checkInserted(ctx context.Context, d decision) error {
+	if !d.inserted {
+		return nil
+	}
+	ended, err := m.endRevoked(ctx, d.row.Subject.Name, []Row{d.row})
+	if err == nil && ended > 0 {
+		err = security.ErrTokenRevoked.Because("the session was ended", nil)
+	}
+	return err
 }
 
 // judge returns the error that the verdict demands, if any.

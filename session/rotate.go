@@ -51,6 +51,8 @@ type decision struct {
 	idle time.Duration
 	// caughtUp is set if the store had lost the last rotation.
 	caughtUp bool
+	// inserted is set if the session had no row.
+	inserted bool
 }
 
 // decide decides over the attempt. The row is that of the token's session.
