@@ -83,16 +83,16 @@ func (c *copied) covers(id *blacklist.Identity, clock *clock) bool {
 		return true
 	}
 	announced := c.announced.Load() // before settled
-	l := lookUp{id: id, start: start, clock: clock, announced: announced, settled: c.settled.Load()}
+	l := lookUp{id: id, start: start, announced: announced, settled: c.settled.Load()}
 	hasToken := id.ID != "" && l.has(blacklist.Token)
 	hasSession := id.Session != "" && l.has(blacklist.Session)
 	hasSubject := id.Subject != "" && l.has(blacklist.Subject)
 	var computed entries.Namespace // unless it is cached
 	if hasToken || hasSession || hasSubject {
 		n := c.namespaces.Of(id.Issuer, &computed)
-		if hasToken && l.find(blacklist.Token, n.One(uint8(blacklist.Token), id.ID)) ||
-			hasSession && l.find(blacklist.Session, n.Two(uint8(blacklist.Session), id.Subject, id.Session)) ||
-			hasSubject && l.find(blacklist.Subject, n.One(uint8(blacklist.Subject), id.Subject)) {
+		if hasToken && l.find(clock, blacklist.Token, n.One(uint8(blacklist.Token), id.ID)) ||
+			hasSession && l.find(clock, blacklist.Session, n.Two(uint8(blacklist.Session), id.Subject, id.Session)) ||
+			hasSubject && l.find(clock, blacklist.Subject, n.One(uint8(blacklist.Subject), id.Subject)) {
 			return true
 		}
 	}
@@ -100,14 +100,14 @@ func (c *copied) covers(id *blacklist.Identity, clock *clock) bool {
 		return false
 	}
 	n := c.namespaces.Of(cmp.Or(id.Template, id.Issuer), &computed)
-	return l.find(blacklist.Issuer, n.Issuer())
+	return l.find(clock, blacklist.Issuer, n.Issuer())
 }
 
-// lookUp is a look-up of a token of a session that began at start.
+// lookUp is a look-up of a token of a session that began at start. The clock is no field: id would
+// escape to the heap with it.
 type lookUp struct {
 	id                 *blacklist.Identity
 	start              int64
-	clock              *clock
 	announced, settled *entries.Set
 }
 
@@ -117,14 +117,14 @@ func (l *lookUp) has(kind blacklist.Kind) bool {
 }
 
 // find reports whether an entry of the kind, which has the place, covers the token.
-func (l *lookUp) find(kind blacklist.Kind, place uint64) bool {
-	return l.settled.MayContain(place) && l.findIn(l.settled, kind, place) ||
-		l.announced != nil && l.findIn(l.announced, kind, place)
+func (l *lookUp) find(clock *clock, kind blacklist.Kind, place uint64) bool {
+	return l.settled.MayContain(place) && l.findIn(l.settled, clock, kind, place) ||
+		l.announced != nil && l.findIn(l.announced, clock, kind, place)
 }
 
 // findIn computes the key only if there is an entry with the place: it costs more than the rest of a
 // look-up.
-func (l *lookUp) findIn(set *entries.Set, kind blacklist.Kind, place uint64) bool {
+func (l *lookUp) findIn(set *entries.Set, clock *clock, kind blacklist.Kind, place uint64) bool {
 	slot := set.FindPlace(uint8(kind), place)
 	if slot == nil {
 		return false
@@ -136,7 +136,7 @@ func (l *lookUp) findIn(set *entries.Set, kind blacklist.Kind, place uint64) boo
 	if k := copyKey(kind, key, place); slot.Key() != k {
 		slot = set.Find(k)
 	}
-	return slot != nil && slot.Covers(l.clock.read().sure, l.start)
+	return slot != nil && slot.Covers(clock.read().sure, l.start)
 }
 
 // copyKey returns the key of an entry in the copy.
