@@ -63,6 +63,9 @@ const (
 	shardsPerSweep = 64
 )
 
+// Forever is the grace of a Set from which only SweepEnded removes entries.
+const Forever = math.MaxInt64 / 4
+
 // New returns an empty Set for so many entries, at least 1. An expired entry has no effect in Put,
 // but is removed only after the grace, in milliseconds.
 func New(capacity int, grace int64) *Set {
@@ -137,11 +140,13 @@ func (t *Set) put(e Entry, now int64) (before, done bool) {
 
 // SweepSome sweeps one shard with expired entries, if there is one among the next shardsPerSweep.
 // It reports whether there was one. Entries stay for the grace of New.
-func (t *Set) SweepSome(now int64) bool {
-	now -= t.grace
+func (t *Set) SweepSome(now int64) bool { return t.SweepEnded(now - t.grace) }
+
+// SweepEnded does what SweepSome does, for entries that end at or before end.
+func (t *Set) SweepEnded(end int64) bool {
 	for range min(shardsPerSweep, len(t.shards)) {
-		if sh := t.nextShard(); sh.soonest.Load() <= now {
-			t.subtract(sh.sweep(now, false))
+		if sh := t.nextShard(); sh.soonest.Load() <= end {
+			t.subtract(sh.sweep(end, false))
 			return true
 		}
 	}

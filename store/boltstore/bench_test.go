@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ func filled(b *testing.B, n int) *Store {
 				key, _ := blacklist.KeyOf(blacklist.Token, benchID(i))
 				place, _ := blacklist.PlaceOf(s.places, blacklist.Token, benchID(i))
 				e := entry{kind: blacklist.Token, place: place, cutOff: everything, until: until}
-				if _, _, err := put(buckets, revocation{key: key, entry: e}, 0); err != nil {
+				if _, err := put(buckets, revocation{key: key, entry: e}, 0, new(added)); err != nil {
 					return err
 				}
 			}
@@ -44,8 +45,22 @@ func filled(b *testing.B, n int) *Store {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Logf("%d entries, %.0f bytes of the file for each", n, float64(info.Size())/float64(n))
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	heap, begun := heapInUse(), time.Now()
+	s = open(b, path)
+	took := time.Since(begun)
+	b.Logf("%d entries: %.0f bytes of the file and %.0f of memory for each; Open took %s", n,
+		float64(info.Size())/float64(n), float64(heapInUse()-heap)/float64(n), took.Round(time.Millisecond))
 	return s
+}
+
+func heapInUse() uint64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
 }
 
 var later = time.Now().Add(time.Hour)

@@ -24,15 +24,17 @@ type change struct {
 	apply func() (added, error)
 }
 
-// added is what a change adds to the numbers of the file.
+// added is what a change adds to the numbers of the file, and to the copy in memory.
 type added struct {
-	entries  int
-	sessions sessionCounts
+	entries     int
+	sessions    sessionCounts
+	revocations []recorded
 }
 
 func (a *added) add(other added) {
 	a.entries += other.entries
 	a.sessions = a.sessions.add(other.sessions)
+	a.revocations = append(a.revocations, other.revocations...)
 }
 
 // change checks what the writes of the step replace.
@@ -70,12 +72,8 @@ func (t *tx) change() (change, error) {
 			}
 		}
 		for _, r := range t.revocations {
-			_, isNew, err := put(t.b, r, t.times.sure)
-			if err != nil {
+			if _, err := put(t.b, r, t.times.sure, &a); err != nil {
 				return added{}, err
-			}
-			if isNew {
-				a.entries++
 			}
 		}
 		return a, nil
@@ -177,29 +175,33 @@ func keepEpoch(b buckets, key subjectKey, until int64) error {
 	return epochChange{key, e, epochEntry{e.epoch, until}, true}.apply(b, new(sessionCounts))
 }
 
-// put records the revocation. It reports whether the revocation was in force before, and whether
-// the entry is new.
-func put(b buckets, r revocation, now int64) (before, isNew bool, err error) {
+// put records the revocation, adds it to a, and reports whether it was in force before.
+func put(b buckets, r revocation, now int64, a *added) (before bool, err error) {
 	old, exists, err := getEntry(b.entries, r.key)
 	if err != nil {
-		return false, false, err
+		return false, err
 	}
 	next := r.entry
 	if exists {
 		next, before = merge(old, next, now)
+	} else {
+		a.entries++
+	}
+	a.revocations = append(a.revocations, recorded{revocation{r.key, next}, now})
+	if exists {
 		if next == old {
-			return before, false, nil
+			return before, nil
 		}
 		if err := unindex(b.expiry, r.key, old, next); err != nil {
-			return false, false, err
+			return false, err
 		}
 	}
 	if next.until != millis.Never {
 		if err := b.expiry.Put(expiryKey(r.key, next.until), nil); err != nil {
-			return false, false, err
+			return false, err
 		}
 	}
-	return before, !exists, putEntry(b.entries, r.key, next)
+	return before, putEntry(b.entries, r.key, next)
 }
 
 // merge returns what to store for next, and whether it was in force before. The later end and the

@@ -39,6 +39,8 @@ const (
 	// period is how long a clock has to be ahead until the store believes it, and at most half of
 	// the time that it takes to believe it.
 	period = 10 * time.Minute
+	// readInterval is how often the writer reads the clock, whatever else the store does.
+	readInterval = time.Minute
 	// tolerance is the largest difference between the witnesses that is no jump: the system may
 	// make the wall clock faster to correct it.
 	tolerance = time.Second

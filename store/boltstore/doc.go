@@ -12,8 +12,25 @@
 //
 // A revocation or an Update that returned without an error survives the end of the process at any
 // moment, kill -9 included, and a crash of the machine if the disk honours fsync. Concurrent writes
-// share one fsync. A look-up or List reads a snapshot and does not wait for writers, except for the
-// moment in which bbolt maps a file that has grown.
+// share one fsync. List reads a snapshot and does not wait for writers, except for the moment in
+// which bbolt maps a file that has grown.
+//
+// # Look-ups
+//
+// The store keeps an exact copy of all revocations in memory. Open reads it from the file, and each
+// commit changes both. A look-up reads only the copy: it takes no lock, makes no system call for a
+// token that is not revoked, and never waits, so the store is a blacklist.InProcess and the
+// validator sets no deadline. It costs about as much as one in blacklist.Memory.
+//
+// A look-up that begins after Revoke or Update has returned finds the revocation. One that begins
+// earlier may find it when its commit begins. If a commit fails, it is unknown whether the file has
+// its revocations. They count as revoked until the store has read their entries again, which it does
+// at once and, if that fails, before the next write. OnChange calls a function after each commit
+// with revocations.
+//
+// An entry takes about @@ bytes of memory, 43 to 96, and the filter in front of the entries two more
+// for each entry for which there is room. The room doubles when it is used up. The write that does
+// it takes about @@ seconds longer for each million entries; look-ups do not wait for it.
 //
 // One process can open the file at a time; a second one gets an error. It is created with mode
 // 0600, and Open refuses a file that the group or others can write, because they could remove a
@@ -57,13 +74,18 @@
 //
 // Open reads the whole file, some seconds for a million entries or sessions. It checks that every
 // page is valid and is used once, that the newest commit is present, and the checksum, order and
-// number of all entries, rows, indexes and epochs. Look-ups check what they read. Damage is an
-// error and never "not revoked" or "no session". A damaged row fails the calls that concern its
-// subject. A file that Open reports as damaged can be deleted, which logs everybody out.
+// number of all entries, rows, indexes and epochs. Writes and reads of sessions check what they
+// read. Damage is an error and never "not revoked" or "no session". A damaged row fails the calls
+// that concern its subject. A file that Open reports as damaged can be deleted, which logs everybody
+// out.
 //
-// Damage to the disk while the file is open is found when the damaged part is read: for an entry or
-// a row always, for a page in most cases. If only the key of an entry changed in a page that is
-// otherwise valid, the entry looks as if it never existed, until the next Open counts the entries.
+// Look-ups do not read the file. So damage to the disk while the file is open does not change their
+// answers: they are those from before the damage, and new revocations count as soon as they are
+// written. Look-ups do not find damage either. It is found when a write, a read of sessions or the
+// next Open reads the damaged part: for an entry or a row always, for a page in most cases. If only
+// the key of an entry changed in a page that is otherwise valid, Open finds it by the number of
+// entries. After damage on which bbolt stops, all calls return an error, look-ups too, until the
+// process is started again. Ping makes a commit, so readiness notices it.
 //
 // # Space
 //
@@ -90,8 +112,8 @@
 //     force until its end has passed also without the jump. If the clock stays ahead for 10 to 20
 //     minutes, the store believes it. Meanwhile an entry may be in force for longer than it has to.
 //   - Entries, rows and epochs are removed only if they had expired in all readings of at least 10
-//     minutes. In the first 10 minutes after Open nothing is removed. Look-ups and writes make
-//     readings.
+//     minutes. In the first 10 minutes after Open nothing is removed. The store makes a reading each
+//     minute. Writes, and look-ups that find an entry, make more.
 //   - Tx.Now, and whether a session is live, follow the wall clock: tokens expire by it too. So
 //     sessions seem to be over while it is ahead. Their rows stay, and they are live again
 //     afterwards.

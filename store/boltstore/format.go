@@ -18,11 +18,10 @@ import (
 //	expiry    until, blacklist.Key -> nothing; only for entries that end
 //
 // Times are milliseconds since 1970 in 8 bytes, big-endian. Checksums are CRC-32C over key and
-// value. The bucket expiry is an index for sweep only: look-ups compare the until of the entry.
+// value. The bucket expiry is an index for sweep only: the until of the entry decides.
 //
-// Look-ups do not need the kind and the place. With them a copy of the entries in memory can be
-// made from the file, which contains no ids of tokens: see blacklist.PlaceOf. The place key is
-// random.
+// With the kind and the place Open makes the copy of the entries in memory, though the file contains
+// no ids of tokens: see blacklist.PlaceOf. The place key is random.
 //
 // The buckets of the sessions. A subject is the first 16 bytes of its blacklist.Key, a row is its
 // subject and the first 16 bytes of the blacklist.Key of the session:

@@ -44,7 +44,11 @@ func Open(path string, options ...Option) (*Store, error) {
 	if err := guarded(func() (err error) { room, err = newSpace(db, file); return err }); err != nil {
 		return nil, errors.Join(callerError(path+" cannot be read", err), db.Close())
 	}
-	return start(db, room, m.places, c.now), nil
+	entries, err := load(db, m)
+	if err != nil {
+		return nil, errors.Join(callerError(path+" cannot be read", err), db.Close())
+	}
+	return start(db, room, m.places, entries, c.now), nil
 }
 
 // checkPath refuses symbolic links and files that other users can write.

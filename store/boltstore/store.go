@@ -10,17 +10,17 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
-	"github.com/oapi-guard/oapi-guard/internal/millis"
+	"github.com/oapi-guard/oapi-guard/internal/hooks"
 	"github.com/oapi-guard/oapi-guard/session"
 )
 
 // How the store works:
 //
-// Open verifies the pages of the file (verify.go) and all entries in it (format.go), and starts one
-// goroutine, the writer. A look-up is a read transaction: it reads the mark and the entries that
-// could cover the token (entries.go). Revoke hands a request to the writer (write.go). The writer
-// takes all requests that wait, writes them in one transaction with one fsync, removes some of what
-// has expired (sweep.go), and answers the requests. Close stops the writer and closes the file.
+// Open verifies the pages of the file (verify.go) and all entries in it (format.go), copies the
+// entries to memory (copy.go), and starts one goroutine, the writer. A look-up reads the copy only.
+// Revoke hands a request to the writer (write.go). The writer takes all requests that wait, writes
+// them in one transaction with one fsync, removes some of what has expired (sweep.go), brings the
+// copy up to date, and answers the requests. Close stops the writer and closes the file.
 //
 // A step of Update runs on a snapshot first. If it writes, it is a request for the writer, which
 // runs it again in its transaction (tx.go). A request first prepares its change, without writing,
@@ -36,8 +36,10 @@ import (
 type Store struct {
 	db     *bbolt.DB
 	places blacklist.PlaceKey // as in the mark
+	copied *copied
 	clock  *clock
 	space  *space
+	hooks  hooks.List
 
 	urgent, requests chan *request
 	// closing is closed when Close begins, stopped when the writer has ended.
@@ -47,21 +49,25 @@ type Store struct {
 
 	stuck atomic.Bool
 
-	// beforeCommit lets a test hold a write; nil otherwise.
+	// beforeCommit lets a test hold a write, and afterCommit change the result of a transaction. Both
+	// are nil otherwise.
 	beforeCommit func()
+	afterCommit  func(error) error
 }
 
 var (
 	_ blacklist.Blacklist = (*Store)(nil)
+	_ blacklist.InProcess = (*Store)(nil)
 	_ blacklist.Pinger    = (*Store)(nil)
 	_ session.Store       = (*Store)(nil)
 )
 
 // start returns a store on the open file, with its writer running.
-func start(db *bbolt.DB, room *space, places blacklist.PlaceKey, now func() time.Time) *Store {
+func start(db *bbolt.DB, room *space, places blacklist.PlaceKey, c *copied, now func() time.Time) *Store {
 	s := &Store{
 		db:       db,
 		places:   places,
+		copied:   c,
 		clock:    newClock(now),
 		space:    room,
 		urgent:   make(chan *request),
@@ -73,8 +79,9 @@ func start(db *bbolt.DB, room *space, places blacklist.PlaceKey, now func() time
 	return s
 }
 
-// IsRevoked implements blacklist.Blacklist. An error is blacklist.ErrClosed, the error of ctx, or
-// wraps blacklist.ErrUnavailable.
+// IsRevoked implements blacklist.Blacklist. It answers from memory and never waits. An error is
+// blacklist.ErrClosed, the error of ctx, or wraps blacklist.ErrUnavailable: after bbolt found damage
+// that it cannot go on after.
 func (s *Store) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, error) {
 	if err := s.usable(ctx); err != nil {
 		return false, err
@@ -82,22 +89,18 @@ func (s *Store) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, err
 	if s.stuck.Load() {
 		return false, errDamaged
 	}
-	bolt, err := s.begin()
-	if err != nil {
-		return false, callerError("the file cannot be read", err)
-	}
-	defer func() { _ = bolt.Rollback() }() // it ends a transaction that did not write
-	now, start := s.clock.read().sure, millis.Floor(id.SessionStart)
-	revoked := false
-	err = guarded(func() (err error) {
-		revoked, err = lookUp(bolt, id, now, start)
-		return err
-	})
-	if err != nil {
-		return false, callerError("the file cannot be read", err)
-	}
-	return revoked, nil
+	return s.copied.covers(&id, s.clock), nil
 }
+
+// InProcess says that look-ups do not wait.
+func (s *Store) InProcess() {}
+
+// OnChange registers f. It is called after each commit with revocations, before Revoke or Update
+// returns, and also if the commit failed. After a call, a look-up sees what changed.
+//
+// f must return at once: writes wait for it. It must not call methods of the Store; it sends to a
+// channel, for example. stop ends the calls; one may still run when it returns.
+func (s *Store) OnChange(f func()) (stop func()) { return s.hooks.Add(f) }
 
 // begin begins a transaction that does not write. If bbolt panics, it keeps its locks, and the
 // store is stuck. Once the transaction has begun, its end releases them.
@@ -116,10 +119,6 @@ func (s *Store) begin() (bolt *bbolt.Tx, err error) {
 // and shares the commit of other writes. It returns an error as soon as the disk is too full for
 // another session.
 func (s *Store) Ping(ctx context.Context) error {
-	start := time.UnixMilli(s.clock.read().wall)
-	if _, err := s.IsRevoked(ctx, blacklist.Identity{Issuer: "readiness", ID: "readiness", SessionStart: start}); err != nil {
-		return err
-	}
 	return s.submit(s.newRequest(ctx, func(buckets) (change, error) {
 		return change{grows: true, pages: pagesPerWrite, apply: func() (added, error) { return added{}, nil }}, nil
 	}))

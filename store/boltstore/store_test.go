@@ -72,10 +72,12 @@ func revoked(t testing.TB, s *Store, id blacklist.Identity) bool {
 	return isRevoked
 }
 
-// TestDamagedEntryFailsItsOwnTokenOnly changes the entry of one token: requests for that token
-// return an error, all others still work.
+// TestDamagedEntryFailsItsOwnTokenOnly changes the entry of one token in the file. Look-ups, which
+// use the copy in memory, still find it. A revocation of that token returns an error, all others
+// still work, and Open refuses the file.
 func TestDamagedEntryFailsItsOwnTokenOnly(t *testing.T) {
-	s := open(t, newPath(t))
+	path := newPath(t)
+	s := open(t, path)
 	for _, name := range []string{"damaged", "intact"} {
 		revoke(t, s, token(name), time.Now().Add(time.Hour))
 	}
@@ -88,10 +90,6 @@ func TestDamagedEntryFailsItsOwnTokenOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	isRevoked, err := s.IsRevoked(t.Context(), token("damaged"))
-	if isRevoked || !errors.Is(err, blacklist.ErrUnavailable) {
-		t.Errorf("IsRevoked of the damaged entry = %v, %v; want ErrUnavailable", isRevoked, err)
-	}
 	_, err = s.Revoke(t.Context(), blacklist.OfToken(token("damaged"), time.Time{}))
 	if !errors.Is(err, blacklist.ErrUnavailable) {
 		t.Errorf("Revoke of the damaged entry returns %v, want ErrUnavailable", err)
@@ -101,6 +99,7 @@ func TestDamagedEntryFailsItsOwnTokenOnly(t *testing.T) {
 		token string
 		want  bool
 	}{
+		{token: "damaged", want: true},
 		{token: "intact", want: true},
 		{token: "new", want: true},
 		{token: "never revoked", want: false},
@@ -108,6 +107,12 @@ func TestDamagedEntryFailsItsOwnTokenOnly(t *testing.T) {
 		if got := revoked(t, s, token(tt.token)); got != tt.want {
 			t.Errorf("%s: revoked = %v, want %v", tt.token, got, tt.want)
 		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path); !errors.Is(err, blacklist.ErrUnavailable) {
+		t.Errorf("Open of the damaged file returns %v, want ErrUnavailable", err)
 	}
 }
 

@@ -40,7 +40,7 @@ func sweepEntries(b buckets, t times, limit int) (a added, removed int, err erro
 	}
 	for _, key := range expired {
 		// The entry decides, not the index: an entry in force is never removed. A damaged entry
-		// stays, so that look-ups for it return an error.
+		// stays, so that revocations of it, and Open, return an error.
 		e, ok, err := getEntry(b.entries, blacklist.Key(key[8:]))
 		if err != nil && !errors.Is(err, errEntry) {
 			return added{}, 0, err

@@ -7,6 +7,7 @@ import (
 	"math"
 	"runtime"
 	"sync"
+	"time"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -100,11 +101,7 @@ func (s *Store) Revoke(ctx context.Context, r blacklist.Revocation) (bool, error
 			return change{}, err
 		}
 		return change{pages: pagesPerWrite, apply: func() (a added, err error) {
-			var isNew bool
-			before, isNew, err = put(b, rev, s.clock.read().sure)
-			if isNew {
-				a.entries++
-			}
+			before, err = put(b, rev, s.clock.read().sure, &a)
 			return a, err
 		}}, nil
 	})
@@ -149,11 +146,16 @@ func (s *Store) write() {
 		answer(batch, errStepEnded)
 		go s.write()
 	}()
+	witness := time.NewTicker(readInterval)
+	defer witness.Stop()
 	for {
 		select {
 		case <-s.closing:
 			ended = true
 			return
+		case <-witness.C:
+			s.clock.read()
+			continue
 		case q := <-s.urgent:
 			batch = append(batch, q)
 		case q := <-s.requests:
@@ -216,8 +218,8 @@ func answer(batch []*request, err error) {
 }
 
 // commit writes requests of the batch in one transaction, answers them and returns their number. An
-// error of one request fails only that one. Any other error fails all, and then nothing is
-// recorded.
+// error of one request fails only that one. Any other error fails all, and if it is one of the
+// commit, what they write may be in the file.
 func (s *Store) commit(batch []*request) int {
 	if s.beforeCommit != nil {
 		s.beforeCommit()
@@ -230,6 +232,9 @@ func (s *Store) commit(batch []*request) int {
 	err := guarded(w.run)
 	if errors.Is(err, errPanicked) {
 		s.stuck.Store(true)
+	}
+	if w.announced {
+		s.hooks.Call()
 	}
 	if err != nil {
 		answer(batch, callerError("the file cannot be written", err))
@@ -251,10 +256,15 @@ type writing struct {
 	results []error
 	// missing is the number of pages that the first request without a result needs.
 	missing int64
+	// announced is set if a transaction with revocations got to its commit.
+	announced bool
 }
 
 // run makes transactions until one was committed or there is nothing to write.
 func (w *writing) run() error {
+	if err := w.store.reread(); err != nil { // it failed after the commit before
+		return err
+	}
 	space := w.store.space
 	// If the file cannot grow, the requests that fit are made.
 	space.ensure(2*space.reserve() + basePages + pagesPerWrite*int64(len(w.batch)))
@@ -282,9 +292,44 @@ func (w *writing) run() error {
 // errUnchanged rolls a transaction back that would write nothing.
 var errUnchanged = errors.New("boltstore: nothing to write")
 
-// update makes one transaction. If the disk is full, it only removes.
+// update makes one transaction, and brings the copy in memory up to date. If the disk is full, it
+// only removes.
 func (w *writing) update(full bool) error {
-	err := w.store.db.Update(func(bolt *bbolt.Tx) error {
+	s := w.store
+	err := w.transaction(full)
+	if s.afterCommit != nil {
+		err = s.afterCommit(err)
+	}
+	if err == nil {
+		s.copied.settle()
+		s.copied.sweep(s.clock.read().removable)
+		return nil
+	}
+	if err := s.reread(); err != nil {
+		return err
+	}
+	if errors.Is(err, errUnchanged) {
+		return nil
+	}
+	return err
+}
+
+// reread brings the copy in memory up to date after a commit that failed.
+func (s *Store) reread() error {
+	if s.copied.unsettled == nil {
+		return nil
+	}
+	bolt, err := s.begin()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = bolt.Rollback() }() // it ends a transaction that did not write
+	return s.copied.reread(bolt)
+}
+
+// transaction makes the transaction. Its revocations are announced before its commit.
+func (w *writing) transaction(full bool) error {
+	return w.store.db.Update(func(bolt *bbolt.Tx) error {
 		w.results, w.missing = w.results[:0], 0
 		b, err := bucketsOf(bolt)
 		if err != nil {
@@ -306,12 +351,13 @@ func (w *writing) update(full bool) error {
 		if err := addSessionCounts(bolt, total.sessions); err != nil {
 			return err
 		}
-		return addCount(bolt, total.entries)
-	})
-	if errors.Is(err, errUnchanged) {
+		if err := addCount(bolt, total.entries); err != nil {
+			return err
+		}
+		w.store.copied.announce(total.revocations)
+		w.announced = w.announced || len(total.revocations) > 0
 		return nil
-	}
-	return err
+	})
 }
 
 // requests makes the changes of the requests, until one does not fit into the available pages. It
