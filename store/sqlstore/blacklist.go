@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"fmt"
 	"math"
 	"time"
@@ -233,6 +232,3 @@ func (e *entry) write(ctx context.Context, revoke, record *sql.Stmt, places *bla
 	}
 	return before, err
 }
-
-// nameOf returns the name of an entry in records.
-func nameOf(key blacklist.Key) uint64 { return binary.BigEndian.Uint64(key[:]) }
