@@ -41,6 +41,22 @@
 // out, and no revoked token is accepted. A restore from an older backup is not detected: delete all
 // rows of the table of revocations after it, and call Migrate.
 //
+// # Copies in memory
+//
+// A [Store] is a replica.Feed: package replica keeps a copy of the revocations in each process. Each
+// revocation and each mark writes a record in its transaction. Records stay for ten minutes, and some
+// revocations delete older ones.
+//
+// Each copy keeps one connection, and looks for records 40 times a second. It does not use LISTEN and
+// NOTIFY. On PostgreSQL a transaction that stays open delays no record of others. Records stay as long
+// as it is open. If that was longer than ten minutes, copies may need a new snapshot afterwards.
+//
+// On PostgreSQL a copy compares the identity of the system, the timeline, and the file of the table of
+// records. So it notices a restore, a fail-over and a demotion. It does not notice rows that somebody
+// deleted and inserted again. A user that must not call pg_control_system() goes without the identity
+// of the system. On SQLite an open connection does not notice that the file was exchanged for another
+// one: start the processes again.
+//
 // # Transactions
 //
 // PostgreSQL runs every transaction with the isolation level READ COMMITTED, which the store sets,

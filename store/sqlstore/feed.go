@@ -26,7 +26,7 @@ var (
 	errGap = fmt.Errorf("sqlstore: records were deleted, or the database was emptied, restored, exchanged or demoted: %w",
 		replica.ErrGap)
 	errOtherPlaces = &storeError{text: "the key of the places was made anew: start the process again"}
-	errNoRecords   = &storeError{text: "the records were emptied: run sqlstore.Migrate"}
+	errNoRecords   = &storeError{text: "the records were emptied, or are those of another server: run sqlstore.Migrate"}
 	errExchanged   = &storeError{text: "the database was exchanged during a snapshot"}
 	errOneConn     = &storeError{text: "a follower keeps a connection, so SetMaxOpenConns must be at least 2"}
 )

@@ -45,7 +45,7 @@ UNION ALL SELECT * FROM (SELECT '', '', NULL, kind, id, place, name, cut_off, un
 // identity of the system may be forbidden to the user.
 //
 // A record before all unread ones exists as long as none of them was deleted, because records leave
-// in their order.
+// in their order. A record after the present is that of another server.
 func pagePostgreSQL(ctx context.Context, conn *sql.Conn) (text string, err error) {
 	var allowed bool
 	err = conn.QueryRowContext(ctx, `SELECT has_function_privilege('pg_control_system()', 'EXECUTE')`).Scan(&allowed)
@@ -67,7 +67,8 @@ SELECT CASE WHEN {recovery} THEN '` + standby + `' ELSE concat_ws('/', ` + syste
         (SELECT oid FROM pg_database WHERE datname = current_database()),
         pg_relation_filenode(CAST('{records}' AS regclass)), (SELECT encode(records, 'hex') FROM {schema})) END,
     CAST(pg_current_snapshot() AS text), m.place_key, -1,
-    CAST(EXISTS (SELECT 1 FROM {records} WHERE xid < (SELECT pg_snapshot_xmin(position) FROM p)) AS integer)::bigint,
+    CAST(EXISTS (SELECT 1 FROM {records} WHERE xid < (SELECT pg_snapshot_xmin(position) FROM p)) AND NOT EXISTS
+        (SELECT 1 FROM {records} WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())) AS integer)::bigint,
     0::bigint, 0::bigint, m.cut_off, 0::bigint, {clock}
 FROM (SELECT 1) AS one LEFT JOIN {revocations} AS m ON m.key = {mark}
 UNION ALL

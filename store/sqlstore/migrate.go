@@ -128,6 +128,9 @@ func (m *migration) toVersion(ctx context.Context) {
 // genesis makes the first record if there is none. A record that was there before is lost then, so
 // followers must notice.
 func (m *migration) genesis(ctx context.Context) {
+	if m.c.dialect == PostgreSQL {
+		m.exec(ctx, deleteOthers)
+	}
 	result := m.exec(ctx, insertGenesis, int64(math.MinInt64), int64(millis.Never), millis.Floor(m.c.now()))
 	if m.changes(result) > 0 {
 		id := make([]byte, 16)

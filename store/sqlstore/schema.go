@@ -60,6 +60,10 @@ const (
 	// setPlaceKey stores the key of the places, which stays when the revocations are emptied.
 	setPlaceKey = `UPDATE {schema} SET place_key = $1 WHERE place_key IS NULL`
 
+	// deleteOthers deletes all records if they are those of another server, from which the tables were
+	// restored: its transactions have other numbers.
+	deleteOthers = `DELETE FROM {records}
+WHERE EXISTS (SELECT 1 FROM {records} WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()))`
 	// insertGenesis makes the first record, which is before all others, if there is no record.
 	// Followers then find another identity of the records.
 	insertGenesis = `INSERT INTO {records} ({xid column}kind, place, name, cut_off, until, written)
