@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math"
@@ -22,6 +23,12 @@ const (
 	// One in sweepEvery writes of a kind deletes up to sweepLimit expired rows.
 	sweepEvery = 8
 	sweepLimit = 32
+
+	// keepRecords is how long a record stays at least. A follower that has read nothing for longer
+	// needs a new snapshot.
+	keepRecords = 10 * time.Minute
+	// trimLimit is how many of the first records a trim considers. All but one of them can leave.
+	trimLimit = 64
 )
 
 // IsRevoked implements blacklist.Blacklist. It is one statement. An error is blacklist.ErrClosed,
@@ -109,16 +116,32 @@ func (s *Store) Revoke(ctx context.Context, r blacklist.Revocation) (before bool
 	}
 	if s.revocations.Add(1)%sweepEvery == 1 {
 		// The revocation is in force, whether the sweep succeeds or not.
-		_, _ = s.stmt.sweepRevocations.ExecContext(ctx, e.now-keepLonger.Milliseconds(), sweepLimit)
+		_ = s.sweepEntries(ctx, func(stmt *sql.Stmt) *sql.Stmt { return stmt }, e.now)
 	}
 	return before, nil
+}
+
+// sweepEntries deletes some expired revocations and old records.
+func (s *Store) sweepEntries(ctx context.Context, in func(*sql.Stmt) *sql.Stmt, now int64) error {
+	_, err := in(s.stmt.sweepRevocations).ExecContext(ctx, now-keepLonger.Milliseconds(), sweepLimit)
+	if err != nil {
+		return err
+	}
+	args := []any{keepRecords.Milliseconds(), trimLimit}
+	if s.cfg.dialect == SQLite {
+		args = append(args, now)
+	} else {
+		args = append(args, s.cfg.lockNumber()+1)
+	}
+	_, err = in(s.stmt.trimRecords).ExecContext(ctx, args...)
+	return err
 }
 
 // writeEntry writes the entry. It tries again if another transaction interfered, or if the mark has
 // another place key since the store has read it.
 func (s *Store) writeEntry(ctx context.Context, e *entry) (before bool, err error) {
 	for attempt := 1; ; attempt++ {
-		before, err = e.write(ctx, s.stmt.revoke, s.places.Load())
+		before, err = s.writeOnce(ctx, e)
 		switch {
 		case err == nil || attempt == maxAttempts:
 			return before, err
@@ -130,6 +153,22 @@ func (s *Store) writeEntry(ctx context.Context, e *entry) (before bool, err erro
 			return false, err
 		}
 	}
+}
+
+// writeOnce writes the entry and its record.
+func (s *Store) writeOnce(ctx context.Context, e *entry) (before bool, err error) {
+	if s.cfg.dialect == PostgreSQL {
+		return e.write(ctx, s.stmt.revoke, nil, s.places.Load())
+	}
+	tx, err := s.db.BeginTx(ctx, s.cfg.dialect.txOptions())
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
+	if before, err = e.write(ctx, tx.StmtContext(ctx, s.stmt.revoke), tx.StmtContext(ctx, s.stmt.insertRecord), s.places.Load()); err != nil {
+		return false, err
+	}
+	return before, tx.Commit()
 }
 
 // entry is a revocation that is to be written. Times are in milliseconds since 1970.
@@ -155,21 +194,28 @@ func (s *Store) newEntry(r blacklist.Revocation) (*entry, error) {
 	return e, nil
 }
 
-// write runs the statement, and reports whether the revocation was in force before. The error is
-// errOtherMark if the mark is missing or has another place key.
-func (e *entry) write(ctx context.Context, revoke querier, places *blacklist.PlaceKey) (before bool, err error) {
+// write runs the statements, and reports whether the revocation was in force before. On PostgreSQL
+// the first one writes the record too, and the second one is nil. The error is errOtherMark if the
+// mark is missing or has another place key.
+func (e *entry) write(ctx context.Context, revoke, record *sql.Stmt, places *blacklist.PlaceKey) (before bool, err error) {
 	key, _ := blacklist.KeyOf(e.kind, e.identity)
 	place, _ := blacklist.PlaceOf(*places, e.kind, e.identity)
-	rows, err := revoke.QueryContext(ctx, key[:], int64(e.kind), int64(place), e.cutOff, e.until, e.now, places[:])
+	name := int64(nameOf(key))
+	args := []any{key[:], int64(e.kind), int64(place), e.cutOff, e.until, e.now, places[:]}
+	if record == nil {
+		args = append(args, name)
+	}
+	rows, err := revoke.QueryContext(ctx, args...)
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = rows.Close() }()
 	written := false
-	// Until the last row is read, SQLite has not committed the statement.
+	var cutOff, until int64
+	// Until the last row is read, SQLite has not finished the statement.
 	for rows.Next() {
 		written = true
-		if err := rows.Scan(&before); err != nil {
+		if err := rows.Scan(&before, &cutOff, &until); err != nil {
 			return false, err
 		}
 	}
@@ -182,5 +228,8 @@ func (e *entry) write(ctx context.Context, revoke querier, places *blacklist.Pla
 	if !written {
 		return false, errOtherMark
 	}
-	return before, nil
+	if record != nil {
+		_, err = record.ExecContext(ctx, int64(e.kind), int64(place), name, cutOff, until, e.now)
+	}
+	return before, err
 }

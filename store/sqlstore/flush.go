@@ -33,7 +33,11 @@ func (t *transaction) flush() error {
 		inserted = inserted || !old.exists
 	}
 	for _, e := range t.entries {
-		if _, err := e.write(t.ctx, t.tx.StmtContext(t.ctx, t.s.stmt.revoke), t.s.places.Load()); err != nil {
+		var record *sql.Stmt
+		if t.s.stmt.insertRecord != nil {
+			record = t.in(t.s.stmt.insertRecord)
+		}
+		if _, err := e.write(t.ctx, t.in(t.s.stmt.revoke), record, t.s.places.Load()); err != nil {
 			return err
 		}
 	}
@@ -123,13 +127,13 @@ func (t *transaction) sweep(inserted bool) error {
 		}
 	}
 	if len(t.entries) > 0 && t.s.revocations.Add(1)%sweepEvery == 1 {
-		before := t.entries[0].now - keepLonger.Milliseconds()
-		if _, err := t.tx.StmtContext(t.ctx, t.s.stmt.sweepRevocations).ExecContext(t.ctx, before, sweepLimit); err != nil {
-			return err
-		}
+		return t.s.sweepEntries(t.ctx, t.in, t.entries[0].now)
 	}
 	return nil
 }
+
+// in returns the statement in the transaction.
+func (t *transaction) in(stmt *sql.Stmt) *sql.Stmt { return t.tx.StmtContext(t.ctx, stmt) }
 
 func affected(result sql.Result, err error) (int64, error) {
 	if err != nil {

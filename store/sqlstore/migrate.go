@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"hash/fnv"
+	"math"
 	"strings"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
@@ -49,6 +50,7 @@ func (c *config) migrate(ctx context.Context, db *sql.DB) (madeMark bool, err er
 	m := &migration{c: c, conn: conn}
 	m.begin(ctx)
 	m.toVersion(ctx)
+	m.genesis(ctx)
 	m.mark(ctx)
 	if m.err == nil {
 		m.exec(ctx, "COMMIT")
@@ -118,22 +120,43 @@ func (m *migration) toVersion(ctx context.Context) {
 			m.exec(ctx, text)
 		}
 	}
-	m.exec(ctx, deleteVersion)
-	m.exec(ctx, insertVersion, schemaVersion)
+	if m.changes(m.exec(ctx, updateVersion, schemaVersion)) == 0 {
+		m.exec(ctx, insertVersion, schemaVersion)
+	}
+}
+
+// genesis makes the first record if there is none. A record that was there before is lost then, so
+// followers must notice.
+func (m *migration) genesis(ctx context.Context) {
+	if m.c.dialect == PostgreSQL {
+		m.exec(ctx, deleteOthers)
+	}
+	result := m.exec(ctx, insertGenesis, int64(math.MinInt64), int64(millis.Never), millis.Floor(m.c.now()))
+	if m.changes(result) > 0 {
+		id := make([]byte, 16)
+		rand.Read(id) // never returns an error
+		m.exec(ctx, setRecordsID, id)
+	}
 }
 
 // mark makes the mark if it is missing.
 func (m *migration) mark(ctx context.Context) {
 	var places blacklist.PlaceKey
 	rand.Read(places[:]) // never returns an error
-	notBefore := millis.Floor(m.c.now().Add(m.c.skew))
-	result := m.exec(ctx, insertMark, notBefore, int64(millis.Never), places[:])
-	if m.err != nil {
-		return
+	m.exec(ctx, setPlaceKey, places[:])
+	notBefore, never := millis.Floor(m.c.now().Add(m.c.skew)), int64(millis.Never)
+	if m.changes(m.exec(ctx, insertMark, notBefore, never)) > 0 {
+		m.exec(ctx, insertMarkRecord, notBefore, never, millis.Floor(m.c.now()))
+		m.made = true
 	}
-	var n int64
-	n, m.err = result.RowsAffected()
-	m.made = n > 0
+}
+
+// changes returns the number of rows that a statement has changed.
+func (m *migration) changes(result sql.Result) (n int64) {
+	if m.err == nil {
+		n, m.err = result.RowsAffected()
+	}
+	return n
 }
 
 // schemaText returns the statements that Migrate runs on a new database.

@@ -148,8 +148,11 @@ func TestServiceNeedsFewPrivileges(t *testing.T) {
 	d.migrate(t)
 	for _, table := range tables {
 		rights := "SELECT, INSERT, UPDATE, DELETE"
-		if table == "schema" {
+		switch table {
+		case "schema":
 			rights = "SELECT"
+		case "records":
+			rights = "SELECT, INSERT, DELETE"
 		}
 		d.exec(t, "GRANT "+rights+" ON auth."+d.prefix+table+" TO service")
 	}

@@ -14,18 +14,21 @@ const (
 
 	readMark = `SELECT place_key FROM {revocations} WHERE key = {mark}`
 
-	// revoke writes an entry, if the mark still has the place key of the store. It returns whether
+	// writeEntry writes an entry, if the mark still has the place key of the store. It returns whether
 	// the revocation was in force before. The column renewed exists for this result: PostgreSQL
 	// before version 18 and SQLite return new values only. It is computed from the row that the
 	// statement has locked, so of two calls at once one finds the entry of the other.
-	revoke = `INSERT INTO {revocations} AS r (key, kind, place, cut_off, until, renewed)
+	writeEntry = `INSERT INTO {revocations} AS r (key, kind, place, cut_off, until, renewed)
 SELECT CAST($1 AS {bytes}), CAST($2 AS smallint), CAST($3 AS bigint), CAST($4 AS bigint), CAST($5 AS bigint), false
 FROM {revocations} AS m WHERE m.key = {mark} AND m.place_key = $7
 ON CONFLICT (key) DO UPDATE SET
     renewed = r.until > $6 AND r.cut_off >= excluded.cut_off,
     cut_off = CASE WHEN r.until > $6 THEN {greatest}(r.cut_off, excluded.cut_off) ELSE excluded.cut_off END,
     until = CASE WHEN r.until > $6 THEN {greatest}(r.until, excluded.until) ELSE excluded.until END
-RETURNING renewed`
+RETURNING renewed, cut_off, until`
+
+	// insertRecord records what writeEntry has returned: the entry as it is now.
+	insertRecord = `INSERT INTO {records} (kind, place, name, cut_off, until, written) VALUES ($1, $2, $3, $4, $5, $6)`
 
 	sweepRevocations = `DELETE FROM {revocations} WHERE key {any}
 (SELECT key FROM {revocations} WHERE until < $1 ORDER BY until LIMIT $2{skip}){end any}`
@@ -62,6 +65,14 @@ SET began = $2, live_until = $3, keep_until = $4, ended = $5, owed = $6, data = 
 
 // The statements that differ.
 var (
+	// revoke is writeEntry, and writes the record where one statement can do both. Each revocation has
+	// a record, also one that was in force before.
+	revoke = map[Dialect]string{
+		PostgreSQL: `WITH entry AS (` + writeEntry + `), record AS (INSERT INTO {records} (kind, place, name, cut_off, until, written)
+SELECT CAST($2 AS smallint), CAST($3 AS bigint), CAST($8 AS bigint), cut_off, until, {clock} FROM entry)
+SELECT renewed, cut_off, until FROM entry`,
+		SQLite: writeEntry,
+	}
 	selectClock = `SELECT {clock}`
 	// peekSession reads a row without a lock.
 	peekSession = `SELECT s.data, {clock}, {recovery} FROM (SELECT 1) AS one LEFT JOIN {sessions} AS s ON s.key = $1`
@@ -101,6 +112,7 @@ func listPage(now string) string {
 type statements struct {
 	lookUp, readMark, revoke, touchMark                       *sql.Stmt
 	sweepRevocations, sweepSessions, sweepSubjects            *sql.Stmt
+	insertRecord, trimRecords                                 *sql.Stmt
 	selectClock, selectSession, selectSubject                 *sql.Stmt
 	insertSubject, updateSubject                              *sql.Stmt
 	insertSession, updateSession, peekSession, replaceSession *sql.Stmt
@@ -117,8 +129,8 @@ func prepare(ctx context.Context, db *sql.DB, c *config) (*statements, error) {
 		text string
 	}
 	list := []statement{
-		{&s.lookUp, lookUp}, {&s.readMark, readMark}, {&s.revoke, revoke}, {&s.touchMark, touchMark},
-		{&s.sweepRevocations, sweepRevocations}, {&s.sweepSessions, sweepSessions}, {&s.sweepSubjects, sweepSubjects},
+		{&s.lookUp, lookUp}, {&s.readMark, readMark}, {&s.revoke, revoke[c.dialect]}, {&s.touchMark, touchMark},
+		{&s.sweepRevocations, sweepRevocations}, {&s.trimRecords, trimRecords[c.dialect]}, {&s.sweepSessions, sweepSessions}, {&s.sweepSubjects, sweepSubjects},
 		{&s.selectClock, selectClock}, {&s.selectSession, selectSession[c.dialect]},
 		{&s.selectSubject, selectSubject[c.dialect]},
 		{&s.insertSubject, insertSubject}, {&s.updateSubject, updateSubject},
@@ -128,7 +140,7 @@ func prepare(ctx context.Context, db *sql.DB, c *config) (*statements, error) {
 		{&s.forget, forget},
 	}
 	if c.dialect == SQLite {
-		list = append(list, statement{&s.lock, lockDatabase})
+		list = append(list, statement{&s.lock, lockDatabase}, statement{&s.insertRecord, insertRecord})
 	}
 	for _, p := range list {
 		stmt, err := db.PrepareContext(ctx, c.render(p.text))

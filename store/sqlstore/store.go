@@ -18,10 +18,10 @@ import (
 // a conflict. tx.go is the transaction of a step: it locks what the step reads, keeps the writes,
 // and flush.go sends them when the step has returned. row.go is the short way for a step that
 // concerns one row. statements.go has every statement, schema.go the tables, and dialect.go what
-// differs between the databases.
+// differs between the databases. feed.go follows the records that each revocation writes.
 
 // Store is a blacklist and a store of sessions in a database. It is safe for concurrent use and
-// starts no goroutine.
+// starts no goroutine. It is a replica.Feed too.
 type Store struct {
 	db   *sql.DB
 	cfg  *config
@@ -29,6 +29,8 @@ type Store struct {
 
 	// places is the place key of the mark.
 	places atomic.Pointer[blacklist.PlaceKey]
+	// placeKey is the one that New has read. Copies of the store use it.
+	placeKey blacklist.PlaceKey
 	// writer has room for one transaction on SQLite, which has one writer at a time. Waiting here is
 	// shorter than waiting for its lock, which polls. It is nil on PostgreSQL.
 	writer chan struct{}
@@ -77,6 +79,7 @@ func New(ctx context.Context, db *sql.DB, dialect Dialect, options ...Option) (*
 		s.stmt.close()
 		return nil, err
 	}
+	s.placeKey = *s.places.Load()
 	return s, nil
 }
 

@@ -343,8 +343,3 @@ func (t *transaction) advance(clock int64) {
 func (t *transaction) row(stmt *sql.Stmt, args ...any) *sql.Row {
 	return t.tx.StmtContext(t.ctx, stmt).QueryRowContext(t.ctx, args...)
 }
-
-// querier is a prepared statement.
-type querier interface {
-	QueryContext(ctx context.Context, args ...any) (*sql.Rows, error)
-}
