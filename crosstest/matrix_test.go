@@ -12,8 +12,12 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	fiber2 "github.com/gofiber/fiber/v2"
+	fiber3 "github.com/gofiber/fiber/v3"
 
 	chiapi "github.com/oapi-guard/oapi-guard/crosstest/api/chi"
+	fiberapi "github.com/oapi-guard/oapi-guard/crosstest/api/fiber"
+	fiberv3api "github.com/oapi-guard/oapi-guard/crosstest/api/fiber-v3"
 	stdhttp "github.com/oapi-guard/oapi-guard/crosstest/api/std-http"
 	"github.com/oapi-guard/oapi-guard/crosstest/service"
 	"github.com/oapi-guard/oapi-guard/security/guard"
@@ -149,6 +153,32 @@ func TestMatrixNoticesARouteThatReplacesAGuardedOne(t *testing.T) {
 		if wanted := min(len(tt.want), 1); len(failures.texts) != wanted || !strings.Contains(got, tt.want) {
 			t.Errorf("%s: %s", tt.name, got)
 		}
+	}
+}
+
+// TestMatrixThroughTheTestMethodOfFiber asks fiber applications without a listener.
+func TestMatrixThroughTheTestMethodOfFiber(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		mount securitytest.Mount
+	}{
+		{"fiber", func(s securitytest.Setup) (http.Handler, error) {
+			app := fiber2.New()
+			strict := fiberapi.NewGuardedStrictHandler(fiberapi.UnimplementedGuardedServer{}, nil)
+			err := fiberapi.RegisterGuardedHandlersWithOptions(app, strict, s.Policy, service.Authenticator{}, fiberapi.FiberServerOptions{BaseURL: "/v1"})
+			return securitytest.Exchange(func(r *http.Request) (*http.Response, error) { return app.Test(r, -1) }), err
+		}},
+		{"fiber-v3", func(s securitytest.Setup) (http.Handler, error) {
+			app := fiber3.New()
+			strict := fiberv3api.NewGuardedStrictHandler(fiberv3api.UnimplementedGuardedServer{}, nil)
+			err := fiberv3api.RegisterGuardedHandlersWithOptions(app, strict, s.Policy, service.Authenticator{}, fiberv3api.FiberServerOptions{BaseURL: "/v1"})
+			return securitytest.Exchange(func(r *http.Request) (*http.Response, error) { return app.Test(r, fiber3.TestConfig{}) }), err
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f, options := newMatrix(t)
+			f.Matrix(t, fiberapi.GuardedOperations(), tt.mount, append(options, securitytest.WithBaseURL("/v1"))...).Golden(t, "testdata/matrix.txt")
+		})
 	}
 }
 

@@ -110,6 +110,34 @@ func (f *Fixture) spoil(typ security.TokenType, text string, defect Defect) (str
 
 // withClaim changes a claim and signs again.
 func (f *Fixture) withClaim(typ security.TokenType, text, name string, value any) (string, error) {
+	return f.signAgain(typ, text, func(members map[string]any) error {
+		members[name] = value
+		return nil
+	})
+}
+
+// withMissingClaims adds the claims that the token does not have, and signs again.
+func (f *Fixture) withMissingClaims(typ security.TokenType, text string, claims any) (string, error) {
+	return f.signAgain(typ, text, func(members map[string]any) error {
+		encoded, err := json.Marshal(claims)
+		if err != nil {
+			return err
+		}
+		var added map[string]any
+		if err := json.Unmarshal(encoded, &added); err != nil {
+			return errors.New("private claims are a JSON object")
+		}
+		for name, value := range added {
+			if _, ok := members[name]; !ok {
+				members[name] = value
+			}
+		}
+		return nil
+	})
+}
+
+// signAgain changes the payload of a token and signs it with the same key.
+func (f *Fixture) signAgain(typ security.TokenType, text string, change func(members map[string]any) error) (string, error) {
 	header, rest, _ := strings.Cut(text, ".")
 	encoded, _, _ := strings.Cut(rest, ".")
 	decoded, err := base64.RawURLEncoding.DecodeString(encoded)
@@ -120,7 +148,9 @@ func (f *Fixture) withClaim(typ security.TokenType, text, name string, value any
 	if err := json.Unmarshal(decoded, &members); err != nil {
 		return "", err
 	}
-	members[name] = value
+	if err := change(members); err != nil {
+		return "", err
+	}
 	content, err := json.Marshal(members, json.Deterministic(true))
 	if err != nil {
 		return "", err

@@ -128,7 +128,7 @@ func mountOf(f *securitytest.Fixture, mounted []guard.Operation, change ...func(
 		}
 		mux := http.NewServeMux()
 		for _, o := range pointers {
-			mux.HandleFunc(o.Method+" "+o.Path, guards.HandlerFunc(o, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+			mux.HandleFunc(o.Method+" "+o.Path, guards.HandlerFunc(o, func(http.ResponseWriter, *http.Request) { panic("a handler ran behind its guard") }))
 		}
 		for _, c := range change {
 			c(mux)

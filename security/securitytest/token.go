@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -170,23 +171,40 @@ func (f *Fixture) mint(typ security.TokenType, subject string, p tokenPlan) (str
 			p.roles, p.scopes = nil, nil // no issuer gives them to a refresh token
 		}
 	}
-	token, err := issuer.Issue(f.t.Context(), issued, subject, claims, f.optionsOf(issuer, defect, p)...)
+	text, err := f.issue(issuer, issued, subject, claims, f.optionsOf(issuer, defect, p))
 	if err != nil {
-		return "", fmt.Errorf("a token of the type %s: %w%s", issued.Name(), err, claimsHint(claims))
+		return "", err
 	}
-	text, err := f.spoil(typ, token.Text(), defect)
-	if err != nil {
+	if text, err = f.spoil(typ, text, defect); err != nil {
 		return "", err
 	}
 	_, err = f.verify(typ, text)
 	return text, defect.check(typ, err)
 }
 
-func claimsHint(claims any) string {
-	if claims != nil {
-		return ""
+// errNotIssued means that the issuer does not issue such a token.
+var errNotIssued = errors.New("is not issued")
+
+// issue issues a token. The claims that an identity provider issues may have names that an issuer
+// reserves, such as azp, so they are added to the token. Those that the token has stay as they are.
+func (f *Fixture) issue(issuer *security.Issuer, typ security.TokenType, subject string, claims any, options []security.TokenOption) (string, error) {
+	issued, private := typ, claims
+	isForeign := typ.Verifier() != "" && claims != nil
+	if isForeign {
+		issued, private = security.NewTokenType[security.NoClaims](typ.Name()), nil
 	}
-	return " (securitytest.Claims and securitytest.WithClaims set private claims)"
+	token, err := issuer.Issue(f.t.Context(), issued, subject, private, options...)
+	if err != nil {
+		hint := ""
+		if claims == nil && strings.Contains(err.Error(), "private claims") {
+			hint = " (set them with securitytest.Claims or securitytest.WithClaims)"
+		}
+		return "", fmt.Errorf("a token of the type %s %w: %w%s", typ.Name(), errNotIssued, err, hint)
+	}
+	if !isForeign {
+		return token.Text(), nil
+	}
+	return f.withMissingClaims(typ, token.Text(), claims)
 }
 
 // optionsOf returns the options of the issuer for the plan.

@@ -164,6 +164,32 @@ func TestOptionsOfTheApplication(t *testing.T) {
 	_ = python.Text(accessType, "ann", securitytest.WrongType)
 }
 
+// TestClaimsOfAProvider issues a token whose claims have names that issuers reserve, as the document
+// of an application describes the tokens of its provider.
+func TestClaimsOfAProvider(t *testing.T) {
+	type claims struct {
+		Subject string `json:"sub"`
+		Party   string `json:"azp"`
+		Plan    string `json:"plan"`
+	}
+	var checked string
+	typ := security.NewTokenType[claims]("access").OfVerifier("partner").WithSchema(func(claims []byte) error {
+		checked = string(claims)
+		return nil
+	})
+	fixture := securitytest.New(t, securitytest.WithVerifier("partner", "https://partner.example"))
+	for _, defect := range [][]securitytest.TokenOption{nil, {securitytest.Revoked}, {securitytest.WrongType}, {securitytest.OtherIssuer}} {
+		text := fixture.Text(typ, "ann", append(defect, securitytest.Claims(claims{"somebody", "web", "gold"}))...)
+		token, err := fixture.Validator.Verify(t.Context(), typ, text)
+		if accepted := err == nil && token.Subject() == "ann"; accepted != (defect == nil) {
+			t.Errorf("%v: %v", defect, err)
+		}
+	}
+	if !strings.Contains(checked, `"plan":"gold"`) {
+		t.Errorf("the schema got %s", checked)
+	}
+}
+
 // TestMistakes checks that a mistake in a test fails it.
 func TestMistakes(t *testing.T) {
 	unknown := security.NewTokenType[security.NoClaims]("access").OfVerifier("nobody")

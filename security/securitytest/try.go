@@ -163,7 +163,9 @@ func (b *builder) varyRules(p presented, vary varyFunc) {
 	}
 	if rules.AllowRoles != nil || rules.DenyRoles != nil || len(p.token.roles) > 0 {
 		roles("no role")
-		roles("another role", otherRole)
+		if !slices.Contains(p.token.roles, otherRole) {
+			roles("another role", otherRole)
+		}
 	}
 	if rules.AllowRoles != nil {
 		for _, role := range rules.AllowRoles[1:] {
@@ -200,8 +202,9 @@ func (b *builder) varyBadTokens(p presented, vary varyFunc) {
 		if defect == WrongType {
 			changed.token.wrongType = b.wrongType(p.scheme)
 		}
-		if _, err := b.textOf(&changed); errors.Is(err, errNoDefect) {
-			continue // its layout leaves that open, for every operation
+		_, err := b.textOf(&changed)
+		if errors.Is(err, errNoDefect) || defect == WrongType && errors.Is(err, errNotIssued) {
+			continue // its layout leaves that open, or has no other type
 		}
 		vary(string(defect), changed, try{group: badToken})
 	}
