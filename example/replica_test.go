@@ -2,17 +2,23 @@ package main
 
 import (
 	"log/slog"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/oapi-guard/oapi-guard/internal/pgtest"
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
 // TestCopiesSeeOtherProcesses logs out at one service. The other one, which looks up in its copy,
 // refuses the token, and ends the stream that it serves.
 func TestCopiesSeeOtherProcesses(t *testing.T) {
-	redis := redistest.Start(t)
-	for name, text := range map[string]string{"redis": "redis://" + redis.Addr()} {
+	redis, postgres := redistest.Start(t), pgtest.Shared(t)
+	for name, text := range map[string]string{
+		"redis":    "redis://" + redis.Addr(),
+		"postgres": postgres.DSN(pgtest.User, postgres.NewDatabase(t)),
+		"sqlite":   "sqlite:" + filepath.Join(t.TempDir(), "store.db"),
+	} {
 		t.Run(name, func(t *testing.T) {
 			one, two := newAppOn(t, copiedStore(t, text), nil), newAppOn(t, copiedStore(t, text), nil)
 			session := one.login("alice", "wonderland")
