@@ -100,6 +100,7 @@ func TestNewRefusesOptions(t *testing.T) {
 		{name: "policy", option: WithMissingMark(7), text: "WithMissingMark"},
 		{name: "negative skew", option: WithClockSkew(-1), text: "WithClockSkew"},
 		{name: "skew of an hour", option: WithClockSkew(time.Hour), text: "WithClockSkew"},
+		{name: "a feed of 999 records", option: WithFeedLength(999), text: "WithFeedLength"},
 		{name: "clock", option: WithClock(nil), text: "WithClock"},
 		{name: "logger", option: WithLogger(nil), text: "WithLogger"},
 	} {
