@@ -182,20 +182,11 @@ type replica interface {
 // CheckRevokedNow is [Validator.CheckRevoked], and asks the store itself where the blacklist is a
 // replica, whose copy may be as old as its bound. It is for operations that cannot wait for it.
 func (v *Validator) CheckRevokedNow(ctx context.Context, token AnyToken) error {
-	list, ok := blacklist.As[replica](v.blacklist)
-	if !ok {
-		return v.CheckRevoked(ctx, token)
-	}
 	t, err := v.knownToken(token)
 	if err != nil {
 		return err
 	}
-	bounded, cancel := context.WithTimeout(ctx, v.lookupTimeout)
-	defer cancel()
-	revoked, err := list.IsRevokedNow(bounded, t.identity())
-	if err != nil {
-		err = unavailable("the blacklist did not answer", err)
-	}
+	revoked, err := v.IsRevokedNow(ctx, t.identity())
 	return v.judgeRevoked(ctx, t, revoked, err)
 }
 
@@ -234,6 +225,21 @@ func (v *Validator) IsRevoked(ctx context.Context, id blacklist.Identity) (bool,
 		return false, errZeroValidator
 	}
 	return v.lookUp(ctx, &id)
+}
+
+// IsRevokedNow is [Validator.IsRevoked], and asks the store itself where the blacklist is a replica.
+func (v *Validator) IsRevokedNow(ctx context.Context, id blacklist.Identity) (bool, error) {
+	list, ok := blacklist.As[replica](v.blacklist)
+	if !ok {
+		return v.IsRevoked(ctx, id)
+	}
+	ctx, cancel := context.WithTimeout(ctx, v.lookupTimeout)
+	defer cancel()
+	revoked, err := list.IsRevokedNow(ctx, id)
+	if err != nil {
+		return false, unavailable("the blacklist did not answer", err)
+	}
+	return revoked, nil
 }
 
 // Blacklist returns the blacklist.

@@ -77,9 +77,10 @@ func (m *Manager) firstStart(ctx context.Context, subject string, now time.Time)
 	return now.Add(time.Duration(ahead) * time.Millisecond), failed
 }
 
-// isCutOff reports whether a cut-off covers a session of the subject that began at start.
+// isCutOff reports whether a cut-off covers a session of the subject that began at start. It asks the
+// store: a replica may lack a cut-off that would end the session in a moment.
 func (m *Manager) isCutOff(ctx context.Context, subject string, start time.Time) (bool, error) {
-	return m.validator.IsRevoked(ctx, blacklist.Identity{Issuer: m.verifier.Issuer(), Subject: subject, SessionStart: start})
+	return m.validator.IsRevokedNow(ctx, blacklist.Identity{Issuer: m.verifier.Issuer(), Subject: subject, SessionStart: start})
 }
 
 // Login is what a log-in says about its session.

@@ -12,6 +12,34 @@ import (
 	"github.com/oapi-guard/oapi-guard/session"
 )
 
+// staleList is a replica whose copy lacks what others have revoked.
+type staleList struct{ blacklist.Blacklist }
+
+func (staleList) IsRevoked(context.Context, blacklist.Identity) (bool, error) { return false, nil }
+
+func (l staleList) IsRevokedNow(ctx context.Context, id blacklist.Identity) (bool, error) {
+	return l.Blacklist.IsRevoked(ctx, id)
+}
+
+// A machine whose clock is ahead has cut off the sessions of the subject, and the replica of this one
+// does not know it yet.
+func TestLogInAfterACutOffThatTheReplicaLacks(t *testing.T) {
+	now := time.Date(2030, 1, 1, 12, 0, 0, 123e6, time.UTC)
+	clock := func() time.Time { return now }
+	key := must(keys.NewHMAC(keys.HS256, []byte("0123456789abcdef0123456789abcdef")))
+	list := must(blacklist.NewMemory(blacklist.WithClock(clock)))
+	authority := must(security.New("https://issuer.example", must(keys.NewSet(key)), staleList{list}, security.WithClock(clock)))
+	sessions := must(session.New(authority, must(session.NewMemory(session.WithMemoryClock(clock))),
+		func(context.Context, session.Info) (session.Grant, error) { return session.Grant{}, nil }))
+	t.Cleanup(func() { _ = sessions.Close() })
+	must(authority.Validator.RevokeSubjectBefore(t.Context(), "alice", now.Add(time.Second)))
+	pair := must(must(sessions.Open(t.Context(), "alice")).Begin(t.Context(), session.Login{}))
+	token := must(authority.Validator.Verify(t.Context(), accessType, pair.Access.Text()))
+	if err := authority.Validator.CheckRevokedNow(t.Context(), token); err != nil {
+		t.Errorf("the access token, when the replica has the cut-off: %v", err)
+	}
+}
+
 // A cut-off may be ahead of the clock by the leeway. A log-in in the same millisecond works.
 func TestLogInAtTheCutOff(t *testing.T) {
 	for _, tt := range []struct {

@@ -282,7 +282,7 @@ func (m *Manager) endPage(ctx context.Context, subject string, rows []Row, epoch
 // endRevoked ends those of the rows whose sessions the blacklist alone has ended, as a cut-off does.
 // It returns how many they are.
 func (m *Manager) endRevoked(ctx context.Context, subject string, rows []Row) (ended int, err error) {
-	revoked, err := m.revokedRows(ctx, rows)
+	revoked, err := revokedRows(ctx, rows, m.validator.IsRevokedNow)
 	if err != nil {
 		return 0, err
 	}
@@ -361,7 +361,7 @@ func (m *Manager) ListOf(ctx context.Context, subject, position string) (Page, e
 	if err != nil {
 		return Page{}, err
 	}
-	revoked, err := m.revokedRows(ctx, rows)
+	revoked, err := revokedRows(ctx, rows, m.validator.IsRevoked)
 	if err != nil {
 		return Page{}, err
 	}
@@ -376,12 +376,12 @@ func (m *Manager) ListOf(ctx context.Context, subject, position string) (Page, e
 
 // revokedRows asks the blacklist for all rows at once: stores send look-ups together that come at the
 // same time.
-func (m *Manager) revokedRows(ctx context.Context, rows []Row) ([]bool, error) {
+func revokedRows(ctx context.Context, rows []Row, isRevoked func(context.Context, blacklist.Identity) (bool, error)) ([]bool, error) {
 	revoked, errs := make([]bool, len(rows)), make([]error, len(rows))
 	var running sync.WaitGroup
 	for i, row := range rows {
 		running.Go(func() {
-			revoked[i], errs[i] = m.validator.IsRevoked(ctx, blacklist.Identity{
+			revoked[i], errs[i] = isRevoked(ctx, blacklist.Identity{
 				Issuer: row.Subject.Issuer, Subject: row.Subject.Name, Session: row.ID, SessionStart: row.Began,
 			})
 		})
