@@ -29,10 +29,12 @@
 //
 //	presented generation                       result
 //	the current one                            the next generation
-//	the one before, within the grace           the same tokens again: same id and times
+//	the one before, within the grace           the same refresh token again
 //	the one before, later                      reused: the session ends, 401
 //	an older one                               reused: the session ends, 401
 //	any, if the session is over                401
+//
+// "The same" is to the byte: the same id and times. The access token beside it is a new one.
 //
 // The grace is 30 seconds ([WithGrace]), by the clock of the store. Within it a copied refresh token
 // works once more: that is its price. A client that uses copied tokens has to repeat each refresh of
@@ -40,8 +42,8 @@
 // [WithRepeatHook]. WithGrace(0) is RFC 9700, section 4.14.2, to the letter.
 //
 // An error that wraps security.ErrUnavailable is not a verdict. The client repeats the request with
-// the same refresh token, and gets the same tokens even after the grace: the manager notes in the
-// row that the client may not have them, and tries that for a minute. If the store is away for
+// the same refresh token, and gets the same next one even after the grace: the manager notes in the
+// row that the client may not have it, and tries that for a minute. If the store is away for
 // longer than this and than the grace, although it had written the refresh, the repetition counts as
 // reuse and the user logs in again.
 //
