@@ -44,6 +44,9 @@ UNION ALL SELECT * FROM (SELECT '', '', NULL, kind, id, place, name, cut_off, un
 // position $1, behind the record with the transaction $2 and the id $3. The function with the
 // identity of the system may be forbidden to the user.
 //
+// Unread are the records of the transactions that were open, and of those that began later. Each of
+// the two is a range of the index. An id is above 0.
+//
 // A record before all unread ones exists as long as none of them was deleted, because records leave
 // in their order. A record after the present is that of another server.
 func pagePostgreSQL(ctx context.Context, conn *sql.Conn) (text string, err error) {
@@ -54,23 +57,28 @@ func pagePostgreSQL(ctx context.Context, conn *sql.Conn) (text string, err error
 		system = "(SELECT system_identifier FROM pg_control_system())"
 	}
 	return `WITH p AS MATERIALIZED (
-    SELECT COALESCE(CAST(NULLIF(CAST($1 AS text), '') AS pg_snapshot), pg_current_snapshot()) AS position
+    SELECT position, CASE WHEN xid < pg_snapshot_xmax(position) THEN pg_snapshot_xmax(position) ELSE xid END AS later,
+        CASE WHEN xid < pg_snapshot_xmax(position) THEN 0 ELSE id END AS behind, xid, id
+    FROM (SELECT COALESCE(CAST(NULLIF(CAST($1 AS text), '') AS pg_snapshot), pg_current_snapshot()) AS position,
+        CAST(CAST($2 AS text) AS xid8) AS xid, CAST($3 AS bigint) AS id) AS arguments
 ), unread AS (
-    (SELECT * FROM {records} WHERE xid = ANY (ARRAY(SELECT pg_snapshot_xip(position) FROM p))
-        AND (xid, id) > (CAST(CAST($2 AS text) AS xid8), CAST($3 AS bigint)) ORDER BY xid, id LIMIT $4)
+    (SELECT r.* FROM (SELECT pg_snapshot_xip(position) AS open, xid, id FROM p) AS p CROSS JOIN LATERAL
+        (SELECT * FROM {records} WHERE xid = p.open AND (p.open > p.xid OR p.open = p.xid AND id > p.id)
+            ORDER BY xid, id LIMIT $4) AS r)
     UNION ALL
-    (SELECT * FROM {records} WHERE xid >= (SELECT pg_snapshot_xmax(position) FROM p)
-        AND (xid, id) > (CAST(CAST($2 AS text) AS xid8), CAST($3 AS bigint)) ORDER BY xid, id LIMIT $4)
+    (SELECT * FROM {records} WHERE (xid, id) > ((SELECT later FROM p), (SELECT behind FROM p)) ORDER BY xid, id LIMIT $4)
 )
 SELECT CASE WHEN {recovery} THEN '` + standby + `' ELSE concat_ws('/', ` + system + `,
         left(pg_walfile_name(pg_current_wal_lsn()), 8),
         (SELECT oid FROM pg_database WHERE datname = current_database()),
         pg_relation_filenode(CAST('{records}' AS regclass)), (SELECT encode(records, 'hex') FROM {schema})) END,
     CAST(pg_current_snapshot() AS text), m.place_key, -1,
-    CAST(EXISTS (SELECT 1 FROM {records} WHERE xid < (SELECT pg_snapshot_xmin(position) FROM p)) AND NOT EXISTS
-        (SELECT 1 FROM {records} WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())) AS integer)::bigint,
+    COALESCE(CAST((SELECT xid FROM {records} ORDER BY xid, id LIMIT 1) < (SELECT pg_snapshot_xmin(position) FROM p)
+        AND (SELECT xid FROM {records} ORDER BY xid DESC, id DESC LIMIT 1) < pg_snapshot_xmax(pg_current_snapshot())
+        AS integer), 0)::bigint,
     0::bigint, 0::bigint, m.cut_off, 0::bigint, {clock}
 FROM (SELECT 1) AS one LEFT JOIN {revocations} AS m ON m.key = {mark}
 UNION ALL
-(SELECT CAST(xid AS text), '', NULL, kind, id, place, name, cut_off, until, written FROM unread ORDER BY xid, id LIMIT $4)`, err
+(SELECT CAST(xid AS text), '', NULL, kind, id, place, name, cut_off, until, written FROM unread
+    ORDER BY unread.xid, unread.id LIMIT $4)`, err
 }

@@ -215,6 +215,36 @@ func TestTransactionThatEndsBetweenPages(t *testing.T) {
 	}
 }
 
+// TestPagesAreInTheOrderOfNumbers has transactions whose numbers have three and four digits.
+func TestPagesAreInTheOrderOfNumbers(t *testing.T) {
+	d := postgres(t, pgtest.Start(t))
+	s := d.store(t)
+	next := func() int { return d.count(t, `SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)`) }
+	for next() < 990 {
+	}
+	tx, err := d.db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	c := &config{dialect: d.dialect, prefix: d.prefix}
+	insert := c.render(`INSERT INTO {records} (kind, place, name, cut_off, until, written)
+		SELECT 1, 1, i, 0, 0, 0 FROM generate_series($1::bigint, $2::bigint) AS i`)
+	if _, err := tx.ExecContext(t.Context(), insert, 1, pageSize*2/3); err != nil {
+		t.Fatal(err)
+	}
+	for next() < 1010 {
+	}
+	f := following(t, s)
+	d.exec(t, insert, pageSize+1, pageSize+pageSize*2/3)
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := len(names(t, f)), 2*(pageSize*2/3); got != want {
+		t.Errorf("%d records, want %d", got, want)
+	}
+}
+
 // TestRecordsStay checks which records leave: those that are old, but for the last of them, and none
 // that a snapshot of an open transaction does not see.
 func TestRecordsStay(t *testing.T) {

@@ -63,7 +63,7 @@ const (
 	// deleteOthers deletes all records if they are those of another server, from which the tables were
 	// restored: its transactions have other numbers.
 	deleteOthers = `DELETE FROM {records}
-WHERE EXISTS (SELECT 1 FROM {records} WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()))`
+WHERE (SELECT xid FROM {records} ORDER BY xid DESC, id DESC LIMIT 1) >= pg_snapshot_xmax(pg_current_snapshot())`
 	// insertGenesis makes the first record, which is before all others, if there is no record.
 	// Followers then find another identity of the records.
 	insertGenesis = `INSERT INTO {records} ({xid column}kind, place, name, cut_off, until, written)
