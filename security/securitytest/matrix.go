@@ -16,8 +16,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// Mount returns the router of the application with the operations of the document on it, each behind
-// its guard:
+// Mount returns the router of the application with the operations of the document on it, each
+// behind its guard:
 //
 //	func(s securitytest.Setup) (http.Handler, error) {
 //		return gen.GuardedHandler(gen.UnimplementedGuardedServer{}, s.Validator, authenticator, s.Options...)
@@ -65,7 +65,8 @@ func WithCSRFHeader(name string) MatrixOption { return func(m *matrix) { m.csrfH
 func WithSubject(subject string) MatrixOption { return func(m *matrix) { m.subject = subject } }
 
 // WithCredentials sets the credentials of a scheme that is not for JWTs. The matrix sends each of
-// them, and one that nobody has. For every alternative with the scheme one has to satisfy the rules.
+// them, and one that nobody has. For every alternative with the scheme one has to satisfy the
+// rules.
 func WithCredentials(scheme string, credentials ...Credential) MatrixOption {
 	return func(m *matrix) { m.credentials[scheme] = append(m.credentials[scheme], credentials...) }
 }

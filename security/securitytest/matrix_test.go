@@ -148,8 +148,8 @@ func TestMatrixOfEveryShape(t *testing.T) {
 	f.Matrix(t, operations(), mountOf(f, operations()), credentials(f)...).Golden(t, "testdata/shapes.txt")
 }
 
-// TestMatrixFailsForEveryOtherSecurity mounts guards of another requirement or rule than the document
-// has, for one operation at a time. Each must fail, for that operation alone.
+// TestMatrixFailsForEveryOtherSecurity mounts guards of another requirement or rule than the
+// document has, for one operation at a time. Each must fail, for that operation alone.
 func TestMatrixFailsForEveryOtherSecurity(t *testing.T) {
 	for _, tt := range []struct {
 		id, name string

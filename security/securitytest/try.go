@@ -14,8 +14,8 @@ import (
 type try struct {
 	// label is the credential in the words of the table.
 	label string
-	// group is the label of a bad token without its defect. If all of them have the same answer, the
-	// table has one row for them.
+	// group is the label of a bad token without its defect. If all of them have the same answer,
+	// the table has one row for them.
 	group string
 	// present are the credentials of the request.
 	present []presented
@@ -290,8 +290,8 @@ func (b *builder) sufficientToken(schemes []*guard.Scheme) *tokenFacts {
 	return facts
 }
 
-// byPlace groups the schemes of an alternative by the place of their credential: one credential must
-// satisfy all schemes of a place.
+// byPlace groups the schemes of an alternative by the place of their credential: one credential
+// must satisfy all schemes of a place.
 func byPlace(alternative guard.Alternative) [][]*guard.Scheme {
 	var groups [][]*guard.Scheme
 	for _, s := range alternative {
