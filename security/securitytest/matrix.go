@@ -3,6 +3,7 @@ package securitytest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -148,10 +149,16 @@ func (m *matrix) mount(mount Mount) (err error) {
 		return err
 	}
 	m.handler, err = mount(setup)
-	if err == nil && m.handler == nil {
-		err = fmt.Errorf("the mount returned no handler")
+	switch {
+	case err != nil:
+		return err
+	case m.handler == nil:
+		return errors.New("the mount returned no handler")
+	case !m.recorder.isInUse() && len(m.operations) > 0:
+		// Handlers would run.
+		return errors.New("the mount uses neither the Options nor the Policy of its setup; no request was sent")
 	}
-	return err
+	return nil
 }
 
 // ask sends every request of an operation. problems are the credentials that it could not make.
@@ -227,6 +234,8 @@ func (m *matrix) target(o *guard.Operation) string {
 type recorder struct {
 	mu   sync.Mutex
 	seen []seen
+	// inUse is set when a guard is made with the recorder.
+	inUse bool
 }
 
 // seen is a request that its guard let pass.
@@ -236,8 +245,19 @@ type seen struct {
 	schemes []string
 }
 
-// Knows implements guard.SchemaValidator.
-func (*recorder) Knows(*guard.Operation) bool { return true }
+// Knows implements guard.SchemaValidator. It is called for each guard that is made.
+func (r *recorder) Knows(*guard.Operation) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.inUse = true
+	return true
+}
+
+func (r *recorder) isInUse() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.inUse
+}
 
 // ValidateRequest implements guard.SchemaValidator. It refuses every request, so that its handler
 // does not run.

@@ -275,6 +275,28 @@ func TestMatrixNeedsCredentialsOfEveryScheme(t *testing.T) {
 	}
 }
 
+// TestMatrixOfAnotherPolicySendsNothing mounts guards that do not have the recorder of the matrix.
+func TestMatrixOfAnotherPolicySendsNothing(t *testing.T) {
+	requests := 0
+	got := failuresOf(t, func(t testing.TB) {
+		f := newMatrixFixture(t)
+		f.Matrix(t, operations(), func(s securitytest.Setup) (http.Handler, error) {
+			policy, err := guard.New(s.Validator)
+			if err != nil {
+				return nil, err
+			}
+			handler, err := mountOf(f, operations())(securitytest.Setup{Policy: policy})
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				requests++
+				handler.ServeHTTP(w, r)
+			}), err
+		}, credentials(f)...)
+	})
+	if requests > 0 || !strings.Contains(got, "neither the Options nor the Policy") {
+		t.Errorf("%d requests, failures: %s", requests, got)
+	}
+}
+
 func TestGoldenTable(t *testing.T) {
 	f := newMatrixFixture(t)
 	table := f.Matrix(t, operations(), mountOf(f, operations()), credentials(f)...)

@@ -129,16 +129,16 @@ func (b *builder) varyCredential(p presented, vary varyFunc) {
 	switch {
 	case p.scheme.Kind == guard.KindJWT:
 		vary("not a token", bad, try{group: badToken})
-		if p.scheme.In != guard.InCookie {
-			twice := p
-			twice.twice = true
-			vary("twice", twice, try{})
-		}
 		if p.scheme.In == guard.InCookie && isUnsafe(b.o) {
 			vary("without its CSRF claim", p, try{noCSRF: true})
 		}
 	case p.scheme.Kind != guard.KindCertificate:
 		vary("unknown", bad, try{})
+	}
+	if p.scheme.In != guard.InCookie && (p.supplied == nil || p.supplied.Set == nil) {
+		twice := p
+		twice.twice = true
+		vary("twice", twice, try{})
 	}
 	for i := range b.credentials[p.scheme.Name] {
 		other := &b.credentials[p.scheme.Name][i]
