@@ -88,8 +88,8 @@ func TestMatrixOnEveryRouter(t *testing.T) {
 	})
 }
 
-// TestMatrixNoticesAnOperationWithoutItsGuard mounts one operation of each router without its guard,
-// in a run that is expected to fail.
+// TestMatrixNoticesAnOperationWithoutItsGuard mounts one operation of each router without its
+// guard, in a run that is expected to fail.
 func TestMatrixNoticesAnOperationWithoutItsGuard(t *testing.T) {
 	eachRouter(t, func(t *testing.T, r Router) {
 		for _, tt := range []struct{ id, method, path, want string }{

@@ -245,6 +245,7 @@ func (i *Issuer) setSession(r *tokenRequest, now payload.Instant) error {
 		return errors.New("security: WithSessionState contradicts WithSession and WithSessionStart, and has the claim csrf itself")
 	case r.state != nil:
 		r.Session, r.Start, r.CSRF = r.state.ID, payload.InstantOf(r.state.Start), r.state.CSRF
+		r.Fresh = r.state.Fresh
 		r.AuthTime = r.Start.Seconds()
 		return nil
 	case r.parent == nil:

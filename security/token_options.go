@@ -177,6 +177,8 @@ type SessionState struct {
 	End time.Time
 	// CSRF is the claim csrf of all tokens of the session, or "".
 	CSRF string
+	// Fresh marks an access token as fresh: a log-in issues it, not a refresh.
+	Fresh bool
 }
 
 // WithSessionState issues tokens of a session that the application keeps. It contradicts

@@ -301,15 +301,12 @@ func (m *Manager) issue(ctx context.Context, row Row, grant Grant, idle time.Dur
 	}
 	lifetime = max(min(lifetime, idle), time.Second)
 	both := []security.TokenOption{security.WithSessionState(security.SessionState{
-		ID: row.ID, Start: row.Began, End: row.ExpiresAt, CSRF: row.CSRF,
+		ID: row.ID, Start: row.Began, End: row.ExpiresAt, CSRF: row.CSRF, Fresh: fresh,
 	})}
 	if row.ClientID != "" {
 		both = append(both, security.WithClientID(row.ClientID))
 	}
 	options := append(append(append([]security.TokenOption{}, grant.AccessOptions...), both...), security.WithLifetime(lifetime))
-	if fresh {
-		options = append(options, security.WithFresh())
-	}
 	access, err := m.issuer.Issue(ctx, m.accessType, row.Subject.Name, grant.AccessClaims, options...)
 	if err != nil {
 		return security.TokenPair{}, err

@@ -15,7 +15,8 @@ import (
 // Defect is what is wrong with a token. It is a [TokenOption] of [Fixture.Text].
 type Defect string
 
-// The defects of tokens. Each is the only fault of its token: the signature of all but one is valid.
+// The defects of tokens. Each is the only fault of its token: the signature of all but one is
+// valid.
 const (
 	// Expired is a token that expired a minute ago, leeway included.
 	Expired Defect = "expired"

@@ -1,10 +1,14 @@
 // Package securitytest is the test kit of applications: tokens for tests, and the matrix of who may
 // call what.
 //
-//	fixture := securitytest.New(t)                                             // keys, issuer, validator, stores, a clock
-//	token := securitytest.Token[gen.AccessToken](t, "ann", securitytest.Roles("ADMIN")) // for a handler
-//	text := fixture.Text(gen.AccessToken{}.TokenType(), "ann", securitytest.Expired)    // for a request
-//	table := fixture.Matrix(t, gen.GuardedOperations(), mount)                 // every operation, every credential
+//	fixture := securitytest.New(t) // keys, issuer, validator, stores and a clock in memory
+//
+//	// A token for a handler, and the text of one for a request.
+//	token := securitytest.Token[gen.AccessToken](t, "ann", securitytest.Roles("ADMIN"))
+//	text := fixture.Text(gen.AccessToken{}.TokenType(), "ann", securitytest.Expired)
+//
+//	// Every operation, every credential.
+//	table := fixture.Matrix(t, gen.GuardedOperations(), mount)
 //	table.Golden(t, "testdata/matrix.txt")
 //
 // # Tokens

@@ -12,8 +12,8 @@ import (
 
 // expectation is what the table of operations says of a request.
 type expectation struct {
-	// answers are those that the document allows: more than one where several alternatives refuse the
-	// credential, each for its reason.
+	// answers are those that the document allows: more than one where several alternatives refuse
+	// the credential, each for its reason.
 	answers []string
 	// alternatives are those that hold, by the names of their schemes.
 	alternatives [][]string
@@ -177,7 +177,8 @@ func placeOf(s *guard.Scheme) place {
 	return p
 }
 
-// isUnsafe reports whether requests of the operation may change something (RFC 9110, section 9.2.1).
+// isUnsafe reports whether requests of the operation may change something (RFC 9110, section
+// 9.2.1).
 func isUnsafe(o *guard.Operation) bool {
 	return o.Method != http.MethodGet && o.Method != http.MethodHead && o.Method != http.MethodOptions
 }

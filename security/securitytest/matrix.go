@@ -3,6 +3,7 @@ package securitytest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -16,8 +17,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// Mount returns the router of the application with the operations of the document on it, each behind
-// its guard:
+// Mount returns the router of the application with the operations of the document on it, each
+// behind its guard:
 //
 //	func(s securitytest.Setup) (http.Handler, error) {
 //		return gen.GuardedHandler(gen.UnimplementedGuardedServer{}, s.Validator, authenticator, s.Options...)
@@ -65,7 +66,8 @@ func WithCSRFHeader(name string) MatrixOption { return func(m *matrix) { m.csrfH
 func WithSubject(subject string) MatrixOption { return func(m *matrix) { m.subject = subject } }
 
 // WithCredentials sets the credentials of a scheme that is not for JWTs. The matrix sends each of
-// them, and one that nobody has. For every alternative with the scheme one has to satisfy the rules.
+// them, and one that nobody has. For every alternative with the scheme one has to satisfy the
+// rules.
 func WithCredentials(scheme string, credentials ...Credential) MatrixOption {
 	return func(m *matrix) { m.credentials[scheme] = append(m.credentials[scheme], credentials...) }
 }
@@ -147,10 +149,16 @@ func (m *matrix) mount(mount Mount) (err error) {
 		return err
 	}
 	m.handler, err = mount(setup)
-	if err == nil && m.handler == nil {
-		err = fmt.Errorf("the mount returned no handler")
+	switch {
+	case err != nil:
+		return err
+	case m.handler == nil:
+		return errors.New("the mount returned no handler")
+	case !m.recorder.isInUse() && len(m.operations) > 0:
+		// Handlers would run.
+		return errors.New("the mount uses neither the Options nor the Policy of its setup; no request was sent")
 	}
-	return err
+	return nil
 }
 
 // ask sends every request of an operation. problems are the credentials that it could not make.
@@ -226,6 +234,8 @@ func (m *matrix) target(o *guard.Operation) string {
 type recorder struct {
 	mu   sync.Mutex
 	seen []seen
+	// inUse is set when a guard is made with the recorder.
+	inUse bool
 }
 
 // seen is a request that its guard let pass.
@@ -235,8 +245,19 @@ type seen struct {
 	schemes []string
 }
 
-// Knows implements guard.SchemaValidator.
-func (*recorder) Knows(*guard.Operation) bool { return true }
+// Knows implements guard.SchemaValidator. It is called for each guard that is made.
+func (r *recorder) Knows(*guard.Operation) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.inUse = true
+	return true
+}
+
+func (r *recorder) isInUse() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.inUse
+}
 
 // ValidateRequest implements guard.SchemaValidator. It refuses every request, so that its handler
 // does not run.

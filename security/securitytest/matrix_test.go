@@ -148,8 +148,8 @@ func TestMatrixOfEveryShape(t *testing.T) {
 	f.Matrix(t, operations(), mountOf(f, operations()), credentials(f)...).Golden(t, "testdata/shapes.txt")
 }
 
-// TestMatrixFailsForEveryOtherSecurity mounts guards of another requirement or rule than the document
-// has, for one operation at a time. Each must fail, for that operation alone.
+// TestMatrixFailsForEveryOtherSecurity mounts guards of another requirement or rule than the
+// document has, for one operation at a time. Each must fail, for that operation alone.
 func TestMatrixFailsForEveryOtherSecurity(t *testing.T) {
 	for _, tt := range []struct {
 		id, name string
@@ -272,6 +272,28 @@ func TestMatrixNeedsCredentialsOfEveryScheme(t *testing.T) {
 	}
 	if got := failuresOf(t, func(t testing.TB) { f := newMatrixFixture(t); f.Matrix(t, nil, mountOf(f, nil)) }); got == "" {
 		t.Error("a matrix of no operations succeeds")
+	}
+}
+
+// TestMatrixOfAnotherPolicySendsNothing mounts guards that do not have the recorder of the matrix.
+func TestMatrixOfAnotherPolicySendsNothing(t *testing.T) {
+	requests := 0
+	got := failuresOf(t, func(t testing.TB) {
+		f := newMatrixFixture(t)
+		f.Matrix(t, operations(), func(s securitytest.Setup) (http.Handler, error) {
+			policy, err := guard.New(s.Validator)
+			if err != nil {
+				return nil, err
+			}
+			handler, err := mountOf(f, operations())(securitytest.Setup{Policy: policy})
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				requests++
+				handler.ServeHTTP(w, r)
+			}), err
+		}, credentials(f)...)
+	})
+	if requests > 0 || !strings.Contains(got, "neither the Options nor the Policy") {
+		t.Errorf("%d requests, failures: %s", requests, got)
 	}
 }
 

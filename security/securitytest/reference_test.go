@@ -3,7 +3,9 @@ package securitytest_test
 import (
 	"context"
 	"net/http"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,5 +61,26 @@ func TestWhoMayCallWhat(t *testing.T) {
 		if !slices.ContainsFunc(table.Rows, func(r securitytest.Row) bool { return r.Operation == o.ID && r.Answer == securitytest.Reached }) {
 			t.Errorf("nobody reached %s", o.ID)
 		}
+	}
+}
+
+// TestPageShowsTheTable checks the rows that the page about testing quotes.
+func TestPageShowsTheTable(t *testing.T) {
+	page, err := os.ReadFile("../../docs/testing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := os.ReadFile("testdata/reference.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(page), "\n```\n")
+	rows, _, closed := strings.Cut(rest, "```")
+	for found && closed && !strings.HasPrefix(rows, "DELETE ") {
+		_, rest, found = strings.Cut(rest, "\n```\n")
+		rows, _, closed = strings.Cut(rest, "```")
+	}
+	if !found || !closed || !strings.Contains(string(table), rows) {
+		t.Errorf("the table has no such rows:\n%s", rows)
 	}
 }

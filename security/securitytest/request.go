@@ -9,8 +9,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// csrfClaim is the claim csrf of all tokens of a matrix, so that two cookies of one request have the
-// same.
+// csrfClaim is the claim csrf of all tokens of a matrix, so that two cookies of one request have
+// the same.
 const csrfClaim = "securitytest-csrf"
 
 // put puts the credentials of a try on the request.

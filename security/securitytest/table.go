@@ -12,8 +12,8 @@ import (
 
 var update = flag.Bool("securitytest.update", false, "write the golden tables of who may call what instead of comparing with them")
 
-// Table is who may call what: the answer of each operation to each credential. It prints as the text
-// that a golden file keeps for reviews.
+// Table is who may call what: the answer of each operation to each credential. It prints as the
+// text that a golden file keeps for reviews.
 type Table struct {
 	// Rows are in document order.
 	Rows []Row
@@ -64,7 +64,8 @@ func hint(rows []Row) string {
 
 const tableHead = "# Who may call what: the answers of the guards. A test compares this file; go test -securitytest.update writes it.\n"
 
-// String returns the table. Of each operation the credentials that reach it come first. Rows about bad tokens are one row if their answers are the same.
+// String returns the table. Of each operation the credentials that reach it come first. Rows about
+// bad tokens are one row if their answers are the same.
 func (t *Table) String() string {
 	var b strings.Builder
 	b.WriteString(tableHead)
@@ -98,8 +99,8 @@ func (t *Table) operations(yield func([]Row) bool) {
 	}
 }
 
-// grouped returns the label of a row of an operation, and whether the table has it: of the rows of a
-// group with one answer it has the first.
+// grouped returns the label of a row of an operation, and whether the table has it: of the rows of
+// a group with one answer it has the first.
 func grouped(rows []Row, i int) (label string, isFirst bool) {
 	r := &rows[i]
 	if r.group == "" {
@@ -162,8 +163,8 @@ func (t *Table) Golden(tb testing.TB, file string) {
 	}
 }
 
-// difference lists the lines that only one of the texts has, each with the operation that it belongs
-// to.
+// difference lists the lines that only one of the texts has, each with the operation that it
+// belongs to.
 func difference(want, got string) string {
 	before, after := withOperation(want), withOperation(got)
 	var b strings.Builder

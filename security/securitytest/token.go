@@ -65,14 +65,13 @@ type TypedToken interface {
 	TokenType() security.TokenType
 }
 
-// Token returns a typed token for the unit test of a handler, of a new fixture. It was issued and
-// verified. A handler that gives the token to a validator or a session manager needs one of the same
+// Token returns a typed token for the unit test of a handler. A new fixture issues and verifies it.
+// A handler that gives the token to a validator or to a session manager needs a token of the same
 // fixture: see [TokenFrom].
 func Token[T TypedToken](t testing.TB, subject string, options ...TokenOption) T {
 	t.Helper()
-	var none T
 	var others []Option
-	if name := none.TokenType().Verifier(); name != "" {
+	if name := typeOf[T](t).Verifier(); name != "" {
 		others = append(others, WithVerifier(name, "https://"+name+".example"))
 	}
 	return TokenFrom[T](New(t, others...), subject, options...)
@@ -82,12 +81,21 @@ func Token[T TypedToken](t testing.TB, subject string, options ...TokenOption) T
 // a typed token.
 func TokenFrom[T TypedToken](f *Fixture, subject string, options ...TokenOption) T {
 	f.t.Helper()
-	var none T
-	typed, err := tokenFrom[T](f, none.TokenType(), subject, options)
+	typed, err := tokenFrom[T](f, typeOf[T](f.t), subject, options)
 	if err != nil {
 		f.t.Fatalf("securitytest: %v", err)
 	}
 	return typed
+}
+
+// typeOf returns the token type of a generated type.
+func typeOf[T TypedToken](t testing.TB) security.TokenType {
+	t.Helper()
+	if reflect.TypeFor[T]().Kind() != reflect.Struct {
+		t.Fatalf("securitytest: %s is not a token type of generated code, such as gen.AccessToken", reflect.TypeFor[T]())
+	}
+	var none T
+	return none.TokenType()
 }
 
 func tokenFrom[T TypedToken](f *Fixture, typ security.TokenType, subject string, options []TokenOption) (T, error) {
@@ -114,8 +122,8 @@ func tokenFrom[T TypedToken](f *Fixture, typ security.TokenType, subject string,
 	return embed[T](token)
 }
 
-// embed returns a value of the generated type around a verified token. The types match, because both
-// come from the same token type.
+// embed returns a value of the generated type around a verified token. The types match, because
+// both come from the same token type.
 func embed[T TypedToken](token security.AnyToken) (T, error) {
 	var typed T
 	v := reflect.ValueOf(&typed).Elem()
@@ -146,8 +154,8 @@ func planOf(options []TokenOption) tokenPlan {
 	return p
 }
 
-// mint issues a token, gives it the defect, and checks that the verifier refuses it for that reason,
-// or accepts a token without one.
+// mint issues a token, gives it the defect, and checks that the verifier refuses it for that
+// reason, or accepts a token without one.
 func (f *Fixture) mint(typ security.TokenType, subject string, p tokenPlan) (string, error) {
 	if len(p.defects) > 1 {
 		return "", errors.New("a token has at most one defect, so that a test knows why it is refused")

@@ -164,8 +164,8 @@ func TestOptionsOfTheApplication(t *testing.T) {
 	_ = python.Text(accessType, "ann", securitytest.WrongType)
 }
 
-// TestClaimsOfAProvider issues a token whose claims have names that issuers reserve, as the document
-// of an application describes the tokens of its provider.
+// TestClaimsOfAProvider issues a token whose claims have names that issuers reserve, as the
+// document of an application describes the tokens of its provider.
 func TestClaimsOfAProvider(t *testing.T) {
 	type claims struct {
 		Subject string `json:"sub"`
@@ -201,6 +201,7 @@ func TestMistakes(t *testing.T) {
 		{"a typed token with a defect", "no verifier makes a token that is \"expired\"", func(t testing.TB) {
 			securitytest.Token[gen.RefreshToken](t, "ann", securitytest.Expired)
 		}},
+		{"a pointer in place of the type", "not a token type", func(t testing.TB) { securitytest.Token[*gen.RefreshToken](t, "ann") }},
 		{"two defects", "at most one defect", func(t testing.TB) {
 			securitytest.New(t).Text(refreshType, "ann", securitytest.Expired, securitytest.Revoked)
 		}},

@@ -14,8 +14,8 @@ import (
 type try struct {
 	// label is the credential in the words of the table.
 	label string
-	// group is the label of a bad token without its defect. If all of them have the same answer, the
-	// table has one row for them.
+	// group is the label of a bad token without its defect. If all of them have the same answer,
+	// the table has one row for them.
 	group string
 	// present are the credentials of the request.
 	present []presented
@@ -129,16 +129,16 @@ func (b *builder) varyCredential(p presented, vary varyFunc) {
 	switch {
 	case p.scheme.Kind == guard.KindJWT:
 		vary("not a token", bad, try{group: badToken})
-		if p.scheme.In != guard.InCookie {
-			twice := p
-			twice.twice = true
-			vary("twice", twice, try{})
-		}
 		if p.scheme.In == guard.InCookie && isUnsafe(b.o) {
 			vary("without its CSRF claim", p, try{noCSRF: true})
 		}
 	case p.scheme.Kind != guard.KindCertificate:
 		vary("unknown", bad, try{})
+	}
+	if p.scheme.In != guard.InCookie && (p.supplied == nil || p.supplied.Set == nil) {
+		twice := p
+		twice.twice = true
+		vary("twice", twice, try{})
 	}
 	for i := range b.credentials[p.scheme.Name] {
 		other := &b.credentials[p.scheme.Name][i]
@@ -290,8 +290,8 @@ func (b *builder) sufficientToken(schemes []*guard.Scheme) *tokenFacts {
 	return facts
 }
 
-// byPlace groups the schemes of an alternative by the place of their credential: one credential must
-// satisfy all schemes of a place.
+// byPlace groups the schemes of an alternative by the place of their credential: one credential
+// must satisfy all schemes of a place.
 func byPlace(alternative guard.Alternative) [][]*guard.Scheme {
 	var groups [][]*guard.Scheme
 	for _, s := range alternative {

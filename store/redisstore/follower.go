@@ -83,7 +83,7 @@ func (f *follower) call(ctx context.Context, run func(context.Context) error) er
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(f.ended, cancel)()
-	err := error(blacklist.ErrClosed)
+	err := blacklist.ErrClosed
 	if f.ended.Err() == nil && !f.store.closed.Load() {
 		err = run(ctx)
 	}

@@ -45,7 +45,7 @@ func (l *link) send(ctx context.Context, timeout time.Duration, cmds ...redis.Cm
 		return err
 	case <-ctx.Done():
 		go func() {
-			<-done
+			_ = <-done // the caller has its error
 			_ = conn.Close()
 		}()
 		return unavailable(ctx.Err())

@@ -201,7 +201,7 @@ func (f *follower) scanPage(ctx context.Context, after *[]byte) (n int, err erro
 	if err != nil {
 		return 0, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	f.entries = f.entries[:0]
 	for ; rows.Next(); n++ {
 		var key []byte
@@ -316,7 +316,7 @@ func (f *follower) readPage(ctx context.Context, limit int) (head *pageHead, las
 	if err != nil {
 		return nil, last, 0, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	f.entries = f.entries[:0]
 	for rows.Next() {
 		var row pageRow
@@ -378,7 +378,7 @@ func (f *follower) call(caller context.Context, do func(context.Context) error) 
 	switch {
 	case err == nil:
 		return nil
-	case err == errGap:
+	case errors.Is(err, errGap):
 		return err
 	}
 	f.disconnect()

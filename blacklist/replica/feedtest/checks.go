@@ -220,7 +220,9 @@ func concurrentWriters(h *harness) {
 			readers = append(readers, r)
 		} else {
 			r.drain()
-			readers[rand.IntN(followers)] = r
+			i := rand.IntN(followers)
+			_ = readers[i].follower.Close()
+			readers[i] = r
 		}
 		for _, r := range readers {
 			if _, err := r.read(0); err != nil && !h.failed() {
