@@ -182,8 +182,8 @@ type SessionState struct {
 }
 
 // WithSessionState issues tokens of a session that the application keeps. It contradicts
-// [WithSession] and [WithSessionStart]. The claim csrf is that of the session, so [WithCSRF]
-// contradicts a session without one.
+// [WithSession] and [WithSessionStart]. The freshness and the claim csrf are those of the session:
+// [WithFresh] has no effect, and [WithCSRF] contradicts a session without one.
 func WithSessionState(state SessionState) TokenOption {
 	return func(r *tokenRequest) error {
 		if state.ID == "" || state.Start.IsZero() {

@@ -240,7 +240,7 @@ func (f *Fixture) optionsOf(issuer *security.Issuer, defect Defect, p tokenPlan)
 		options = append(options, security.WithIssuedAt(now.Add(leeway+time.Minute)))
 	}
 	if p.csrf != "" {
-		return append(options, security.WithSessionState(security.SessionState{ID: newSessionID(), Start: start, CSRF: p.csrf}))
+		return append(options, security.WithSessionState(security.SessionState{ID: newSessionID(), Start: start, CSRF: p.csrf, Fresh: p.fresh}))
 	}
 	if p.age != 0 {
 		options = append(options, security.WithSessionStart(start))
