@@ -160,6 +160,11 @@ func TestMatrixFailsForEveryOtherSecurity(t *testing.T) {
 		{"optional", "accepts no anonymous callers", func(o *guard.Operation) { o.Requirement = o.Requirement[1:] }},
 		{"public", "needs a token", func(o *guard.Operation) { o.Requirement = guard.Requirement{{access}} }},
 		{"token", "accepts another type too", func(o *guard.Operation) { o.Requirement = append(o.Requirement, guard.Alternative{refresh}) }},
+		{"token", "accepts the token by another scheme", func(o *guard.Operation) {
+			renamed := *access
+			renamed.Name = "renamed"
+			o.Requirement = guard.Requirement{{&renamed}}
+		}},
 		{"token", "accepts another type", func(o *guard.Operation) { o.Requirement = guard.Requirement{{refresh}} }},
 		{"refresh", "lacks an alternative", func(o *guard.Operation) { o.Requirement = o.Requirement[:1] }},
 		{"anywhere", "lacks the query", func(o *guard.Operation) { o.Requirement = o.Requirement[:2] }},
@@ -297,6 +302,17 @@ func TestMatrixOfAnotherPolicySendsNothing(t *testing.T) {
 	}
 }
 
+// TestMatrixLeavesOutWhatALayoutDoesNotCheck asks with tokens that never expire: none of them is
+// expired.
+func TestMatrixLeavesOutWhatALayoutDoesNotCheck(t *testing.T) {
+	f := securitytest.New(t, securitytest.WithAuthority(security.WithNeverExpiring(), security.WithTokenDefaults(security.WithoutExpiry())))
+	list := []guard.Operation{{ID: "token", Method: "GET", Path: "/token", Requirement: guard.Requirement{{access}}}}
+	table := f.Matrix(t, list, mountOf(f, list)).String()
+	if !strings.Contains(table, "# bad token: not a token, bad signature, not yet valid, other issuer") || strings.Contains(table, "expired") {
+		t.Error(table)
+	}
+}
+
 func TestGoldenTable(t *testing.T) {
 	f := newMatrixFixture(t)
 	table := f.Matrix(t, operations(), mountOf(f, operations()), credentials(f)...)
@@ -310,6 +326,17 @@ func TestGoldenTable(t *testing.T) {
 	}
 	if strings.Count(got, "\n+ ") != 1 {
 		t.Errorf("more than one line differs:\n%s", got)
+	}
+	expired := slices.IndexFunc(table.Rows, func(r securitytest.Row) bool { return r.Operation == "token" && r.Credential == "access (expired)" })
+	table.Rows[expired].Answer = "200"
+	got = failuresOf(t, func(t testing.TB) { table.Golden(t, "testdata/shapes.txt") })
+	for _, line := range []string{
+		"- GET /token/{id} (token): 401      access (bad token)\n", "+ GET /token/{id} (token): 200      access (expired)\n",
+		"+ GET /token/{id} (token): 401      access (revoked)\n",
+	} {
+		if strings.Count(got, line) != 1 {
+			t.Errorf("no %q in:\n%s", line, got)
+		}
 	}
 	if got := failuresOf(t, func(t testing.TB) { table.Golden(t, "testdata/missing.txt") }); !strings.Contains(got, "-securitytest.update") {
 		t.Errorf("without a file: %q", got)

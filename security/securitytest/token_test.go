@@ -207,6 +207,14 @@ func TestMistakes(t *testing.T) {
 		}},
 		{"an unknown defect", "there is no defect", func(t testing.TB) { securitytest.New(t).Text(refreshType, "ann", securitytest.Defect("blue")) }},
 		{"a verifier that the fixture does not have", "securitytest.WithVerifier", func(t testing.TB) { securitytest.New(t).Text(unknown, "ann") }},
+		{"a defect that the verifier does not mind", "accepts the token nevertheless", func(t testing.TB) {
+			fixture := securitytest.New(t, securitytest.WithAuthority(security.WithNeverExpiring()))
+			fixture.Text(refreshType, "ann", securitytest.With(security.WithoutExpiry()), securitytest.Expired)
+		}},
+		{"a defect beside a fault of the test", "refused for another reason", func(t testing.TB) {
+			fixture := securitytest.New(t)
+			fixture.Text(refreshType, "ann", securitytest.With(security.WithNotBefore(fixture.Clock.Now().Add(time.Hour))), securitytest.Revoked)
+		}},
 		{"a nil type", "nil token type", func(t testing.TB) { securitytest.New(t).Text(nil, "ann") }},
 		{"an option that does not hold", "lifetime", func(t testing.TB) {
 			securitytest.New(t, securitytest.WithAuthority(security.WithAccessLifetime(-1)))
