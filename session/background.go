@@ -131,6 +131,9 @@ func (m *Manager) settleSubject(ctx context.Context, subject string) error {
 			}
 		}
 	}
+	if len(rows) == maxOwed { // those of the subject may be among the others
+		return unavailable("the blacklist lacks the entries of many ended sessions", nil)
+	}
 	return nil
 }
 

@@ -37,7 +37,10 @@ var errAttempt = errors.New("session: an attempt comes from Manager.Open and beg
 //
 // A failed check needs no call: an attempt that is not begun has no effect.
 func (m *Manager) Open(ctx context.Context, subject string) (*Attempt, error) {
-	if subject == "" {
+	switch {
+	case m.store == nil:
+		return nil, errZeroManager
+	case subject == "":
 		return nil, errors.New("session: a session needs a subject")
 	}
 	a := &Attempt{manager: m, subject: subject, opened: m.verifier.Now()}

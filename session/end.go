@@ -28,6 +28,9 @@ func (m *Manager) End(ctx context.Context, token security.AnyToken) error {
 // EndByID ends a session of the subject, such as one that the user chose from the list. The error is
 // [ErrNotFound] if the subject has no session with the id.
 func (m *Manager) EndByID(ctx context.Context, subject, id string) error {
+	if m.store == nil {
+		return errZeroManager
+	}
 	return m.endSession(ctx, subject, id, LoggedOut, true)
 }
 
@@ -87,6 +90,9 @@ func (m *Manager) endIn(tx *transaction, row Row, reason EndReason) (Row, error)
 // EndAll ends all sessions of the subject that have begun, on every device, as after a password was
 // stolen. Log-ins that were opened before and not begun fail.
 func (m *Manager) EndAll(ctx context.Context, subject string) error {
+	if m.store == nil {
+		return errZeroManager
+	}
 	if err := m.settleSubject(ctx, subject); err != nil {
 		return err
 	}
@@ -357,6 +363,9 @@ func (m *Manager) List(ctx context.Context, token security.AnyToken, position st
 
 // ListOf is [Manager.List] for a subject of which there is no token.
 func (m *Manager) ListOf(ctx context.Context, subject, position string) (Page, error) {
+	if m.store == nil {
+		return Page{}, errZeroManager
+	}
 	rows, next, err := m.list(ctx, subject, position)
 	if err != nil {
 		return Page{}, err
@@ -366,11 +375,17 @@ func (m *Manager) ListOf(ctx context.Context, subject, position string) (Page, e
 		return Page{}, err
 	}
 	page := Page{Next: next}
+	var ended []Row
 	for i, row := range rows {
-		if !revoked[i] {
+		if revoked[i] {
+			ended = append(ended, row)
+		} else {
 			page.Sessions = append(page.Sessions, info(row))
 		}
 	}
+	// The devices of sessions that the blacklist alone has ended go now. The list does not need that, so
+	// an error is for the next one.
+	_, _ = m.endRevoked(ctx, subject, ended)
 	return page, nil
 }
 

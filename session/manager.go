@@ -247,6 +247,8 @@ func New(authority *security.Authority, store Store, load LoadFunc, options ...O
 	return m, nil
 }
 
+var errZeroManager = errors.New("session: the manager was not made by New")
+
 func isNil(value any) bool {
 	v := reflect.ValueOf(value)
 	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
@@ -254,6 +256,9 @@ func isNil(value any) bool {
 
 // Close ends the goroutines of the manager. It does not close the store.
 func (m *Manager) Close() error {
+	if m.store == nil {
+		return nil
+	}
 	m.starting.Lock()
 	m.stop()
 	m.starting.Unlock()
@@ -275,6 +280,9 @@ func (m *Manager) start(f func()) bool {
 // Ready returns an error while log-ins and refreshes would be answered 503. It is for a readiness
 // probe, beside that of the validator.
 func (m *Manager) Ready(ctx context.Context) error {
+	if m.store == nil {
+		return errZeroManager
+	}
 	if m.joint {
 		return nil // the validator asks the same store
 	}

@@ -175,3 +175,66 @@ func TestLogInAfterEndAllIsAccepted(t *testing.T) {
 		t.Errorf("a session from before: %v", err)
 	}
 }
+
+// TestLongSessionTakesOneEntryOfTheBlacklist refreshes for thirty days, every quarter of an hour.
+func TestLongSessionTakesOneEntryOfTheBlacklist(t *testing.T) {
+	s := newService(t)
+	pair := s.logIn(t, session.Login{})
+	refreshes := 0
+	for end := s.now.Add(30*24*time.Hour - time.Hour); s.now.Before(end); refreshes++ {
+		s.now = s.now.Add(15 * time.Minute)
+		pair = must(s.refresh(t, pair, session.Device{}))
+	}
+	if err := s.End(t.Context(), must(s.verify(t, refreshType, pair.Refresh))); err != nil {
+		t.Fatal(err)
+	}
+	list, _ := blacklist.As[*blacklist.Memory](s.authority.Validator.Blacklist())
+	if entries := list.Len(); entries != 1 || refreshes != 2876 {
+		t.Errorf("%d entries after %d refreshes, want 1 after 2876", entries, refreshes)
+	}
+}
+
+// TestDevicesOfRevokedSessionsGo: a session that the blacklist alone has ended loses its device with
+// the next list.
+func TestDevicesOfRevokedSessionsGo(t *testing.T) {
+	s := newService(t)
+	gone := s.logIn(t, session.Login{Device: session.Device{Name: "phone"}})
+	if _, err := s.authority.Validator.RevokeSubject(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	s.now = s.now.Add(2 * time.Second)
+	s.logIn(t, session.Login{Device: session.Device{Name: "laptop"}})
+	if page := must(s.ListOf(t.Context(), "alice", "")); len(page.Sessions) != 1 || page.Sessions[0].Device.Name != "laptop" {
+		t.Errorf("listed: %+v", page.Sessions)
+	}
+	owner := session.Subject{Issuer: "https://issuer.example", Name: "alice"}
+	err := s.store.Update(t.Context(), owner, func(tx session.Tx) error {
+		row, found, err := tx.Session(gone.Access.Session())
+		if !found || row.Ended.IsZero() || row.Device != (session.Device{}) {
+			t.Errorf("the row of the revoked session: found %t, ended %s, device %+v", found, row.Ended, row.Device)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestZeroManagerIsRefused(t *testing.T) {
+	s := newService(t)
+	token := must(s.verify(t, accessType, s.logIn(t, session.Login{}).Access))
+	var zero session.Manager
+	ctx := t.Context()
+	for name, err := range map[string]error{
+		"Open": second2(zero.Open(ctx, "alice")), "Refresh": second2(zero.Refresh(ctx, token, session.Device{})), "End": zero.End(ctx, token),
+		"EndByID": zero.EndByID(ctx, "alice", "id"), "EndAll": zero.EndAll(ctx, "alice"), "EndOthers": second2(zero.EndOthers(ctx, token)),
+		"Forget": zero.Forget(ctx, "alice"), "List": second2(zero.List(ctx, token, "")), "ListOf": second2(zero.ListOf(ctx, "alice", "")), "Ready": zero.Ready(ctx),
+	} {
+		if err == nil {
+			t.Errorf("%s of the zero manager returns nil", name)
+		}
+	}
+	if err := zero.Close(); err != nil {
+		t.Error(err)
+	}
+}

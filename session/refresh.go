@@ -66,7 +66,10 @@ func (m *Manager) Refresh(ctx context.Context, token security.AnyToken, device D
 
 // sessionOf returns the session id of a token of the application.
 func (m *Manager) sessionOf(token security.AnyToken) (string, error) {
-	if isNil(token) || token.Type() == "" {
+	switch {
+	case m.store == nil:
+		return "", errZeroManager
+	case isNil(token) || token.Type() == "":
 		return "", errors.New("session: the zero token is not a token")
 	}
 	id := token.Identity()

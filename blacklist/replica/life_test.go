@@ -157,6 +157,9 @@ func TestOnChangeIsCalled(t *testing.T) {
 		var calls, others atomic.Int64
 		stop := f.r.OnChange(func() { calls.Add(1) })
 		defer f.r.OnChange(func() { others.Add(1) })()
+		f.wait() // the first snapshot may not have told everybody yet
+		calls.Store(0)
+		others.Store(0)
 		expect := func(why string, change func()) {
 			f.Helper()
 			before := calls.Load()
