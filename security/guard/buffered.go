@@ -112,14 +112,6 @@ func (b buffered[R]) HTTPRequest() (*http.Request, error) {
 	}, nil
 }
 
-// StopUnlessStream stops the watch of a decision when the handler has returned. A body that is a
-// stream is written afterwards, so its watch ends with the token.
-func StopUnlessStream(d Decision, isStream func() bool) {
-	if d.Stop != nil && !isStream() {
-		d.Stop()
-	}
-}
-
 // WithText returns an error with another text, for servers that send the texts of errors to clients.
 // errors.Is, errors.As and errors.Unwrap find err.
 func WithText(err error, text string) error { return &textError{err, text} }

@@ -2,7 +2,6 @@ package guard
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -369,36 +368,6 @@ func (a alternative) isComplete(at located) bool {
 	return true
 }
 
-// addRefusal keeps the refusal that the client learns when several alternatives fail. ErrUnavailable
-// outweighs the others, because that alternative might hold. Else it is that of the alternative to
-// which the credential fits best, the first of equals.
-func (d *decision) addRefusal(next refused) {
-	if d.scheme == nil || next.rank() > d.rank() {
-		d.refused = next
-	}
-}
-
-// rank orders refusals: by ErrUnavailable, then by the credentials that the alternative accepted
-// before, then by fit.
-func (r *refused) rank() int {
-	if errors.Is(r.err, security.ErrUnavailable) {
-		return 1000
-	}
-	return 10*r.accepted + fit(r.err)
-}
-
-// fit tells how well a credential fits the alternative that refused it with the error.
-func fit(err error) int {
-	_, verified := security.RefusedIdentity(err)
-	switch {
-	case errors.Is(err, security.ErrWrongTokenType), verified && errors.Is(err, security.ErrInvalidToken):
-		return 2 // the key fits, and type or audience do not
-	case errors.Is(err, security.ErrInvalidToken), errors.Is(err, security.ErrInvalidCredentials):
-		return 1
-	}
-	return 3 // a credential of this alternative, which has expired, is revoked or does not suffice
-}
-
 // verify decides whether the credential is valid by itself. An authenticator may be slow or count
 // its calls, so that the origin is checked before it is called.
 func (g *Guard) verify(ctx context.Context, r Request, s *requiredScheme, at *locatedCredential, c *acceptedCredential) (err error) {
@@ -470,17 +439,6 @@ func (g *Guard) checkRevoked(ctx context.Context, c *acceptedCredential) error {
 		return g.policy.validator.CheckRevokedNow(ctx, c.token)
 	}
 	return g.policy.validator.CheckRevoked(ctx, c.token)
-}
-
-// watch returns a context that ends when one of the accepted tokens does.
-func (g *Guard) watch(ctx context.Context, passed *result) (context.Context, func()) {
-	var tokens []security.AnyToken
-	for c := range passed.all {
-		if c.token != nil {
-			tokens = append(tokens, c.token)
-		}
-	}
-	return g.policy.validator.Watch(ctx, tokens...)
 }
 
 // runHook runs the hook of the token type.
