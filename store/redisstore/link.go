@@ -37,15 +37,19 @@ func (l *link) send(ctx context.Context, timeout time.Duration, cmds ...redis.Cm
 	if err != nil {
 		return err
 	}
-	done := make(chan error, 1)
-	go func() { done <- l.exchange(ctx, timeout, conn, cmds) }()
+	var result error
+	done := make(chan struct{})
+	go func() {
+		result = l.exchange(ctx, timeout, conn, cmds)
+		close(done)
+	}()
 	select {
-	case err := <-done:
-		l.give(conn, err == nil)
-		return err
+	case <-done:
+		l.give(conn, result == nil)
+		return result
 	case <-ctx.Done():
 		go func() {
-			_ = <-done // the caller has its error
+			<-done
 			_ = conn.Close()
 		}()
 		return unavailable(ctx.Err())
