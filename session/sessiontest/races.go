@@ -48,7 +48,7 @@ func schedule(tasks []*task, pairs []security.TokenPair, choices []int) (taken, 
 			<-t.turn
 			return nil
 		}
-		t.service.probe.set(wait, nil)
+		t.service.probe.setTurns(wait)
 		go func() {
 			t.pair, t.err = t.run(t.service, pairs)
 			t.done = true
@@ -82,7 +82,7 @@ func schedule(tasks []*task, pairs []security.TokenPair, choices []int) (taken, 
 		<-parked // at its next call, or done
 	}
 	for _, t := range tasks {
-		t.service.probe.set(nil, nil)
+		t.service.probe.setTurns(nil)
 	}
 	return taken, options
 }

@@ -95,7 +95,7 @@ type check struct {
 // try runs the check on an empty store and returns the error of the first step that failed.
 func (c check) try(open func(clock func() time.Time) session.Store, cfg config) error {
 	testClock := &clock{now: time.Date(2030, 1, 2, 3, 4, 5, 678_901_234, time.UTC)}
-	h := &harness{ctx: context.Background(), clock: testClock, realClock: cfg.realClock}
+	h := &harness{ctx: context.WithValue(context.Background(), foregroundKey{}, true), clock: testClock, realClock: cfg.realClock}
 	now := testClock.read
 	if cfg.realClock {
 		now = time.Now
