@@ -66,7 +66,8 @@ type Tx interface {
 }
 
 // BlacklistTx is the Tx of a store that is also the blacklist. The revocation and the rows are
-// written together or not at all.
+// written together or not at all. A store that answers look-ups from memory may find the revocation
+// while they are being written; no call finds the rows before look-ups find the revocation.
 type BlacklistTx interface {
 	Tx
 	// Revoke records a revocation of the subject, or of one of its sessions, as

@@ -46,6 +46,7 @@ type harness struct {
 	list      blacklist.Blacklist // the store, or nil
 	clock     *clock
 	realClock bool      // the suite cannot move the clock of the store
+	early     bool      // see WithEarlyRevocations
 	start     time.Time // the time of the store when the check began
 	err       error
 }

@@ -175,7 +175,8 @@ func (h *harness) watchRow(row session.Row) error {
 	return nil
 }
 
-// watchEntry looks until the session is revoked, which must have ended then.
+// watchEntry looks until the session is revoked, which must have ended then, or end soon where the
+// store may be early.
 func (h *harness) watchEntry(row session.Row) error {
 	for range maxPages {
 		revoked, err := h.list.IsRevoked(h.ctx, identityOf(row))
@@ -184,6 +185,9 @@ func (h *harness) watchEntry(row session.Row) error {
 		}
 		if !revoked {
 			continue
+		}
+		if h.early {
+			return h.watchRow(row)
 		}
 		if listed, err := h.listed(row); err != nil || listed {
 			return fmt.Errorf("the session was revoked before its row was ended, error %w", err)

@@ -36,6 +36,13 @@ type Option func(*config)
 type config struct {
 	realClock bool
 	allRaces  bool
+	early     bool
+}
+
+// WithEarlyRevocations is for a store that answers look-ups from memory, where they find a revocation
+// a moment before the rows of its transaction are written. That refuses too early, and accepts nothing.
+func WithEarlyRevocations() Option {
+	return func(c *config) { c.early = true }
 }
 
 // WithRealClock is for a store whose clock the tests cannot move, such as that of a server. The
@@ -95,7 +102,7 @@ type check struct {
 // try runs the check on an empty store and returns the error of the first step that failed.
 func (c check) try(open func(clock func() time.Time) session.Store, cfg config) error {
 	testClock := &clock{now: time.Date(2030, 1, 2, 3, 4, 5, 678_901_234, time.UTC)}
-	h := &harness{ctx: context.WithValue(context.Background(), foregroundKey{}, true), clock: testClock, realClock: cfg.realClock}
+	h := &harness{ctx: context.WithValue(context.Background(), foregroundKey{}, true), clock: testClock, realClock: cfg.realClock, early: cfg.early}
 	now := testClock.read
 	if cfg.realClock {
 		now = time.Now

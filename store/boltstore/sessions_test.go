@@ -12,7 +12,9 @@ import (
 	"github.com/oapi-guard/oapi-guard/session/sessiontest"
 )
 
-func TestSessionConformance(t *testing.T) { sessiontest.TestStore(t, openBefore) }
+func TestSessionConformance(t *testing.T) {
+	sessiontest.TestStore(t, openBefore, sessiontest.WithEarlyRevocations())
+}
 
 func TestManagerConformance(t *testing.T) { sessiontest.TestManager(t, openBefore) }
 
