@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/internal/entries"
+	"github.com/oapi-guard/oapi-guard/internal/race"
 )
 
 var (
@@ -292,7 +293,7 @@ func TestLookUpsFindEntriesDuringMoves(t *testing.T) {
 
 // TestMemoryFreesMemory adds a million entries and lets them expire: their memory is freed.
 func TestMemoryFreesMemory(t *testing.T) {
-	if testing.Short() || raceDetector {
+	if testing.Short() || race.Enabled {
 		t.Skip("takes too long: a million entries")
 	}
 	const n = 1_000_000

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/internal/race"
 	"github.com/oapi-guard/oapi-guard/session"
 	"github.com/oapi-guard/oapi-guard/session/sessiontest"
 )
@@ -16,7 +17,12 @@ func TestSessionConformance(t *testing.T) {
 	sessiontest.TestStore(t, openBefore, sessiontest.WithEarlyRevocations())
 }
 
-func TestManagerConformance(t *testing.T) { sessiontest.TestManager(t, openBefore) }
+func TestManagerConformance(t *testing.T) {
+	if race.Enabled {
+		t.Skip("takes too long with the race detector: make test runs it without; package session runs the suite with it")
+	}
+	sessiontest.TestManager(t, openBefore)
+}
 
 // TestRotationsOfManyClients runs clients that log in, refresh and log out with a manager on the
 // store, which is the blacklist too.

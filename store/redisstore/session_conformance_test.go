@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/oapi-guard/oapi-guard/internal/race"
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 	"github.com/oapi-guard/oapi-guard/session"
 	"github.com/oapi-guard/oapi-guard/session/sessiontest"
@@ -30,6 +31,9 @@ func runSessions(t *testing.T, client redis.UniversalClient, opts ...Option) {
 }
 
 func TestManagerOfSessions(t *testing.T) {
+	if race.Enabled {
+		t.Skip("takes too long with the race detector: make test runs it without; package session runs the suite with it")
+	}
 	client := redistest.Start(t).Client(t)
 	var n atomic.Int64
 	sessiontest.TestManager(t, func(t *testing.T, _ func() time.Time) session.Store {

@@ -8,6 +8,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/blacklist/blacklisttest"
 	"github.com/oapi-guard/oapi-guard/internal/pgtest"
+	"github.com/oapi-guard/oapi-guard/internal/race"
 	"github.com/oapi-guard/oapi-guard/session"
 	"github.com/oapi-guard/oapi-guard/session/sessiontest"
 )
@@ -33,6 +34,9 @@ func TestSessions(t *testing.T) {
 }
 
 func TestManager(t *testing.T) {
+	if race.Enabled {
+		t.Skip("takes too long with the race detector: make test runs it without; package session runs the suite with it")
+	}
 	eachDialect(t, func(t *testing.T, d *database) {
 		var options []sessiontest.Option
 		if d.dialect == PostgreSQL {
