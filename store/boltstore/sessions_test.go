@@ -28,7 +28,7 @@ func TestManagerConformance(t *testing.T) {
 // store, which is the blacklist too.
 func TestRotationsOfManyClients(t *testing.T) {
 	run := sessiontest.NewRotations(t, openBefore(t, time.Now), nil)
-	run.Total = 3000
+	run.Total = 10_000
 	t.Logf("%+v", run.Run(t))
 }
 

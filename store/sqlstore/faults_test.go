@@ -165,7 +165,7 @@ func TestManagerSurvivesFaults(t *testing.T) {
 func TestManagerOnBusySQLite(t *testing.T) {
 	d := sqlite(t, t.TempDir()+"/guard.db")
 	rotations := sessiontest.NewRotations(t, d.store(t), nil)
-	rotations.Total = 2000
+	rotations.Total = 10_000
 	rotations.Fault = func(p *sessiontest.Progress) {
 		other := d.pool(t)
 		for n := 100; p.Await(n); n += 100 {
