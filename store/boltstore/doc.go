@@ -17,11 +17,12 @@
 //
 // # Look-ups
 //
-// The store keeps a copy of all revocations in memory. It covers at least what the file covers; after
-// the clock was set back far it can refuse for longer than the file, until the next Open. Open reads it from the file, and each
-// commit changes both. A look-up reads only the copy: it takes no lock, makes no system call for a
-// token that is not revoked, and never waits, so the store is a blacklist.InProcess and the
-// validator sets no deadline. It costs about as much as one in blacklist.Memory.
+// The store keeps a copy of all revocations in memory. It covers at least what the file covers;
+// after the clock was set back far it can refuse for longer than the file, until the next Open.
+// Open reads it from the file, and each commit changes both. A look-up reads only the copy: it
+// takes no lock, makes no system call for a token that is not revoked, and never waits, so the
+// store is a blacklist.InProcess and the validator sets no deadline. It costs about as much as one
+// in blacklist.Memory.
 //
 // A look-up that begins after Revoke or Update has returned finds the revocation. One that begins
 // earlier may find it when its commit begins. If a commit fails, it is unknown whether the file has
