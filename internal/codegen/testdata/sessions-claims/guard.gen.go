@@ -56,6 +56,9 @@ var guardedTokenTypes = struct{ UserToken, RefreshToken security.TokenType }{
 	RefreshToken: security.NewTokenType[Device]("refresh"),
 }
 
+// TokenType returns the token type: its name, its verifier and the schema of its private claims.
+func (UserToken) TokenType() security.TokenType { return guardedTokenTypes.UserToken }
+
 // VerifyUserToken verifies the text of an access token that did not come with a request of a guarded operation: a message of a WebSocket
 // or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
 func VerifyUserToken(ctx context.Context, validator *security.Validator, text string) (UserToken, error) {
@@ -65,6 +68,9 @@ func VerifyUserToken(ctx context.Context, validator *security.Validator, text st
 	}
 	return UserToken{token.(security.Token[User])}, nil
 }
+
+// TokenType returns the token type: its name, its verifier and the schema of its private claims.
+func (RefreshToken) TokenType() security.TokenType { return guardedTokenTypes.RefreshToken }
 
 // VerifyRefreshToken verifies the text of a refresh token that did not come with a request of a guarded operation: a message of a WebSocket
 // or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.

@@ -43,6 +43,9 @@ const guardedClaimsSchemaAccessToken = `{
 	"type": "object"
 }`
 
+// TokenType returns the token type: its name, its verifier and the schema of its private claims.
+func (AccessToken) TokenType() security.TokenType { return guardedTokenTypes.AccessToken }
+
 // VerifyAccessToken verifies the text of an access token that did not come with a request of a guarded operation: a message of a WebSocket
 // or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
 func VerifyAccessToken(ctx context.Context, validator *security.Validator, text string) (AccessToken, error) {
@@ -52,6 +55,9 @@ func VerifyAccessToken(ctx context.Context, validator *security.Validator, text 
 	}
 	return AccessToken{token.(security.Token[User])}, nil
 }
+
+// TokenType returns the token type: its name, its verifier and the schema of its private claims.
+func (RefreshToken) TokenType() security.TokenType { return guardedTokenTypes.RefreshToken }
 
 // VerifyRefreshToken verifies the text of a refresh token that did not come with a request of a guarded operation: a message of a WebSocket
 // or of a queue, metadata of gRPC. It is security.Validator.Verify in the token's Go type.
