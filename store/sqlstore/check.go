@@ -18,7 +18,7 @@ func (s *Store) check(ctx context.Context, warn func(string, ...any)) error {
 	if s.db.Stats().MaxOpenConnections == 0 {
 		warn("sqlstore: the number of connections is not limited: call SetMaxOpenConns")
 	}
-	conn, err := s.db.Conn(ctx)
+	conn, err := liveConn(ctx, s.db)
 	if err != nil {
 		return unavailable(err)
 	}
@@ -32,6 +32,20 @@ func (s *Store) check(ctx context.Context, warn func(string, ...any)) error {
 		return unavailable(err)
 	}
 	return s.checkVersion(ctx, conn)
+}
+
+// liveConn returns a connection that answers. After a restart of the server all idle connections are
+// lost: a ping closes such a connection, and the next one meets another.
+func liveConn(ctx context.Context, db *sql.DB) (*sql.Conn, error) {
+	for lost := db.Stats().Idle; ; lost-- {
+		err := db.PingContext(ctx)
+		if err == nil {
+			return db.Conn(ctx)
+		}
+		if lost <= 0 || !isConnection(err) {
+			return nil, err
+		}
+	}
 }
 
 func checkPostgreSQL(ctx context.Context, conn *sql.Conn, warn func(string, ...any)) error {

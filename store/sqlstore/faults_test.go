@@ -203,12 +203,36 @@ func TestUnreachableServer(t *testing.T) {
 		mustBeUnavailable(t, err, "the server is not reachable, or the connection was lost")
 	}
 	server.Restart()
-	if err := rotate(ctx, s, alice, "a"); err != nil {
-		t.Errorf("after the restart: %v", err)
+	// Each of them meets a connection that was lost.
+	calls := []struct {
+		name string
+		call func() error
+	}{
+		{"New", func() error { return newAndClose(ctx, d) }},
+		{"Migrate", func() error { return Migrate(ctx, d.db, d.dialect, d.options...) }},
+		{"Ping", func() error { return s.Ping(ctx) }},
+		{"IsRevoked", func() error { _, err := s.IsRevoked(ctx, user("a")); return err }},
+		{"List", func() error { _, _, err := s.List(ctx, alice, "", 10); return err }},
+		{"Owed", func() error { _, err := s.Owed(ctx, 10); return err }},
+		{"Update", func() error { return rotate(ctx, s, alice, "a") }},
+	}
+	for _, c := range calls {
+		if err := c.call(); err != nil {
+			t.Errorf("%s after the restart: %v", c.name, err)
+		}
+		server.Restart()
 	}
 	if isRevoked(t, s, user("a")) {
 		t.Error("revoked although Revoke returned an error")
 	}
+}
+
+func newAndClose(ctx context.Context, d *database) error {
+	s, err := New(ctx, d.db, d.dialect, d.options...)
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }
 
 // TestStandby checks that a server that was demoted answers no look-up: it may lack the newest

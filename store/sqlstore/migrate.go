@@ -42,7 +42,7 @@ func Migrate(ctx context.Context, db *sql.DB, dialect Dialect, options ...Option
 func (c *config) migrate(ctx context.Context, db *sql.DB) (madeMark bool, err error) {
 	// A connection instead of a sql.Tx: SQLite needs BEGIN IMMEDIATE here, because the first
 	// statement, CREATE TABLE IF NOT EXISTS, takes no lock where the table exists.
-	conn, err := db.Conn(ctx)
+	conn, err := liveConn(ctx, db)
 	if err != nil {
 		return false, unavailable(err)
 	}
