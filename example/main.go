@@ -21,6 +21,9 @@
 //	ADMIN_TOKEN a secret of at least 32 characters. If it is set, the operations under /operator/ of
 //	            the document are served on ADMIN_ADDR: they list and end sessions, and revoke
 //	ADMIN_ADDR  the address for them, 127.0.0.1:8081 by default
+//	CONSOLE_ADDR
+//	            the loopback address of the developer console, 127.0.0.1:8090 by default, or another
+//	            port if that is in use; off for none. With -demo-users-anywhere the default is off
 //
 // Its users and their passwords are public, so it listens on loopback addresses only. The flag
 // -demo-users-anywhere allows other addresses.
@@ -111,12 +114,20 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if operator != nil {
 		listener, err := listen(orDefault(getenv("ADMIN_ADDR"), "127.0.0.1:8081"), *anywhere)
 		if err != nil {
-			return errors.Join(err, servers[0].listener.Close())
+			return errors.Join(err, closeAll(servers))
 		}
 		logger.Info("serving the operator", "address", listener.Addr().String())
 		servers = append(servers, newServer(listener, api.operator, logger))
 	}
+	console, err := listenConsole(getenv("CONSOLE_ADDR"), *anywhere)
+	if err != nil {
+		return errors.Join(err, closeAll(servers))
+	}
 	fmt.Fprintf(stdout, welcome, "http://"+listener.Addr().String(), store.about, demoKey)
+	if console != nil {
+		servers = append(servers, newServer(console, api.console, logger))
+		fmt.Fprintf(stdout, consoleWelcome, "http://"+console.Addr().String()+api.consolePath)
+	}
 	return serve(ctx, servers, logger)
 }
 
@@ -136,6 +147,15 @@ func newServer(listener net.Listener, handler http.Handler, logger *slog.Logger)
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}, listener}
+}
+
+// closeAll closes the listeners of servers that do not serve yet.
+func closeAll(servers []server) error {
+	var err error
+	for _, s := range servers {
+		err = errors.Join(err, s.listener.Close())
+	}
+	return err
 }
 
 // serve serves until ctx ends or a server fails, and then waits for the requests in progress.
@@ -181,7 +201,10 @@ type api struct {
 	handler http.Handler
 	// operator serves the operations under /operator/, and handler all others.
 	operator http.Handler
-	sessions *gen.GuardedSessions
+	// console serves the developer console under consolePath, and the API beside it.
+	console     http.Handler
+	consolePath string
+	sessions    *gen.GuardedSessions
 }
 
 func (a *api) Close() error { return a.sessions.Close() }
@@ -229,7 +252,11 @@ func newAPI(from setup, options ...security.Option) (*api, error) {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(refuseCrossOrigin))
 	mux.Handle("/", protection.Handler(from.proxies.remember(http.MaxBytesHandler(guarded, 16<<10))))
-	return &api{mux, operatorOnly(guarded), sessions}, nil
+	page, err := newConsole()
+	if err != nil {
+		return nil, errors.Join(err, sessions.Close())
+	}
+	return &api{mux, operatorOnly(guarded), withConsole(page, mux), page.Path(), sessions}, nil
 }
 
 // ready answers a readiness probe: 200 if requests with a token can be decided, and sessions begun

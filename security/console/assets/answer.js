@@ -1,0 +1,46 @@
+// An answer on the page.
+
+import { announce, el } from "./dom.js";
+import { challengesOf, explain } from "./explain.js";
+
+const limit = 20000;
+const phrases = {
+  200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
+  404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 413: "Content Too Large", 415: "Unsupported Media Type",
+  422: "Unprocessable Content", 429: "Too Many Requests", 500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
+};
+
+const kindOf = ({ status }) => status >= 200 && status < 300 ? "good" : status >= 500 || status === 0 ? "poor" : "bad";
+
+export const pill = (text, kind) => el("span", { class: `pill ${kind}`, text });
+
+export const statusOf = answer => answer.status ? `${answer.status} ${phrases[answer.status] ?? ""}`.trim() : "No answer";
+
+function bodyOf(answer) {
+  const text = answer.json === undefined ? answer.text : JSON.stringify(answer.json, null, 2);
+  return text.length > limit ? text.slice(0, limit) + "\n…" : text;
+}
+
+function challengeView(challenge) {
+  return el("div", { class: "challenge" }, el("p", { class: "mono", text: challenge.scheme }),
+    el("dl", { class: "claims" }, challenge.parameters.map(([name, value]) => [el("dt", { text: name }), el("dd", { text: value })])));
+}
+
+// answerView shows an answer: status, meaning, challenge, body, headers.
+export function answerView(answer, { title, quiet = false } = {}) {
+  const { operation: o } = answer;
+  const meaning = explain(answer);
+  const challenges = challengesOf(answer.headers.get("WWW-Authenticate"));
+  const body = bodyOf(answer);
+  const detail = answer.json?.detail;
+  if (!quiet) announce(`${o.method} ${o.path}: ${statusOf(answer)}. ${meaning}`);
+  return el("div", { class: `answer ${kindOf(answer)}`, "data-status": answer.status },
+    el("p", { class: "status" }, title && el("strong", { text: title }), pill(statusOf(answer), kindOf(answer)), el("span", { class: "quiet", text: `${answer.ms} ms` })),
+    el("p", { class: "meaning", text: meaning }),
+    !answer.ok && typeof detail === "string" && el("p", { class: "quiet" }, "The server says: ", el("q", { text: detail })),
+    challenges.length > 0 && el("details", { class: "more", open: !answer.ok && !title }, el("summary", { text: "Challenge (WWW-Authenticate)" }), challenges.map(challengeView)),
+    body && el("details", { class: "more", open: answer.ok && !title }, el("summary", { text: "Body" }),
+      el("pre", { tabindex: "0", role: "region", "aria-label": "Body of the answer", text: body })),
+    el("details", { class: "more" }, el("summary", { text: "Headers" }),
+      el("dl", { class: "claims" }, [...answer.headers].map(([name, value]) => [el("dt", { text: name }), el("dd", { text: value })]))));
+}
