@@ -66,7 +66,3 @@ func listenConsole(addr string, anywhere bool) (net.Listener, error) {
 	}
 	return listener, nil
 }
-
-const consoleWelcome = `
-Developer console: %s
-`

@@ -124,9 +124,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return errors.Join(err, closeAll(servers))
 	}
 	fmt.Fprintf(stdout, welcome, "http://"+listener.Addr().String(), store.about, demoKey)
-	if console != nil {
+	if console == nil {
+		fmt.Fprintln(stdout, "\nNo developer console: CONSOLE_ADDR=127.0.0.1:8090 serves it.")
+	} else {
 		servers = append(servers, newServer(console, api.console, logger))
-		fmt.Fprintf(stdout, consoleWelcome, "http://"+console.Addr().String()+api.consolePath)
+		fmt.Fprintf(stdout, "\nDeveloper console: http://%s%s\n", console.Addr(), api.consolePath)
 	}
 	return serve(ctx, servers, logger)
 }

@@ -4,17 +4,12 @@ import { announce, el } from "./dom.js";
 import { challengesOf, explain } from "./explain.js";
 
 const limit = 20000;
-const phrases = {
-  200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
-  404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 413: "Content Too Large", 415: "Unsupported Media Type",
-  422: "Unprocessable Content", 429: "Too Many Requests", 500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
-};
 
 const kindOf = ({ status }) => status >= 200 && status < 300 ? "good" : status >= 500 || status === 0 ? "poor" : "bad";
 
 export const pill = (text, kind) => el("span", { class: `pill ${kind}`, text });
 
-export const statusOf = answer => answer.status ? `${answer.status} ${phrases[answer.status] ?? ""}`.trim() : "No answer";
+export const statusOf = answer => answer.status ? `${answer.status} ${answer.phrase}`.trim() : "No answer";
 
 function bodyOf(answer) {
   const text = answer.json === undefined ? answer.text : JSON.stringify(answer.json, null, 2);
@@ -26,8 +21,9 @@ function challengeView(challenge) {
     el("dl", { class: "claims" }, challenge.parameters.map(([name, value]) => [el("dt", { text: name }), el("dd", { text: value })])));
 }
 
-// answerView shows an answer: status, meaning, challenge, body, headers.
-export function answerView(answer, { title, quiet = false } = {}) {
+// answerView shows an answer: status, meaning, challenge, body, headers. With short the parts are
+// closed. With quiet a screen reader is not told.
+export function answerView(answer, { title, short = Boolean(title), quiet = false } = {}) {
   const { operation: o } = answer;
   const meaning = explain(answer);
   const challenges = challengesOf(answer.headers.get("WWW-Authenticate"));
@@ -38,8 +34,8 @@ export function answerView(answer, { title, quiet = false } = {}) {
     el("p", { class: "status" }, title && el("strong", { text: title }), pill(statusOf(answer), kindOf(answer)), el("span", { class: "quiet", text: `${answer.ms} ms` })),
     el("p", { class: "meaning", text: meaning }),
     !answer.ok && typeof detail === "string" && el("p", { class: "quiet" }, "The server says: ", el("q", { text: detail })),
-    challenges.length > 0 && el("details", { class: "more", open: !answer.ok && !title }, el("summary", { text: "Challenge (WWW-Authenticate)" }), challenges.map(challengeView)),
-    body && el("details", { class: "more", open: answer.ok && !title }, el("summary", { text: "Body" }),
+    challenges.length > 0 && el("details", { class: "more", open: !answer.ok && !short }, el("summary", { text: "Challenge (WWW-Authenticate)" }), challenges.map(challengeView)),
+    body && el("details", { class: "more", open: answer.ok && !short }, el("summary", { text: "Body" }),
       el("pre", { tabindex: "0", role: "region", "aria-label": "Body of the answer", text: body })),
     el("details", { class: "more" }, el("summary", { text: "Headers" }),
       el("dl", { class: "claims" }, [...answer.headers].map(([name, value]) => [el("dt", { text: name }), el("dd", { text: value })]))));

@@ -44,9 +44,9 @@ async function refreshTwice() {
   announce(text);
 }
 
-async function revoke(id, what) {
+async function revoke(id, title, what) {
   const answer = await send(operation(id));
-  show(answerView(answer, { title: what }));
+  show(answerView(answer, { title }));
   if (answer.ok) revoked(what);
 }
 
@@ -63,11 +63,11 @@ function renderCallers() {
 
 function renderTokens() {
   const { current, config } = state;
-  const closed = new Map([...$("tokens").children].map(view => [view.dataset.type, view.open]));
-  $("tokens").replaceChildren(...Object.entries(current?.tokens ?? {}).map(([type, text], i) => tokenView(type, text, closed.get(type) ?? i === 0)));
+  const opened = new Map([...$("tokens").children].map(view => [view.dataset.type, view.open]));
+  $("tokens").replaceChildren(...Object.entries(current?.tokens ?? {}).map(([type, text], i) => tokenView(type, text, opened.get(type) ?? (i === 0 && matchMedia("(min-width: 901px)").matches))));
   const possible = [
     [config.refresh && "refresh", "Refresh", refreshOnce], [config.refresh && "refresh", "Refresh in two tabs", refreshTwice],
-    [config.revoke && "access", "Revoke this token", () => revoke(config.revoke, "Revocation")], [config.logOut && "any", "Log out", () => revoke(config.logOut, "Log-out")],
+    [config.revoke && "access", "Revoke this token", () => revoke(config.revoke, "Revocation", "the revocation")], [config.logOut && "any", "Log out", () => revoke(config.logOut, "Log-out", "the log-out")],
   ].filter(([needs]) => needs && current && (needs === "any" || current.tokens[needs]));
   const names = possible.map(([, name]) => name).join();
   if ($("actions").dataset.names !== names) { // the buttons keep the focus while the same ones apply
@@ -81,7 +81,7 @@ function renderTokens() {
 function tick() {
   for (const view of $("tokens").children) view.ticks?.();
   const token = tokenOf(state.current?.tokens.access);
-  $("now").textContent = !state.current ? "Nobody is logged in" : labelOf(state.current) + (token ? ` · ${timeLeft(token.payload)}` : "");
+  $("now").textContent = !state.current ? "not logged in" : labelOf(state.current) + (token ? ` · ${timeLeft(token.payload).replace(" left", "")}` : "");
   $("now").classList.toggle("over", Boolean(token) && secondsLeft(token.payload) <= 0);
 }
 

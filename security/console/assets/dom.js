@@ -12,7 +12,7 @@ export function el(tag, properties = {}, ...children) {
     else if (name === "on") for (const [event, listener] of Object.entries(value)) made.addEventListener(event, listener);
     else made.setAttribute(name, value === true ? "" : value);
   }
-  made.append(...children.flat().filter(child => child !== undefined && child !== null && child !== false));
+  made.append(...children.flat(Infinity).filter(child => child !== undefined && child !== null && child !== false));
   return made;
 }
 

@@ -3,22 +3,22 @@
 import { answerView } from "./answer.js";
 import { $, announce, busy, el, field } from "./dom.js";
 import { addCaller, labelOf, revoked, state, tokensIn } from "./state.js";
-import { duration } from "./token.js";
+import { duration, tokenOf } from "./token.js";
 import { choose, send, sendable } from "./send.js";
 import { addStream } from "./watch.js";
 
 function wordsOf(s) {
-  const credential = { token: `${s.token} token`, basic: "name and password", key: `key ${s.name}`, certificate: "client certificate" }[s.kind];
+  const credential = { token: `${s.token} token`, basic: "name and password", key: s.parameter === "Authorization" ? `${s.name} key` : `key ${s.parameter}`, certificate: "client certificate" }[s.kind];
   const needs = [s.scopes && `scope ${s.scopes.join(", ")}`, s.roles && `role ${s.roles.join(", ")}`].filter(Boolean).join(", ");
   return credential + (s.in === "cookie" ? " in a cookie" : s.in === "query" ? " in the query" : "") + (needs ? ` with ${needs}` : "");
 }
 
 const alternativeWords = a => a.length === 0 ? "anyone" : a.map(wordsOf).join(" and ");
 
-function ruleWords({ fresh, maxAge, allowRoles, denyRoles, watch }) {
+function ruleWords({ fresh, maxAge, allowRoles, denyRoles, watch, immediateRevocation }) {
   return [
     allowRoles && `role ${allowRoles.join(" or ")}`, denyRoles && `not role ${denyRoles.join(", ")}`,
-    fresh && "fresh log-in", maxAge && `log-in ≤ ${duration(maxAge)} ago`, watch && "ends with the token",
+    fresh && "fresh log-in", maxAge && `log-in ≤ ${duration(maxAge)} ago`, watch && "ends with the token", immediateRevocation && "asks the store",
   ].filter(Boolean);
 }
 
@@ -56,8 +56,8 @@ function formOf(o) {
     if (!answer.ok) return;
     const { config } = state;
     const tokens = o.id === config.logIn || o.id === config.refresh ? tokensIn(answer) : {};
-    if (Object.keys(tokens).length > 0) announce(`Logged in as ${labelOf(addCaller("caller", tokens))}.`);
-    if (o.method !== "GET" && o.alternatives.length > 0) revoked(`${o.method} ${o.path}`);
+    if (Object.keys(tokens).length > 0) announce(`Logged in as ${labelOf(addCaller(tokenOf(tokens.access)?.payload.sub ?? "caller", tokens))}.`);
+    if ((o.method === "DELETE" && o.alternatives.length > 0) || o.id === config.logOut) revoked(`${o.method} ${o.path}`);
   };
   return el("form", { on: { submit: event => { event.preventDefault(); busy(call, submit); } } },
     el("p", { class: "quiet", text: whoInFull(o) }),

@@ -44,7 +44,7 @@ export async function send(o, { values, query = "", body = "", alternative, call
       method: o.method, headers, body: body || undefined, signal,
       credentials: "omit", cache: "no-store", redirect: "manual", referrerPolicy: "no-referrer",
     });
-    const answer = { operation: o, status: response.status, ok: response.ok, headers: response.headers, text: "", redirected: response.type === "opaqueredirect" };
+    const answer = { operation: o, status: response.status, phrase: response.statusText, ok: response.ok, headers: response.headers, text: "", redirected: response.type === "opaqueredirect" };
     const type = response.headers.get("Content-Type") ?? "";
     if (stream && response.ok && (o.rules.watch || type.startsWith("text/event-stream"))) {
       answer.stream = response.body;

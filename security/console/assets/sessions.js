@@ -17,23 +17,29 @@ function browser(agent) {
   return name && `${{ Edg: "Edge", Version: "Safari" }[name] ?? name} ${version}`;
 }
 
-const moment = text => Number.isNaN(Date.parse(text)) ? "" : new Date(text).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
+// moment returns a time, and its date unless it is today.
+function moment(text) {
+  const time = new Date(text);
+  if (Number.isNaN(time.valueOf())) return String(text);
+  const today = time.toDateString() === new Date().toDateString();
+  return time.toLocaleString([], { dateStyle: today ? undefined : "medium", timeStyle: "medium" });
+}
 
 function item(session) {
   const name = session.device || browser(session.user_agent) || "Session";
   const callers = state.callers.filter(c => Object.values(c.tokens).some(text => tokenOf(text)?.payload.sid === session.id));
   const here = callers.length > 0 && callers.map(labelOf).join(", ");
-  const about = [session.began && `began ${moment(session.began)}`, session.last_seen && `seen ${moment(session.last_seen)}`, session.address].filter(Boolean).join(" · ");
+  const about = [session.device && browser(session.user_agent), session.began && `began ${moment(session.began)}`, session.last_seen && `last seen ${moment(session.last_seen)}`, session.address].filter(Boolean);
   const end = state.config.endSession && button("End this one", event => busy(event.currentTarget, async () => {
     const o = operation(state.config.endSession);
     const answer = await send(o, { values: { [o.parameters[0]]: session.id } });
-    if (answer.ok) revoked("The end of a session");
+    if (answer.ok) revoked("the end of a session");
     else $("sessions-answer").replaceChildren(answerView(answer));
     $("sessions").focus();
   }), { class: "small danger", "aria-label": `End this one: ${name}${here ? ", " + here : ""}` });
   return el("li", { "data-session": session.id }, el("div", {},
     el("p", {}, el("strong", { text: name }), session.current && el("span", { class: "chip open", text: "this request" }), here && el("span", { class: "chip", text: here })),
-    el("p", { class: "quiet", text: about || String(session.id) })), end);
+    el("p", { class: "quiet parts" }, (about.length ? about : [session.id]).map(text => el("span", { text })))), end);
 }
 
 let round = 0;
@@ -50,7 +56,7 @@ async function load(spoken) {
   const answer = await send(o);
   if (mine !== round) return; // a later one is under way
   const sessions = answer.ok ? listIn(answer.json) : [];
-  $("sessions-answer").replaceChildren(answer.ok ? el("p", { class: "quiet", text: `${sessions.length} of ${labelOf(state.current)}${answer.json?.next ? ", and more" : ""}` }) : answerView(answer, { quiet: !spoken }));
+  $("sessions-answer").replaceChildren(answer.ok ? el("p", { class: "quiet", text: `${sessions.length} of ${labelOf(state.current)}${answer.json?.next ? ", and more" : ""}` }) : answerView(answer, { short: true, quiet: !spoken }));
   $("sessions-list").replaceChildren(...sessions.map(item));
 }
 

@@ -44,7 +44,7 @@ function rows(part) {
   return el("dl", { class: "claims" }, Object.entries(part).map(([name, value]) => {
     let text = typeof value === "string" ? value : JSON.stringify(value);
     if (times.includes(name) && Number.isFinite(value)) text = new Date(value * 1000).toLocaleString();
-    return [el("dt", { text: name }), el("dd", {}, el("span", { text }), meanings[name] && el("span", { class: "quiet", text: meanings[name] }))];
+    return [el("dt", { text: name }), el("dd", {}, text, meanings[name] && el("span", { class: "quiet", text: ` ${meanings[name]}` }))];
   }));
 }
 

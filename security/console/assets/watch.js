@@ -38,6 +38,7 @@ export async function addStream(answer, caller) {
       rest = blocks.pop().slice(-10000);
       for (const block of blocks.filter(b => b.trim())) {
         last = eventIn(block);
+        if (last.name === "end") continue; // the reason, which is shown below
         log.append(el("li", { text: `${last.name} ${last.data}`.trim() }));
         while (log.children.length > kept) log.firstChild.remove();
       }
@@ -69,7 +70,7 @@ const needsLittle = o => !o.rules.allowRoles && !o.rules.denyRoles && !o.rules.f
 async function probe(after) {
   const o = state.config.operations[$("probe-operation").value];
   const answer = await send(o, { alternative: state.current ? choose(o, state.current) : [] });
-  $("probe-answer").replaceChildren(answerView(answer, { title: after ? `After: ${after}` : "Next request" }));
+  $("probe-answer").replaceChildren(answerView(answer, { title: after ? `After ${after}` : "Next request" }));
 }
 
 export function startWatch() {
