@@ -104,6 +104,7 @@ func TestImports(t *testing.T) {
 		{"tokens", "./security", [][]string{tests, testPkg, generator, stores, {"github.com/santhosh-tekuri/jsonschema/v6", module + "/security/guard", module + "/security/cookies", module + "/security/pyjwt", module + "/security/providers"}}},
 		{"identity providers", "./security/providers", [][]string{tests, testPkg, generator, stores, {module + "/security/guard"}}},
 		{"requests", "./security/guard", [][]string{tests, testPkg, generator, stores, {module + "/security/cookies", module + "/security/pyjwt"}}},
+		{"the developer console", "./security/console", [][]string{tests, testPkg, generator, stores, {module + "/gen", module + "/session", module + "/security/cookies", module + "/security/pyjwt", module + "/security/providers"}}},
 		{"cookies", "./security/cookies", [][]string{tests, testPkg, generator, stores, {module + "/security/guard"}}},
 		{"layouts of Python libraries", "./security/pyjwt", [][]string{tests, testPkg, generator, stores}},
 		{"requests against the document", "./security/kinopenapi", [][]string{tests, testPkg, generator[:2], stores, {"github.com/gorilla/mux"}}},

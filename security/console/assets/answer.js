@@ -36,7 +36,7 @@ export function answerView(answer, { title, short = Boolean(title), quiet = fals
     !answer.ok && typeof detail === "string" && el("p", { class: "quiet" }, "The server says: ", el("q", { text: detail })),
     challenges.length > 0 && el("details", { class: "more", open: !answer.ok && !short }, el("summary", { text: "Challenge (WWW-Authenticate)" }), challenges.map(challengeView)),
     body && el("details", { class: "more", open: answer.ok && !short }, el("summary", { text: "Body" }),
-      el("pre", { tabindex: "0", role: "region", "aria-label": "Body of the answer", text: body })),
+      el("pre", { tabindex: "0", role: "group", "aria-label": "Body of the answer", text: body })),
     el("details", { class: "more" }, el("summary", { text: "Headers" }),
       el("dl", { class: "claims" }, [...answer.headers].map(([name, value]) => [el("dt", { text: name }), el("dd", { text: value })]))));
 }

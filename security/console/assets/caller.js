@@ -102,7 +102,7 @@ export function startCaller() {
   $("log-in").hidden = config.users.length === 0;
   $("users").append(...config.users.map(user =>
     button("", event => busy(event.currentTarget, () => logIn(user)), { class: "user", "data-user": user.name })));
-  config.users.forEach((user, i) => $("users").children[i].append(el("span", { text: user.name }), user.about && el("span", { class: "quiet", text: user.about })));
+  config.users.forEach((user, i) => $("users").children[i].append(el("span", { text: user.name }), " ", user.about && el("span", { class: "quiet", text: user.about })));
   const fields = credentialFields();
   $("credentials").append(...fields);
   const types = [...new Set(config.operations.flatMap(o => o.alternatives.flat()).map(s => s.token).filter(Boolean))];

@@ -19,7 +19,7 @@ export function el(tag, properties = {}, ...children) {
 export const button = (text, click, properties = {}) => el("button", { type: "button", text, on: { click }, ...properties });
 
 // field is a label with its control.
-export const field = (text, control) => el("label", {}, el("span", { text }), control);
+export const field = (text, control) => el("label", {}, el("span", { text }), " ", control);
 
 // busy disables a button while the work lasts, and keeps the focus where it was.
 export async function busy(control, work) {

@@ -26,8 +26,8 @@ function ruleWords({ fresh, maxAge, allowRoles, denyRoles, watch, immediateRevoc
 function who(o) {
   const alternatives = o.alternatives.length === 0 ? ["anyone"] : [...new Set((sendable(o).length ? sendable(o) : o.alternatives).map(alternativeWords))];
   return el("span", { class: "who" }, el("span", { class: "unseen", text: "Callers: " }),
-    alternatives.map((words, i) => [i > 0 && el("span", { class: "quiet", text: "or" }), el("span", { class: words === "anyone" ? "chip open" : "chip", text: words })]),
-    ruleWords(o.rules).map(words => el("span", { class: "chip rule", text: words })));
+    alternatives.map((words, i) => [i > 0 && el("span", { class: "quiet", text: "or" }), " ", el("span", { class: words === "anyone" ? "chip open" : "chip", text: words }), " "]),
+    ruleWords(o.rules).map(words => [el("span", { class: "chip rule", text: words }), " "]));
 }
 
 function whoInFull(o) {
@@ -69,7 +69,8 @@ function formOf(o) {
 function row(o) {
   const details = el("details", { class: "operation", "data-operation": o.id, on: { toggle: () => {
     if (details.open && details.children.length === 1) details.append(formOf(o));
-  } } }, el("summary", {}, el("span", { class: `method ${o.method.toLowerCase()}`, text: o.method }), el("span", { class: "path", text: o.path }), who(o)));
+  } } }, el("summary", {}, el("span", { class: `method ${o.method.toLowerCase()}`, text: o.method }), " ",
+    el("span", { class: "path", text: o.path }), " ", who(o)));
   details.words = `${o.id} ${o.method} ${o.path} ${whoInFull(o)}`.toLowerCase();
   return details;
 }

@@ -51,7 +51,7 @@ function rows(part) {
 // tokenView shows a token by its parts. The elements with data-expires are kept up to date by tick.
 export function tokenView(type, text, open) {
   const token = tokenOf(text);
-  const summary = el("summary", {}, el("span", { class: "name", text: `${type} token` }));
+  const summary = el("summary", {}, el("span", { class: "name", text: `${type} token` }), " ");
   const view = el("details", { class: "token", open, "data-type": type }, summary);
   if (token) {
     const left = el("span", { class: "left quiet" });
