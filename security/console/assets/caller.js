@@ -72,8 +72,8 @@ function renderTokens() {
   const names = possible.map(([, name]) => name).join();
   if ($("actions").dataset.names !== names) { // the buttons keep the focus while the same ones apply
     $("actions").dataset.names = names;
-    $("actions").replaceChildren(...possible.map(([, name, work], i) =>
-      button(name, event => busy(event.currentTarget, work), { class: i === 0 ? "primary" : name === "Log out" || name.startsWith("Revoke") ? "danger" : undefined })));
+    $("actions").replaceChildren(...possible.map(([, name, work]) =>
+      button(name, event => busy(event.currentTarget, work), { class: name === "Refresh" ? "primary" : /^(Revoke|Log out)/.test(name) && "danger" })));
   }
   if (action !== current) show();
 }

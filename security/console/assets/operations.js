@@ -33,7 +33,7 @@ function who(o) {
 function whoInFull(o) {
   const alternatives = o.alternatives.map(alternativeWords);
   const rules = ruleWords(o.rules);
-  return `For ${alternatives.length ? alternatives.join(", or ") : "anyone"}.` + (rules.length ? ` Also: ${rules.join(", ")}.` : "");
+  return `Callers: ${alternatives.length ? alternatives.join(", or ") : "anyone"}.` + (rules.length ? ` Rules: ${rules.join(", ")}.` : "");
 }
 
 function formOf(o) {
