@@ -37,8 +37,9 @@ func TestDirectRequirements(t *testing.T) {
 		// drivers of databases for store/sqlstore, which itself reaches none: only the command, the
 		// example and tests do
 		"github.com/jackc/pgx/v5", "modernc.org/sqlite",
-		// metrics of a blacklist: the API only, no SDK
-		"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric",
+		// metrics and span attributes: the API only. The SDK is for tests and for the example
+		"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/trace",
+		"go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/sdk/metric",
 		// the example: hashes of passwords, and the limits of failed log-ins. oapi-codegen's runtime
 		// requires x/time too
 		"golang.org/x/crypto", "golang.org/x/time",

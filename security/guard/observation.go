@@ -21,8 +21,9 @@ type Observation struct {
 	Status int
 	// Reason is why the request is refused, a fixed text as in [Refusal]; "" for one that passes.
 	Reason string
-	// Cached is set where the cache of verified tokens had each token.
-	Cached bool
+	// TokenTried is set where the request had a token to verify, and Cached where the cache of
+	// verified tokens had each of them.
+	TokenTried, Cached bool
 	// Duration is how long the decision took.
 	Duration time.Duration
 	// BlacklistAsked is set where the blacklist was asked, and BlacklistDuration is how long it took
@@ -87,6 +88,7 @@ func (g *Guard) observe(ctx context.Context, d *decision, r refused) {
 	}
 	o := Observation{
 		Operation: g.operation, Duration: time.Since(d.measured.began),
+		TokenTried:     d.measured.tokens > 0,
 		Cached:         d.measured.tokens > 0 && d.measured.cached == d.measured.tokens,
 		BlacklistAsked: d.measured.blacklistAsked, BlacklistDuration: d.measured.blacklist,
 	}

@@ -32,11 +32,11 @@ func TestDecisionObserverSeesEachRequestOnce(t *testing.T) {
 	}{
 		{
 			name: "a token for the first time", operation: read, changes: []change{withAuthorization("Bearer " + f.alice)},
-			status: 200, want: Observation{Scheme: "access", BlacklistAsked: true},
+			status: 200, want: Observation{TokenTried: true, Scheme: "access", BlacklistAsked: true},
 		},
 		{
 			name: "a token that is cached", operation: read, changes: []change{withAuthorization("Bearer " + f.alice)},
-			status: 200, want: Observation{Scheme: "access", BlacklistAsked: true, Cached: true},
+			status: 200, want: Observation{TokenTried: true, Scheme: "access", BlacklistAsked: true, Cached: true},
 		},
 		{
 			name: "a key", operation: either, changes: []change{field("X-API-Key", "bob")},
@@ -47,11 +47,11 @@ func TestDecisionObserverSeesEachRequestOnce(t *testing.T) {
 		{name: "no credentials", operation: read, status: 401, want: Observation{Status: 401, Reason: "This operation needs credentials."}},
 		{
 			name: "a forged token", operation: read, changes: []change{withAuthorization("Bearer " + forged(f.alice))},
-			status: 401, want: Observation{Scheme: "access", Status: 401, Reason: "the signature"},
+			status: 401, want: Observation{TokenTried: true, Scheme: "access", Status: 401, Reason: "the signature"},
 		},
 		{
 			name: "a token without the scope", operation: admin, changes: []change{withAuthorization("Bearer " + f.alice)},
-			status: 403, want: Observation{Scheme: "access", Status: 403, Reason: "a scope is missing", BlacklistAsked: true, Cached: true},
+			status: 403, want: Observation{TokenTried: true, Scheme: "access", Status: 403, Reason: "a scope is missing", BlacklistAsked: true, Cached: true},
 		},
 		{
 			name: "an authenticator that fails", operation: either, changes: []change{field("X-API-Key", "down")},
