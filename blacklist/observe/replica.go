@@ -13,22 +13,22 @@ import (
 
 // Replica records the state of a replica with a meter of the provider:
 //
-//	oapiguard.replica.age                gauge in seconds: the age of the copy, once it is ready
-//	oapiguard.replica.bound              gauge in seconds: the largest age of a copy that answers
-//	oapiguard.replica.entry.count        entries in the copy
-//	oapiguard.replica.status             1 for the state of the copy, 0 for all others
-//	    oapiguard.replica.state          loading, fresh, stale or full
-//	oapiguard.replica.delay              histogram in seconds: from a record's write to its use here
-//	oapiguard.replica.snapshots          counter of complete snapshots
-//	    oapiguard.replica.snapshot.reason  first, gap or room
-//	oapiguard.replica.snapshot.duration  gauge in seconds: of the last complete snapshot
-//	oapiguard.replica.failures           counter of failures of the feed
-//	    oapiguard.replica.step           snapshot or read
-//	oapiguard.replica.lookups            counter of look-ups that the copy could not answer
-//	    oapiguard.outcome                asked (the store) or refused (too many asked already)
+//	oapiguard.replica.age                 gauge in seconds: the age of the copy, once it is ready
+//	oapiguard.replica.bound               gauge in seconds: the largest age of a copy that answers
+//	oapiguard.replica.size                number of entries in the copy
+//	oapiguard.replica.status              1 for the state of the copy, 0 for all others
+//	    oapiguard.replica.state             loading, fresh, stale or full
+//	oapiguard.replica.delay               histogram in seconds: from the write of a record to its use
+//	oapiguard.replica.snapshots           counter of complete snapshots
+//	    oapiguard.replica.snapshot.reason   first, gap or room
+//	oapiguard.replica.snapshot.duration   gauge in seconds: of the last complete snapshot
+//	oapiguard.replica.failures            counter of failures of the feed
+//	    oapiguard.replica.step              snapshot or read
+//	oapiguard.replica.lookups             counter of look-ups that the copy could not answer
+//	    oapiguard.outcome                   asked (the store), or refused (too many asked already)
 //
-// Record the metrics of one replica with each provider: those of two would have the same names.
-// stop ends the recording. Replica returns an error if an argument is nil.
+// Two replicas need two providers, because their metrics have the same names. stop ends the
+// recording. Replica returns an error if an argument is nil.
 func Replica(copied *replica.Replica, provider metric.MeterProvider) (stop func() error, err error) {
 	if copied == nil || provider == nil {
 		return nil, errors.New("observe: Replica needs a replica and a meter provider")
@@ -97,7 +97,7 @@ func newReplicaInstruments(meter metric.Meter) (*replicaInstruments, error) {
 	i.age = gauge("oapiguard.replica.age", "Age of the copy of the blacklist.")
 	i.bound = gauge("oapiguard.replica.bound", "Largest age of a copy that answers.")
 	i.snapshotTook = gauge("oapiguard.replica.snapshot.duration", "Duration of the last complete snapshot.")
-	i.entries = level("oapiguard.replica.entry.count", "{entry}", "Number of entries in the copy.")
+	i.entries = level("oapiguard.replica.size", "{entry}", "Number of entries in the copy.")
 	i.status = level("oapiguard.replica.status", "1", "State of the copy: 1 for the current state, 0 for the others.")
 	i.snapshots = counter("oapiguard.replica.snapshots", "{snapshot}", "Number of complete snapshots, by reason.")
 	i.failures = counter("oapiguard.replica.failures", "{failure}", "Number of snapshots and reads of the feed that failed.")

@@ -85,7 +85,7 @@ func TestMetricsOfAReplica(t *testing.T) {
 		time.Sleep(bound / 2) // of the bubble: the copy reads meanwhile
 		values, units, all := f.collect(reader)
 		values.want(f, "fresh", collected{
-			"replica.bound": bound.Seconds(), "replica.entry.count": float64(f.r.Stats().Entries),
+			"replica.bound": bound.Seconds(), "replica.size": float64(f.r.Stats().Entries),
 			"replica.status/fresh": 1, "replica.status/loading": 0, "replica.status/stale": 0, "replica.status/full": 0,
 			"replica.delay": 3, "replica.snapshots/first": 1, "replica.snapshots/gap": 0, "replica.snapshots/room": 0,
 			"replica.failures/read": 0, "replica.failures/snapshot": 0, "replica.lookups/asked": 0, "replica.lookups/refused": 0,
@@ -95,7 +95,7 @@ func TestMetricsOfAReplica(t *testing.T) {
 		}
 		if want := map[string]string{
 			"replica.age": "s", "replica.bound": "s", "replica.delay": "s", "replica.snapshot.duration": "s",
-			"replica.entry.count": "{entry}", "replica.status": "1", "replica.snapshots": "{snapshot}",
+			"replica.size": "{entry}", "replica.status": "1", "replica.snapshots": "{snapshot}",
 			"replica.failures": "{failure}", "replica.lookups": "{lookup}",
 		}; !maps.Equal(units, want) {
 			f.Errorf("units %v, want %v", units, want)
