@@ -1,6 +1,9 @@
 package observability
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"log/slog"
 	"os"
 	"regexp"
@@ -8,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
@@ -29,12 +33,16 @@ func dashboardQueries(t *testing.T) []query {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := new(dashboard.Dashboard).UnmarshalJSONStrict(text); !isEmpty(err) {
+		t.Fatalf("the dashboard is not what Grafana reads: %v", err)
+	}
+	// The strict reader reports errors, and leaves the panels out of the result.
 	var board dashboard.Dashboard
-	if err := board.UnmarshalJSONStrict(text); err != nil {
+	if err := json.Unmarshal(text, &board); err != nil {
 		t.Fatal(err)
 	}
 	if err := board.Validate(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("the dashboard is not valid: %v", err)
 	}
 	var queries []query
 	for _, either := range board.Panels {
@@ -60,6 +68,32 @@ func dashboardQueries(t *testing.T) []query {
 		t.Errorf("%d queries, want at least 20", len(queries))
 	}
 	return queries
+}
+
+// isEmpty reports whether there is no error. The strict reader of Grafana returns an empty list of
+// errors in place of nil.
+func isEmpty(err error) bool {
+	var list cog.BuildErrors
+	return err == nil || errors.As(err, &list) && len(list) == 0
+}
+
+// TestDashboardIsReadStrictly adds a field that Grafana does not know.
+func TestDashboardIsReadStrictly(t *testing.T) {
+	plugins.RegisterDefaultPlugins()
+	text, err := os.ReadFile("../../example/dashboard.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, old, changed string }{
+		{name: "of the dashboard", old: `"schemaVersion"`, changed: `"unknown": 1, "schemaVersion"`},
+		{name: "of a panel", old: `"gridPos"`, changed: `"unknown": 1, "gridPos"`},
+		{name: "of a query", old: `"legendFormat"`, changed: `"unknown": 1, "legendFormat"`},
+	} {
+		var board dashboard.Dashboard
+		if err := board.UnmarshalJSONStrict(bytes.ReplaceAll(text, []byte(tt.old), []byte(tt.changed))); isEmpty(err) {
+			t.Errorf("an unknown field %s is accepted", tt.name)
+		}
+	}
 }
 
 // alertQueries reads the alerts and returns their expressions.
