@@ -37,13 +37,16 @@ type exportedData struct {
 	all        string
 }
 
+// pragmas are those that the store asks for.
+const pragmas = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"
+
 // export runs an application with all instruments, and reads metrics and spans back from the memory
 // of the SDK.
 func export(t *testing.T) exportedData {
 	t.Helper()
 	reader, spans := sdkmetric.NewManualReader(), tracetest.NewSpanRecorder()
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
-	db := must(sql.Open("sqlite", filepath.Join(t.TempDir(), "store.db")))(t)
+	db := must(sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "store.db")+pragmas))(t)
 	db.SetMaxOpenConns(1)
 	check(t, sqlstore.Migrate(t.Context(), db, sqlstore.SQLite))
 	store := must(sqlstore.New(t.Context(), db, sqlstore.SQLite))(t)
