@@ -22,8 +22,12 @@ func newGenerate() *cobra.Command {
 	var check, listPublic bool
 	command := &cobra.Command{
 		Use:   "generate [flags]",
-		Short: "write api.gen.go and guard.gen.go",
-		Long:  "Write api.gen.go and guard.gen.go. Flags take the place of keys of the configuration.",
+		Short: "write api.gen.go and guard.gen.go, and client.gen.go if asked for",
+		Long: `Write api.gen.go and guard.gen.go. Flags take the place of keys of the configuration.
+
+The key client of the configuration also writes client.gen.go, a client that sends the credentials that
+each operation requires: client: {refresh: OPERATION-ID}, or client: true for an API without refresh
+tokens. With server: none there is no server and no guard.gen.go.`,
 		Args:  noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			config, err := flags.read(command)
@@ -50,7 +54,7 @@ func newGenerate() *cobra.Command {
 		},
 	}
 	flags.add(command)
-	command.Flags().StringVar(&flags.output, "output", "", "the `DIR` of the two files (key output)")
+	command.Flags().StringVar(&flags.output, "output", "", "the `DIR` of the files (key output)")
 	command.Flags().BoolVar(&flags.guardOnly, "guard-only", false, "write guard.gen.go alone, beside what an oapi-codegen of your own has generated into\nthe folder; package and server are taken from there (key guard-only)")
 	command.Flags().BoolVar(&check, "check", false, "write nothing; print the difference to the files in the folder, and exit with 1 if there is one")
 	command.Flags().BoolVar(&listPublic, "list-public", false, "print the operations that anonymous callers reach, as list --public does")
