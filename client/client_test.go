@@ -471,3 +471,53 @@ func TestRefusedRequests(t *testing.T) {
 		})
 	}
 }
+
+// TestRefreshTokenThatStays checks a server that returns no refresh token with a refresh, as RFC 6749,
+// section 6, allows.
+func TestRefreshTokenThatStays(t *testing.T) {
+	a, now := newAuthority(t), newClock()
+	c := newClient(t, a.URL, Config{}, WithClock(now.now))
+	if err := c.Tokens().LogIn(t.Context(), a.logIn()); err != nil {
+		t.Fatal(err)
+	}
+	a.onRefresh = func(w http.ResponseWriter, n int) bool {
+		if got := a.requests[len(a.requests)-1].Header.Get("Authorization"); got != "Bearer refresh-secret-1" {
+			t.Errorf("refresh %d has another token", n)
+		}
+		a.access = fmt.Sprint("access-", n)
+		_, _ = fmt.Fprintf(w, `{"access_token":%q,"expires_in":60}`, a.access)
+		return true
+	}
+	for range 3 {
+		now.advance(time.Hour)
+		mustStatus(t, c, request(t, "GET", a.URL+"/", secured, nil), 200)
+	}
+	if refreshes, _ := a.count(); refreshes != 3 {
+		t.Errorf("%d refreshes, want 3", refreshes)
+	}
+}
+
+// TestLogOutOfAnotherProcess checks that a process notices a log-out and a log-in of another one.
+func TestLogOutOfAnotherProcess(t *testing.T) {
+	a, now, keeper := newAuthority(t), newClock(), NewMemoryKeeper()
+	one := newClient(t, a.URL, Config{Keeper: keeper}, WithClock(now.now))
+	two := newClient(t, a.URL, Config{Keeper: keeper}, WithClock(now.now))
+	if err := one.Tokens().LogIn(t.Context(), a.logIn()); err != nil {
+		t.Fatal(err)
+	}
+	mustStatus(t, two, request(t, "GET", a.URL+"/", secured, nil), 200)
+	if err := one.Tokens().LogOut(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.revoke()
+	if _, err := status(t, two, request(t, "GET", a.URL+"/", secured, nil)); !errors.Is(err, ErrLoggedOut) {
+		t.Errorf("error %v, want ErrLoggedOut", err)
+	}
+	if err := one.Tokens().LogIn(t.Context(), a.logIn()); err != nil {
+		t.Fatal(err)
+	}
+	mustStatus(t, two, request(t, "GET", a.URL+"/", secured, nil), 200)
+	if refreshes, _ := a.count(); refreshes != 0 {
+		t.Errorf("%d refreshes, want none", refreshes)
+	}
+}

@@ -28,7 +28,7 @@ func newGenerate() *cobra.Command {
 The key client of the configuration also writes client.gen.go, a client that sends the credentials that
 each operation requires: client: {refresh: OPERATION-ID}, or client: true for an API without refresh
 tokens. With server: none there is no server and no guard.gen.go.`,
-		Args:  noArguments,
+		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			config, err := flags.read(command)
 			if err != nil {
