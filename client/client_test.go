@@ -521,3 +521,36 @@ func TestLogOutOfAnotherProcess(t *testing.T) {
 		t.Errorf("%d refreshes, want none", refreshes)
 	}
 }
+
+// TestManyGoroutinesShareOneFailure checks that callers who wait for a refresh do not start another one
+// each when it gets no answer.
+func TestManyGoroutinesShareOneFailure(t *testing.T) {
+	const callers = 64
+	a, now := newAuthority(t), newClock()
+	c := newClient(t, a.URL, Config{}, WithClock(now.now))
+	if err := c.Tokens().LogIn(t.Context(), a.logIn()); err != nil {
+		t.Fatal(err)
+	}
+	var started sync.WaitGroup
+	started.Add(callers)
+	a.onRefresh = func(w http.ResponseWriter, _ int) bool {
+		started.Wait()
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	}
+	now.advance(time.Hour)
+	var done sync.WaitGroup
+	for range callers {
+		done.Go(func() {
+			started.Done()
+			if _, err := c.Tokens().Tokens(t.Context()); !errors.Is(err, ErrNoAnswer) {
+				t.Errorf("error %v, want ErrNoAnswer", err)
+			}
+		})
+	}
+	done.Wait()
+	// One refresh is sent three times. A caller that the scheduler delays may begin a second one.
+	if refreshes, _ := a.count(); refreshes > callers {
+		t.Errorf("%d requests, want 3", refreshes)
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -10,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/oauth2"
+
 	apiclient "github.com/oapi-guard/oapi-guard/client"
+	"github.com/oapi-guard/oapi-guard/example/clients"
 	generated "github.com/oapi-guard/oapi-guard/example/clients/api"
 	"github.com/oapi-guard/oapi-guard/security"
 )
@@ -23,18 +27,6 @@ func (a *app) newAPIClient(credentials generated.GuardedClientCredentials, optio
 		a.t.Fatal(err)
 	}
 	return c
-}
-
-// logInAs logs in and gives the tokens to the client.
-func logInAs(t *testing.T, c *generated.GuardedClient, username, password string) {
-	t.Helper()
-	response, err := c.LoginWithResponse(t.Context(), generated.LoginJSONRequestBody{Username: username, Password: password})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Tokens.LogIn(t.Context(), response.Body); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestGeneratedClient uses the service through its generated client, as an application would.
@@ -50,7 +42,9 @@ func TestGeneratedClient(t *testing.T) {
 	if _, err := c.GetProtectedWithResponse(ctx); !errors.Is(err, apiclient.ErrLoggedOut) || !errors.Is(err, apiclient.ErrNoCredential) {
 		t.Fatalf("before the log-in: error %v", err)
 	}
-	logInAs(t, c, "alice", "wonderland")
+	if err := clients.LogIn(ctx, c, "alice", "wonderland"); err != nil {
+		t.Fatal(err)
+	}
 	protected, err := c.GetProtectedWithResponse(ctx)
 	if err != nil || protected.JSON200 == nil || protected.JSON200.Identity != "alice" {
 		t.Fatalf("after the log-in: %v, %v", protected, err)
@@ -71,8 +65,42 @@ func TestGeneratedClient(t *testing.T) {
 		t.Errorf("after the revocation: %v, %v", protected, err)
 	}
 
-	if logout, err := c.LogoutWithResponse(ctx); err != nil || logout.StatusCode() != http.StatusNoContent {
-		t.Fatalf("logging out: %v, %v", logout, err)
+	// A file is sent again after a refusal.
+	if revoked, err := c.RevokeCurrentTokenWithResponse(ctx); err != nil || revoked.StatusCode() != http.StatusNoContent {
+		t.Fatalf("revoking the token: %v, %v", revoked, err)
+	}
+	file := filepath.Join(t.TempDir(), "report.json")
+	if err := os.WriteFile(file, []byte(`{"title":"From a file"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if report, err = clients.PublishFile(ctx, c, file); err != nil || report.JSON201 == nil || report.JSON201.Title != "From a file" {
+		t.Errorf("a file: %v, %v", report, err)
+	}
+
+	// The transport of golang.org/x/oauth2 sends the tokens too, and a client sends tokens of theirs.
+	theirs, err := clients.ForOAuth2(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := theirs.Get(a.url + "/protected")
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("with golang.org/x/oauth2: %v, %v", response, err)
+	}
+	_ = response.Body.Close()
+	tokens, err := c.Tokens.Tokens(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := clients.FromOAuth2(a.url, oauth2.StaticTokenSource(&oauth2.Token{AccessToken: tokens.AccessToken}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if protected, err = ours.GetProtectedWithResponse(ctx); err != nil || protected.StatusCode() != http.StatusOK {
+		t.Errorf("with a token of golang.org/x/oauth2: %v, %v", protected, err)
+	}
+
+	if err := clients.LogOut(ctx, c); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := c.GetProtectedWithResponse(ctx); !errors.Is(err, apiclient.ErrLoggedOut) {
 		t.Errorf("after the log-out: error %v", err)
@@ -87,20 +115,22 @@ func TestGeneratedClientsShareAFile(t *testing.T) {
 	var now atomic.Int64
 	clock := apiclient.WithClock(func() time.Time { return time.Now().Add(time.Duration(now.Load())) })
 	lost := &losing{RoundTripper: http.DefaultTransport}
-	var clients []*generated.GuardedClient
+	var sharing []*generated.GuardedClient
 	for range 4 {
-		keeper, err := apiclient.NewFileKeeper(path)
+		c, err := clients.New(a.url, path, clock, apiclient.WithHTTPClient(&http.Client{Transport: lost}))
 		if err != nil {
 			t.Fatal(err)
 		}
-		clients = append(clients, a.newAPIClient(generated.GuardedClientCredentials{Keeper: keeper}, clock, apiclient.WithHTTPClient(&http.Client{Transport: lost})))
+		sharing = append(sharing, c)
 	}
-	logInAs(t, clients[0], "alice", "wonderland")
+	if err := clients.LogIn(t.Context(), sharing[0], "alice", "wonderland"); err != nil {
+		t.Fatal(err)
+	}
 	for round := range 5 {
 		now.Add(int64(security.DefaultAccessLifetime))
 		lost.next.Store(true)
 		var wait sync.WaitGroup
-		for _, c := range clients {
+		for _, c := range sharing {
 			wait.Go(func() {
 				response, err := c.GetProtectedWithResponse(t.Context())
 				if err != nil || response.StatusCode() != http.StatusOK {
