@@ -38,7 +38,7 @@ tokens. With server: none there is no server and no guard.gen.go.`,
 			if err != nil {
 				return err
 			}
-			warn(command.ErrOrStderr(), result.Warnings)
+			warn(command.ErrOrStderr(), append(result.Warnings, leftOver(config.Output, result.Files)...))
 			if check {
 				return compare(command.OutOrStdout(), config.Output, result.Files)
 			}
@@ -74,6 +74,19 @@ func generate(config *codegen.Config) (*codegen.Result, error) {
 	}
 	program, library := versions()
 	return codegen.Generate(config, codegen.Versions{Program: released(program), Library: library})
+}
+
+// leftOver returns a warning for each file of an earlier run that the configuration does not generate
+// any more. It may not compile.
+func leftOver(dir string, files map[string][]byte) []string {
+	var found []string
+	for _, name := range []string{codegen.GuardFile, codegen.ClientFile} {
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); err == nil && files[name] == nil {
+			found = append(found, path+" is from an earlier run, and the configuration does not generate it any more; remove it")
+		}
+	}
+	return found
 }
 
 // compare prints the differences between files and those in a folder, and returns errDiffers if there
