@@ -1,9 +1,6 @@
 package client
 
-import (
-	"errors"
-	"fmt"
-)
+import "errors"
 
 var (
 	// ErrLoggedOut means that there is no session: nobody has logged in, or the server refused the
@@ -32,4 +29,9 @@ var (
 )
 
 // errEmpty means that a token source has no tokens. An operation then takes another alternative.
-var errEmpty = fmt.Errorf("%w (%w)", ErrLoggedOut, ErrNoCredential)
+var errEmpty error = emptyError{}
+
+type emptyError struct{}
+
+func (emptyError) Error() string   { return ErrLoggedOut.Error() }
+func (emptyError) Unwrap() []error { return []error{ErrLoggedOut, ErrNoCredential} }

@@ -17,7 +17,7 @@ type Keeper interface {
 	// Lock and its unlock only.
 	Save(ctx context.Context, data []byte) error
 	// Lock waits until nobody else has the lock, at most as long as ctx, and returns the function that
-	// releases it. Whoever shares what the keeper keeps shares the lock. The lock is held during a
+	// releases it. All processes that share the tokens share the lock. The lock is held during a
 	// refresh, and ends with its process.
 	Lock(ctx context.Context) (unlock func(), err error)
 }
