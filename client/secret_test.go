@@ -156,7 +156,10 @@ func TestFileKeeper(t *testing.T) {
 	if err := keeper.Save(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("/dev/null", path); err != nil {
+	if err := os.WriteFile(path+".other", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(path+".other", path); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := keeper.Load(t.Context()); !errors.Is(err, ErrFileAccess) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // jwtWith returns a JWT with the claims, which nobody verifies here.
@@ -277,5 +278,42 @@ func TestCookiesOfTheHTTPClient(t *testing.T) {
 	mustStatus(t, c, request(t, "GET", server.URL, &Operation{ID: "op", Alternatives: [][]*Scheme{{scheme}}}, nil), 200)
 	if len(cookies) != 1 || cookies[0] != "session=of-the-jar" {
 		t.Errorf("the cookies are %q", cookies)
+	}
+}
+
+// TestRefreshBelowAPath checks the refresh of a server whose URL has a path, and whose refresh also
+// requires a key.
+func TestRefreshBelowAPath(t *testing.T) {
+	a, now := newAuthority(t), newClock()
+	keys := []string{}
+	inner := a.handler
+	a.handler = http.StripPrefix("/base/v1", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/refresh" {
+			keys = append(keys, r.Header.Get("X-API-Key"))
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	operation := &Operation{ID: "refresh", Alternatives: [][]*Scheme{{refreshScheme, keyScheme}}}
+	for _, server := range []string{a.URL + "/base/v1", a.URL + "/base/v1/"} {
+		c := newClient(t, server, Config{
+			Credentials: map[*Scheme]Credential{keyScheme: Secret("partner")},
+			Refresh:     &RefreshOperation{operation, http.MethodPost, "/refresh"},
+		}, WithClock(now.now))
+		if err := c.Tokens().LogIn(t.Context(), a.logIn()); err != nil {
+			t.Fatal(err)
+		}
+		now.advance(time.Hour)
+		mustStatus(t, c, request(t, "GET", a.URL+"/base/v1/x", secured, nil), 200)
+	}
+	if strings.Join(keys, ",") != "partner,partner" {
+		t.Errorf("the refreshes had the keys %q", keys)
+	}
+	without := newClient(t, a.URL+"/base/v1", Config{Refresh: &RefreshOperation{operation, http.MethodPost, "/refresh"}}, WithClock(now.now))
+	if err := without.Tokens().LogIn(t.Context(), a.logIn()); err != nil {
+		t.Fatal(err)
+	}
+	now.advance(time.Hour)
+	if _, err := without.Tokens().Tokens(t.Context()); !errors.Is(err, ErrNoCredential) || errors.Is(err, ErrLoggedOut) {
+		t.Errorf("without the key: error %v", err)
 	}
 }
