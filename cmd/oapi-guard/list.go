@@ -29,13 +29,13 @@ Nothing is generated or written, and schemas that oapi-codegen cannot do are no 
 			if err != nil {
 				return err
 			}
-			operations, warnings, err := codegen.List(config)
+			listing, err := codegen.List(config)
 			if err != nil {
 				return err
 			}
-			warn(command.ErrOrStderr(), warnings)
+			warn(command.ErrOrStderr(), listing.Warnings)
 			listed := []codegen.ListedOperation{}
-			for _, o := range operations {
+			for _, o := range listing.Operations {
 				if !public || o.Public || o.Optional {
 					listed = append(listed, o)
 				}
