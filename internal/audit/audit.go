@@ -2,9 +2,8 @@
 // for readers.
 //
 // [Compare] decides whether the new version of an operation admits a request that the old version
-// refuses. What it cannot compare counts as weaker, so that no weakening passes in silence. [Write] and
-// [WriteComparison] render the authorization matrix and a comparison. Nothing here reads files or runs
-// programs.
+// refuses. What it cannot compare counts as weaker, so that no weakening passes in silence. [Write]
+// renders the authorization matrix or a comparison. Nothing here reads files or runs programs.
 package audit
 
 import (
@@ -98,10 +97,13 @@ func Compare(before, after *codegen.Listing) *Comparison {
 
 // rank sorts changes: what needs a decision is in front.
 func (c Change) rank() int {
-	if c.Weaker {
+	switch {
+	case c.Kind == Weaker:
 		return 0
+	case c.Weaker:
+		return 1
 	}
-	return 1 + slices.Index([]Kind{Stronger, New, Gone}, c.Kind)
+	return 2 + slices.Index([]Kind{Stronger, New, Gone}, c.Kind)
 }
 
 func (s *Summary) count(c Change) {
@@ -169,6 +171,9 @@ func pairs(before, after []codegen.ListedOperation) [][2]*codegen.ListedOperatio
 	})
 	return found
 }
+
+// countText returns a number with a word that has no plural.
+func countText(n int, word string) string { return strconv.Itoa(n) + " " + word }
 
 // plural returns a number with its noun.
 func plural(n int, noun string) string {

@@ -3,8 +3,6 @@ package audit
 import (
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/oapi-guard/oapi-guard/internal/codegen"
 )
@@ -204,9 +202,9 @@ func (l *list) weaknesses(b, a credential) {
 	switch {
 	case atMost(a.maxAge, b.maxAge):
 	case a.maxAge == 0:
-		l.add(Weaker, "the authentication may have any age, not at most %s", seconds(b.maxAge))
+		l.add(Weaker, "the authentication may have any age, not at most %s", codegen.AgeText(b.maxAge))
 	default:
-		l.add(Weaker, "the authentication may be %s old, not %s", seconds(a.maxAge), seconds(b.maxAge))
+		l.add(Weaker, "the authentication may be %s old, not %s", codegen.AgeText(a.maxAge), codegen.AgeText(b.maxAge))
 	}
 	if b.immediate && !a.immediate {
 		l.add(Weaker, "no longer required: immediate revocation")
@@ -247,7 +245,7 @@ func (l *list) strengths(b, a credential) {
 		l.add(Stronger, "required: a fresh token")
 	}
 	if !atMost(b.maxAge, a.maxAge) {
-		l.add(Stronger, "the authentication may be at most %s old", seconds(a.maxAge))
+		l.add(Stronger, "the authentication may be at most %s old", codegen.AgeText(a.maxAge))
 	}
 	if a.immediate && !b.immediate {
 		l.add(Stronger, "required: immediate revocation")
@@ -272,17 +270,4 @@ func closest(roles []string, lists [][]string) (closest []string, found bool) {
 		}
 	}
 	return closest, shared > 0
-}
-
-// seconds returns an age as x-guard has it.
-func seconds(n int) string {
-	text := (time.Duration(n) * time.Second).String()
-	text = strings.TrimSuffix(text, "0s")
-	if rest := strings.TrimSuffix(text, "h0m"); rest != text {
-		return rest + "h"
-	}
-	if text == "" || strings.HasSuffix(text, "m") || strings.HasSuffix(text, "h") {
-		return text
-	}
-	return (time.Duration(n) * time.Second).String()
 }

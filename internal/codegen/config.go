@@ -173,6 +173,9 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 	return c, nil
 }
 
+// OverlayPath returns the path of the overlay that oapi-codegen's configuration names, or "".
+func (c *Config) OverlayPath() string { return c.oapiCodegen.OutputOptions.Overlay.Path }
+
 // relative returns a path of the configuration relative to the working directory.
 func (c *Config) relative(path string) string {
 	if path == "" || filepath.IsAbs(path) || isURL(path) {

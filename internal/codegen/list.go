@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Listing is what a document says about security.
@@ -73,6 +74,8 @@ type ListedOperation struct {
 	Watch               bool `json:"watch,omitempty"`
 	// Text is the security in a few words.
 	Text string `json:"text"`
+
+	callers string
 }
 
 // ListedScheme is a scheme of a requirement.
@@ -93,6 +96,55 @@ func (o ListedOperation) String() string {
 		line += " " + o.ID
 	}
 	return line + ": " + o.Text
+}
+
+// Callers returns who may call the operation in a few words, without its rules.
+func (o ListedOperation) Callers() string { return o.callers }
+
+// RolesText, FreshText and RevocationText return a rule of the operation in a few words, "" for none.
+func (o ListedOperation) RolesText() string {
+	switch {
+	case o.AllowRoles != nil:
+		return strings.Join(o.AllowRoles, " or ")
+	case o.DenyRoles != nil:
+		return "not " + strings.Join(o.DenyRoles, ", ")
+	}
+	return ""
+}
+
+// FreshText is described at RolesText.
+func (o ListedOperation) FreshText() string {
+	switch {
+	case o.Fresh:
+		return "fresh"
+	case o.MaxAge > 0:
+		return "at most " + AgeText(o.MaxAge) + " ago"
+	}
+	return ""
+}
+
+// RevocationText is described at RolesText.
+func (o ListedOperation) RevocationText() string {
+	var texts []string
+	if o.ImmediateRevocation {
+		texts = append(texts, "immediate")
+	}
+	if o.Watch {
+		texts = append(texts, "watched")
+	}
+	return strings.Join(texts, ", ")
+}
+
+// AgeText returns seconds as a duration without its zero parts, such as 15m.
+func AgeText(seconds int) string {
+	text := (time.Duration(seconds) * time.Second).String()
+	if rest := strings.TrimSuffix(text, "m0s"); rest != text {
+		text = rest + "m"
+	}
+	if rest := strings.TrimSuffix(text, "h0m"); rest != text {
+		text = rest + "h"
+	}
+	return text
 }
 
 // List returns what a document says about security. It generates nothing.
@@ -205,7 +257,7 @@ func (o *operation) listed(at route) ListedOperation {
 		Security: [][]ListedScheme{},
 		Fresh:    o.rules.fresh, MaxAge: int(o.rules.maxAge.Seconds()), AllowRoles: o.rules.allow, DenyRoles: o.rules.deny,
 		ImmediateRevocation: o.rules.immediate, Watch: o.rules.watch,
-		Text: securityText(o),
+		Text: securityText(o), callers: callersText(o),
 	}
 	for _, a := range o.requirement.alternatives {
 		schemes := []ListedScheme{}
