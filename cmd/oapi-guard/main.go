@@ -77,6 +77,7 @@ A failing run changes no file.
 
 Exit status: 0 done, 1 an error, 2 wrong use. Verbs that have others name them in their help.`,
 		Example: examples(
+			"oapi-guard init",
 			"oapi-guard generate",
 			"oapi-guard list --public",
 			"oapi-guard completion bash > /etc/bash_completion.d/oapi-guard",
@@ -95,7 +96,7 @@ Exit status: 0 done, 1 an error, 2 wrong use. Verbs that have others name them i
 		&cobra.Group{ID: groupDevelop, Title: "For developers:"},
 		&cobra.Group{ID: groupOperate, Title: "For operators:"},
 	)
-	addGroup(root, groupDevelop, newGenerate(), newList(), newAudit())
+	addGroup(root, groupDevelop, newInit(), newGenerate(), newList(), newAudit())
 	addGroup(root, groupOperate, operatorCommands()...)
 	root.AddCommand(newVersion())
 	return root
