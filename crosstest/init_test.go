@@ -60,4 +60,6 @@ func ownModule(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 	ts.Check(os.WriteFile(ts.MkAbs("go.mod"), []byte(text), 0o644))
 	ts.Check(os.WriteFile(ts.MkAbs("go.sum"), sums, 0o644))
+	// go tool does not add the modules that the tools need, and go list does.
+	ts.Check(ts.Exec("go", "list", "-deps", "github.com/oapi-guard/oapi-guard/cmd/oapi-guard", "github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen"))
 }
