@@ -111,6 +111,7 @@ func TestImports(t *testing.T) {
 		{"the contract", "./blacklist", [][]string{tests, testPkg, generator, stores, {module + "/security", "github.com/golang-jwt/jwt/v5"}}},
 		{"generated code", "./gen", [][]string{tests, testPkg, generator, stores}},
 		{"the generator", "./internal/codegen", [][]string{tests, stores, {module + "/security", module + "/blacklist"}}},
+		{"comparisons of documents", "./internal/audit", [][]string{tests, stores, {module + "/security", module + "/blacklist"}}},
 		{"the command", "./cmd/oapi-guard", [][]string{tests, stores, {module + "/security", module + "/blacklist"}}},
 		{"the example", "./example", [][]string{tests, testPkg, generator}},
 		{"a store in a file", "./store/boltstore", [][]string{tests, testPkg, generator, drivers, {module + "/security/guard", "github.com/redis/go-redis/v9"}}},
