@@ -98,6 +98,7 @@ func TestImports(t *testing.T) {
 		forbidden [][]string
 	}{
 		{"keys", "./security/keys", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist", module + "/internal/payload"}}},
+		{"key files", "./internal/keyfile", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist", module + "/internal/payload"}}},
 		{"claims and layouts", "./internal/payload", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist", "github.com/golang-jwt/jwt/v5"}}},
 		{"strict JOSE", "./internal/jose", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/internal/payload", "github.com/golang-jwt/jwt/v5"}}},
 		{"schemas of claims", "./security/claimschema", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist"}}},
