@@ -28,8 +28,9 @@ func TestDirectRequirements(t *testing.T) {
 		"github.com/santhosh-tekuri/jsonschema/v6",
 		// the overlay of a document that oapi-codegen cannot read before it; oapi-codegen has it too
 		"github.com/speakeasy-api/openapi",
-		// the verbs and flags of the command
-		"github.com/spf13/cobra",
+		// the verbs and flags of the command, and whether it writes to a terminal; modernc.org/sqlite has
+		// isatty too
+		"github.com/spf13/cobra", "github.com/mattn/go-isatty",
 		// generated code
 		"github.com/oapi-codegen/runtime",
 		// stores

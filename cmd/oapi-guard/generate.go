@@ -23,8 +23,15 @@ func newGenerate() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "generate [flags]",
 		Short: "write api.gen.go and guard.gen.go",
-		Long:  "Write api.gen.go and guard.gen.go. Flags take the place of keys of the configuration.",
-		Args:  noArguments,
+		Long: `Write api.gen.go and guard.gen.go. Flags take the place of keys of the configuration.
+
+Exit status: 0 done, 1 an error, or with --check a difference, 2 wrong use.`,
+		Example: examples(
+			"oapi-guard generate",
+			"oapi-guard generate --spec openapi.yaml --package api --server chi --output api",
+			"oapi-guard generate --check",
+		),
+		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			config, err := flags.read(command)
 			if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -13,11 +12,17 @@ import (
 func newList() *cobra.Command {
 	var flags configFlags
 	var public, asJSON bool
+	format := newFormat(formatText, formatJSON)
 	command := &cobra.Command{
 		Use:   "list [flags]",
 		Short: "print the operations and what each of them requires",
 		Long: `Print the operations and what each of them requires, a line each: method, path, operationId and security.
 Nothing is generated or written, and schemas that oapi-codegen cannot do are no error.`,
+		Example: examples(
+			"oapi-guard list",
+			"oapi-guard list --public",
+			"oapi-guard list --spec openapi.yaml --format json",
+		),
 		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			config, err := flags.read(command)
@@ -35,10 +40,8 @@ Nothing is generated or written, and schemas that oapi-codegen cannot do are no 
 					listed = append(listed, o)
 				}
 			}
-			if asJSON {
-				encoder := json.NewEncoder(command.OutOrStdout())
-				encoder.SetIndent("", "  ")
-				return encoder.Encode(listed)
+			if asJSON || format.is(formatJSON) {
+				return printJSON(command.OutOrStdout(), listed)
 			}
 			for _, o := range listed {
 				fmt.Fprintln(command.OutOrStdout(), o)
@@ -48,6 +51,8 @@ Nothing is generated or written, and schemas that oapi-codegen cannot do are no 
 	}
 	flags.add(command)
 	command.Flags().BoolVar(&public, "public", false, "only the operations that anonymous callers reach")
-	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	format.add(command)
+	command.Flags().BoolVar(&asJSON, "json", false, "print JSON, as --format json")
+	_ = command.Flags().MarkHidden("json")
 	return command
 }

@@ -53,6 +53,15 @@ type Config struct {
 // DefaultServer is the server of a configuration that names none.
 const DefaultServer = "std-http"
 
+// Servers returns the names of the servers that a configuration can have.
+func Servers() []string {
+	var names []string
+	for _, rt := range routers {
+		names = append(names, rt.name)
+	}
+	return names
+}
+
 // The keys of the configuration.
 const (
 	keySpec, keyPackage, keyServer, keyOutput = "spec", "package", "server", "output"
@@ -245,11 +254,7 @@ func (c *Config) settings() (codegen.Configuration, error) {
 	generate := top.at(keyOapiCodegen, "generate")
 	server := c.router()
 	if server == nil {
-		var names []string
-		for _, rt := range routers {
-			names = append(names, rt.name)
-		}
-		p.add(top.at(keyServer), "unknown server %q; choose one of %s", c.Server, strings.Join(names, ", "))
+		p.add(top.at(keyServer), "unknown server %q; choose one of %s", c.Server, strings.Join(Servers(), ", "))
 	}
 	for _, rt := range routers {
 		enabled := rt.enabled(&s.Generate)
