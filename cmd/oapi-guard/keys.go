@@ -245,14 +245,14 @@ With --leaked a new key takes the place of all keys at once: no token of them is
 			if err := settings.set(command, &file.Set.Settings); err != nil {
 				return err
 			}
+			if dryRun {
+				return printNext(command.OutOrStdout(), file, format.is(formatJSON))
+			}
 			result, err := rotate(file, early, leaked)
 			if errors.Is(err, operator.ErrTooEarly) {
-				err = errors.Join(statusError{err, statusTooEarly}, saveSettings(command, file, dryRun))
+				return errors.Join(statusError{err, statusTooEarly}, saveSettings(command, file))
 			}
-			if err != nil {
-				return err
-			}
-			if !dryRun {
+			if err == nil {
 				err = file.Save()
 			}
 			if err != nil {
@@ -261,7 +261,7 @@ With --leaked a new key takes the place of all keys at once: no token of them is
 			if format.is(formatJSON) {
 				return printJSON(command.OutOrStdout(), result)
 			}
-			return printRotated(command.OutOrStdout(), result, dryRun)
+			return printRotated(command.OutOrStdout(), result)
 		},
 	}
 	keyFileFlag(command, &path)
@@ -274,9 +274,24 @@ With --leaked a new key takes the place of all keys at once: no token of them is
 	return command
 }
 
+// printNext says what the next step does. It has the exit status of the step.
+func printNext(w io.Writer, file *operator.KeyFile, asJSON bool) error {
+	_, next := file.List(now())
+	var err error
+	if asJSON {
+		err = printJSON(w, rotated{Next: next})
+	} else {
+		_, err = fmt.Fprintf(w, "Nothing was changed. The next step: %s\n", describeStep(next))
+	}
+	if err == nil && next.SafeAfter != nil {
+		err = statusError{operator.ErrTooEarly, statusTooEarly}
+	}
+	return err
+}
+
 // saveSettings keeps the settings of the flags although the step was refused.
-func saveSettings(command *cobra.Command, file *operator.KeyFile, dryRun bool) error {
-	if dryRun || !command.Flags().Changed("token-lifetime") && !command.Flags().Changed("propagation") {
+func saveSettings(command *cobra.Command, file *operator.KeyFile) error {
+	if !command.Flags().Changed("token-lifetime") && !command.Flags().Changed("propagation") {
 		return nil
 	}
 	return file.Save()
@@ -292,7 +307,7 @@ func rotate(file *operator.KeyFile, early, leaked bool) (rotated, error) {
 	return rotated{Taken: &taken, Next: next}, err
 }
 
-func printRotated(w io.Writer, result rotated, dryRun bool) error {
+func printRotated(w io.Writer, result rotated) error {
 	ids := strings.Join(result.Taken.Keys, ", ")
 	text := map[string]string{
 		"publish": "Published the key " + ids + ": it verifies.",
@@ -301,9 +316,6 @@ func printRotated(w io.Writer, result rotated, dryRun bool) error {
 	}[result.Taken.Step]
 	if len(result.Removed) > 0 {
 		text += "\nRemoved the keys " + strings.Join(result.Removed, ", ") + ": everybody logs in again."
-	}
-	if dryRun {
-		text = "Nothing was changed. The step would be: " + text
 	}
 	_, err := fmt.Fprintf(w, "%s\nNext step: %s\n", text, describeStep(result.Next))
 	return err
