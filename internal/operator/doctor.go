@@ -104,7 +104,7 @@ func (r *Report) CheckProvider(ctx context.Context, address string, discover boo
 		r.Add(area, LevelError, printable(address)+": "+withoutPackage(err).Error(), fix)
 		return
 	}
-	r.Add(area, LevelOK, fmt.Sprintf("%s has %d keys: %s", printable(address), set.Len(), printable(set.String())), "")
+	r.Add(area, LevelOK, fmt.Sprintf("%s publishes %s", printable(address), printable(set.String())), "")
 	for _, warning := range warnings.taken() {
 		r.Add(area, LevelWarning, printable(address)+": "+printable(warning), "")
 	}
