@@ -128,19 +128,19 @@ func (f *doctorFlags) checkConfiguration(command *cobra.Command, report *operato
 		report.Add(area, operator.LevelError, err.Error(), "")
 		return
 	}
-	operations, warnings, err := codegen.List(config)
+	listing, err := codegen.List(config)
 	if err != nil {
 		report.Add(area, operator.LevelError, err.Error(), "")
 		return
 	}
 	public := 0
-	for _, o := range operations {
+	for _, o := range listing.Operations {
 		if o.Public || o.Optional {
 			public++
 		}
 	}
-	report.Add(area, operator.LevelOK, fmt.Sprintf("the document has %d operations, and anonymous callers reach %d of them", len(operations), public), "")
-	for _, warning := range warnings {
+	report.Add(area, operator.LevelOK, fmt.Sprintf("the document has %d operations, and anonymous callers reach %d of them", len(listing.Operations), public), "")
+	for _, warning := range listing.Warnings {
 		report.Add(area, operator.LevelWarning, warning, "")
 	}
 }

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,6 +77,7 @@ A failing run changes no file.
 
 Exit status: 0 done, 1 an error, 2 wrong use. Verbs that have others name them in their help.`,
 		Example: examples(
+			"oapi-guard init",
 			"oapi-guard generate",
 			"oapi-guard list --public",
 			"oapi-guard completion bash > /etc/bash_completion.d/oapi-guard",
@@ -94,7 +96,7 @@ Exit status: 0 done, 1 an error, 2 wrong use. Verbs that have others name them i
 		&cobra.Group{ID: groupDevelop, Title: "For developers:"},
 		&cobra.Group{ID: groupOperate, Title: "For operators:"},
 	)
-	addGroup(root, groupDevelop, newGenerate(), newList())
+	addGroup(root, groupDevelop, newInit(), newGenerate(), newList(), newAudit())
 	addGroup(root, groupOperate, operatorCommands()...)
 	root.AddCommand(newVersion())
 	return root
@@ -146,25 +148,32 @@ type configFlags struct {
 	guardOnly                         bool
 }
 
+// add adds the flags for what is generated and from which document.
 func (f *configFlags) add(command *cobra.Command) {
+	f.addDocument(command)
+	flags := command.Flags()
+	flags.StringVar(&f.pkg, "package", "", "the `NAME` of the Go package (key package)")
+	flags.StringVar(&f.server, "server", "", "the server, a `NAME`: std-http, chi, echo, echo5, fiber, fiber-v3, gin, gorilla\nor iris (key server; default: std-http)")
+	completeValues(command, "server", codegen.Servers()...)
+}
+
+// addDocument adds the flags that choose the document.
+func (f *configFlags) addDocument(command *cobra.Command) {
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&f.config, "config", "", "the configuration `FILE` (default: oapi-guard.yaml, where there is one)")
 	flags.StringVar(&f.spec, "spec", "", "the OpenAPI document, a `FILE` or a URL (key spec)")
-	flags.StringVar(&f.pkg, "package", "", "the `NAME` of the Go package (key package)")
-	flags.StringVar(&f.server, "server", "", "the server, a `NAME`: std-http, chi, echo, echo5, fiber, fiber-v3, gin, gorilla\nor iris (key server; default: std-http)")
 	completeFiles(command, "config", "yaml", "yml")
 	completeFiles(command, "spec", "yaml", "yml", "json")
-	completeValues(command, "server", codegen.Servers()...)
 }
+
+// configPath returns the path of the configuration, which may not exist.
+func (f *configFlags) configPath() string { return cmp.Or(f.config, defaultConfig) }
 
 // read reads the configuration and puts the flags before its keys. Only the default configuration may
 // be missing.
 func (f *configFlags) read(command *cobra.Command) (*codegen.Config, error) {
-	path := f.config
-	if path == "" {
-		path = defaultConfig
-	}
+	path := f.configPath()
 	config := &codegen.Config{}
 	data, err := os.ReadFile(path)
 	switch {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/spf13/cobra"
 	_ "modernc.org/sqlite" // the driver sqlite
 
@@ -66,6 +67,7 @@ func (f *storeFlags) add(command *cobra.Command) {
 
 // config returns the configuration of the store.
 func (f *storeFlags) config() (operator.StoreConfig, error) {
+	logging.Disable() // the client of Redis would print addresses; its errors are returned
 	c := operator.StoreConfig{
 		URL: os.Getenv(envStore), Cluster: f.cluster, Prefix: f.prefix, Schema: f.schema, Issuer: f.issuer,
 		Retention: operator.DefaultRetention, Logger: slog.New(slog.DiscardHandler),
@@ -181,7 +183,7 @@ func readToken(command *cobra.Command, args []string) (string, error) {
 	return string(text), err
 }
 
-// atMost refuses more arguments than a verb takes, and fewer than it needs.
+// between refuses more arguments than a verb takes, and fewer than it needs.
 func between(least, most int, names string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		switch {

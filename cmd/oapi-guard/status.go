@@ -29,6 +29,11 @@ type statusError struct {
 // Unwrap returns the error.
 func (e statusError) Unwrap() error { return e.error }
 
+// wrongUse returns an error with the status of wrong use that is printed without the flags of the verb.
+func wrongUse(format string, args ...any) error {
+	return statusError{fmt.Errorf("oapi-guard: "+format, args...), statusUsage}
+}
+
 // errDiffers says that generate --check found a difference.
 var errDiffers = errors.New("the generated files are not up to date: run oapi-guard generate")
 

@@ -121,12 +121,12 @@ func operationsTaking(command *cobra.Command, flags *configFlags, typ string) ([
 	if err != nil {
 		return nil, err
 	}
-	operations, _, err := codegen.List(config)
+	listing, err := codegen.List(config)
 	if err != nil {
 		return nil, err
 	}
 	taking := []string{}
-	for _, o := range operations {
+	for _, o := range listing.Operations {
 		takes := slices.ContainsFunc(slices.Concat(o.Security...), func(s codegen.ListedScheme) bool { return typ != "" && s.Token == typ })
 		if takes {
 			taking = append(taking, o.Method+" "+o.Path)

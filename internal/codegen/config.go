@@ -39,6 +39,10 @@ type Config struct {
 	RawFallback bool
 	// Sessions generates the typed manager of package session.
 	Sessions bool
+	// IgnoreUnmatched leaves out what the configuration says about schemes and operations that the
+	// document does not have, or that take no credential. Otherwise that is an error. It is for an older
+	// document under the configuration of a newer one.
+	IgnoreUnmatched bool
 
 	oapiCodegen         codegen.Configuration
 	schemes, operations map[string]entries
@@ -168,6 +172,9 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 	}
 	return c, nil
 }
+
+// OverlayPath returns the path of the overlay that oapi-codegen's configuration names, or "".
+func (c *Config) OverlayPath() string { return c.oapiCodegen.OutputOptions.Overlay.Path }
 
 // relative returns a path of the configuration relative to the working directory.
 func (c *Config) relative(path string) string {

@@ -95,19 +95,25 @@ func (r *Report) CheckProvider(ctx context.Context, address string, discover boo
 	}
 	remote, err := find(ctx, address, options...)
 	if err != nil {
-		r.Add(area, LevelError, printable(address)+": "+printable(withoutPackage(err).Error()), fix)
+		r.Add(area, LevelError, printable(address)+": "+providerError(address, err), fix)
 		return
 	}
 	defer func() { _ = remote.Close() }()
 	set, err := remote.Current(ctx)
 	if err != nil {
-		r.Add(area, LevelError, printable(address)+": "+withoutPackage(err).Error(), fix)
+		r.Add(area, LevelError, printable(address)+": "+providerError(address, err), fix)
 		return
 	}
 	r.Add(area, LevelOK, fmt.Sprintf("%s publishes %s", printable(address), printable(set.String())), "")
 	for _, warning := range warnings.taken() {
 		r.Add(area, LevelWarning, printable(address)+": "+printable(warning), "")
 	}
+}
+
+// providerError returns the text of an error without the address, which stands in front of it.
+func providerError(address string, err error) string {
+	text := strings.ReplaceAll(err.Error(), "keys: ", "")
+	return printable(strings.TrimPrefix(text, address+": "))
 }
 
 // CheckAdmin calls the admin endpoint of a service.

@@ -79,7 +79,7 @@ func TestDoctorChecksProviders(t *testing.T) {
 		{name: "an issuer", address: server.URL, discover: true, want: "publishes ES256 key "},
 		{name: "another name of the issuer", address: server.URL + "/", discover: true, failed: true, want: "letter by letter"},
 		{name: "a private key", address: server.URL + "/private.json", failed: true, want: "private or symmetric"},
-		{name: "nothing", address: server.URL + "/nothing.json", failed: true, want: "404"},
+		{name: "nothing", address: server.URL + "/nothing.json", failed: true, want: "nothing.json: unavailable (the response of the key server has another status than 200)"},
 		{name: "plain HTTP", address: "http://login.example.com/jwks.json", failed: true, want: "https"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
