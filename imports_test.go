@@ -99,6 +99,7 @@ func TestImports(t *testing.T) {
 		forbidden [][]string
 	}{
 		{"keys", "./security/keys", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist", module + "/internal/payload"}}},
+		{"key files", "./internal/keyfile", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist", module + "/internal/payload"}}},
 		{"claims and layouts", "./internal/payload", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist", "github.com/golang-jwt/jwt/v5"}}},
 		{"strict JOSE", "./internal/jose", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/internal/payload", "github.com/golang-jwt/jwt/v5"}}},
 		{"schemas of claims", "./security/claimschema", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist"}}},
@@ -112,7 +113,8 @@ func TestImports(t *testing.T) {
 		{"generated code", "./gen", [][]string{tests, testPkg, generator, stores}},
 		{"the generator", "./internal/codegen", [][]string{tests, stores, {module + "/security", module + "/blacklist"}}},
 		{"comparisons of documents", "./internal/audit", [][]string{tests, stores, {module + "/security", module + "/blacklist"}}},
-		{"the command", "./cmd/oapi-guard", [][]string{tests, stores, {module + "/security", module + "/blacklist"}}},
+		{"the command", "./cmd/oapi-guard", [][]string{tests, {module + "/gen", module + "/store/boltstore", "go.etcd.io/bbolt", module + "/security/guard", module + "/security/cookies"}}},
+		{"the command for operators", "./internal/operator", [][]string{tests, testPkg, generator, drivers, {module + "/gen", module + "/store/boltstore", "go.etcd.io/bbolt", module + "/security/guard"}}},
 		{"the example", "./example", [][]string{tests, testPkg, generator}},
 		{"a store in a file", "./store/boltstore", [][]string{tests, testPkg, generator, drivers, {module + "/security/guard", "github.com/redis/go-redis/v9"}}},
 		{"a store in Redis", "./store/redisstore", [][]string{tests, testPkg, generator, drivers, {module + "/security/guard", "go.etcd.io/bbolt"}}},

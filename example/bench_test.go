@@ -35,7 +35,7 @@ func BenchmarkProtected(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	api, err := newAPI(setup{secret: secret, accounts: accounts, store: store, logger: slog.New(slog.DiscardHandler)})
+	api, err := newAPI(setup{keys: testKeys(b), accounts: accounts, store: store, logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}

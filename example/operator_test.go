@@ -119,7 +119,7 @@ func TestOperatorIsOff(t *testing.T) {
 	}
 	store := openTestStore(t, "memory:")
 	defer store.Close()
-	api, err := newAPI(setup{secret: bytes.Repeat([]byte("k!"), 16), accounts: accounts, store: store, logger: slog.New(slog.DiscardHandler)})
+	api, err := newAPI(setup{keys: testKeys(t), accounts: accounts, store: store, logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestOperatorLogsNoIDs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api, err := newAPI(setup{bytes.Repeat([]byte("k!"), 16), accounts, store, nil, operator, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	api, err := newAPI(setup{testKeys(t), accounts, store, nil, operator, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)
 	}

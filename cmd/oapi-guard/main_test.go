@@ -10,10 +10,21 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/oapi-guard/oapi-guard/internal/pgtest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"oapi-guard": main})
+	testscript.Main(stopping{m}, map[string]func(){"oapi-guard": main})
+}
+
+// stopping ends what the tests share.
+type stopping struct{ *testing.M }
+
+func (m stopping) Run() int {
+	defer pgtest.StopShared()
+	defer removeService()
+	return m.M.Run()
 }
 
 // TestScripts runs the scripts of testdata. In a script, $REPO is this module and own-module makes go.mod and go.sum of a
