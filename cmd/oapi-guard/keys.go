@@ -211,7 +211,7 @@ type rotated struct {
 }
 
 func newKeysRotate() *cobra.Command {
-	var path string
+	var path, algorithm string
 	var settings settingFlags
 	var early, dryRun, leaked bool
 	format := newFormat(formatText, formatJSON)
@@ -231,6 +231,7 @@ With --leaked a new key takes the place of all keys at once: no token of them is
 		Example: examples(
 			"oapi-guard keys rotate --file keys.json",
 			"oapi-guard keys rotate --file keys.json --dry-run",
+			"oapi-guard keys rotate --file keys.json --algorithm ES256",
 			"oapi-guard keys rotate --file keys.json --leaked",
 		),
 		Args: noArguments,
@@ -245,6 +246,7 @@ With --leaked a new key takes the place of all keys at once: no token of them is
 			if err := settings.set(command, &file.Set.Settings); err != nil {
 				return err
 			}
+			file.Algorithm = algorithm
 			if dryRun {
 				return printNext(command.OutOrStdout(), file, format.is(formatJSON))
 			}
@@ -267,6 +269,8 @@ With --leaked a new key takes the place of all keys at once: no token of them is
 	keyFileFlag(command, &path)
 	flags := command.Flags()
 	settings.add(command)
+	flags.StringVar(&algorithm, "algorithm", "", "the `ALGORITHM` of a new key (default: that of the key that signs)")
+	completeValues(command, "algorithm", keyfile.Algorithms...)
 	flags.BoolVar(&dryRun, "dry-run", false, "say what the step would do, and change nothing")
 	flags.BoolVar(&early, "early", false, "take the step although it is not safe yet, which logs users out")
 	flags.BoolVar(&leaked, "leaked", false, "a key is known to somebody else: replace all keys now. Everybody logs in again")

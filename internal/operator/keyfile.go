@@ -23,6 +23,8 @@ import (
 type KeyFile struct {
 	Path string
 	Set  *keyfile.Set
+	// Algorithm is that of the next new key, or "" for that of the key that signs.
+	Algorithm string
 	// text is what was read, to find out that another process has changed the file.
 	text []byte
 }
@@ -63,7 +65,7 @@ func OpenKeyFile(path string) (*KeyFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the key file %s: %w; take over the keys of another file with keys import", path, err)
 	}
-	return &KeyFile{path, set, text}, nil
+	return &KeyFile{Path: path, Set: set, text: text}, nil
 }
 
 // OpenOrNewKeyFile reads a key file. If there is none, it returns one without keys, which Save makes.
@@ -160,11 +162,19 @@ func (f *KeyFile) Rotate(now time.Time, early bool) (taken, next NextStep, err e
 	if plan.Safe.After(now) && !early {
 		return NextStep{}, nextOf(plan, now), fmt.Errorf("%w: %s", ErrTooEarly, whyWait(plan))
 	}
-	plan, err = f.Set.Take(now, keyfile.Generate)
+	plan, err = f.Set.Take(now, f.generate)
 	if err != nil {
 		return NextStep{}, NextStep{}, err
 	}
 	return NextStep{Step: string(plan.Step), Keys: plan.KeyIDs}, nextOf(f.Set.Next(), now), nil
+}
+
+// generate makes a new key, for the algorithm unless the user named another one.
+func (f *KeyFile) generate(algorithm string) (keyfile.Key, error) {
+	if f.Algorithm != "" {
+		algorithm = f.Algorithm
+	}
+	return keyfile.Generate(algorithm)
 }
 
 // whyWait says why a step has to wait.
@@ -182,7 +192,7 @@ func (f *KeyFile) Leaked(now time.Time) (removed []string, signing string, err e
 	if position < 0 {
 		return nil, "", errors.New("no key of the file can sign: import a private key")
 	}
-	key, err := keyfile.Generate(f.Set.Keys[position].Algorithm)
+	key, err := f.generate(f.Set.Keys[position].Algorithm)
 	if err != nil {
 		return nil, "", err
 	}
