@@ -94,5 +94,5 @@ bench-packages: ## run the benchmarks of the packages
 	go test -run '^$$' -bench . -benchmem ./security/... ./example ./blacklist/... ./store/...
 
 .PHONY: clean
-clean: ## remove what the example keeps (the signing key: everybody is logged out)
+clean: ## remove what the example keeps (the signing keys: everybody is logged out)
 	rm -rf .data

@@ -28,8 +28,9 @@ func TestDirectRequirements(t *testing.T) {
 		"github.com/santhosh-tekuri/jsonschema/v6",
 		// the overlay of a document that oapi-codegen cannot read before it; oapi-codegen has it too
 		"github.com/speakeasy-api/openapi",
-		// the verbs and flags of the command
-		"github.com/spf13/cobra",
+		// the verbs and flags of the command, and whether it writes to a terminal; modernc.org/sqlite has
+		// isatty too
+		"github.com/spf13/cobra", "github.com/mattn/go-isatty",
 		// generated code
 		"github.com/oapi-codegen/runtime",
 		// client/oauth2source, the bridge to its token sources, whose type no other package can make
@@ -103,6 +104,7 @@ func TestImports(t *testing.T) {
 		forbidden [][]string
 	}{
 		{"keys", "./security/keys", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist", module + "/internal/payload"}}},
+		{"key files", "./internal/keyfile", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist", module + "/internal/payload"}}},
 		{"claims and layouts", "./internal/payload", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist", "github.com/golang-jwt/jwt/v5"}}},
 		{"strict JOSE", "./internal/jose", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/internal/payload", "github.com/golang-jwt/jwt/v5"}}},
 		{"schemas of claims", "./security/claimschema", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist"}}},
@@ -116,7 +118,9 @@ func TestImports(t *testing.T) {
 		{"the contract", "./blacklist", [][]string{tests, testPkg, generator, stores, {module + "/security", "github.com/golang-jwt/jwt/v5"}}},
 		{"generated code", "./gen", [][]string{tests, testPkg, generator, stores}},
 		{"the generator", "./internal/codegen", [][]string{tests, stores, {module + "/security", module + "/blacklist"}}},
-		{"the command", "./cmd/oapi-guard", [][]string{tests, stores, {module + "/security", module + "/blacklist"}}},
+		{"comparisons of documents", "./internal/audit", [][]string{tests, stores, {module + "/security", module + "/blacklist"}}},
+		{"the command", "./cmd/oapi-guard", [][]string{tests, {module + "/gen", module + "/store/boltstore", "go.etcd.io/bbolt", module + "/security/guard", module + "/security/cookies"}}},
+		{"the command for operators", "./internal/operator", [][]string{tests, testPkg, generator, drivers, {module + "/gen", module + "/store/boltstore", "go.etcd.io/bbolt", module + "/security/guard"}}},
 		{"the example", "./example", [][]string{tests, testPkg, generator}},
 		{"a store in a file", "./store/boltstore", [][]string{tests, testPkg, generator, drivers, {module + "/security/guard", "github.com/redis/go-redis/v9"}}},
 		{"a store in Redis", "./store/redisstore", [][]string{tests, testPkg, generator, drivers, {module + "/security/guard", "go.etcd.io/bbolt"}}},

@@ -36,7 +36,7 @@ func BenchmarkProtected(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	api, err := newAPI(setup{secret: secret, accounts: accounts, store: store, logger: slog.New(slog.DiscardHandler), meters: noop.NewMeterProvider()})
+	api, err := newAPI(setup{keys: testKeys(b), accounts: accounts, store: store, logger: slog.New(slog.DiscardHandler), meters: noop.NewMeterProvider()})
 	if err != nil {
 		b.Fatal(err)
 	}

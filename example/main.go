@@ -5,8 +5,9 @@
 // Environment:
 //
 //	ADDR        the address to listen on, 127.0.0.1:8080 by default
-//	JWT_SECRET  the signing secret, base64 of at least 32 bytes. The default is the file
-//	            DATA_DIR/signing.key, which the first start creates
+//	JWT_SECRET  the signing secret, base64 of at least 32 bytes. The default is the key file
+//	            DATA_DIR/keys.json, which the first start creates. It is read again while the
+//	            service runs: oapi-guard keys rotate --file DATA_DIR/keys.json logs nobody out
 //	DATA_DIR    the folder for files, .data by default
 //	STORE       the store of sessions and revocations: memory:, bolt:PATH,
 //	            redis://[USER:PASSWORD@]HOST:PORT[/DB] (rediss:// for TLS),
@@ -42,7 +43,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
@@ -80,10 +80,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return errors.New("BLACKLIST is now STORE, which takes the same values: the store has the sessions too")
 	}
 	dataDir := orDefault(getenv("DATA_DIR"), ".data")
-	secret, err := loadSecret(getenv("JWT_SECRET"), filepath.Join(dataDir, "signing.key"))
+	set, err := loadKeys(getenv("JWT_SECRET"), dataDir, logger)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, set.Close()) }()
 	proxies, err := parseProxies(getenv("TRUSTED_PROXIES"))
 	if err != nil {
 		return err
@@ -111,7 +112,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err != nil {
 		return err
 	}
-	api, err := newAPI(setup{secret, accounts, store, proxies, operator, logger, meters})
+	api, err := newAPI(setup{set, accounts, store, proxies, operator, logger, meters})
 	if err != nil {
 		return err
 	}
@@ -212,7 +213,7 @@ const issuerName = "https://reference.example.com"
 
 // setup is what the API is made from.
 type setup struct {
-	secret   []byte
+	keys     keys.SigningSource
 	accounts *accounts
 	store    *store
 	proxies  trustedProxies
@@ -234,19 +235,11 @@ type api struct {
 
 func (a *api) Close() error { return a.sessions.Close() }
 
-// newAPI sets up the API: the key, the verifier, the issuer, the validator, the sessions, and the
+// newAPI sets up the API: the verifier, the issuer, the validator, the sessions, and the
 // service behind the generated guards. Close ends its goroutines.
 func newAPI(from setup, options ...security.Option) (*api, error) {
-	key, err := keys.NewHMAC(keys.HS256, from.secret)
-	if err != nil {
-		return nil, err
-	}
-	set, err := keys.NewSet(key)
-	if err != nil {
-		return nil, err
-	}
 	// RFC 9068 requires client_id. All clients of this service have one id.
-	authority, err := security.New(issuerName, set, from.store, append(options, security.WithLogger(from.logger),
+	authority, err := security.New(issuerName, from.keys, from.store, append(options, security.WithLogger(from.logger),
 		security.WithTokenDefaults(security.WithClientID(clientID)))...)
 	if err != nil {
 		return nil, err

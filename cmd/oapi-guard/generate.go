@@ -19,7 +19,7 @@ import (
 // newGenerate returns the verb generate.
 func newGenerate() *cobra.Command {
 	var flags configFlags
-	var check, listPublic bool
+	var check, listPublic, watch bool
 	command := &cobra.Command{
 		Use:   "generate [flags]",
 		Short: "write api.gen.go and guard.gen.go, and client.gen.go if asked for",
@@ -27,9 +27,23 @@ func newGenerate() *cobra.Command {
 
 The key client of the configuration also writes client.gen.go, a client that sends the credentials that
 each operation requires: client: {refresh: OPERATION-ID}, or client: true for an API without refresh
-tokens. With server: none there is no server and no guard.gen.go.`,
+tokens. With server: none there is no server and no guard.gen.go.
+
+Exit status: 0 done, 1 an error, or with --check a difference, 2 wrong use.`,
+		Example: examples(
+			"oapi-guard generate",
+			"oapi-guard generate --spec openapi.yaml --package api --server chi --output api",
+			"oapi-guard generate --check",
+			"oapi-guard generate --watch",
+		),
 		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
+			switch {
+			case watch && (check || listPublic):
+				return usageError{errors.New("--watch has no effect together with --check or --list-public; remove one of them")}
+			case watch:
+				return flags.watch(command)
+			}
 			config, err := flags.read(command)
 			if err != nil {
 				return err
@@ -57,6 +71,7 @@ tokens. With server: none there is no server and no guard.gen.go.`,
 	command.Flags().StringVar(&flags.output, "output", "", "the `DIR` of the files (key output)")
 	command.Flags().BoolVar(&flags.guardOnly, "guard-only", false, "write guard.gen.go alone, beside what an oapi-codegen of your own has generated into\nthe folder; package and server are taken from there (key guard-only)")
 	command.Flags().BoolVar(&check, "check", false, "write nothing; print the difference to the files in the folder, and exit with 1 if there is one")
+	command.Flags().BoolVar(&watch, "watch", false, "generate again when the configuration, the document or a file that it refers to changes,\nuntil an interrupt; errors are printed and end nothing")
 	command.Flags().BoolVar(&listPublic, "list-public", false, "print the operations that anonymous callers reach, as list --public does")
 	return command
 }

@@ -39,6 +39,10 @@ type Config struct {
 	RawFallback bool
 	// Sessions generates the typed manager of package session.
 	Sessions bool
+	// IgnoreUnmatched leaves out what the configuration says about schemes and operations that the
+	// document does not have, or that take no credential. Otherwise that is an error. It is for an older
+	// document under the configuration of a newer one.
+	IgnoreUnmatched bool
 
 	// client says what client to generate. It is nil for none.
 	client *clientConfig
@@ -55,6 +59,15 @@ type Config struct {
 
 // DefaultServer is the server of a configuration that names none.
 const DefaultServer = "std-http"
+
+// Servers returns the names of the servers that a configuration can have.
+func Servers() []string {
+	var names []string
+	for _, rt := range routers {
+		names = append(names, rt.name)
+	}
+	return names
+}
 
 // The keys of the configuration.
 const (
@@ -165,6 +178,9 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 	return c, nil
 }
 
+// OverlayPath returns the path of the overlay that oapi-codegen's configuration names, or "".
+func (c *Config) OverlayPath() string { return c.oapiCodegen.OutputOptions.Overlay.Path }
+
 // relative returns a path of the configuration relative to the working directory.
 func (c *Config) relative(path string) string {
 	if path == "" || filepath.IsAbs(path) || isURL(path) {
@@ -250,11 +266,7 @@ func (c *Config) settings() (codegen.Configuration, error) {
 	generate := top.at(keyOapiCodegen, "generate")
 	server := c.router()
 	if server == nil && !c.clientOnly() {
-		var names []string
-		for _, rt := range routers {
-			names = append(names, rt.name)
-		}
-		p.add(top.at(keyServer), "unknown server %q; choose one of %s", c.Server, strings.Join(append(names, serverNone), ", "))
+		p.add(top.at(keyServer), "unknown server %q; choose one of %s", c.Server, strings.Join(append(Servers(), serverNone), ", "))
 	}
 	for _, rt := range routers {
 		enabled := rt.enabled(&s.Generate)
