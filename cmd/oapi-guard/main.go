@@ -153,8 +153,8 @@ func (f *configFlags) add(command *cobra.Command) {
 	f.addDocument(command)
 	flags := command.Flags()
 	flags.StringVar(&f.pkg, "package", "", "the `NAME` of the Go package (key package)")
-	flags.StringVar(&f.server, "server", "", "the server, a `NAME`: std-http, chi, echo, echo5, fiber, fiber-v3, gin, gorilla\nor iris (key server; default: std-http)")
-	completeValues(command, "server", codegen.Servers()...)
+	flags.StringVar(&f.server, "server", "", "the server, a `NAME`: std-http, chi, echo, echo5, fiber, fiber-v3, gin, gorilla,\niris, or none for a client alone (key server; default: std-http)")
+	completeValues(command, "server", append(codegen.Servers(), "none")...)
 }
 
 // addDocument adds the flags that choose the document.
