@@ -243,6 +243,7 @@ func chooseSchemes(ask *asker, c *codegen.Config, refresh []string) (map[string]
 	}
 	types := map[string]string{}
 	var open, hinted []string
+	kinds, alike := map[string]bool{}, false
 	for _, s := range found {
 		switch {
 		case s.Known:
@@ -250,16 +251,15 @@ func chooseSchemes(ask *asker, c *codegen.Config, refresh []string) (map[string]
 			hinted = append(hinted, s.Name)
 		default:
 			open = append(open, s.Name)
+			alike = alike || kinds[s.Type]
+			kinds[s.Type] = true
 		}
 	}
-	if refresh == nil && len(hinted) == 0 && len(open) < 2 {
+	if refresh == nil && len(hinted) == 0 && !alike {
 		return types, nil
 	}
 	if refresh == nil {
 		options := slices.Concat(hinted, []string{noScheme}, open)
-		if len(hinted) == 0 {
-			options = append(open, noScheme)
-		}
 		answer, err := ask.choose("which security scheme carries the refresh token?", "--refresh", options)
 		if err != nil {
 			return nil, err

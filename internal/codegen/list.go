@@ -101,7 +101,7 @@ func (o ListedOperation) String() string {
 // Callers returns who may call the operation in a few words, without its rules.
 func (o ListedOperation) Callers() string { return o.callers }
 
-// RolesText, FreshText and RevocationText return a rule of the operation in a few words, "" for none.
+// RolesText returns the rule about roles in a few words, "" where there is none.
 func (o ListedOperation) RolesText() string {
 	switch {
 	case o.AllowRoles != nil:
@@ -112,7 +112,7 @@ func (o ListedOperation) RolesText() string {
 	return ""
 }
 
-// FreshText is described at RolesText.
+// FreshText returns the rule about freshness in a few words, "" where there is none.
 func (o ListedOperation) FreshText() string {
 	switch {
 	case o.Fresh:
@@ -123,7 +123,7 @@ func (o ListedOperation) FreshText() string {
 	return ""
 }
 
-// RevocationText is described at RolesText.
+// RevocationText returns the rules about revocation in a few words, "" where there is none.
 func (o ListedOperation) RevocationText() string {
 	var texts []string
 	if o.ImmediateRevocation {
