@@ -87,6 +87,9 @@ func (f *fleet) findLost(srv *pgtest.Server, since int64) {
 		wg.Go(func() {
 			for slot := range slots {
 				revoked, err := feed.IsRevoked(f.ctx, identity(slot, f.board.start(slot)))
+				for try := 0; err != nil && try < 20; try++ { // the machine is busy with the fault
+					revoked, err = feed.IsRevoked(f.ctx, identity(slot, f.board.start(slot)))
+				}
 				mu.Lock()
 				if err != nil {
 					failed = err
