@@ -163,6 +163,19 @@ func (f *fleet) settle() {
 	})
 }
 
+// fresh waits until every copy answers.
+func (f *fleet) fresh() {
+	time.Sleep(150 * time.Millisecond) // until the next statuses
+	f.wait("the copies answer", f.timeout, func() error {
+		for i, p := range f.all {
+			if s := p.status(); !s.Fresh {
+				return fmt.Errorf("process %d: age %v, last error: %s", i, s.Age, s.LastError)
+			}
+		}
+		return nil
+	})
+}
+
 // finish ends the load, lets every process look up everything, and returns what they report.
 func (f *fleet) finish() []report {
 	f.settle()

@@ -27,7 +27,7 @@ func scenarios() []scenario {
 				"which is a replica without a master",
 			run: demotion, long: 75 * time.Second, short: 2 * time.Second,
 		}, {
-			name: "redis: trim", about: "the stream is trimmed while processes are stopped (SIGSTOP), also to nothing",
+			name: "redis: trim", about: "the stream is trimmed or lost while processes are stopped (SIGSTOP)",
 			run: trim, long: 75 * time.Second, short: 2 * time.Second,
 		}, {
 			name: "redis: FLUSHALL", about: "the server is emptied under load, so that new records follow at once",
