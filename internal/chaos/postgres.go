@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/internal/pgtest"
@@ -66,49 +65,10 @@ func promotion(c *chaos) {
 		primary.Kill()
 		c.pause(100 * time.Millisecond) // the last replies arrive
 		standby.Promote()
-		f.findLost(standby, behind-int64(2*time.Second))
+		f.findLost(storeConfig{Kind: postgres, DSN: standby.DSN(pgtest.User, "postgres")}, behind-int64(2*time.Second))
 		address.retarget(hostPort(standby.Port))
 		primary = standby
 	})
-	c.note("%d acknowledged revocations were lost by the store with the promotions", c.lost)
-}
-
-// findLost marks the revocations since the time that the server does not have.
-func (f *fleet) findLost(srv *pgtest.Server, since int64) {
-	store := storeConfig{Kind: postgres, DSN: srv.DSN(pgtest.User, "postgres")}
-	feed, closeStore, err := openStore(f.ctx, store, time.Now)
-	f.must(err)
-	defer closeStore()
-	slots := make(chan int)
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var failed error
-	for range 8 {
-		wg.Go(func() {
-			for slot := range slots {
-				revoked, err := feed.IsRevoked(f.ctx, identity(slot, f.board.start(slot)))
-				for try := 0; err != nil && try < 20; try++ { // the machine is busy with the fault
-					revoked, err = feed.IsRevoked(f.ctx, identity(slot, f.board.start(slot)))
-				}
-				mu.Lock()
-				if err != nil {
-					failed = err
-				} else if !revoked {
-					f.board.setState(slot, stateLost)
-					f.lost++
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	for slot := range f.board.slots() {
-		if f.board.state(slot) >= max(since, stateBefore) {
-			slots <- slot
-		}
-	}
-	close(slots)
-	wg.Wait()
-	f.must(failed)
 }
 
 // longTransaction keeps a transaction open that has a number and a snapshot. At the end it commits.

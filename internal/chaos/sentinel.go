@@ -150,14 +150,17 @@ func partitionOldMaster(c *chaos) {
 	f.repeat(func(int) {
 		old, err := p.master()
 		c.must(err)
+		cut := monotonic()
 		p.proxies[old].setCut(true)
+		master := old
 		c.eventually("there is another master", func() error {
-			now, err := p.master()
-			if err == nil && now == old {
+			if master, err = p.master(); err == nil && master == old {
 				err = errors.New("the same")
 			}
 			return err
 		})
+		// A revocation waits for one of the two replicas, and Sentinel does not promise to choose it.
+		f.findLost(storeConfig{Kind: standalone, Addrs: []string{p.nodes[master].Addr()}}, cut-int64(2*time.Second))
 		c.pause(rand.N(c.bound))
 		p.proxies[old].setCut(false)
 		c.eventually("the former master is a replica", func() error {

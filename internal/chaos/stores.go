@@ -116,6 +116,7 @@ func openSQL(ctx context.Context, c storeConfig, clock func() time.Time) (replic
 // no session of the scenario.
 func prepare(ctx context.Context, c storeConfig) error {
 	past := func() time.Time { return time.Now().Add(-time.Hour) }
+	c.WriteTimeout = 10 * time.Second
 	if c.Kind == postgres {
 		db, err := sql.Open("pgx", c.DSN)
 		if err != nil {

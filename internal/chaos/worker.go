@@ -116,6 +116,10 @@ func work(config string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	store, closeStore, err := openStore(ctx, w.cfg.Store, w.wall)
+	for err != nil && ctx.Err() == nil { // the machine is busy
+		time.Sleep(100 * time.Millisecond)
+		store, closeStore, err = openStore(ctx, w.cfg.Store, w.wall)
+	}
 	if err != nil {
 		return err
 	}

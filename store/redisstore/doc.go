@@ -128,7 +128,8 @@
 //
 // Look-ups that run at the same time share round trips. A look-up that finds no other is sent at
 // once. Those that come meanwhile are sent together, at most 128 in a batch and four batches at a
-// time to each master. No timer delays a batch, and no batch waits to be full. A batch is one MGET.
+// time to each master. No timer delays a batch, and no batch waits to be full. A batch is one MGET,
+// with the command that a replica refuses in front of it.
 // On a Cluster, where all keys of a command must belong to one slot, it is a pipeline with one MGET
 // per look-up. An error concerns all look-ups of the command, or of the connection that failed.
 // Revocations are not batched.
