@@ -98,7 +98,11 @@ func TestRuleTakenOut(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, status := check(t, build(t, overlay), "-bound", "500ms", "-run", rule.scenario)
+			args := []string{"-bound", "500ms", "-run", rule.scenario}
+			if rule.quick {
+				args = append(args, "-scale", "0.5")
+			}
+			r, status := check(t, build(t, overlay), args...)
 			if status != 1 || r.Scenarios[0].ViolationCount == 0 {
 				t.Errorf("exit status %d and %d violations, want 1 and some", status, r.Scenarios[0].ViolationCount)
 			}

@@ -1,19 +1,13 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
-	"time"
 
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
-func contextWithTimeout(timeout time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), timeout)
-}
-
-// startCluster starts a Cluster. owner is the number of the master of a key.
+// startCluster starts a Cluster.
 func startCluster(c *chaos) (servers *redistest.Cluster, store storeConfig) {
 	servers = redistest.StartCluster(c, redistest.WithAOF())
 	store = storeConfig{Kind: cluster}
@@ -23,8 +17,8 @@ func startCluster(c *chaos) (servers *redistest.Cluster, store storeConfig) {
 	return servers, store
 }
 
-func slotOf(servers *redistest.Cluster, key string) int {
-	return int(servers.Nodes[0].Do("CLUSTER", "KEYSLOT", key).(int64))
+func (c *chaos) slotOf(servers *redistest.Cluster, key string) int {
+	return int(c.do(servers.Nodes[0], "CLUSTER", "KEYSLOT", key).(int64))
 }
 
 // firstMaster returns the number of the master that has the slot at the start.
@@ -36,7 +30,7 @@ func clusterFailover(c *chaos) {
 	store.Replicas = 1
 	f := c.followRedis(store, nil)
 	masters, replicas := []int{0, 1, 2}, []int{3, 4, 5}
-	first := firstMaster(slotOf(servers, stream))
+	first := firstMaster(c.slotOf(servers, stream))
 	f.repeat(func(round int) {
 		i := (first + round) % 3
 		master, replica := servers.Nodes[masters[i]], servers.Nodes[replicas[i]]
@@ -56,7 +50,7 @@ func resharding(c *chaos) {
 	at := map[int]int{} // the master of each slot that was moved
 	f.repeat(func(int) {
 		for _, bucket := range []int{0, rand.IntN(256), rand.IntN(256)} {
-			slot := slotOf(servers, fmt.Sprintf("{oapi-guard:%02x}:g", bucket))
+			slot := c.slotOf(servers, fmt.Sprintf("{oapi-guard:%02x}:g", bucket))
 			from, ok := at[slot]
 			if !ok {
 				from = firstMaster(slot)
@@ -71,18 +65,19 @@ func resharding(c *chaos) {
 // moveSlot moves a slot as redis-cli does.
 func (c *chaos) moveSlot(servers *redistest.Cluster, slot, from, to int) {
 	source, target := servers.Nodes[from], servers.Nodes[to]
-	sourceID, targetID := source.Do("CLUSTER", "MYID"), target.Do("CLUSTER", "MYID")
-	target.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", sourceID)
-	source.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", targetID)
+	sourceID, targetID := c.do(source, "CLUSTER", "MYID"), c.do(target, "CLUSTER", "MYID")
+	c.do(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", sourceID)
+	c.do(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", targetID)
 	for {
-		keys := source.Do("CLUSTER", "GETKEYSINSLOT", slot, 50).([]any)
+		keys := c.do(source, "CLUSTER", "GETKEYSINSLOT", slot, 50).([]any)
 		if len(keys) == 0 {
 			break
 		}
-		source.Do(append([]any{"MIGRATE", "127.0.0.1", target.Port, "", 0, 5000, "KEYS"}, keys...)...)
+		// After an error some of the keys may have moved.
+		_, _ = send(source.Addr(), append([]any{"MIGRATE", "127.0.0.1", target.Port, "", 0, 5000, "KEYS"}, keys...)...)
 	}
 	for _, node := range []int{to, from, 3 - to - from} {
-		servers.Nodes[node].Do("CLUSTER", "SETSLOT", slot, "NODE", targetID)
+		c.do(servers.Nodes[node], "CLUSTER", "SETSLOT", slot, "NODE", targetID)
 	}
 }
 
@@ -91,7 +86,7 @@ func (c *chaos) moveSlot(servers *redistest.Cluster, slot, from, to int) {
 func streamUnreachable(c *chaos) {
 	servers, store := startCluster(c)
 	store.WriteTimeout = c.bound / 2
-	owner := servers.Nodes[firstMaster(slotOf(servers, stream))].Addr()
+	owner := servers.Nodes[firstMaster(c.slotOf(servers, stream))].Addr()
 	var p partition
 	f := c.followRedis(store, p.routes(c, owner, 1))
 	f.repeat(func(int) {

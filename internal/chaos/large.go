@@ -31,7 +31,7 @@ func manyEntries(c *chaos) {
 	for _, p := range f.all {
 		c.note("process %d: the oldest copy before the fault was %s", p.id, p.status().MaxAge.Round(time.Millisecond))
 	}
-	srv.Do("XTRIM", stream, "MAXLEN", 0)
+	c.do(srv, "XTRIM", stream, "MAXLEN", 0)
 	c.faults++
 	f.wait("all have read another snapshot", c.timeout, func() error {
 		for _, p := range f.all {

@@ -125,7 +125,7 @@ func (c *chaos) note(format string, args ...any) {
 
 // runScenario runs a scenario with its own servers and processes.
 func (s *settings) runScenario(ctx context.Context, sc scenario) (r result) {
-	c := &chaos{helper: helper{ctx: ctx}, settings: *s, duration: sc.long, timeout: time.Minute}
+	c := &chaos{helper: helper{ctx: ctx}, settings: *s, duration: sc.long, timeout: 3 * time.Minute}
 	if s.short {
 		c.duration = max(sc.short, time.Second)
 	}

@@ -75,6 +75,7 @@ func promotion(c *chaos) {
 func longTransaction(c *chaos) {
 	srv := pgtest.Start(c)
 	f := c.followPostgres(hostPort(srv.Port))
+	c.timeout = 10 * time.Minute // afterwards old records may be deleted, and each copy reads all entries
 	db := srv.DB(c)
 	tx, err := db.BeginTx(context.Background(), &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
 	c.must(err)

@@ -20,7 +20,7 @@ func (c *chaos) startRedis(options ...redistest.Option) *redistest.Server {
 
 // followRedis makes the marks on the server and starts the processes.
 func (c *chaos) followRedis(store storeConfig, change func(i int, cfg *workerConfig)) *fleet {
-	c.must(prepare(c.ctx, store))
+	c.prepare(store)
 	c.fleet = c.startFleet(c.processes, func(i int) workerConfig {
 		cfg := workerConfig{Store: store}
 		if change != nil {
@@ -91,23 +91,23 @@ func demotion(c *chaos) {
 	f.repeat(func(int) {
 		next := c.startRedis(redistest.WithArgs("--replicaof", "127.0.0.1 "+strconv.Itoa(master.Port)))
 		c.eventually("the new server has the data", func() error {
-			if info := fmt.Sprint(next.Do("INFO", "replication")); !strings.Contains(info, "master_link_status:up") {
+			if info := fmt.Sprint(c.do(next, "INFO", "replication")); !strings.Contains(info, "master_link_status:up") {
 				return errors.New("the link is down")
 			}
 			return nil
 		})
 		f.settle() // the first replica changes the replication id, which is a gap
-		master.Do("CLIENT", "PAUSE", 5000, "WRITE")
+		c.do(master, "CLIENT", "PAUSE", 5000, "WRITE")
 		c.eventually("the new server has all data", func() error {
-			from, to := replicationOffset(master), replicationOffset(next)
+			from, to := c.replicationOffset(master), c.replicationOffset(next)
 			if from != to {
 				return fmt.Errorf("%s and %s", from, to)
 			}
 			return nil
 		})
-		next.Do("REPLICAOF", "NO", "ONE")
-		master.Do("REPLICAOF", "127.0.0.1", 1) // nothing listens there
-		master.Do("CLIENT", "UNPAUSE")
+		c.do(next, "REPLICAOF", "NO", "ONE")
+		c.do(master, "REPLICAOF", "127.0.0.1", 1) // nothing listens there
+		c.do(master, "CLIENT", "UNPAUSE")
 		c.pause(c.bound / 4) // until the address follows
 		address.retarget(next.Addr())
 		old := master
@@ -118,8 +118,8 @@ func demotion(c *chaos) {
 }
 
 // replicationOffset returns how much of the replication stream the server has.
-func replicationOffset(s *redistest.Server) string {
-	for line := range strings.Lines(fmt.Sprint(s.Do("INFO", "replication"))) {
+func (c *chaos) replicationOffset(s *redistest.Server) string {
+	for line := range strings.Lines(fmt.Sprint(c.do(s, "INFO", "replication"))) {
 		for _, name := range []string{"slave_repl_offset:", "master_repl_offset:"} {
 			if offset, ok := strings.CutPrefix(strings.TrimSpace(line), name); ok {
 				return offset
@@ -141,7 +141,7 @@ func trim(c *chaos) {
 		if round%2 == 1 {
 			f.board.setRate(0)
 			c.pause(c.bound / 2)
-			srv.Do("DEL", stream)
+			c.do(srv, "DEL", stream)
 			c.pause(c.bound / 2)
 			f.fresh()
 		}
@@ -154,7 +154,7 @@ func trim(c *chaos) {
 			f.board.setRate(c.rate)
 		}
 		c.pause(c.bound/4 + rand.N(c.bound))
-		srv.Do("XTRIM", stream, "MAXLEN", round/2%2)
+		c.do(srv, "XTRIM", stream, "MAXLEN", round/2%2)
 		for _, p := range stopped {
 			p.resume()
 		}
@@ -166,7 +166,7 @@ func flush(c *chaos) {
 	srv := c.startRedis()
 	f := c.followRedis(storeConfig{Kind: standalone, Addrs: []string{srv.Addr()}}, nil)
 	f.repeat(func(int) {
-		srv.Do("FLUSHALL")
+		c.do(srv, "FLUSHALL")
 		c.pause(c.bound + rand.N(c.bound))
 	})
 }

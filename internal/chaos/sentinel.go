@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
@@ -59,10 +57,11 @@ func startProxied(c *chaos) *proxied {
 	}
 	c.eventually("the Sentinels know each other", func() error {
 		for _, address := range p.sentinels {
-			text, err := ask(address, "SENTINEL", "MASTER", redistest.MasterName)
+			reply, err := send(address, "SENTINEL", "MASTER", redistest.MasterName)
 			if err != nil {
 				return err
 			}
+			text := fmt.Sprint(reply)
 			if !strings.Contains(text, "num-slaves:2") || !strings.Contains(text, "num-other-sentinels:2") {
 				return errors.New(text)
 			}
@@ -97,26 +96,16 @@ func (p *proxied) startSentinel(i int) {
 	p.sentinels = append(p.sentinels, hostPort(port))
 }
 
-// ask sends a command to a server and returns the reply as text.
-func ask(address string, args ...any) (string, error) {
-	client := redis.NewClient(&redis.Options{Addr: address, MaxRetries: -1, DialTimeout: time.Second})
-	defer func() { _ = client.Close() }()
-	ctx, cancel := contextWithTimeout(2 * time.Second)
-	defer cancel()
-	reply, err := client.Do(ctx, args...).Result()
-	return fmt.Sprint(reply), err
-}
-
 // master returns the number of the node that all Sentinels name.
 func (p *proxied) master() (int, error) {
 	found := -1
 	for _, address := range p.sentinels {
-		reply, err := ask(address, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", redistest.MasterName)
+		reply, err := send(address, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", redistest.MasterName)
 		if err != nil {
 			return 0, err
 		}
 		for i, proxy := range p.proxies {
-			if strings.Contains(reply, " "+strconv.Itoa(proxy.port())+"]") {
+			if strings.Contains(fmt.Sprint(reply), " "+strconv.Itoa(proxy.port())+"]") {
 				if found >= 0 && found != i {
 					return 0, errors.New("the Sentinels do not agree")
 				}
@@ -132,10 +121,11 @@ func (p *proxied) master() (int, error) {
 
 // complete returns an error unless the node is a master with two replicas.
 func (p *proxied) complete(i int) error {
-	info, err := ask(p.nodes[i].Addr(), "INFO", "replication")
+	reply, err := send(p.nodes[i].Addr(), "INFO", "replication")
 	if err != nil {
 		return err
 	}
+	info := fmt.Sprint(reply)
 	if n := strings.Count(info, "state=online"); n != 2 || !strings.Contains(info, "role:master") {
 		return fmt.Errorf("%d replicas", n)
 	}

@@ -114,7 +114,11 @@ func openSQL(ctx context.Context, c storeConfig, clock func() time.Time) (replic
 
 // prepare makes the marks or the tables, with a clock that is an hour late, so that the marks refuse
 // no session of the scenario.
-func prepare(ctx context.Context, c storeConfig) error {
+func (c *chaos) prepare(store storeConfig) {
+	c.eventually("the first store is open", func() error { return makeMarks(c.ctx, store) })
+}
+
+func makeMarks(ctx context.Context, c storeConfig) error {
 	past := func() time.Time { return time.Now().Add(-time.Hour) }
 	c.WriteTimeout = 10 * time.Second
 	if c.Kind == postgres {
