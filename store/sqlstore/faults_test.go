@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -160,27 +161,39 @@ func TestManagerSurvivesFaults(t *testing.T) {
 	rotations.Run(t)
 }
 
-// TestManagerOnBusySQLite has the clients share the file with another connection, which takes the
-// write lock again and again.
+// TestManagerOnBusySQLite has the clients share the file with another connection. It takes the write
+// lock and holds it until the calls that wait for it fail.
 func TestManagerOnBusySQLite(t *testing.T) {
 	d := sqlite(t, t.TempDir()+"/guard.db")
-	rotations := sessiontest.NewRotations(t, d.store(t), nil)
+	d.store(t)
+	impatient := *d
+	impatient.dsn = strings.Replace(d.dsn, "busy_timeout(5000)", "busy_timeout(1000)", 1)
+	store := impatient.open(t, impatient.pool(t), WithTimeouts(time.Second, time.Second))
+	waiting := impatient.open(t, impatient.pool(t))
+	rotations := sessiontest.NewRotations(t, store, nil)
 	rotations.Total = 10_000
 	rotations.Fault = func(p *sessiontest.Progress) {
 		other := d.pool(t)
-		for n := 100; p.Await(n); n += 100 {
-			conn, err := other.Conn(p.Context())
+		for n := 500; p.Await(n); n += 1000 {
+			conn, err := other.Conn(t.Context())
 			if err != nil {
+				t.Error(err)
 				return
 			}
-			_, err = conn.ExecContext(context.WithoutCancel(p.Context()), "BEGIN IMMEDIATE; UPDATE "+d.prefix+"schema SET version = 1; COMMIT")
-			if err != nil {
+			if _, err := conn.ExecContext(t.Context(), "BEGIN IMMEDIATE; UPDATE "+d.prefix+"schema SET version = 1"); err != nil {
+				t.Error(err)
+			}
+			for waiting.Ping(t.Context()) == nil {
+			}
+			if _, err := conn.ExecContext(t.Context(), "COMMIT"); err != nil {
 				t.Error(err)
 			}
 			_ = conn.Close()
 		}
 	}
-	rotations.Run(t)
+	if report := rotations.Run(t); report.Repeats < 100 {
+		t.Errorf("%d requests failed, want 100 at least: the lock was not held for long enough", report.Repeats)
+	}
 }
 
 // TestUnreachableServer checks the texts of errors, and that the store works again by itself.
