@@ -13,7 +13,6 @@ type helper struct {
 	testing.TB // nil: only the methods below are called
 	cleanups   []func()
 	ctx        context.Context
-	dirs       []string
 }
 
 // failure ends a scenario: a server did not start, or the processes did not become ready.
