@@ -138,8 +138,8 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// TestDrivers checks that drivers of databases are reached only by the command, the example, the
-// servers for tests and the checker that uses them.
+// TestDrivers checks that drivers of databases are reached only by the command, the example and the
+// servers for tests.
 func TestDrivers(t *testing.T) {
 	const format = `{{$path := .ImportPath}}{{range .Deps}}{{$path}} {{.}}{{"\n"}}{{end}}`
 	out, err := exec.Command("go", "list", "-f", format, "./...").Output()
