@@ -14,17 +14,18 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/metric/noop"
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/oapi-guard/oapi-guard/internal/pgtest"
 	"github.com/oapi-guard/oapi-guard/security"
+	"github.com/oapi-guard/oapi-guard/security/keys"
 )
 
 // childEnv is the variable that makes the test binary run the program.
@@ -86,7 +87,7 @@ func newAppOn(t *testing.T, store *store, proxies trustedProxies, options ...sec
 	if err != nil {
 		t.Fatal(err)
 	}
-	api, err := newAPI(setup{bytes.Repeat([]byte("k!"), 16), accounts, store, proxies, operator, slog.New(slog.DiscardHandler)}, options...)
+	api, err := newAPI(setup{testKeys(t), accounts, store, proxies, operator, slog.New(slog.DiscardHandler), noop.NewMeterProvider()}, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,6 +100,16 @@ func newAppOn(t *testing.T, store *store, proxies trustedProxies, options ...sec
 		}
 	})
 	return &app{url: server.URL, operatorURL: operatorServer.URL, t: t, accounts: accounts}
+}
+
+// testKeys are the keys of the tokens in tests.
+func testKeys(t testing.TB) *keys.Set {
+	t.Helper()
+	set, err := secretKeys(bytes.Repeat([]byte("k!"), 16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
 }
 
 // testOperator is the secret of the operator in tests.
@@ -228,16 +239,21 @@ func TestMainJob(t *testing.T) {
 }
 
 // payload returns the claims of a token.
-func payload(t *testing.T, token string) (claims map[string]any) {
+func payload(t *testing.T, token string) map[string]any { t.Helper(); return part(t, token, 1) }
+
+// header returns the header of a token.
+func header(t *testing.T, token string) map[string]any { t.Helper(); return part(t, token, 0) }
+
+func part(t *testing.T, token string, number int) (members map[string]any) {
 	t.Helper()
-	text, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	text, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[number])
 	if err == nil {
-		err = json.Unmarshal(text, &claims)
+		err = json.Unmarshal(text, &members)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return claims
+	return members
 }
 
 // TestAuthenticator sends credentials that are not tokens, alone and together with a token.
@@ -355,55 +371,6 @@ func TestBusyLogin(t *testing.T) {
 	}
 }
 
-func TestLoadSecret(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "sub", "signing.key")
-	made, err := loadSecret("", file)
-	if err != nil || len(made) != secretSize {
-		t.Fatalf("%d bytes, %v", len(made), err)
-	}
-	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v", info.Mode(), err)
-	}
-	if again, err := loadSecret("", file); err != nil || !bytes.Equal(again, made) {
-		t.Errorf("the second start has another secret (%v)", err)
-	}
-	if entries, err := os.ReadDir(filepath.Dir(file)); err != nil || len(entries) != 1 {
-		t.Errorf("left over: %v, %v", entries, err)
-	}
-	given := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("x!"), 20))
-	if secret, err := loadSecret(given, "/nowhere"); err != nil || len(secret) != 40 {
-		t.Errorf("%d bytes, %v", len(secret), err)
-	}
-	write := func(name string, mode os.FileMode, size int) string {
-		name = filepath.Join(dir, name)
-		if err := os.WriteFile(name, make([]byte, size), mode); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(name, mode); err != nil {
-			t.Fatal(err)
-		}
-		return name
-	}
-	link := filepath.Join(dir, "link")
-	if err := os.Symlink(file, link); err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range map[string]struct{ text, file string }{
-		"not base64":           {"!!!", file},
-		"too short":            {base64.StdEncoding.EncodeToString(make([]byte, 31)), file},
-		"readable by others":   {"", write("open", 0o644, secretSize)},
-		"a damaged file":       {"", write("short", 0o600, 5)},
-		"a link":               {"", link},
-		"a directory":          {"", dir},
-		"below a regular file": {"", filepath.Join(file, "x")},
-	} {
-		if _, err := loadSecret(c.text, c.file); err == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-}
-
 // TestRun starts the program as make run does, sends a request and stops it.
 func TestRun(t *testing.T) {
 	env := map[string]string{"ADDR": "127.0.0.1:0", "DATA_DIR": t.TempDir()}
@@ -448,6 +415,7 @@ func TestRunRefuses(t *testing.T) {
 		"a short secret":    {nil, map[string]string{"ADMIN_TOKEN": strings.Repeat("x", 31)}, "ADMIN_TOKEN"},
 		"a spaced secret":   {nil, map[string]string{"ADMIN_TOKEN": strings.Repeat("x y", 20)}, "ADMIN_TOKEN"},
 		"a public operator": {nil, map[string]string{"ADMIN_TOKEN": testOperator, "ADMIN_ADDR": "0.0.0.0:0", "ADDR": "127.0.0.1:0"}, "loopback"},
+		"a public console":  {nil, map[string]string{"CONSOLE_ADDR": "0.0.0.0:0", "ADDR": "127.0.0.1:0"}, "loopback"},
 		"an unknown flag":   {[]string{"-x"}, nil, "-x"},
 		"no address at all": {nil, map[string]string{"ADDR": "nonsense"}, "nonsense"},
 	} {

@@ -5,8 +5,9 @@
 // Environment:
 //
 //	ADDR        the address to listen on, 127.0.0.1:8080 by default
-//	JWT_SECRET  the signing secret, base64 of at least 32 bytes. The default is the file
-//	            DATA_DIR/signing.key, which the first start creates
+//	JWT_SECRET  the signing secret, base64 of at least 32 bytes. The default is the key file
+//	            DATA_DIR/keys.json, which the first start creates. It is read again while the
+//	            service runs: oapi-guard keys rotate --file DATA_DIR/keys.json logs nobody out
 //	DATA_DIR    the folder for files, .data by default
 //	STORE       the store of sessions and revocations: memory:, bolt:PATH,
 //	            redis://[USER:PASSWORD@]HOST:PORT[/DB] (rediss:// for TLS),
@@ -21,6 +22,11 @@
 //	ADMIN_TOKEN a secret of at least 32 characters. If it is set, the operations under /operator/ of
 //	            the document are served on ADMIN_ADDR: they list and end sessions, and revoke
 //	ADMIN_ADDR  the address for them, 127.0.0.1:8081 by default
+//	CONSOLE_ADDR
+//	            the loopback address of the developer console, 127.0.0.1:8090 by default, or another
+//	            port if that is in use; off for none. With -demo-users-anywhere the default is off
+//	METRICS_ADDR
+//	            the address of /metrics for Prometheus, 127.0.0.1:9464 by default, or off
 //
 // Its users and their passwords are public, so it listens on loopback addresses only. The flag
 // -demo-users-anywhere allows other addresses.
@@ -37,17 +43,18 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/oapi-guard/oapi-guard/gen"
 	"github.com/oapi-guard/oapi-guard/security"
 	"github.com/oapi-guard/oapi-guard/security/guard"
 	"github.com/oapi-guard/oapi-guard/security/keys"
+	sessionobserve "github.com/oapi-guard/oapi-guard/session/observe"
 )
 
 func main() {
@@ -73,10 +80,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return errors.New("BLACKLIST is now STORE, which takes the same values: the store has the sessions too")
 	}
 	dataDir := orDefault(getenv("DATA_DIR"), ".data")
-	secret, err := loadSecret(getenv("JWT_SECRET"), filepath.Join(dataDir, "signing.key"))
+	set, err := loadKeys(getenv("JWT_SECRET"), dataDir, logger)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, set.Close()) }()
 	proxies, err := parseProxies(getenv("TRUSTED_PROXIES"))
 	if err != nil {
 		return err
@@ -93,11 +101,18 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err := openReplica(store, getenv("REPLICA"), logger); err != nil {
 		return err
 	}
+	meters, metrics, err := newMetrics()
+	if err != nil {
+		return err
+	}
+	if err := observeStore(store, meters); err != nil {
+		return err
+	}
 	accounts, err := newAccounts(runtime.GOMAXPROCS(0), bcrypt.DefaultCost)
 	if err != nil {
 		return err
 	}
-	api, err := newAPI(setup{secret, accounts, store, proxies, operator, logger})
+	api, err := newAPI(setup{set, accounts, store, proxies, operator, logger, meters})
 	if err != nil {
 		return err
 	}
@@ -108,15 +123,37 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return err
 	}
 	servers := []server{newServer(listener, api.handler, logger)}
+	add := func(what string, listener net.Listener, handler http.Handler) {
+		logger.Info("serving "+what, "address", listener.Addr().String())
+		servers = append(servers, newServer(listener, handler, logger))
+	}
+	metricsListener, err := listenForMetrics(getenv("METRICS_ADDR"), *anywhere, logger)
+	if err != nil {
+		return errors.Join(err, closeAll(servers))
+	}
+	metricsURL := "nowhere"
+	if metricsListener != nil {
+		metricsURL = "http://" + metricsListener.Addr().String() + "/metrics"
+		add("metrics", metricsListener, metrics)
+	}
 	if operator != nil {
 		listener, err := listen(orDefault(getenv("ADMIN_ADDR"), "127.0.0.1:8081"), *anywhere)
 		if err != nil {
-			return errors.Join(err, servers[0].listener.Close())
+			return errors.Join(err, closeAll(servers))
 		}
-		logger.Info("serving the operator", "address", listener.Addr().String())
-		servers = append(servers, newServer(listener, api.operator, logger))
+		add("the operator", listener, api.operator)
 	}
-	fmt.Fprintf(stdout, welcome, "http://"+listener.Addr().String(), store.about, demoKey)
+	console, err := listenConsole(getenv("CONSOLE_ADDR"), *anywhere)
+	if err != nil {
+		return errors.Join(err, closeAll(servers))
+	}
+	fmt.Fprintf(stdout, welcome, "http://"+listener.Addr().String(), store.about, demoKey, metricsURL)
+	if console == nil {
+		fmt.Fprintln(stdout, "\nNo developer console: CONSOLE_ADDR=127.0.0.1:8090 serves it.")
+	} else {
+		servers = append(servers, newServer(console, api.console, logger))
+		fmt.Fprintf(stdout, "\nDeveloper console: http://%s%s\n", console.Addr(), api.consolePath)
+	}
 	return serve(ctx, servers, logger)
 }
 
@@ -136,6 +173,14 @@ func newServer(listener net.Listener, handler http.Handler, logger *slog.Logger)
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}, listener}
+}
+
+// closeAll closes the listeners of servers that do not serve yet.
+func closeAll(servers []server) (err error) {
+	for _, s := range servers {
+		err = errors.Join(err, s.listener.Close())
+	}
+	return err
 }
 
 // serve serves until ctx ends or a server fails, and then waits for the requests in progress.
@@ -168,12 +213,13 @@ const issuerName = "https://reference.example.com"
 
 // setup is what the API is made from.
 type setup struct {
-	secret   []byte
+	keys     keys.SigningSource
 	accounts *accounts
 	store    *store
 	proxies  trustedProxies
 	operator operatorSecret
 	logger   *slog.Logger
+	meters   metric.MeterProvider
 }
 
 // api is the API, ready to be served.
@@ -181,24 +227,19 @@ type api struct {
 	handler http.Handler
 	// operator serves the operations under /operator/, and handler all others.
 	operator http.Handler
-	sessions *gen.GuardedSessions
+	// console serves the developer console under consolePath, and the API beside it.
+	console     http.Handler
+	consolePath string
+	sessions    *gen.GuardedSessions
 }
 
 func (a *api) Close() error { return a.sessions.Close() }
 
-// newAPI sets up the API: the key, the verifier, the issuer, the validator, the sessions, and the
+// newAPI sets up the API: the verifier, the issuer, the validator, the sessions, and the
 // service behind the generated guards. Close ends its goroutines.
 func newAPI(from setup, options ...security.Option) (*api, error) {
-	key, err := keys.NewHMAC(keys.HS256, from.secret)
-	if err != nil {
-		return nil, err
-	}
-	set, err := keys.NewSet(key)
-	if err != nil {
-		return nil, err
-	}
 	// RFC 9068 requires client_id. All clients of this service have one id.
-	authority, err := security.New(issuerName, set, from.store, append(options, security.WithLogger(from.logger),
+	authority, err := security.New(issuerName, from.keys, from.store, append(options, security.WithLogger(from.logger),
 		security.WithTokenDefaults(security.WithClientID(clientID)))...)
 	if err != nil {
 		return nil, err
@@ -211,37 +252,41 @@ func newAPI(from setup, options ...security.Option) (*api, error) {
 	if err != nil {
 		return nil, err
 	}
-	sessions, err := gen.NewGuardedSessions(authority, from.store.sessions, from.accounts.load)
+	observeSessions, err := sessionobserve.Sessions(from.meters)
+	if err != nil {
+		return nil, err
+	}
+	observeDecisions, err := observeDecisions(from.meters)
+	if err != nil {
+		return nil, err
+	}
+	sessions, err := gen.NewGuardedSessions(authority, from.store.sessions, from.accounts.load, observeSessions)
 	if err != nil {
 		return nil, err
 	}
 	service := &service{from.accounts, sessions, authority.Validator, jar, &reports{}}
 	guarded, err := gen.GuardedHandler(service, authority.Validator, authenticator,
-		guard.WithLogger(from.logger), guard.WithErrorHandler(answerTooMany))
+		append(observeDecisions, guard.WithLogger(from.logger), guard.WithErrorHandler(answerTooMany))...)
+	if err != nil {
+		return nil, errors.Join(err, sessions.Close())
+	}
+	ready, err := guard.ReadyHandler(from.logger, authority.Validator, sessions)
 	if err != nil {
 		return nil, errors.Join(err, sessions.Close())
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /readyz", ready(authority.Validator, sessions))
+	mux.Handle("GET /readyz", withAge(ready, from.store.copied))
 	mux.Handle(operatorPath, http.NotFoundHandler())
 	// A page of another origin must not log a browser in to somebody else's account. No operation of
 	// this API has a large body.
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(refuseCrossOrigin))
 	mux.Handle("/", protection.Handler(from.proxies.remember(http.MaxBytesHandler(guarded, 16<<10))))
-	return &api{mux, operatorOnly(guarded), sessions}, nil
-}
-
-// ready answers a readiness probe: 200 if requests with a token can be decided, and sessions begun
-// and refreshed, otherwise 503.
-func ready(validator *security.Validator, sessions *gen.GuardedSessions) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := errors.Join(validator.Ready(r.Context()), sessions.Ready(r.Context())); err != nil {
-			http.Error(w, "not ready", http.StatusServiceUnavailable)
-			return
-		}
-		_, _ = io.WriteString(w, "ready\n") // the prober may have gone
-	})
+	page, err := newConsole()
+	if err != nil {
+		return nil, errors.Join(err, sessions.Close())
+	}
+	return &api{mux, operatorOnly(guarded), withConsole(page, mux), page.Path(), sessions}, nil
 }
 
 // listen listens on the address, which must be loopback unless anywhere is set.
@@ -265,6 +310,7 @@ func orDefault(value, otherwise string) string {
 
 const welcome = `Serving the reference API on %[1]s
 Users: alice/wonderland (USER), admin/rabbit-hole (ADMIN). Sessions and revocations are kept %[2]s.
+Metrics for Prometheus are served at %[4]s
 Try:
   curl -s %[1]s/greeting
   TOKEN=$(curl -s %[1]s/login -d '{"username":"alice","password":"wonderland"}' | sed 's/.*"access_token":"\([^"]*\).*/\1/')

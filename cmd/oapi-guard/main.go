@@ -5,14 +5,18 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"os/signal"
 	"regexp"
 	"runtime/debug"
-	"strings"
+	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -21,63 +25,64 @@ import (
 
 const defaultConfig = "oapi-guard.yaml"
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// usageError is a wrong use of the command.
-type usageError struct{ error }
+// run runs the command and returns its exit status. An interrupt ends the context of the verb, and a
+// second one ends the program.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(interrupted, stop)
 
-// errDiffers says that generate --check found a difference.
-var errDiffers = errors.New("the generated files are not up to date: run oapi-guard generate")
-
-// run runs the command and returns its exit status: 0 for done, 1 for an error, 2 for wrong use.
-func run(args []string, stdout, stderr io.Writer) int {
 	root := newCommand()
+	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetArgs(longFlags(args))
-	command, err := root.ExecuteC()
-	var wrong usageError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &wrong) && command != root:
-		fmt.Fprintf(stderr, "oapi-guard: %v\n\n%s", err, command.UsageString())
-		return 2
-	case errors.As(err, &wrong), strings.HasPrefix(err.Error(), "unknown command"): // which cobra has no type for
-		fmt.Fprintf(stderr, "oapi-guard: %v\n\n%s\n", err, root.Long)
-		return 2
-	}
-	fmt.Fprintln(stderr, err)
-	return 1
+	command, err := root.ExecuteContextC(interrupted)
+	return report(stderr, command, err)
 }
 
 // longFlags gives flags with one dash the two that they need. Both were accepted before there were
-// several commands, and no flag has a short form.
+// several commands, and no flag has a short form but -h.
 func longFlags(args []string) []string {
-	long := make([]string, len(args))
+	long := slices.Clone(args)
 	for i, arg := range args {
-		if len(arg) > 2 && arg[0] == '-' && arg[1] != '-' {
-			arg = "-" + arg
+		switch {
+		case arg == "--", arg == cobra.ShellCompRequestCmd, arg == cobra.ShellCompNoDescRequestCmd:
+			return long
+		case len(arg) > 2 && arg[0] == '-' && arg[1] != '-':
+			long[i] = "-" + arg
 		}
-		long[i] = arg
 	}
 	return long
 }
 
+// The groups of verbs in the help.
+const (
+	groupDevelop = "develop"
+	groupOperate = "operate"
+)
+
 // newCommand returns the command with all its verbs.
 func newCommand() *cobra.Command {
+	program, library := versions()
 	root := &cobra.Command{
 		Use:   "oapi-guard",
 		Short: "oapi-guard generates the security layer of an API from its OpenAPI document",
 		Long: `oapi-guard generates the security layer of an API from its OpenAPI document.
 
-  oapi-guard generate [flags]   write api.gen.go and guard.gen.go
-  oapi-guard list [flags]       print the operations and what each of them requires
-  oapi-guard version            print the versions of oapi-guard and oapi-codegen
-  oapi-guard help [command]     print this text, or the flags of a command
-
 Paths in the configuration are relative to its folder, paths in flags to the working directory.
-Exit status: 0 done, 1 an error, 2 wrong use. A failing run changes no file.`,
+A failing run changes no file.
+
+Exit status: 0 done, 1 an error, 2 wrong use. Verbs that have others name them in their help.`,
+		Example: examples(
+			"oapi-guard init",
+			"oapi-guard generate",
+			"oapi-guard list --public",
+			"oapi-guard completion bash > /etc/bash_completion.d/oapi-guard",
+		),
+		Version:       program,
 		Args:          noArguments,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -85,20 +90,45 @@ Exit status: 0 done, 1 an error, 2 wrong use. A failing run changes no file.`,
 			return usageError{errors.New("no command is named")}
 		},
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	version := &cobra.Command{
-		Use: "version", Short: "print the versions of oapi-guard and oapi-codegen", Args: noArguments,
-		Run: func(command *cobra.Command, _ []string) {
+	root.SetVersionTemplate(fmt.Sprintf("oapi-guard %s, oapi-codegen %s\n", program, library))
+	root.AddGroup(
+		&cobra.Group{ID: groupDevelop, Title: "For developers:"},
+		&cobra.Group{ID: groupOperate, Title: "For operators:"},
+	)
+	addGroup(root, groupDevelop, newInit(), newGenerate(), newList(), newAudit())
+	addGroup(root, groupOperate, operatorCommands()...)
+	root.AddCommand(newVersion())
+	return root
+}
+
+// addGroup adds verbs to a group of the help.
+func addGroup(root *cobra.Command, group string, verbs ...*cobra.Command) {
+	for _, verb := range verbs {
+		verb.GroupID = group
+		root.AddCommand(verb)
+	}
+}
+
+// newVersion returns the verb version.
+func newVersion() *cobra.Command {
+	format := newFormat(formatText, formatJSON)
+	command := &cobra.Command{
+		Use:     "version",
+		Short:   "print the versions of oapi-guard and oapi-codegen",
+		Example: examples("oapi-guard version", "oapi-guard version --format json"),
+		Args:    noArguments,
+		RunE: func(command *cobra.Command, _ []string) error {
 			program, library := versions()
-			fmt.Fprintf(command.OutOrStdout(), "oapi-guard %s, oapi-codegen %s\n", program, library)
+			if format.is(formatJSON) {
+				return printJSON(command.OutOrStdout(), map[string]string{"oapi-guard": program, "oapi-codegen": library})
+			}
+			_, err := fmt.Fprintf(command.OutOrStdout(), "oapi-guard %s, oapi-codegen %s\n", program, library)
+			return err
 		},
 	}
-	program, library := versions()
-	root.Version = program
-	root.SetVersionTemplate(fmt.Sprintf("oapi-guard %s, oapi-codegen %s\n", program, library))
-	root.AddCommand(newGenerate(), newList(), version)
-	return root
+	format.add(command)
+	return command
 }
 
 // noArguments refuses arguments that are no flags.
@@ -118,22 +148,32 @@ type configFlags struct {
 	guardOnly                         bool
 }
 
+// add adds the flags for what is generated and from which document.
 func (f *configFlags) add(command *cobra.Command) {
+	f.addDocument(command)
+	flags := command.Flags()
+	flags.StringVar(&f.pkg, "package", "", "the `NAME` of the Go package (key package)")
+	flags.StringVar(&f.server, "server", "", "the server, a `NAME`: std-http, chi, echo, echo5, fiber, fiber-v3, gin, gorilla,\niris, or none for a client alone (key server; default: std-http)")
+	completeValues(command, "server", append(codegen.Servers(), "none")...)
+}
+
+// addDocument adds the flags that choose the document.
+func (f *configFlags) addDocument(command *cobra.Command) {
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&f.config, "config", "", "the configuration `FILE` (default: oapi-guard.yaml, where there is one)")
 	flags.StringVar(&f.spec, "spec", "", "the OpenAPI document, a `FILE` or a URL (key spec)")
-	flags.StringVar(&f.pkg, "package", "", "the `NAME` of the Go package (key package)")
-	flags.StringVar(&f.server, "server", "", "the server, a `NAME`: std-http, chi, echo, echo5, fiber, fiber-v3, gin, gorilla\nor iris (key server; default: std-http)")
+	completeFiles(command, "config", "yaml", "yml")
+	completeFiles(command, "spec", "yaml", "yml", "json")
 }
+
+// configPath returns the path of the configuration, which may not exist.
+func (f *configFlags) configPath() string { return cmp.Or(f.config, defaultConfig) }
 
 // read reads the configuration and puts the flags before its keys. Only the default configuration may
 // be missing.
 func (f *configFlags) read(command *cobra.Command) (*codegen.Config, error) {
-	path := f.config
-	if path == "" {
-		path = defaultConfig
-	}
+	path := f.configPath()
 	config := &codegen.Config{}
 	data, err := os.ReadFile(path)
 	switch {

@@ -4,14 +4,27 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/oapi-guard/oapi-guard/internal/pgtest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"oapi-guard": main})
+	testscript.Main(stopping{m}, map[string]func(){"oapi-guard": main})
+}
+
+// stopping ends what the tests share.
+type stopping struct{ *testing.M }
+
+func (m stopping) Run() int {
+	defer pgtest.StopShared()
+	defer removeService()
+	return m.M.Run()
 }
 
 // TestScripts runs the scripts of testdata. In a script, $REPO is this module and own-module makes go.mod and go.sum of a
@@ -43,7 +56,7 @@ func TestScripts(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"own-module": ownModule},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"own-module": ownModule, "wait-for": waitFor},
 	})
 }
 
@@ -60,4 +73,23 @@ func ownModule(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs("go.mod"), []byte(own), 0o644))
 	ts.Check(os.WriteFile(ts.MkAbs("go.sum"), sum, 0o644))
+}
+
+// waitFor waits until a file that another process writes matches a pattern.
+func waitFor(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: wait-for FILE PATTERN")
+	}
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	for deadline := time.Now().Add(2 * time.Minute); ; {
+		content, err := os.ReadFile(ts.MkAbs(args[0]))
+		switch {
+		case err == nil && pattern.Match(content):
+			return
+		case time.Now().After(deadline):
+			ts.Fatalf("%s does not match %s: %v\n%s", args[0], args[1], err, content)
+		}
+		time.Sleep(50 * time.Millisecond) // between two looks at what another process writes
+	}
 }

@@ -51,8 +51,8 @@ func comment(lines []string, o *operation) []string {
 	return lines
 }
 
-// securityText describes the security of an operation in a few words.
-func securityText(o *operation) string {
+// callersText returns who may call an operation in a few words, without its rules.
+func callersText(o *operation) string {
 	if o.requirement.public() {
 		return "public"
 	}
@@ -71,7 +71,12 @@ func securityText(o *operation) string {
 		}
 		alternatives = append(alternatives, strings.Join(schemes, " and "))
 	}
-	text := strings.Join(alternatives, " or ")
+	return strings.Join(alternatives, " or ")
+}
+
+// securityText describes the security of an operation in a few words.
+func securityText(o *operation) string {
+	text := callersText(o)
 	if o.rules.fresh {
 		text += "; fresh"
 	}

@@ -102,6 +102,9 @@ func (r *reader) readOperations() []*operation {
 		}
 		o.aliases = append(o.aliases, alias)
 	}
+	if r.config.IgnoreUnmatched {
+		clear(unmatched)
+	}
 	for _, key := range slices.Sorted(maps.Keys(unmatched)) {
 		at := r.config.top().at(keyOperations, key)
 		if r.document.excluded[key] {
@@ -167,6 +170,9 @@ func (r *reader) readOperation(where route, source *openapi3.Operation, at place
 func (r *reader) readOperationRules(o *operation, guard entries, inherits bool) {
 	if o.requirement.public() {
 		for _, e := range guard {
+			if r.config.IgnoreUnmatched && e.at.source == r.config.source {
+				continue
+			}
 			r.add(e.at, "operation %s is public: rules apply to credentials, and it takes none; give it a security requirement, or remove the rule", o.id)
 		}
 		return

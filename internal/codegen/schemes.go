@@ -102,7 +102,7 @@ func readSchemes(doc *openapi3.T, spec *source, c *Config, p *problems) map[stri
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.schemes)) {
-		if schemes[name] == nil {
+		if schemes[name] == nil && !c.IgnoreUnmatched {
 			p.add(c.top().at(keySchemes, name), "the document has no security scheme %q; it has %s", name, listed(schemes))
 		}
 	}
