@@ -84,6 +84,12 @@ check-generate: ## fail where gen/, example/ and crosstest/ are not what their d
 	go run ./cmd/oapi-guard generate --config crosstest/deepmap/oapi-guard.yaml --output "$$dir" && \
 	diff "$$dir/guard.gen.go" crosstest/deepmap/guard.gen.go || { echo "crosstest/deepmap/ is not up to date: make generate"; exit 1; }
 
+.PHONY: chaos
+# CHAOS are flags of the program; `go run ./internal/chaos -help` lists them.
+chaos: ## break servers, networks and clocks under copies for 35 minutes, into internal/chaos/results/ (CHAOS="-run trim")
+	@scripts/services.sh
+	go run ./internal/chaos -out internal/chaos/results $(CHAOS)
+
 .PHONY: bench
 bench: ## measure the hot path beside its peers, into benchmarks/results/
 	@scripts/services.sh

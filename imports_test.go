@@ -187,7 +187,7 @@ func TestDrivers(t *testing.T) {
 	}
 	for line := range strings.Lines(string(out)) {
 		path, dep, _ := strings.Cut(strings.TrimSpace(line), " ")
-		allowed := slices.ContainsFunc([]string{"/cmd/", "/example", "/internal/pgtest"}, func(prefix string) bool {
+		allowed := slices.ContainsFunc([]string{"/cmd/", "/example", "/internal/pgtest", "/internal/chaos"}, func(prefix string) bool {
 			return strings.HasPrefix(path, module+prefix)
 		})
 		if !allowed && (strings.HasPrefix(dep, "github.com/jackc/pgx/") || strings.HasPrefix(dep, "modernc.org/sqlite")) {

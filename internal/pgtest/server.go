@@ -254,6 +254,8 @@ func (s *Server) Kill() {
 	if cmd == nil {
 		return
 	}
+	// A parent that is stopped starts no child meanwhile, which would survive.
+	_ = syscall.Kill(cmd.Process.Pid, syscall.SIGSTOP)
 	family := append(children(cmd.Process.Pid), cmd.Process.Pid)
 	for _, pid := range family {
 		_ = syscall.Kill(pid, syscall.SIGKILL)

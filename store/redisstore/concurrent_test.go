@@ -282,8 +282,10 @@ func TestBadReplyFailsAllLookUpsOfAnMGET(t *testing.T) {
 	} {
 		hook.do = func(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error {
 			err := next(ctx, cmds)
-			if cmd, ok := cmds[0].(*redis.SliceCmd); ok {
-				cmd.SetVal(change(cmd.Val()))
+			for _, cmd := range cmds {
+				if mget, ok := cmd.(*redis.SliceCmd); ok {
+					mget.SetVal(change(mget.Val()))
+				}
 			}
 			return err
 		}

@@ -38,8 +38,10 @@
 //   - An old master that is cut off from the others may continue to answer, without the newest
 //     revocations, until the clients leave it. With Sentinel that is when the client learns of the
 //     fail-over, on a Cluster after cluster-node-timeout (keep cluster-allow-reads-when-down at no).
-//     Behind a fixed address, such as a cloud endpoint, the store notices a demoted master within a
-//     second: it asks for the role once a second and returns errors while the server is not a master.
+//     Behind a fixed address, such as a cloud endpoint, connections to a demoted master may stay open.
+//     In front of what it reads the store sends a command that changes nothing and that a replica
+//     refuses. go-redis then connects again. So a demoted master gives no answer, unless it accepts
+//     writes (replica-read-only no).
 //   - A restore from an older snapshot is not detected: it contains the marks, but not the newest
 //     revocations. After such a restore delete the keys under the prefix, which logs everybody out,
 //     or revoke per issuer up to now.
@@ -126,7 +128,8 @@
 //
 // Look-ups that run at the same time share round trips. A look-up that finds no other is sent at
 // once. Those that come meanwhile are sent together, at most 128 in a batch and four batches at a
-// time to each master. No timer delays a batch, and no batch waits to be full. A batch is one MGET.
+// time to each master. No timer delays a batch, and no batch waits to be full. A batch is one MGET,
+// with the command that a replica refuses in front of it.
 // On a Cluster, where all keys of a command must belong to one slot, it is a pipeline with one MGET
 // per look-up. An error concerns all look-ups of the command, or of the connection that failed.
 // Revocations are not batched.
@@ -178,6 +181,7 @@
 //	{P:b}:s:H    *:UNTIL:PLACE:NONCE            a session
 //	{P:b}:t:H    *:UNTIL:PLACE:NONCE            a token
 //	{P:00}:f     stream of records              the feed of copies
+//	{P:00}:w     never exists                   the command that a replica refuses (SET with XX)
 //	{P:b}:r:H    hash: session id to KEEP:ROW   the rows of a subject; the field "" is its record,
 //	                                            EPOCH:VERSION:LIFE
 //	{P:b}:b:H    sorted set of session ids      the live rows of a subject, by their beginning

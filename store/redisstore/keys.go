@@ -97,6 +97,9 @@ func (l *layout) mark(bucket uint8) string { return l.tags[bucket] + "g" }
 // of this bucket shows whether the server of the stream was emptied.
 func (l *layout) stream() string { return l.tags[0] + "f" }
 
+// probe returns the key of the command that only a master accepts. It never exists.
+func (l *layout) probe() string { return l.tags[0] + "w" }
+
 // entryPattern returns the pattern of SCAN for the keys of all entries.
 func (l *layout) entryPattern() string {
 	head := strings.TrimSuffix(l.tags[0], "00}:")

@@ -122,7 +122,8 @@ func WithClockSkew(d time.Duration) Option { return func(c *config) { c.skew = d
 
 // WithFeedLength sets how many records for copies of the store (package replica) are kept, 100,000 by
 // default and at least 1,000. A copy that did not read for so many revocations reads the whole store
-// again. A record takes about 70 bytes of memory in Redis. All processes should set the same.
+// again. While it reads the whole store no more than so many may be made, or it begins once more. A
+// record takes about 70 bytes of memory in Redis. All processes should set the same.
 func WithFeedLength(records int) Option { return func(c *config) { c.feedLength = records } }
 
 // WithClock sets the clock, time.Now by default. It is called from several goroutines at once.

@@ -169,14 +169,16 @@ func (s *Store) get(ctx context.Context, keys []string) ([]any, error) {
 }
 
 // send answers the queries: with one MGET on a single server, with a pipeline of one MGET per query
-// on a node of a Cluster, where all keys of a command must belong to one slot. Once a second it
-// also asks the server for its state.
+// on a node of a Cluster, where all keys of a command must belong to one slot. A single server is
+// asked whether it is a master. Once a second send also asks for the state of the server.
 func (s *Store) send(ctx context.Context, node *redis.Client, queries []*query) {
 	perCommand := len(queries)
 	if s.cluster != nil {
 		perCommand = 1
 	}
-	var cmds []redis.Cmder
+	probe := s.newMasterProbe(ctx)
+	cmds := probe.commands()
+	first := len(cmds)
 	for group := range slices.Chunk(queries, perCommand) {
 		cmds = append(cmds, newMGet(ctx, group))
 	}
@@ -201,10 +203,11 @@ func (s *Store) send(ctx context.Context, node *redis.Client, queries []*query) 
 	if errors.As(err, &reply) {
 		err = nil
 	}
+	err = cmp.Or(err, probe.refused())
 	if asks {
 		err = cmp.Or(err, watch.answer(state, s.cluster != nil))
 	}
-	for i := 0; len(queries) > 0; i, queries = i+1, queries[perCommand:] {
+	for i := first; len(queries) > 0; i, queries = i+1, queries[perCommand:] {
 		distribute(queries[:perCommand], cmds[i].(*redis.SliceCmd), err)
 	}
 }

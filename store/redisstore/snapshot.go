@@ -12,8 +12,12 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist/replica"
 )
 
-// scanCount is the number of keys that one SCAN examines.
-const scanCount = 1000
+const (
+	// scanCount is the number of keys that one SCAN examines.
+	scanCount = 1000
+	// maxStaleConns is how many connections to a former master a call closes at most.
+	maxStaleConns = 100
+)
 
 var (
 	errNotOneState = &storeError{text: "the servers have changed during a snapshot"}
@@ -84,11 +88,23 @@ func (f *follower) beginning(ctx context.Context) (recordID, history, error) {
 }
 
 // lastRecord returns the id of the last record, which is the zero value if there is none, and the
-// history and the time of the master of the stream.
+// history and the time of the master of the stream. Behind a fixed address connections of the pool may
+// lead to a former master. Each of them is closed, and the next one is tried.
 func (f *follower) lastRecord(ctx context.Context) (id recordID, found history, now time.Time, err error) {
-	last := redis.NewXMessageSliceCmd(ctx, "xrevrange", f.store.layout.stream(), "+", "-", "count", 1)
-	state := newHistoryQuery(ctx, f.store.layout)
-	if err = f.stream.send(ctx, f.store.cfg.writeTimeout, append(state.commands(), last)...); err != nil {
+	var last *redis.XMessageSliceCmd
+	var state historyQuery
+	for range maxStaleConns {
+		last = redis.NewXMessageSliceCmd(ctx, "xrevrange", f.store.layout.stream(), "+", "-", "count", 1)
+		state = newHistoryQuery(ctx, f.store.layout)
+		probe := f.store.newMasterProbe(ctx)
+		cmds := append(probe.commands(), state.commands()...)
+		err = f.stream.send(ctx, f.store.cfg.writeTimeout, append(cmds, last)...)
+		if probe.refused() == nil && !redis.IsReadOnlyError(err) {
+			break
+		}
+		f.stream.reset()
+	}
+	if err != nil {
 		return id, found, now, err
 	}
 	found, now, err = state.history()

@@ -34,6 +34,37 @@ func (w *watches) of(node *redis.Client) *serverWatch {
 	return watch
 }
 
+// masterProbe is a command in front of commands that read. It writes nothing, because its key does
+// not exist, and a replica refuses it like every write. go-redis then closes the connection and sends
+// all commands again on another one.
+//
+// Behind a fixed address old connections may lead to a former master, and new ones to the present
+// one. The watch of the address may ask on a new connection, while look-ups use old ones.
+type masterProbe struct{ cmd *redis.StatusCmd } // nil on a Cluster, whose replicas redirect reads
+
+func (s *Store) newMasterProbe(ctx context.Context) masterProbe {
+	if s.cluster != nil {
+		return masterProbe{}
+	}
+	return masterProbe{redis.NewStatusCmd(ctx, "set", s.layout.probe(), "", "xx")}
+}
+
+func (p masterProbe) commands() []redis.Cmder {
+	if p.cmd == nil {
+		return nil
+	}
+	return []redis.Cmder{p.cmd}
+}
+
+// refused returns the error of a replica. Other errors are of a master that accepts no writes for
+// some reason, and can be read.
+func (p masterProbe) refused() error {
+	if p.cmd != nil && redis.IsReadOnlyError(p.cmd.Err()) {
+		return p.cmd.Err()
+	}
+	return nil
+}
+
 // serverWatch decides when a command also asks its server for its state, and remembers the answer.
 //
 // A master that was demoted behind a fixed address would answer without the newest revocations, and

@@ -195,7 +195,12 @@ func (s *Store) runNode(ctx context.Context, node *redis.Client, ops []op, sendS
 	watch := s.watches.of(node)
 	asks := watch.due(s.cfg.now())
 	var state stateQuery
+	var probe masterProbe
+	if !wait { // a replica refuses the others
+		probe = s.newMasterProbe(ctx)
+	}
 	_, err := node.Pipelined(ctx, func(p redis.Pipeliner) error {
+		_ = p.BatchProcess(ctx, probe.commands()...)
 		if asks {
 			state = newStateQuery(ctx)
 			_ = p.BatchProcess(ctx, state[0], state[1], state[2])
@@ -215,8 +220,8 @@ func (s *Store) runNode(ctx context.Context, node *redis.Client, ops []op, sendS
 	})
 	// The pipeline returns the first error of a command. Without a connection it returns an error
 	// that the commands may not have.
-	if errors.Is(err, redis.Nil) {
-		err = nil
+	if errors.Is(err, redis.Nil) || probe.cmd != nil && isReply(err) {
+		err = probe.refused()
 	}
 	for _, o := range ops {
 		if e := o.readReply(); e != nil && err == nil {

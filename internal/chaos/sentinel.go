@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oapi-guard/oapi-guard/internal/redistest"
+)
+
+func sentinelFailover(c *chaos) {
+	servers := redistest.StartSentinel(c)
+	store := storeConfig{Kind: sentinel, Replicas: 2}
+	for _, s := range servers.Sentinels {
+		store.Addrs = append(store.Addrs, s.Addr())
+	}
+	f := c.followRedis(store, nil)
+	master := servers.Nodes[0]
+	f.repeat(func(int) {
+		master.Kill()
+		c.pause(rand.N(c.bound / 2))
+		master = servers.Rejoin(master, servers.WaitFailover(master))
+	})
+}
+
+// proxied is a master with two replicas and three Sentinels. Everybody reaches each server through
+// its proxy only, other servers and Sentinels too.
+type proxied struct {
+	*chaos
+	nodes     []*redistest.Server
+	proxies   []*proxy
+	sentinels []string
+}
+
+func startProxied(c *chaos) *proxied {
+	p := &proxied{chaos: c}
+	for i := range 3 {
+		proxy := startProxy(&c.helper, "")
+		args := []string{"--replica-announce-ip", "127.0.0.1", "--replica-announce-port", strconv.Itoa(proxy.port()), "--repl-timeout", "5"}
+		if i > 0 {
+			args = append(args, "--replicaof", "127.0.0.1 "+strconv.Itoa(p.proxies[0].port()))
+		}
+		node := c.startRedis(redistest.WithArgs(args...))
+		proxy.retarget(node.Addr())
+		p.nodes, p.proxies = append(p.nodes, node), append(p.proxies, proxy)
+	}
+	c.eventually("two replicas are connected", func() error { return p.complete(0) })
+	for i := range 3 {
+		p.startSentinel(i)
+	}
+	c.eventually("the Sentinels know each other", func() error {
+		for _, address := range p.sentinels {
+			reply, err := send(address, "SENTINEL", "MASTER", redistest.MasterName)
+			if err != nil {
+				return err
+			}
+			text := fmt.Sprint(reply)
+			if !strings.Contains(text, "num-slaves:2") || !strings.Contains(text, "num-other-sentinels:2") {
+				return errors.New(text)
+			}
+		}
+		return nil
+	})
+	return p
+}
+
+// startSentinel starts a Sentinel. Their timeouts differ, so that they do not ask for votes at the
+// same time.
+func (p *proxied) startSentinel(i int) {
+	port, dir := redistest.FreePort(p), p.TempDir()
+	conf := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nsentinel monitor %s 127.0.0.1 %d 2\n"+
+		"sentinel down-after-milliseconds %s %d\nsentinel failover-timeout %s 3000\n",
+		port, dir, redistest.MasterName, p.proxies[0].port(), redistest.MasterName, 400+200*i, redistest.MasterName)
+	path := filepath.Join(dir, "sentinel.conf")
+	p.must(os.WriteFile(path, []byte(conf), 0o600))
+	program := os.Getenv("REDIS_SERVER")
+	if program == "" {
+		program = "redis-server"
+	}
+	cmd := exec.Command(program, path, "--sentinel")
+	cmd.SysProcAttr = dieWithParent()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	p.must(cmd.Start())
+	p.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	p.sentinels = append(p.sentinels, hostPort(port))
+}
+
+// master returns the number of the node that all Sentinels name.
+func (p *proxied) master() (int, error) {
+	found := -1
+	for _, address := range p.sentinels {
+		reply, err := send(address, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", redistest.MasterName)
+		if err != nil {
+			return 0, err
+		}
+		for i, proxy := range p.proxies {
+			if strings.Contains(fmt.Sprint(reply), " "+strconv.Itoa(proxy.port())+"]") {
+				if found >= 0 && found != i {
+					return 0, errors.New("the Sentinels do not agree")
+				}
+				found = i
+			}
+		}
+	}
+	if found < 0 {
+		return 0, errors.New("the Sentinels name no node")
+	}
+	return found, nil
+}
+
+// complete returns an error unless the node is a master with two replicas.
+func (p *proxied) complete(i int) error {
+	reply, err := send(p.nodes[i].Addr(), "INFO", "replication")
+	if err != nil {
+		return err
+	}
+	info := fmt.Sprint(reply)
+	if n := strings.Count(info, "state=online"); n != 2 || !strings.Contains(info, "role:master") {
+		return fmt.Errorf("%d replicas", n)
+	}
+	return nil
+}
+
+// partitionOldMaster cuts off the master. It works, and would answer everybody who reached it. What
+// was sent to it meanwhile arrives when it is reachable again, before it learns that it is no master.
+func partitionOldMaster(c *chaos) {
+	p := startProxied(c)
+	f := c.followRedis(storeConfig{Kind: sentinel, Addrs: p.sentinels, Replicas: 1}, nil)
+	f.repeat(func(int) {
+		old, err := p.master()
+		c.must(err)
+		cut := monotonic()
+		p.proxies[old].setCut(true)
+		master := old
+		c.eventually("there is another master", func() error {
+			if master, err = p.master(); err == nil && master == old {
+				err = errors.New("the same")
+			}
+			return err
+		})
+		// A revocation waits for one of the two replicas, and Sentinel does not promise to choose it.
+		f.findLost(storeConfig{Kind: standalone, Addrs: []string{p.nodes[master].Addr()}}, cut-int64(2*time.Second))
+		c.pause(rand.N(c.bound))
+		p.proxies[old].setCut(false)
+		c.eventually("the former master is a replica", func() error {
+			now, err := p.master()
+			if err == nil {
+				err = p.complete(now)
+			}
+			return err
+		})
+	})
+}
