@@ -23,7 +23,7 @@ import (
 )
 
 // answer is the response of each operation.
-var answer = fmt.Sprintf(`{"name":%q,"subject":%q}`+"\n", tokens.Name, tokens.Subject(0))
+var answer = fmt.Sprintf(`{"name":%q,"subject":%q}`, tokens.Name, tokens.Subject(0))
 
 // API is a generated API. Its operations are GET requests with different paths, and answer with a
 // profile.
