@@ -109,8 +109,8 @@ func (r *report) svg() ([]byte, error) {
 	page := &bar{Width: width, Radius: 6, Class: "page"}
 	p.Shapes = append(p.Shapes, page)
 	y := p.text(margin+12, "heading", heading)
-	y = p.text(y+4, "quiet", "µs more than oapi-codegen's server on net/http without authentication. A shorter bar is better. Each panel has a scale of its",
-		"own. ogen, echo-jwt and fiber-jwt have servers of their own: what those cost more or less is included.")
+	y = p.text(y+4, "quiet", "µs more than oapi-codegen's server on net/http without authentication. A shorter bar is better.",
+		"ogen, echo-jwt and fiber-jwt have other servers: what those cost more or less is included. The panels differ in scale.")
 	for _, panel := range panels {
 		g := r.group(panel.benchmark, panel.params)
 		if g == nil {

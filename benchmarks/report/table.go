@@ -118,7 +118,7 @@ func (r *report) rounds() string {
 		least, most = min(least, n), max(most, n)
 	}
 	if least == most {
-		return fmt.Sprintf("%d rounds", least)
+		return count(strconv.Itoa(least), "round")
 	}
 	return fmt.Sprintf("%d to %d rounds", least, most)
 }

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+// TestCompile checks that the compiler runs on one package of this module, with its imports.
+func TestCompile(t *testing.T) {
+	lines, used, err := compile("../internal/caller", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines < 50 || lines > 1000 || used <= 0 {
+		t.Errorf("%d lines in %v", lines, used)
+	}
+	if _, _, err := compile("../nowhere", t.TempDir()); err == nil {
+		t.Error("no error for a package that does not exist")
+	}
+}
+
+func TestRunErrors(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "usage"},
+		{[]string{"-rounds", "0", "../testdata/growth/n10"}, "usage"},
+		{[]string{"../testdata/growth"}, "is no API of benchmarks/growth"},
+		{[]string{"../testdata/size-test/n10"}, "floor of ../testdata/size-test/n10"},
+	} {
+		if err := run(tt.args, io.Discard); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%q: %v, want %q", tt.args, err, tt.want)
+		}
+	}
+}
