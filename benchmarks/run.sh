@@ -3,12 +3,14 @@
 # after the other, so that a machine that is slower for a while is so for all stacks.
 #   ROUNDS     how many (5)
 #   BENCHTIME  how long each benchmark runs in one round (300ms)
-#   LOADTIME   the same for the load over HTTP (1s, or BENCHTIME if that is set)
+#   LOADTIME   the same for the load over HTTP (700ms, or BENCHTIME if that is set)
+#   OPERATIONS the sizes of the generated APIs (10 100 1000)
 #   SIZEROUNDS how many times the generated code is compiled (3, or ROUNDS if that is set)
 set -eu
 cd "$(dirname "$0")"
+operations=${OPERATIONS:-10 100 1000}
 sizerounds=${SIZEROUNDS:-${ROUNDS:-3}}
-loadtime=${LOADTIME:-${BENCHTIME:-1s}}
+loadtime=${LOADTIME:-${BENCHTIME:-700ms}}
 rounds=${ROUNDS:-5}
 benchtime=${BENCHTIME:-300ms}
 
@@ -16,10 +18,11 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 trap 'exit 1' HUP INT TERM
 
-echo "APIs of 10, 100 and 1,000 operations" >&2
-go run ./growth testdata/growth 10 100 1000
-go test -c -o "$dir/stacks.test" .
-go test -c -o "$dir/growth.test" ./testdata/growth
+echo "APIs of $operations operations" >&2
+# shellcheck disable=SC2086 # they are several arguments
+go run ./growth testdata/growth $operations
+go test -c -vet=off -o "$dir/stacks.test" .
+go test -c -vet=off -o "$dir/growth.test" ./testdata/growth
 round=0
 while [ "$round" -lt "$rounds" ]; do
 	round=$((round + 1))
@@ -29,7 +32,9 @@ while [ "$round" -lt "$rounds" ]; do
 	"$dir/growth.test" -test.run '^$' -test.bench . -test.benchmem -test.benchtime "$benchtime" -test.timeout 10m >>"$dir/raw.txt"
 done
 echo "generated code" >&2
-go run ./size -rounds "$sizerounds" testdata/growth/n100 testdata/growth/n1000 >>"$dir/raw.txt"
+for n in $operations; do
+	go run ./size -rounds "$sizerounds" "testdata/growth/n$n" >>"$dir/raw.txt"
+done
 go run ./report -out "$dir" <"$dir/raw.txt"
 mkdir -p results
 mv "$dir/raw.txt" "$dir/table.md" "$dir/table.svg" results/

@@ -54,10 +54,17 @@ func run(args []string, out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("%s is no API of benchmarks/growth", dir)
 		}
+		built := map[string]measurement{} // the programs are the same in each round
 		for range *rounds {
 			for _, s := range stacks {
-				m, err := measure(dir, s.name, s.server)
-				if err != nil {
+				m, ok := built[s.name]
+				if !ok {
+					if m, err = build(dir, s.name); err != nil {
+						return fmt.Errorf("%s of %s: %w", s.name, dir, err)
+					}
+					built[s.name] = m
+				}
+				if m.lines, m.compile, err = compile("./" + filepath.ToSlash(filepath.Join(dir, s.server))); err != nil {
 					return fmt.Errorf("%s of %s: %w", s.name, dir, err)
 				}
 				fmt.Fprintf(out, "BenchmarkGenerated/operations=%d/stack=%s 1 %s\n", operations, s.name, m)
@@ -76,16 +83,13 @@ func (m measurement) String() string {
 	return fmt.Sprintf("%d lines %.1f compile-ms %d binary-B %d heap-B", m.lines, float64(m.compile.Microseconds())/1000, m.binary, m.heap)
 }
 
-// measure measures the program of one stack.
-func measure(dir, name, server string) (m measurement, err error) {
+// build builds the program of a stack, and measures its size and its heap.
+func build(dir, name string) (m measurement, err error) {
 	temp, err := os.MkdirTemp("", "size")
 	if err != nil {
 		return m, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
-	if m.lines, m.compile, err = compile("./"+filepath.ToSlash(filepath.Join(dir, server)), temp); err != nil {
-		return m, err
-	}
 	program := filepath.Join(temp, "program")
 	if _, err := output("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./"+filepath.ToSlash(filepath.Join(dir, "cmd", name))); err != nil {
 		return m, err
@@ -108,7 +112,12 @@ const listing = `{{.ImportPath}}{{"\n"}}{{.Dir}}{{"\n"}}{{.Module.GoVersion}}{{r
 
 // compile runs the compiler on one package, as the go command does. It returns the lines of the
 // package, and the processor time.
-func compile(pkg, temp string) (lines int64, used time.Duration, err error) {
+func compile(pkg string) (lines int64, used time.Duration, err error) {
+	temp, err := os.MkdirTemp("", "size")
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
 	listed, err := output("go", "list", "-f", listing, pkg)
 	if err != nil {
 		return 0, 0, err
