@@ -37,8 +37,11 @@ func TestDirectRequirements(t *testing.T) {
 		// drivers of databases for store/sqlstore, which itself reaches none: only the command, the
 		// example and tests do
 		"github.com/jackc/pgx/v5", "modernc.org/sqlite",
-		// metrics of a blacklist: the API only, no SDK
-		"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric",
+		// metrics and span attributes: the API only. The SDK is for tests and for the example
+		"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/trace",
+		"go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/sdk/metric",
+		// the example: metrics for Prometheus
+		"go.opentelemetry.io/otel/exporters/prometheus", "github.com/prometheus/client_golang",
 		// the example: hashes of passwords, and the limits of failed log-ins. oapi-codegen's runtime
 		// requires x/time too
 		"golang.org/x/crypto", "golang.org/x/time",
@@ -135,6 +138,33 @@ func TestImports(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestOnlyTheExampleReachesAnSDK checks that no other package than the example reaches an SDK of
+// OpenTelemetry or a client of Prometheus: an application chooses its SDK and its exporter.
+func TestOnlyTheExampleReachesAnSDK(t *testing.T) {
+	const format = `{{$path := .ImportPath}}{{range .Deps}}{{$path}} {{.}}{{"\n"}}{{end}}`
+	out, err := exec.Command("go", "list", "-f", format, "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for line := range strings.Lines(string(out)) {
+		path, dep, _ := strings.Cut(strings.TrimSpace(line), " ")
+		for _, heavy := range []string{"go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters", "github.com/prometheus"} {
+			if !strings.HasPrefix(dep, heavy) {
+				continue
+			}
+			if path == module+"/example" {
+				found = true
+			} else {
+				t.Errorf("%s reaches %s", path, dep)
+			}
+		}
+	}
+	if !found {
+		t.Error("the example reaches no SDK")
 	}
 }
 

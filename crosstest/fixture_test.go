@@ -30,9 +30,15 @@ type fixture struct {
 
 func newFixture(t *testing.T, options ...guard.Option) *fixture {
 	t.Helper()
+	return newFixtureWith(t, nil, options...)
+}
+
+// newFixtureWith returns a fixture whose authority has options.
+func newFixtureWith(t *testing.T, authorityOptions []security.Option, options ...guard.Option) *fixture {
+	t.Helper()
 	key := must(keys.NewHMAC(keys.HS256, []byte("0123456789abcdef0123456789abcdef")))(t)
 	set := must(keys.NewSet(key))(t)
-	authority := must(security.New("https://issuer.example", set, must(blacklist.NewMemory())(t)))(t)
+	authority := must(security.New("https://issuer.example", set, must(blacklist.NewMemory())(t), authorityOptions...))(t)
 	options = append(options, guard.WithLogger(slog.New(slog.DiscardHandler)))
 	return &fixture{t: t, issuer: authority.Issuer, validator: authority.Validator, policy: must(guard.New(authority.Validator, options...))(t)}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"go.opentelemetry.io/otel/metric/noop"
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/oapi-guard/oapi-guard/gen"
@@ -35,7 +36,7 @@ func BenchmarkProtected(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	api, err := newAPI(setup{secret: secret, accounts: accounts, store: store, logger: slog.New(slog.DiscardHandler)})
+	api, err := newAPI(setup{secret: secret, accounts: accounts, store: store, logger: slog.New(slog.DiscardHandler), meters: noop.NewMeterProvider()})
 	if err != nil {
 		b.Fatal(err)
 	}

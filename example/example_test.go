@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/metric/noop"
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/bcrypt"
 
@@ -86,7 +87,7 @@ func newAppOn(t *testing.T, store *store, proxies trustedProxies, options ...sec
 	if err != nil {
 		t.Fatal(err)
 	}
-	api, err := newAPI(setup{bytes.Repeat([]byte("k!"), 16), accounts, store, proxies, operator, slog.New(slog.DiscardHandler)}, options...)
+	api, err := newAPI(setup{bytes.Repeat([]byte("k!"), 16), accounts, store, proxies, operator, slog.New(slog.DiscardHandler), noop.NewMeterProvider()}, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,8 @@
 //	ADMIN_TOKEN a secret of at least 32 characters. If it is set, the operations under /operator/ of
 //	            the document are served on ADMIN_ADDR: they list and end sessions, and revoke
 //	ADMIN_ADDR  the address for them, 127.0.0.1:8081 by default
+//	METRICS_ADDR
+//	            the address of /metrics for Prometheus, 127.0.0.1:9464 by default, or off
 //
 // Its users and their passwords are public, so it listens on loopback addresses only. The flag
 // -demo-users-anywhere allows other addresses.
@@ -42,12 +44,14 @@ import (
 	"syscall"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/oapi-guard/oapi-guard/gen"
 	"github.com/oapi-guard/oapi-guard/security"
 	"github.com/oapi-guard/oapi-guard/security/guard"
 	"github.com/oapi-guard/oapi-guard/security/keys"
+	sessionobserve "github.com/oapi-guard/oapi-guard/session/observe"
 )
 
 func main() {
@@ -93,11 +97,18 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err := openReplica(store, getenv("REPLICA"), logger); err != nil {
 		return err
 	}
+	meters, metrics, err := newMetrics()
+	if err != nil {
+		return err
+	}
+	if err := observeStore(store, meters); err != nil {
+		return err
+	}
 	accounts, err := newAccounts(runtime.GOMAXPROCS(0), bcrypt.DefaultCost)
 	if err != nil {
 		return err
 	}
-	api, err := newAPI(setup{secret, accounts, store, proxies, operator, logger})
+	api, err := newAPI(setup{secret, accounts, store, proxies, operator, logger, meters})
 	if err != nil {
 		return err
 	}
@@ -108,15 +119,27 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return err
 	}
 	servers := []server{newServer(listener, api.handler, logger)}
+	add := func(what string, listener net.Listener, handler http.Handler) {
+		logger.Info("serving "+what, "address", listener.Addr().String())
+		servers = append(servers, newServer(listener, handler, logger))
+	}
+	metricsListener, err := listenForMetrics(getenv("METRICS_ADDR"), *anywhere, logger)
+	if err != nil {
+		return errors.Join(err, closeAll(servers))
+	}
+	metricsURL := "nowhere"
+	if metricsListener != nil {
+		metricsURL = "http://" + metricsListener.Addr().String() + "/metrics"
+		add("metrics", metricsListener, metrics)
+	}
 	if operator != nil {
 		listener, err := listen(orDefault(getenv("ADMIN_ADDR"), "127.0.0.1:8081"), *anywhere)
 		if err != nil {
-			return errors.Join(err, servers[0].listener.Close())
+			return errors.Join(err, closeAll(servers))
 		}
-		logger.Info("serving the operator", "address", listener.Addr().String())
-		servers = append(servers, newServer(listener, api.operator, logger))
+		add("the operator", listener, api.operator)
 	}
-	fmt.Fprintf(stdout, welcome, "http://"+listener.Addr().String(), store.about, demoKey)
+	fmt.Fprintf(stdout, welcome, "http://"+listener.Addr().String(), store.about, demoKey, metricsURL)
 	return serve(ctx, servers, logger)
 }
 
@@ -136,6 +159,14 @@ func newServer(listener net.Listener, handler http.Handler, logger *slog.Logger)
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}, listener}
+}
+
+// closeAll closes the listeners of servers that do not serve yet.
+func closeAll(servers []server) (err error) {
+	for _, s := range servers {
+		err = errors.Join(err, s.listener.Close())
+	}
+	return err
 }
 
 // serve serves until ctx ends or a server fails, and then waits for the requests in progress.
@@ -174,6 +205,7 @@ type setup struct {
 	proxies  trustedProxies
 	operator operatorSecret
 	logger   *slog.Logger
+	meters   metric.MeterProvider
 }
 
 // api is the API, ready to be served.
@@ -211,18 +243,30 @@ func newAPI(from setup, options ...security.Option) (*api, error) {
 	if err != nil {
 		return nil, err
 	}
-	sessions, err := gen.NewGuardedSessions(authority, from.store.sessions, from.accounts.load)
+	observeSessions, err := sessionobserve.Sessions(from.meters)
+	if err != nil {
+		return nil, err
+	}
+	observeDecisions, err := observeDecisions(from.meters)
+	if err != nil {
+		return nil, err
+	}
+	sessions, err := gen.NewGuardedSessions(authority, from.store.sessions, from.accounts.load, observeSessions)
 	if err != nil {
 		return nil, err
 	}
 	service := &service{from.accounts, sessions, authority.Validator, jar, &reports{}}
 	guarded, err := gen.GuardedHandler(service, authority.Validator, authenticator,
-		guard.WithLogger(from.logger), guard.WithErrorHandler(answerTooMany))
+		append(observeDecisions, guard.WithLogger(from.logger), guard.WithErrorHandler(answerTooMany))...)
+	if err != nil {
+		return nil, errors.Join(err, sessions.Close())
+	}
+	ready, err := guard.ReadyHandler(from.logger, authority.Validator, sessions)
 	if err != nil {
 		return nil, errors.Join(err, sessions.Close())
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /readyz", ready(authority.Validator, sessions))
+	mux.Handle("GET /readyz", withAge(ready, from.store.copied))
 	mux.Handle(operatorPath, http.NotFoundHandler())
 	// A page of another origin must not log a browser in to somebody else's account. No operation of
 	// this API has a large body.
@@ -230,18 +274,6 @@ func newAPI(from setup, options ...security.Option) (*api, error) {
 	protection.SetDenyHandler(http.HandlerFunc(refuseCrossOrigin))
 	mux.Handle("/", protection.Handler(from.proxies.remember(http.MaxBytesHandler(guarded, 16<<10))))
 	return &api{mux, operatorOnly(guarded), sessions}, nil
-}
-
-// ready answers a readiness probe: 200 if requests with a token can be decided, and sessions begun
-// and refreshed, otherwise 503.
-func ready(validator *security.Validator, sessions *gen.GuardedSessions) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := errors.Join(validator.Ready(r.Context()), sessions.Ready(r.Context())); err != nil {
-			http.Error(w, "not ready", http.StatusServiceUnavailable)
-			return
-		}
-		_, _ = io.WriteString(w, "ready\n") // the prober may have gone
-	})
 }
 
 // listen listens on the address, which must be loopback unless anywhere is set.
@@ -265,6 +297,7 @@ func orDefault(value, otherwise string) string {
 
 const welcome = `Serving the reference API on %[1]s
 Users: alice/wonderland (USER), admin/rabbit-hole (ADMIN). Sessions and revocations are kept %[2]s.
+Metrics for Prometheus are served at %[4]s
 Try:
   curl -s %[1]s/greeting
   TOKEN=$(curl -s %[1]s/login -d '{"username":"alice","password":"wonderland"}' | sed 's/.*"access_token":"\([^"]*\).*/\1/')

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/metric/noop"
 	"golang.org/x/crypto/bcrypt"
 )
 
@@ -119,7 +120,7 @@ func TestOperatorIsOff(t *testing.T) {
 	}
 	store := openTestStore(t, "memory:")
 	defer store.Close()
-	api, err := newAPI(setup{secret: bytes.Repeat([]byte("k!"), 16), accounts: accounts, store: store, logger: slog.New(slog.DiscardHandler)})
+	api, err := newAPI(setup{secret: bytes.Repeat([]byte("k!"), 16), accounts: accounts, store: store, logger: slog.New(slog.DiscardHandler), meters: noop.NewMeterProvider()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +148,7 @@ func TestOperatorLogsNoIDs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api, err := newAPI(setup{bytes.Repeat([]byte("k!"), 16), accounts, store, nil, operator, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	api, err := newAPI(setup{bytes.Repeat([]byte("k!"), 16), accounts, store, nil, operator, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), noop.NewMeterProvider()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,14 +66,14 @@ func onClocks(t *testing.T, test func(t *testing.T, a *app, clock *testClock)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &store{list, sessions, "", []io.Closer{sessions, list}}
+		return &store{Blacklist: list, sessions: sessions, closers: []io.Closer{sessions, list}}
 	})
 	run("bolt", func(t *testing.T, clock *testClock) *store {
 		both, err := boltstore.Open(filepath.Join(t.TempDir(), "store.db"), boltstore.WithClock(clock.now))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &store{both, both, "", []io.Closer{both}}
+		return &store{Blacklist: both, sessions: both, closers: []io.Closer{both}}
 	})
 }
 

@@ -33,8 +33,9 @@ import (
 type store struct {
 	blacklist.Blacklist
 	sessions session.Store
-	about    string      // where it is, for the operator
-	closers  []io.Closer // closed in this order
+	copied   *replica.Replica // nil without REPLICA
+	about    string           // where it is, for the operator
+	closers  []io.Closer      // closed in this order
 }
 
 var _ blacklist.Wrapper = (*store)(nil)
@@ -71,7 +72,7 @@ func openStore(ctx context.Context, text, dataDir string, logger *slog.Logger) (
 		if err != nil {
 			return nil, err
 		}
-		return &store{both, both, "in " + rest, []io.Closer{both}}, nil
+		return &store{Blacklist: both, sessions: both, about: "in " + rest, closers: []io.Closer{both}}, nil
 	case "redis", "rediss":
 		return openRedis(ctx, text, logger)
 	case "postgres", "postgresql":
@@ -101,7 +102,7 @@ func openReplica(s *store, text string, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	s.Blacklist = copied
+	s.Blacklist, s.copied = copied, copied
 	s.about += fmt.Sprintf(", with a copy that is at most %s old", bound)
 	s.closers = append([]io.Closer{copied}, s.closers...)
 	return nil
@@ -116,7 +117,7 @@ func openMemory(logger *slog.Logger) (*store, error) {
 	if err != nil {
 		return nil, errors.Join(err, list.Close())
 	}
-	return &store{list, sessions, "in memory: a restart forgets them", []io.Closer{sessions, list}}, nil
+	return &store{Blacklist: list, sessions: sessions, about: "in memory: a restart forgets them", closers: []io.Closer{sessions, list}}, nil
 }
 
 func openRedis(ctx context.Context, url string, logger *slog.Logger) (*store, error) {
@@ -130,7 +131,7 @@ func openRedis(ctx context.Context, url string, logger *slog.Logger) (*store, er
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("the store in Redis: %w", err), client.Close())
 	}
-	return &store{both, both, "in Redis at " + options.Addr, []io.Closer{both, client}}, nil
+	return &store{Blacklist: both, sessions: both, about: "in Redis at " + options.Addr, closers: []io.Closer{both, client}}, nil
 }
 
 func openPostgres(ctx context.Context, url string, logger *slog.Logger) (*store, error) {
@@ -180,5 +181,5 @@ func openSQL(ctx context.Context, db *sql.DB, dialect sqlstore.Dialect, about st
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("the store in the database: %w", err), db.Close())
 	}
-	return &store{both, both, about, []io.Closer{both, db}}, nil
+	return &store{Blacklist: both, sessions: both, about: about, closers: []io.Closer{both, db}}, nil
 }

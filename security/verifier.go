@@ -305,8 +305,15 @@ func (v *Verifier) IsRecent(at time.Time, maxAge time.Duration) bool {
 // the signature is verified. A cached token is decided again in everything that depends on the
 // time. Verify does not ask the blacklist: see [Validator.CheckRevoked].
 func (v *Verifier) Verify(ctx context.Context, want TokenType, text string) (AnyToken, error) {
+	token, _, err := v.VerifyReportingCache(ctx, want, text)
+	return token, err
+}
+
+// VerifyReportingCache is [Verifier.Verify], and reports whether the cache of verified tokens had
+// the token, also one that has expired since. It is for observers of decisions.
+func (v *Verifier) VerifyReportingCache(ctx context.Context, want TokenType, text string) (token AnyToken, cached bool, err error) {
 	if v.keys == nil || want == nil {
-		return nil, errZeroVerifier
+		return nil, false, errZeroVerifier
 	}
 	now := payload.InstantOf(v.now())
 	var place cachePlace
@@ -317,10 +324,11 @@ func (v *Verifier) Verify(ctx context.Context, want TokenType, text string) (Any
 	if known != nil {
 		set, err := v.keys.VerificationKeys(ctx, known.header)
 		if err != nil {
-			return nil, keysError(err)
+			return nil, false, keysError(err)
 		}
 		if set == known.keys {
-			return v.verifyCached(ctx, known, want, now)
+			token, err := v.verifyCached(ctx, known, want, now)
+			return token, true, err
 		}
 	}
 	p, err := v.verifyText(ctx, text, want, now)
@@ -328,17 +336,17 @@ func (v *Verifier) Verify(ctx context.Context, want TokenType, text string) (Any
 		if known != nil {
 			place.forget() // the key is not trusted any more
 		}
-		return nil, err
+		return nil, false, err
 	}
 	if v.keepsText {
 		p.text = strings.Clone(text)
 	}
-	token, err := v.newToken(p, want, now)
+	token, err = v.newToken(p, want, now)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	place.store(p, want, token, now)
-	return token, nil
+	return token, false, nil
 }
 
 // verifyCached decides over a token from the cache: the times and the tenant.

@@ -99,6 +99,7 @@ func (m *Manager) settle(ctx context.Context, row Row) error {
 	}
 	subject := row.Subject.Name
 	if err := m.validator.Record(ctx, m.validator.SessionRevocation(subject, row.ID)); err != nil {
+		m.observe(ctx, Owed, 1)
 		return err
 	}
 	_ = m.update(ctx, subject, func(tx *transaction) error { // on an error the entry is written once more

@@ -148,6 +148,7 @@ func (a *Attempt) begin(ctx context.Context, login Login, fresh bool) (security.
 		return security.TokenPair{}, err
 	}
 	m.audit(ctx, slog.LevelInfo, "session began", row.Subject.Name, row.ID)
+	m.observe(ctx, Began, 1)
 	return pair, nil
 }
 
@@ -244,6 +245,7 @@ func (a *Attempt) tryInsert(ctx context.Context, row Row, checked bool) (counted
 
 // settleDisplaced logs the ends of the sessions, and writes the entries that they owe.
 func (m *Manager) settleDisplaced(ctx context.Context, rows []Row) (err error) {
+	m.observe(ctx, Ended, len(rows))
 	for _, row := range rows {
 		m.audit(ctx, slog.LevelInfo, "session ended", row.Subject.Name, row.ID, slog.String("reason", string(row.Reason)))
 		err = errors.Join(err, m.settle(ctx, row))

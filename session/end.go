@@ -47,11 +47,13 @@ func (m *Manager) endSession(ctx context.Context, subject, id string, reason End
 			return err
 		}
 	}
+	live := false
 	err := m.update(ctx, subject, func(tx *transaction) error {
 		row, found, err := tx.Session(id)
 		if err != nil {
 			return err
 		}
+		live = !found || row.Ended.IsZero()
 		if !found && mustExist {
 			return ErrNotFound
 		}
@@ -63,6 +65,9 @@ func (m *Manager) endSession(ctx context.Context, subject, id string, reason End
 	})
 	if err == nil {
 		m.audit(ctx, slog.LevelInfo, "session ended", subject, id, slog.String("reason", string(reason)))
+		if live {
+			m.observe(ctx, Ended, 1)
+		}
 	}
 	return err
 }
@@ -277,6 +282,9 @@ func (m *Manager) endPage(ctx context.Context, subject string, rows []Row, epoch
 		}
 		return nil
 	})
+	if err == nil {
+		m.observe(ctx, Ended, len(ended))
+	}
 	for _, row := range append(ended, owed...) {
 		if err == nil {
 			err = m.settle(ctx, row)

@@ -39,6 +39,7 @@ type Manager struct {
 	limit                   int
 	whenFull                WhenFull
 	repeatHook              func(context.Context, Repeat) error
+	observer                func(context.Context, Event, int)
 	timeout                 time.Duration
 
 	// background is the context of the goroutines. starting keeps Close from waiting while one starts.

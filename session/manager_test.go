@@ -220,6 +220,14 @@ func TestDevicesOfRevokedSessionsGo(t *testing.T) {
 	}
 }
 
+func TestNilObserverIsRefused(t *testing.T) {
+	s := newService(t)
+	load := func(context.Context, session.Info) (session.Grant, error) { return session.Grant{}, nil }
+	if _, err := session.New(s.authority, s.store, load, session.WithObserver(nil)); err == nil {
+		t.Error("no error for a nil observer")
+	}
+}
+
 func TestZeroManagerIsRefused(t *testing.T) {
 	s := newService(t)
 	token := must(s.verify(t, accessType, s.logIn(t, session.Login{}).Access))

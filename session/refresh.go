@@ -168,14 +168,18 @@ func (m *Manager) judge(ctx context.Context, d decision, first, second Device) e
 			m.audit(ctx, slog.LevelWarn, "the store lost a refresh and caught up", subject, id)
 		}
 		m.audit(ctx, slog.LevelInfo, "session continued", subject, id)
+		m.observe(ctx, Rotated, 1)
 		return nil
 	case repeated:
+		m.observe(ctx, Repeated, 1)
 		if !second.differs(first) {
 			return nil
 		}
 		return m.judgeRepeat(ctx, Repeat{Session: info(d.row), First: first, Second: second, Run: d.row.Repeats})
 	case reused:
 		m.audit(ctx, slog.LevelWarn, "refresh token reused", subject, id)
+		m.observe(ctx, ReuseFound, 1)
+		m.observe(ctx, Ended, 1)
 		if err := m.settle(ctx, d.row); err != nil {
 			return err
 		}

@@ -6,12 +6,12 @@
 //
 //	oapiguard.blacklist.checks           counter of look-ups
 //	oapiguard.blacklist.check.duration   histogram in seconds
-//	    attribute outcome: revoked, not_revoked or error
+//	    oapiguard.outcome: revoked, not_revoked or error
 //
 //	oapiguard.blacklist.revocations      counter of revocations
 //	oapiguard.blacklist.revoke.duration  histogram in seconds
-//	    attribute kind: token, session, subject or issuer
-//	    attribute outcome: recorded, in_force_before or error
+//	    oapiguard.revocation.kind: token, session, subject or issuer
+//	    oapiguard.outcome: recorded, in_force_before or error
 //
 // No metric contains an id of a token, a session or a subject.
 package observe
@@ -29,6 +29,11 @@ import (
 )
 
 const scope = "github.com/oapi-guard/oapi-guard/blacklist/observe"
+
+const (
+	keyOutcome = attribute.Key("oapiguard.outcome")
+	keyKind    = attribute.Key("oapiguard.revocation.kind")
+)
 
 // Wrap returns a blacklist that passes all calls to list and records them with a meter of the
 // provider. It returns the same results and errors. The result is a blacklist.Wrapper, so nothing that
@@ -70,7 +75,7 @@ var (
 )
 
 func outcome(value string) metric.MeasurementOption {
-	return metric.WithAttributeSet(attribute.NewSet(attribute.String("outcome", value)))
+	return metric.WithAttributeSet(attribute.NewSet(keyOutcome.String(value)))
 }
 
 func (o *observed) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, error) {
@@ -98,7 +103,7 @@ func (o *observed) Revoke(ctx context.Context, r blacklist.Revocation) (bool, er
 	case before:
 		outcome = "in_force_before"
 	}
-	attributes := metric.WithAttributes(attribute.String("kind", r.Kind.String()), attribute.String("outcome", outcome))
+	attributes := metric.WithAttributes(keyKind.String(r.Kind.String()), keyOutcome.String(outcome))
 	o.revocations.Add(ctx, 1, attributes)
 	o.revokeTime.Record(ctx, time.Since(start).Seconds(), attributes)
 	return before, err

@@ -85,9 +85,9 @@ func TestWrapRecordsCalls(t *testing.T) {
 		check  string // attributes of the look-up
 		revoke string // attributes of the revocation
 	}{
-		{name: "false", answer: false, check: "outcome=not_revoked", revoke: "kind=token,outcome=recorded"},
-		{name: "true", answer: true, check: "outcome=revoked", revoke: "kind=token,outcome=in_force_before"},
-		{name: "error", err: errDown, check: "outcome=error", revoke: "kind=token,outcome=error"},
+		{name: "false", answer: false, check: "oapiguard.outcome=not_revoked", revoke: "oapiguard.outcome=recorded,oapiguard.revocation.kind=token"},
+		{name: "true", answer: true, check: "oapiguard.outcome=revoked", revoke: "oapiguard.outcome=in_force_before,oapiguard.revocation.kind=token"},
+		{name: "error", err: errDown, check: "oapiguard.outcome=error", revoke: "oapiguard.outcome=error,oapiguard.revocation.kind=token"},
 	} {
 		r := &recorder{}
 		list := &scripted{answer: tt.answer, err: tt.err}

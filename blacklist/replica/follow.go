@@ -58,7 +58,7 @@ func (r *Replica) follow(ctx context.Context, reason Reason) (next Reason, compl
 	}
 	defer func() { _ = follower.Close() }()
 	r.stats.snapshot(reason, r.cfg.clock.now().since(began))
-	r.hooks.call()
+	r.changed()
 	f := following{Replica: r, follower: follower, overflows: overflows, began: began, marksRead: began}
 	return f.read(ctx), f.complete
 }
@@ -167,7 +167,7 @@ func (f *following) readBatch(ctx context.Context, wait time.Duration) (complete
 	f.sweep(end, len(batch.Entries))
 	f.logFull()
 	if changed {
-		f.hooks.call()
+		f.changed()
 	}
 	return batch.Complete, len(batch.Entries), nil
 }
@@ -186,7 +186,7 @@ func (f *following) readMarks(ctx context.Context) error {
 	}
 	if newest > f.table.notBefore.Load() {
 		f.table.raiseMark(newest)
-		f.hooks.call()
+		f.changed()
 	}
 	f.marksRead = now
 	return nil
@@ -215,7 +215,7 @@ func (r *Replica) becameStale() {
 	}
 	if r.stats.becameStale() {
 		r.log.warn("replica: the copy is older than the bound; look-ups ask the store")
-		r.hooks.call()
+		r.changed()
 	}
 }
 

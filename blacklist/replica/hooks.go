@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // OnChange registers f. It is called after the content of the copy has changed (records, a
@@ -13,26 +14,34 @@ import (
 // f must return at once: records wait for it. It may be called from several goroutines at the same
 // time, and must not call methods of the Replica; it sends to a channel, for example. stop ends the
 // calls; one may still run when it returns.
-func (r *Replica) OnChange(f func()) (stop func()) {
-	h := &f
-	r.hooks.change(func(list []*func()) []*func() { return append(list, h) })
+func (r *Replica) OnChange(f func()) (stop func()) { return r.hooks.add(f) }
+
+// OnDelay registers f for metrics. It is called for each record of the feed that has a time, with
+// the time from written to applied. f must return at once and must not call methods of the Replica.
+// stop ends the calls; one may still run when it returns.
+func (r *Replica) OnDelay(f func(delay time.Duration)) (stop func()) { return r.stats.onDelay.add(f) }
+
+// hooks is a list of functions of one type. Calls take no lock.
+type hooks[F any] struct {
+	mu   sync.Mutex
+	list atomic.Pointer[[]*F]
+}
+
+// add adds f and returns a function that removes it.
+func (h *hooks[F]) add(f F) (remove func()) {
+	added := &f
+	h.change(func(list []*F) []*F { return append(list, added) })
 	return func() {
-		r.hooks.change(func(list []*func()) []*func() {
-			return slices.DeleteFunc(list, func(other *func()) bool { return other == h })
+		h.change(func(list []*F) []*F {
+			return slices.DeleteFunc(list, func(other *F) bool { return other == added })
 		})
 	}
 }
 
-// hooks is a list of functions. Calls take no lock.
-type hooks struct {
-	mu   sync.Mutex
-	list atomic.Pointer[[]*func()]
-}
-
-func (h *hooks) change(edit func([]*func()) []*func()) {
+func (h *hooks[F]) change(edit func([]*F) []*F) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var list []*func()
+	var list []*F
 	if old := h.list.Load(); old != nil {
 		list = slices.Clone(*old)
 	}
@@ -40,10 +49,14 @@ func (h *hooks) change(edit func([]*func()) []*func()) {
 	h.list.Store(&list)
 }
 
-func (h *hooks) call() {
+// call calls each function by means of one.
+func (h *hooks[F]) call(one func(F)) {
 	if list := h.list.Load(); list != nil {
 		for _, f := range *list {
-			(*f)()
+			one(*f)
 		}
 	}
 }
+
+// changed calls the functions of OnChange.
+func (r *Replica) changed() { r.hooks.call(func(f func()) { f() }) }

@@ -21,7 +21,7 @@ type Replica struct {
 	asking atomic.Int64 // look-ups that wait for the store
 	closed atomic.Bool
 
-	hooks  hooks
+	hooks  hooks[func()]
 	stats  counters
 	log    limitedLog
 	ready  chan struct{} // closed when state is set
@@ -76,7 +76,7 @@ func (r *Replica) Revoke(ctx context.Context, rev blacklist.Revocation) (before 
 		return false, err
 	}
 	r.table.record(rev, r.state.Load().time(r.cfg.clock.now()))
-	r.hooks.call()
+	r.changed()
 	return before, nil
 }
 
@@ -120,7 +120,7 @@ func (r *Replica) IsRevokedNow(ctx context.Context, id blacklist.Identity) (bool
 // Revoke, such as a transaction of the store, so that it is in force in this process at once.
 func (r *Replica) Recorded(rev blacklist.Revocation) {
 	r.table.record(rev, r.state.Load().time(r.cfg.clock.now()))
-	r.hooks.call()
+	r.changed()
 }
 
 // answers reports whether what the copy does not contain was not recorded before the bound.

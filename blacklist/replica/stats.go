@@ -27,6 +27,7 @@ type Stats struct {
 	Ready bool          // the first snapshot is complete
 	Fresh bool          // the copy answers: it is not older than the bound, and not full
 	Age   time.Duration // of the copy, if Ready
+	Bound time.Duration // the largest age of a copy that answers
 	// Entries is the number of entries in the copy, including those that ended a short time ago.
 	Entries int
 	// Full is set if an entry did not fit: look-ups of all tokens that are not revoked ask the
@@ -70,6 +71,7 @@ type counters struct {
 	lastError       error
 	delays          [len(delayBounds) + 1]uint64
 	delaySum        time.Duration
+	onDelay         hooks[func(time.Duration)]
 	isFresh         bool // the copy was not older than the bound when that was checked last
 }
 
@@ -80,7 +82,7 @@ func (r *Replica) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := Stats{
-		Ready: state != nil, Fresh: r.answers(state, now), Entries: r.table.entries.Len(),
+		Ready: state != nil, Fresh: r.answers(state, now), Bound: r.cfg.bound, Entries: r.table.entries.Len(),
 		Snapshots: maps.Clone(c.snapshots), SnapshotsFailed: c.snapshotsFailed, SnapshotTook: c.snapshotTook,
 		ReadsFailed: c.readsFailed, LastError: c.lastError,
 		Asked: c.asked.Load(), Refused: c.refused.Load(),
@@ -129,13 +131,24 @@ func (c *counters) becameStale() (changed bool) {
 
 // batch counts the delays of the records. They were applied so long after they were read.
 func (c *counters) batch(b *Batch, applied time.Duration) {
+	delays := make([]time.Duration, 0, len(b.Entries))
+	for i := range b.Entries {
+		if written := b.Entries[i].Written; written != 0 {
+			delays = append(delays, max(0, time.Duration(b.Now.UnixMilli()-written)*time.Millisecond+applied))
+		}
+	}
+	c.count(delays)
+	c.onDelay.call(func(f func(time.Duration)) {
+		for _, delay := range delays {
+			f(delay)
+		}
+	})
+}
+
+func (c *counters) count(delays []time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := range b.Entries {
-		if b.Entries[i].Written == 0 {
-			continue
-		}
-		delay := max(0, time.Duration(b.Now.UnixMilli()-b.Entries[i].Written)*time.Millisecond+applied)
+	for _, delay := range delays {
 		j, _ := slices.BinarySearch(delayBounds[:], delay)
 		c.delays[j]++
 		c.delaySum += delay

@@ -33,6 +33,8 @@ type Server struct {
 	Fail func(operation string) error
 	// Reached is called for each call of an operation, if it is not nil.
 	Reached func(ctx context.Context, operation string)
+	// Closed is called for each stream of events that is over, if it is not nil.
+	Closed func()
 }
 
 // Handle is called by the method of each operation with its request object and its credential

@@ -141,6 +141,8 @@ type operationView struct {
 	Principal  string
 	Credential string
 	Optional   bool
+	// Context is the expression for the context that the method gets.
+	Context string
 }
 
 // Argument returns the method's argument for the credentials, "" where it has none.
@@ -177,7 +179,7 @@ func render(pkg, version string, operations []*operation, r *reader, g *generate
 	tokens := v.addTokens(r.types)
 	v.addSchemes(r, packages)
 	v.addCredentials(r.structs, tokens, packages)
-	v.addOperations(operations, tokens, g, packages)
+	v.addOperations(operations, g.router, tokens, g, packages)
 	v.OperationsDoc = operationsDoc(slices.ContainsFunc(operations, func(o *operation) bool { return o.aliases != nil }), r.outbound)
 	v.addImports(operations, g.router, packages)
 	if err := v.addGlue(g); err != nil {
@@ -302,14 +304,17 @@ func (v *view) addCredentials(structs []*credentialType, tokens map[string]*toke
 	}
 }
 
-func (v *view) addOperations(operations []*operation, tokens map[string]*tokenView, g *generated, packages *imports) {
+func (v *view) addOperations(operations []*operation, rt *router, tokens map[string]*tokenView, g *generated, packages *imports) {
 	for _, o := range operations {
 		m := g.methods[o.goName]
 		ov := operationView{
 			ID: o.id, Method: o.method, Path: o.path, Go: o.goName,
 			Requirement: requirementExpression(o.requirement), Rules: rulesExpression(o.rules),
 			Comment: comment(m.comment, o), Request: m.request, Response: m.response,
-			Optional: o.argument.optional,
+			Optional: o.argument.optional, Context: "ctx",
+		}
+		if o.rules.watch && rt.endlessContext {
+			ov.Context = "guard.WatchedContext(ctx)"
 		}
 		switch a := o.argument; {
 		case a.token != nil:

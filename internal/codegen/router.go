@@ -28,6 +28,9 @@ type router struct {
 	glue    string
 	imports []string
 
+	// endlessContext says that the context of a handler may not end with that of the request.
+	endlessContext bool
+
 	// convert is oapi-codegen's converter of the paths of a document.
 	convert func(path string) string
 	// methods are the HTTP methods that the router can register, or nil for all.
@@ -134,7 +137,7 @@ var routers = []*router{
 		name: "gin", enabled: func(g *codegen.GenerateOptions) *bool { return &g.GinServer },
 		register: "RegisterHandlersWithOptions", variable: "router", registration: (*generated).methodRegistration,
 		options: "GinServerOptions",
-		glue:    "gin.tmpl", imports: []string{"fmt", "github.com/gin-gonic/gin"},
+		glue:    "gin.tmpl", imports: []string{"fmt", "github.com/gin-gonic/gin"}, endlessContext: true,
 		convert: codegen.SwaggerUriToGinUri, methods: ginMethods,
 		names: regexp.MustCompile(`[/:\\]`), misreads: []misreading{wholeEnds, braces, asterisk, backslash}, equalNames: true,
 	},

@@ -6,8 +6,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/security"
 )
 
-// ContextKey is a second key of the result on the context, for routers whose contexts take only
-// strings as keys.
+// ContextKey is the key of the context of a guard in contexts of routers that take only strings as
+// keys.
 const ContextKey = "github.com/oapi-guard/oapi-guard/security/guard"
 
 type resultKey struct{}
@@ -86,8 +86,11 @@ type guardedContext struct {
 
 // Value implements context.Context.
 func (c *guardedContext) Value(key any) any {
-	if key == (resultKey{}) || key == ContextKey {
+	switch key {
+	case resultKey{}:
 		return &c.result
+	case ContextKey:
+		return c
 	}
 	return c.Context.Value(key)
 }
@@ -106,9 +109,36 @@ func resultOf(ctx context.Context) *result {
 	}
 	r, ok := ctx.Value(resultKey{}).(*result)
 	if !ok {
-		r, _ = ctx.Value(ContextKey).(*result)
+		if guarded, found := ctx.Value(ContextKey).(*guardedContext); found {
+			r = &guarded.result
+		}
 	}
 	return r
+}
+
+// WatchedContext returns the context for the handler of a watched operation: the values are those of
+// ctx, and it ends with the token. Generated code calls it for routers whose handlers get another
+// context than that of the request.
+func WatchedContext(ctx context.Context) context.Context {
+	guarded, ok := ctx.Value(ContextKey).(*guardedContext)
+	if !ok || guarded.Done() == ctx.Done() {
+		return ctx
+	}
+	return &watchedContext{guarded, ctx}
+}
+
+// watchedContext ends with the context of a guard and has the values of another one too.
+type watchedContext struct {
+	context.Context
+	values context.Context
+}
+
+// Value implements context.Context.
+func (c *watchedContext) Value(key any) any {
+	if value := c.Context.Value(key); value != nil {
+		return value
+	}
+	return c.values.Value(key)
 }
 
 // Credentials are what the guard of an operation accepted: the schemes of one alternative, or none

@@ -84,6 +84,8 @@ type decision struct {
 	refused
 	// passed is the result for the context of a request that passes.
 	passed result
+	// measured is for observers of decisions. It stays zero without one.
+	measured measured
 }
 
 // HandlerFunc returns next behind the guard of the operation, for routers on net/http that set its
@@ -110,9 +112,9 @@ func (g *Guards) Of(operation *Operation) *Guard {
 	return &Guard{policy: g.policy, operation: operation, fault: security.ErrUnguarded}
 }
 
-// isIdle reports whether the guard lets every request pass unchanged.
+// isIdle reports whether the guard lets every request pass unchanged and nobody observes that.
 func (g *Guard) isIdle() bool {
-	return g.fault == nil && len(g.alternatives) == 0 && g.policy.schema == nil
+	return g.fault == nil && len(g.alternatives) == 0 && g.policy.schema == nil && !g.isObserved()
 }
 
 // HTTP decides over a request, for routers on net/http. It returns the request for the handler of
@@ -122,6 +124,7 @@ func (g *Guard) HTTP(w http.ResponseWriter, r *http.Request, params PathParams) 
 	var d decision
 	g.decide(r.Context(), httpRequest{r}, &d)
 	if d.err != nil {
+		g.observe(r.Context(), &d, d.refused)
 		g.response(r.Context(), d.refused).write(w)
 		return nil, false
 	}
@@ -135,13 +138,15 @@ func (g *Guard) HTTP(w http.ResponseWriter, r *http.Request, params PathParams) 
 		}
 		r = r.WithContext(d.passed.on(ctx))
 	}
-	if g.policy.schema == nil {
-		return r, true
+	if g.policy.schema != nil {
+		if err := g.policy.schema.ValidateRequest(r, g.operation, params); err != nil {
+			invalid := refused{err: err, token: tokenOf(r.Context())}
+			g.observe(r.Context(), &d, invalid)
+			g.response(r.Context(), invalid).write(w)
+			return nil, false
+		}
 	}
-	if err := g.policy.schema.ValidateRequest(r, g.operation, params); err != nil {
-		g.response(r.Context(), refused{err: err, token: tokenOf(r.Context())}).write(w)
-		return nil, false
-	}
+	g.observe(r.Context(), &d, refused{})
 	return r, true
 }
 
@@ -165,6 +170,7 @@ func (g *Guard) Check(ctx context.Context, r Request) Decision {
 	var d decision
 	g.decide(ctx, r, &d)
 	if d.err != nil {
+		g.observe(ctx, &d, d.refused)
 		return Decision{Response: g.response(ctx, d.refused)}
 	}
 	var decision Decision
@@ -175,12 +181,13 @@ func (g *Guard) Check(ctx context.Context, r Request) Decision {
 	if d.private {
 		decision.Header = http.Header{"Cache-Control": {privateResponse}}
 	}
-	if response := g.checkSchemaOf(decision.Context, r); response != nil {
+	if response := g.checkSchemaOf(decision.Context, r, &d); response != nil {
 		if decision.Stop != nil {
 			decision.Stop()
 		}
 		return Decision{Response: *response}
 	}
+	g.observe(ctx, &d, refused{})
 	return decision
 }
 
@@ -198,6 +205,9 @@ func (g *Guard) Check(ctx context.Context, r Request) Decision {
 // The first step that fails ends the alternative. A request is anonymous only if it has no
 // credential at all. d is the zero decision; decide fills it in.
 func (g *Guard) decide(ctx context.Context, r Request, d *decision) {
+	if g.isObserved() {
+		d.measured.began = time.Now()
+	}
 	if g.fault != nil {
 		d.err = g.fault
 		return
@@ -250,13 +260,13 @@ func (g *Guard) tryAlternative(ctx context.Context, r Request, a alternative, at
 		}
 		s := &a[i]
 		*c = acceptedCredential{scheme: s.Scheme}
-		err := g.verify(ctx, r, s, &at[s.source], c)
+		err := g.verify(ctx, r, s, &at[s.source], c, &d.measured)
 		needsForm := false
 		if err == nil {
 			needsForm, err = g.checkOriginAndCSRF(r, s, c)
 		}
 		if err == nil {
-			err = g.checkRevoked(ctx, c)
+			err = g.measureRevoked(ctx, c, &d.measured)
 		}
 		if err == nil && needsForm {
 			err = g.policy.checkCSRFForm(r, c.token)
@@ -370,11 +380,11 @@ func (a alternative) isComplete(at located) bool {
 
 // verify decides whether the credential is valid by itself. An authenticator may be slow or count
 // its calls, so that the origin is checked before it is called.
-func (g *Guard) verify(ctx context.Context, r Request, s *requiredScheme, at *locatedCredential, c *acceptedCredential) (err error) {
+func (g *Guard) verify(ctx context.Context, r Request, s *requiredScheme, at *locatedCredential, c *acceptedCredential, m *measured) (err error) {
 	if s.Kind == KindJWT {
-		c.token, err = s.verifier.Verify(ctx, s.Token, at.text)
+		c.token, err = g.verifyToken(ctx, s, at.text, m)
 		if at.others != nil {
-			c.token, err = g.oneSession(ctx, r, s, at, c.token, err)
+			c.token, err = g.oneSession(ctx, r, s, at, c, err, m)
 		}
 		return err
 	}
@@ -395,11 +405,12 @@ func (g *Guard) verify(ctx context.Context, r Request, s *requiredScheme, at *lo
 
 // oneSession decides over a cookie that the request has several times: a browser keeps one with
 // former attributes beside one with new ones. Those that verify must belong to one session. Of those
-// it returns the one whose claim csrf the request repeats, else the newest. token and err are the
+// it returns the one whose claim csrf the request repeats, else the newest. c.token and err are the
 // result for the first.
-func (g *Guard) oneSession(ctx context.Context, r Request, s *requiredScheme, at *locatedCredential, token security.AnyToken, err error) (security.AnyToken, error) {
+func (g *Guard) oneSession(ctx context.Context, r Request, s *requiredScheme, at *locatedCredential, c *acceptedCredential, err error, m *measured) (security.AnyToken, error) {
+	token := c.token
 	for _, text := range at.others {
-		other, otherErr := s.verifier.Verify(ctx, s.Token, text)
+		other, otherErr := g.verifyToken(ctx, s, text, m)
 		switch {
 		case otherErr != nil:
 			if token == nil && (&refused{err: otherErr}).rank() > (&refused{err: err}).rank() {

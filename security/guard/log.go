@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
-	"github.com/oapi-guard/oapi-guard/security"
 )
 
 // Refusal is a request that was not served, for metrics. It contains nothing of the request.
@@ -37,10 +36,7 @@ func WithObserver(observer func(ctx context.Context, refusal Refusal)) Option {
 // report logs a refused request and passes it to the observer.
 func (g *Guard) report(ctx context.Context, said summary, err error, who blacklist.Identity, fromHandler bool) {
 	p := g.policy
-	reason := security.Reason(err)
-	if reason == "" {
-		reason = said.detail
-	}
+	reason := reasonOf(err, said)
 	operation := ""
 	if g.operation != nil {
 		operation = g.operation.ID

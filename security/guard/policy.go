@@ -36,6 +36,7 @@ type Policy struct {
 	logger               *slog.Logger
 	limiter              *logLimiter
 	observer             func(ctx context.Context, refusal Refusal)
+	decisionObservers    []func(ctx context.Context, observation Observation)
 }
 
 // Option changes a policy.

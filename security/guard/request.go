@@ -92,6 +92,12 @@ func (s *source) locate(r Request, at *locatedCredential) error {
 		values, unreadable = cookieValues(r, s.name)
 	case InHeader:
 		values = r.Header(s.name)
+		if len(values) == 1 {
+			if credential, ok := s.cutPrefix(values[0]); ok {
+				at.present, at.text = true, credential
+				return nil
+			}
+		}
 	}
 	var others []string
 	if s.in == InCookie && len(values) > 0 {
@@ -139,6 +145,17 @@ func (s *source) locate(r Request, at *locatedCredential) error {
 	return nil
 }
 
+// cutPrefix returns the credential of a header in the form that nearly all requests have: the word of
+// the auth scheme as the source spells it, one space, and a text without white space.
+func (s *source) cutPrefix(value string) (credential string, ok bool) {
+	word := len(s.prefix)
+	if word == 0 || len(value) <= word+1 || value[word] != ' ' || value[:word] != s.prefix {
+		return "", false
+	}
+	credential = value[word+1:]
+	return credential, strings.IndexByte(credential, ' ') < 0 && strings.IndexByte(credential, '\t') < 0
+}
+
 // maxSameCookie bounds the further values of one cookie.
 const maxSameCookie = 4
 
@@ -169,7 +186,7 @@ var authSchemes = []string{
 
 // isPlainKey reports whether the credential is the whole header Authorization.
 func (s *source) isPlainKey() bool {
-	return s.in == InHeader && s.name == authorization && s.prefix == ""
+	return s.in == InHeader && s.prefix == "" && s.name == authorization
 }
 
 // hasOtherScheme reports whether a value of Authorization is the credential of another authentication

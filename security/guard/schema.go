@@ -3,6 +3,7 @@ package guard
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -46,24 +47,27 @@ type convertible interface {
 
 // checkSchemaOf checks a request that is not of net/http against the document. It returns the
 // response if the request is refused.
-func (g *Guard) checkSchemaOf(ctx context.Context, request Request) *Response {
+func (g *Guard) checkSchemaOf(ctx context.Context, request Request, d *decision) *Response {
 	if g.policy.schema == nil {
 		return nil
 	}
-	var response Response
+	refuse := func(r refused) *Response {
+		g.observe(ctx, d, r)
+		response := g.response(ctx, r)
+		return &response
+	}
 	source, ok := request.(convertible)
 	if !ok {
-		response = g.response(ctx, refused{err: security.ErrUnguarded.Because("a request that the schema validator cannot check", nil)})
-		return &response
+		return refuse(refused{err: security.ErrUnguarded.Because("a request that the schema validator cannot check", nil)})
 	}
 	r, err := source.HTTPRequest()
 	if err != nil {
-		response = g.policy.RequestError(ctx, err)
+		g.observe(ctx, d, refused{err: errors.Join(ErrUnreadable, err)})
+		response := g.policy.RequestError(ctx, err)
 		return &response
 	}
 	if err := g.policy.schema.ValidateRequest(r.WithContext(ctx), g.operation, source); err != nil {
-		response = g.response(ctx, refused{err: err, token: tokenOf(ctx)})
-		return &response
+		return refuse(refused{err: err, token: tokenOf(ctx)})
 	}
 	return nil
 }
@@ -131,7 +135,9 @@ func (g *Guard) Authenticate(r *http.Request) (context.Context, error) {
 	var d decision
 	g.decide(ctx, httpRequest{r}, &d)
 	if d.err != nil {
+		g.observe(ctx, &d, d.refused)
 		return nil, &RefusedError{g.response(ctx, d.refused), d.err}
 	}
+	g.observe(ctx, &d, refused{})
 	return d.passed.on(ctx), nil
 }

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"io"
 
 	"github.com/oapi-guard/oapi-guard/security"
 )
@@ -17,10 +18,16 @@ func (g *Guard) watch(ctx context.Context, passed *result) (context.Context, fun
 	return g.policy.validator.Watch(ctx, tokens...)
 }
 
-// StopUnlessStream stops the watch of a decision when the handler has returned. A body that is a
-// stream is written afterwards, so its watch ends with the token.
-func StopUnlessStream(d Decision, isStream func() bool) {
-	if d.Stop != nil && !isStream() {
-		d.Stop()
+// Closer returns Stop as an io.Closer, for servers that close values of a request when its response,
+// which may be a stream, was written.
+func (d Decision) Closer() io.Closer { return closer(d.Stop) }
+
+type closer func()
+
+// Close implements io.Closer.
+func (c closer) Close() error {
+	if c != nil {
+		c()
 	}
+	return nil
 }

@@ -84,13 +84,13 @@ func TestRefusals(t *testing.T) {
 		want          string // the attributes; "" if the request is served
 	}{
 		{name: "served", authorization: []string{owner}, times: 2, status: http.StatusOK},
-		{name: "no token", times: 3, status: 401, want: "operation=getOrder,reason=This operation needs credentials.,status=401"},
-		{name: "malformed", authorization: []string{"Bearer"}, times: 1, status: 400, want: "operation=getOrder,reason=an auth scheme without a credential,status=400"},
-		{name: "a forged token", authorization: []string{owner[:len(owner)-4] + "AAAA"}, times: 2, status: 401, want: "operation=getOrder,reason=the signature,status=401"},
-		{name: "expired", authorization: []string{expired}, times: 1, status: 401, want: "operation=getOrder,reason=The token has expired.,status=401"},
-		{name: "revoked", authorization: []string{revoked}, times: 1, status: 401, want: "operation=getOrder,reason=The token has been revoked.,status=401"},
-		{name: "another role", authorization: []string{token(security.WithRoles("guest"))}, times: 1, status: 403, want: "operation=getOrder,reason=The credentials do not allow this.,status=403"},
-		{name: "the blacklist is down", authorization: []string{owner}, down: true, times: 1, status: 503, want: "operation=getOrder,reason=the blacklist did not answer,status=503"},
+		{name: "no token", times: 3, status: 401, want: "http.response.status_code=401,oapiguard.operation=getOrder,oapiguard.reason=This operation needs credentials."},
+		{name: "malformed", authorization: []string{"Bearer"}, times: 1, status: 400, want: "http.response.status_code=400,oapiguard.operation=getOrder,oapiguard.reason=an auth scheme without a credential"},
+		{name: "a forged token", authorization: []string{owner[:len(owner)-4] + "AAAA"}, times: 2, status: 401, want: "http.response.status_code=401,oapiguard.operation=getOrder,oapiguard.reason=the signature"},
+		{name: "expired", authorization: []string{expired}, times: 1, status: 401, want: "http.response.status_code=401,oapiguard.operation=getOrder,oapiguard.reason=The token has expired."},
+		{name: "revoked", authorization: []string{revoked}, times: 1, status: 401, want: "http.response.status_code=401,oapiguard.operation=getOrder,oapiguard.reason=The token has been revoked."},
+		{name: "another role", authorization: []string{token(security.WithRoles("guest"))}, times: 1, status: 403, want: "http.response.status_code=403,oapiguard.operation=getOrder,oapiguard.reason=The credentials do not allow this."},
+		{name: "the blacklist is down", authorization: []string{owner}, down: true, times: 1, status: 503, want: "http.response.status_code=503,oapiguard.operation=getOrder,oapiguard.reason=the blacklist did not answer"},
 	} {
 		m.counts = map[string]int64{}
 		app.List.Fail(nil, nil)

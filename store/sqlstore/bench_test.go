@@ -222,32 +222,107 @@ func statement(b *testing.B, d *database, text string) *sql.Stmt {
 	return stmt
 }
 
-// TestSize logs the size of the tables for 1,000 and 1,000,000 sessions. It takes a minute, and so
-// runs only with SQLSTORE_SIZE=1.
-func TestSize(t *testing.T) {
-	if os.Getenv("SQLSTORE_SIZE") == "" {
-		t.Skip("SQLSTORE_SIZE is not set")
+// BenchmarkLargeRotate rotates one of many sessions, of subjects that have two each, and reports what a
+// session takes in the database, with its part of the row of the subject. A million sessions take
+// minutes to make, and so they need SQLSTORE_LARGE=1.
+func BenchmarkLargeRotate(b *testing.B) {
+	server := pgtest.Start(b)
+	sizes := []int{1000}
+	if os.Getenv("SQLSTORE_LARGE") != "" {
+		sizes = append(sizes, 1_000_000)
 	}
-	for _, sessions := range []int{1000, 1_000_000} {
-		d := postgres(t, pgtest.Shared(t))
-		d.migrate(t)
-		template := newRow(benchSubject(0), "ID", time.Now().Truncate(time.Millisecond))
-		data, err := template.Encode()
+	for _, dialect := range []Dialect{PostgreSQL, SQLite} {
+		for _, sessions := range sizes {
+			b.Run(fmt.Sprintf("%v/sessions=%d", dialect, sessions), func(b *testing.B) {
+				d := postgres(b, server)
+				if dialect == SQLite {
+					d = sqlite(b, filepath.Join(b.TempDir(), "guard.db"))
+				}
+				d.db.SetMaxOpenConns(64)
+				d.db.SetMaxIdleConns(64)
+				s := d.store(b)
+				before := d.size(b)
+				d.insertSessions(b, sessions)
+				bytes := float64(d.size(b)-before) / float64(sessions)
+				for _, callers := range []int{1, 64} {
+					b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+						benchmark(b, callers, func(i int) error {
+							i = i * 7919 % sessions
+							return rotate(context.Background(), s, benchSubject(i/2), largeID(i))
+						})
+						b.ReportMetric(bytes, "B/session")
+					})
+				}
+			})
+		}
+	}
+}
+
+func largeID(i int) string { return fmt.Sprintf("SESSIONIDWITH26CHARS%06d", i) }
+
+// size returns the size of the database in bytes.
+func (d *database) size(b *testing.B) int {
+	if d.dialect == SQLite {
+		return d.count(b, `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`)
+	}
+	return d.count(b, `SELECT pg_total_relation_size('{sessions}') + pg_total_relation_size('{subjects}')`)
+}
+
+// insertSessions writes rows by statements of 500, because as many log-ins would take hours.
+func (d *database) insertSessions(b *testing.B, sessions int) {
+	b.Helper()
+	const step = 500
+	for first := 0; first < sessions; first += 100 * step {
+		tx, err := d.db.BeginTx(b.Context(), nil)
 		if err != nil {
-			t.Fatal(err)
+			b.Fatal(err)
 		}
-		d.exec(t, `INSERT INTO {sessions} SELECT sha256(i::text::bytea), sha256(('s' || i / 2)::bytea), left(md5(i::text), 26)::bytea,
-			$1::bigint + i, $2, $3, false, false, replace(replace($4, '"ID"', '"' || left(md5(i::text), 26) || '"'), 'user-0', 'user-' || i / 2)
-			FROM generate_series(1, $5::integer) AS i`,
-			template.Began.UnixMilli(), template.IdleDeadline.UnixMilli(), template.KeepUntil().UnixMilli(), string(data), sessions)
-		d.exec(t, `INSERT INTO {subjects} SELECT sha256(('s' || i)::bytea), 0, $1 FROM generate_series(1, $2::integer) AS i`,
-			template.KeepUntil().UnixMilli(), sessions/2)
-		size := func(table string) int {
-			return d.count(t, `SELECT pg_total_relation_size('`+table+`')`)
+		for at := first; at < min(sessions, first+100*step); at += step {
+			d.insertSome(b, tx, at, at+step)
 		}
-		t.Logf("%d sessions of %d subjects: a session takes %d bytes, of which its row %d; a subject %d", sessions, sessions/2,
-			size("{sessions}")/sessions, d.count(t, `SELECT avg(pg_column_size(s.*))::integer FROM {sessions} s`),
-			size("{subjects}")/(sessions/2))
-		t.Log(strings.TrimSpace(string(data)))
+		if err := tx.Commit(); err != nil {
+			b.Fatal(err)
+		}
 	}
+	if d.dialect == PostgreSQL {
+		d.exec(b, `VACUUM ANALYZE {sessions}`)
+		d.exec(b, `VACUUM ANALYZE {subjects}`)
+	}
+}
+
+func (d *database) insertSome(b *testing.B, tx *sql.Tx, from, to int) {
+	b.Helper()
+	c := &config{dialect: d.dialect, prefix: d.prefix}
+	var sessions, subjects rowsOf
+	for i := from; i < to; i++ {
+		row := newRow(benchSubject(i/2), largeID(i), time.Now().Truncate(time.Millisecond))
+		data, err := row.Encode()
+		if err != nil {
+			b.Fatal(err)
+		}
+		key, subject, keep := sessionKey(row.Subject, row.ID), subjectKey(row.Subject), row.KeepUntil().UnixMilli()
+		sessions.add(key[:], subject[:], []byte(row.ID), row.Began.UnixMilli(), row.IdleDeadline.UnixMilli(), keep, false, false, string(data))
+		if i%2 == 0 {
+			subjects.add(subject[:], 0, keep)
+		}
+	}
+	for table, rows := range map[string]rowsOf{"{sessions}": sessions, "{subjects}": subjects} {
+		if _, err := tx.ExecContext(b.Context(), c.render(`INSERT INTO `+table+` VALUES `+strings.Join(rows.places, ", ")), rows.args...); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// rowsOf are rows for one statement.
+type rowsOf struct {
+	places []string
+	args   []any
+}
+
+func (r *rowsOf) add(values ...any) {
+	var places []string
+	for range values {
+		places = append(places, fmt.Sprintf("$%d", len(r.args)+len(places)+1))
+	}
+	r.places, r.args = append(r.places, "("+strings.Join(places, ", ")+")"), append(r.args, values...)
 }

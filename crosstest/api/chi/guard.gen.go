@@ -298,6 +298,11 @@ var (
 		ID: "optionsSettings", Method: "OPTIONS", Path: "/settings",
 		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	})
+	guardedOperationGetEvents = guardedOperations.Add(guard.Operation{
+		ID: "getEvents", Method: "GET", Path: "/events",
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
+		Rules:       guard.Rules{Watch: true},
+	})
 	guardedOperationGetAnywhere = guardedOperations.Add(guard.Operation{
 		ID: "getAnywhere", Method: "GET", Path: "/anywhere",
 		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}, {guardedSchemes.AccessQuery}},
@@ -452,6 +457,9 @@ type GuardedServer interface {
 	// (OPTIONS /settings) access
 	OptionsSettings(ctx context.Context, token AccessToken, request OptionsSettingsRequestObject) (OptionsSettingsResponseObject, error)
 
+	// (GET /events) access or accessCookie; watched
+	GetEvents(ctx context.Context, token AccessToken, request GetEventsRequestObject) (GetEventsResponseObject, error)
+
 	// (GET /anywhere) access or accessCookie or accessQuery
 	GetAnywhere(ctx context.Context, token AccessToken, request GetAnywhereRequestObject) (GetAnywhereResponseObject, error)
 
@@ -590,6 +598,10 @@ func (UnimplementedGuardedServer) GetReport(context.Context, AccessToken, GetRep
 }
 
 func (UnimplementedGuardedServer) OptionsSettings(context.Context, AccessToken, OptionsSettingsRequestObject) (OptionsSettingsResponseObject, error) {
+	return nil, security.ErrNotImplemented
+}
+
+func (UnimplementedGuardedServer) GetEvents(context.Context, AccessToken, GetEventsRequestObject) (GetEventsResponseObject, error) {
 	return nil, security.ErrNotImplemented
 }
 
@@ -814,6 +826,14 @@ func (s guardedStrictServer) OptionsSettings(ctx context.Context, request Option
 		return nil, err
 	}
 	return s.server.OptionsSettings(ctx, AccessToken{token}, request)
+}
+
+func (s guardedStrictServer) GetEvents(ctx context.Context, request GetEventsRequestObject) (GetEventsResponseObject, error) {
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperationGetEvents)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.GetEvents(ctx, AccessToken{token}, request)
 }
 
 func (s guardedStrictServer) GetAnywhere(ctx context.Context, request GetAnywhereRequestObject) (GetAnywhereResponseObject, error) {
@@ -1148,6 +1168,7 @@ func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, authent
 	r.Get(options.BaseURL+"/recent", guardedRoute(guards.Of(guardedOperationGetRecent), wrapper.GetRecent))
 	r.Get(options.BaseURL+"/report", guardedRoute(guards.Of(guardedOperationGetReport), wrapper.GetReport))
 	r.Options(options.BaseURL+"/settings", guardedRoute(guards.Of(guardedOperationOptionsSettings), wrapper.OptionsSettings))
+	r.Get(options.BaseURL+"/events", guardedRoute(guards.Of(guardedOperationGetEvents), wrapper.GetEvents))
 	r.Get(options.BaseURL+"/anywhere", guardedRoute(guards.Of(guardedOperationGetAnywhere), wrapper.GetAnywhere))
 	r.Post(options.BaseURL+"/anywhere", guardedRoute(guards.Of(guardedOperationPostAnywhere), wrapper.PostAnywhere))
 	r.Post(options.BaseURL+"/form", guardedRoute(guards.Of(guardedOperationPostForm), wrapper.PostForm))

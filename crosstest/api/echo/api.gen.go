@@ -91,6 +91,9 @@ type ServerInterface interface {
 	// (PATCH /email)
 	PatchEmail(ctx echo.Context) error
 
+	// (GET /events)
+	GetEvents(ctx echo.Context) error
+
 	// (POST /form)
 	PostForm(ctx echo.Context) error
 
@@ -311,6 +314,15 @@ func (w *ServerInterfaceWrapper) PatchEmail(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PatchEmail(ctx)
+	return err
+}
+
+// GetEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) GetEvents(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetEvents(ctx)
 	return err
 }
 
@@ -663,6 +675,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/recent", wrapper.GetRecent, options.OperationMiddlewares["getRecent"]...)
 	router.GET(options.BaseURL+"/report", wrapper.GetReport, options.OperationMiddlewares["getReport"]...)
 	router.OPTIONS(options.BaseURL+"/settings", wrapper.OptionsSettings, options.OperationMiddlewares["optionsSettings"]...)
+	router.GET(options.BaseURL+"/events", wrapper.GetEvents, options.OperationMiddlewares["getEvents"]...)
 	router.GET(options.BaseURL+"/anywhere", wrapper.GetAnywhere, options.OperationMiddlewares["getAnywhere"]...)
 	router.POST(options.BaseURL+"/anywhere", wrapper.PostAnywhere, options.OperationMiddlewares["postAnywhere"]...)
 	router.POST(options.BaseURL+"/form", wrapper.PostForm, options.OperationMiddlewares["postForm"]...)
@@ -1007,6 +1020,56 @@ func (response PatchEmail200JSONResponse) VisitPatchEmailResponse(w http.Respons
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetEventsRequestObject struct {
+}
+
+type GetEventsResponseObject interface {
+	VisitGetEventsResponse(w http.ResponseWriter) error
+}
+
+type GetEvents200TexteventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetEvents200TexteventStreamResponse) VisitGetEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
 }
 
 type PostFormRequestObject struct {
@@ -1585,6 +1648,9 @@ type StrictServerInterface interface {
 	// (PATCH /email)
 	PatchEmail(ctx context.Context, request PatchEmailRequestObject) (PatchEmailResponseObject, error)
 
+	// (GET /events)
+	GetEvents(ctx context.Context, request GetEventsRequestObject) (GetEventsResponseObject, error)
+
 	// (POST /form)
 	PostForm(ctx context.Context, request PostFormRequestObject) (PostFormResponseObject, error)
 
@@ -2014,6 +2080,29 @@ func (sh *strictHandler) PatchEmail(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(PatchEmailResponseObject); ok {
 		return validResponse.VisitPatchEmailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetEvents operation middleware
+func (sh *strictHandler) GetEvents(ctx echo.Context) error {
+	var request GetEventsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetEvents(ctx.Request().Context(), request.(GetEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetEventsResponseObject); ok {
+		return validResponse.VisitGetEventsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -299,6 +299,11 @@ var (
 		ID: "optionsSettings", Method: "OPTIONS", Path: "/settings",
 		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	})
+	guardedOperationGetEvents = guardedOperations.Add(guard.Operation{
+		ID: "getEvents", Method: "GET", Path: "/events",
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
+		Rules:       guard.Rules{Watch: true},
+	})
 	guardedOperationGetAnywhere = guardedOperations.Add(guard.Operation{
 		ID: "getAnywhere", Method: "GET", Path: "/anywhere",
 		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}, {guardedSchemes.AccessQuery}},
@@ -453,6 +458,9 @@ type GuardedServer interface {
 	// (OPTIONS /settings) access
 	OptionsSettings(ctx context.Context, token AccessToken, request OptionsSettingsRequestObject) (OptionsSettingsResponseObject, error)
 
+	// (GET /events) access or accessCookie; watched
+	GetEvents(ctx context.Context, token AccessToken, request GetEventsRequestObject) (GetEventsResponseObject, error)
+
 	// (GET /anywhere) access or accessCookie or accessQuery
 	GetAnywhere(ctx context.Context, token AccessToken, request GetAnywhereRequestObject) (GetAnywhereResponseObject, error)
 
@@ -591,6 +599,10 @@ func (UnimplementedGuardedServer) GetReport(context.Context, AccessToken, GetRep
 }
 
 func (UnimplementedGuardedServer) OptionsSettings(context.Context, AccessToken, OptionsSettingsRequestObject) (OptionsSettingsResponseObject, error) {
+	return nil, security.ErrNotImplemented
+}
+
+func (UnimplementedGuardedServer) GetEvents(context.Context, AccessToken, GetEventsRequestObject) (GetEventsResponseObject, error) {
 	return nil, security.ErrNotImplemented
 }
 
@@ -815,6 +827,14 @@ func (s guardedStrictServer) OptionsSettings(ctx context.Context, request Option
 		return nil, err
 	}
 	return s.server.OptionsSettings(ctx, AccessToken{token}, request)
+}
+
+func (s guardedStrictServer) GetEvents(ctx context.Context, request GetEventsRequestObject) (GetEventsResponseObject, error) {
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperationGetEvents)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.GetEvents(ctx, AccessToken{token}, request)
 }
 
 func (s guardedStrictServer) GetAnywhere(ctx context.Context, request GetAnywhereRequestObject) (GetAnywhereResponseObject, error) {
@@ -1141,6 +1161,7 @@ func RegisterGuardedHandlersWithOptions(router EchoRouter, si ServerInterface, p
 	router.GET(options.BaseURL+"/recent", wrapper.GetRecent, guarded(guardedOperationGetRecent, options.OperationMiddlewares["getRecent"])...)
 	router.GET(options.BaseURL+"/report", wrapper.GetReport, guarded(guardedOperationGetReport, options.OperationMiddlewares["getReport"])...)
 	router.OPTIONS(options.BaseURL+"/settings", wrapper.OptionsSettings, guarded(guardedOperationOptionsSettings, options.OperationMiddlewares["optionsSettings"])...)
+	router.GET(options.BaseURL+"/events", wrapper.GetEvents, guarded(guardedOperationGetEvents, options.OperationMiddlewares["getEvents"])...)
 	router.GET(options.BaseURL+"/anywhere", wrapper.GetAnywhere, guarded(guardedOperationGetAnywhere, options.OperationMiddlewares["getAnywhere"])...)
 	router.POST(options.BaseURL+"/anywhere", wrapper.PostAnywhere, guarded(guardedOperationPostAnywhere, options.OperationMiddlewares["postAnywhere"])...)
 	router.POST(options.BaseURL+"/form", wrapper.PostForm, guarded(guardedOperationPostForm, options.OperationMiddlewares["postForm"])...)

@@ -92,6 +92,11 @@ func (s Server) OptionsSettings(ctx context.Context, credential AccessToken, req
 	return OptionsSettings200JSONResponse{SeenJSONResponse(seen)}, err
 }
 
+func (s Server) GetEvents(ctx context.Context, credential AccessToken, request GetEventsRequestObject) (GetEventsResponseObject, error) {
+	events, err := s.Events(ctx, "GetEvents", credential, request)
+	return GetEvents200TexteventStreamResponse{Body: events}, err
+}
+
 func (s Server) GetAnywhere(ctx context.Context, credential AccessToken, request GetAnywhereRequestObject) (GetAnywhereResponseObject, error) {
 	seen, err := s.Handle(ctx, "GetAnywhere", credential, request)
 	return GetAnywhere200JSONResponse{SeenJSONResponse(seen)}, err

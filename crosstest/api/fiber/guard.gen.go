@@ -300,6 +300,11 @@ var (
 		ID: "optionsSettings", Method: "OPTIONS", Path: "/settings",
 		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	})
+	guardedOperationGetEvents = guardedOperations.Add(guard.Operation{
+		ID: "getEvents", Method: "GET", Path: "/events",
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
+		Rules:       guard.Rules{Watch: true},
+	})
 	guardedOperationGetAnywhere = guardedOperations.Add(guard.Operation{
 		ID: "getAnywhere", Method: "GET", Path: "/anywhere",
 		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}, {guardedSchemes.AccessQuery}},
@@ -454,6 +459,9 @@ type GuardedServer interface {
 	// (OPTIONS /settings) access
 	OptionsSettings(ctx context.Context, token AccessToken, request OptionsSettingsRequestObject) (OptionsSettingsResponseObject, error)
 
+	// (GET /events) access or accessCookie; watched
+	GetEvents(ctx context.Context, token AccessToken, request GetEventsRequestObject) (GetEventsResponseObject, error)
+
 	// (GET /anywhere) access or accessCookie or accessQuery
 	GetAnywhere(ctx context.Context, token AccessToken, request GetAnywhereRequestObject) (GetAnywhereResponseObject, error)
 
@@ -592,6 +600,10 @@ func (UnimplementedGuardedServer) GetReport(context.Context, AccessToken, GetRep
 }
 
 func (UnimplementedGuardedServer) OptionsSettings(context.Context, AccessToken, OptionsSettingsRequestObject) (OptionsSettingsResponseObject, error) {
+	return nil, security.ErrNotImplemented
+}
+
+func (UnimplementedGuardedServer) GetEvents(context.Context, AccessToken, GetEventsRequestObject) (GetEventsResponseObject, error) {
 	return nil, security.ErrNotImplemented
 }
 
@@ -816,6 +828,14 @@ func (s guardedStrictServer) OptionsSettings(ctx context.Context, request Option
 		return nil, err
 	}
 	return s.server.OptionsSettings(ctx, AccessToken{token}, request)
+}
+
+func (s guardedStrictServer) GetEvents(ctx context.Context, request GetEventsRequestObject) (GetEventsResponseObject, error) {
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperationGetEvents)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.GetEvents(ctx, AccessToken{token}, request)
 }
 
 func (s guardedStrictServer) GetAnywhere(ctx context.Context, request GetAnywhereRequestObject) (GetAnywhereResponseObject, error) {
@@ -1139,6 +1159,7 @@ func RegisterGuardedHandlersWithOptions(router fiber.Router, si ServerInterface,
 	router.Get(options.BaseURL+"/recent", guardedRoute(guards.Of(guardedOperationGetRecent), policy, wrapper.GetRecent))
 	router.Get(options.BaseURL+"/report", guardedRoute(guards.Of(guardedOperationGetReport), policy, wrapper.GetReport))
 	router.Options(options.BaseURL+"/settings", guardedRoute(guards.Of(guardedOperationOptionsSettings), policy, wrapper.OptionsSettings))
+	router.Get(options.BaseURL+"/events", guardedRoute(guards.Of(guardedOperationGetEvents), policy, wrapper.GetEvents))
 	router.Get(options.BaseURL+"/anywhere", guardedRoute(guards.Of(guardedOperationGetAnywhere), policy, wrapper.GetAnywhere))
 	router.Post(options.BaseURL+"/anywhere", guardedRoute(guards.Of(guardedOperationPostAnywhere), policy, wrapper.PostAnywhere))
 	router.Post(options.BaseURL+"/form", guardedRoute(guards.Of(guardedOperationPostForm), policy, wrapper.PostForm))
@@ -1184,7 +1205,10 @@ func guardedRoute(g *guard.Guard, policy *guard.Policy, next fiber.Handler) fibe
 			c.Set(name, decision.Header.Get(name))
 		}
 		c.SetUserContext(decision.Context)
-		defer guard.StopUnlessStream(decision, c.Response().IsBodyStream)
+		if decision.Stop != nil {
+			// fasthttp closes the value after it has written the response, or has failed to.
+			c.Context().SetUserValue(guard.ContextKey, decision.Closer())
+		}
 		err := next(c)
 		if refused := (*security.Error)(nil); errors.As(err, &refused) {
 			return guardedResponse(c, policy.ResponseError(decision.Context, err))

@@ -92,6 +92,9 @@ type ServerInterface interface {
 	// (PATCH /email)
 	PatchEmail(c *gin.Context)
 
+	// (GET /events)
+	GetEvents(c *gin.Context)
+
 	// (POST /form)
 	PostForm(c *gin.Context)
 
@@ -382,6 +385,19 @@ func (siw *ServerInterfaceWrapper) PatchEmail(c *gin.Context) {
 	}
 
 	siw.Handler.PatchEmail(c)
+}
+
+// GetEvents operation middleware
+func (siw *ServerInterfaceWrapper) GetEvents(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetEvents(c)
 }
 
 // PostForm operation middleware
@@ -844,6 +860,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/recent", wrapper.GetRecent)
 	router.GET(options.BaseURL+"/report", wrapper.GetReport)
 	router.OPTIONS(options.BaseURL+"/settings", wrapper.OptionsSettings)
+	router.GET(options.BaseURL+"/events", wrapper.GetEvents)
 	router.GET(options.BaseURL+"/anywhere", wrapper.GetAnywhere)
 	router.POST(options.BaseURL+"/anywhere", wrapper.PostAnywhere)
 	router.POST(options.BaseURL+"/form", wrapper.PostForm)
@@ -1187,6 +1204,56 @@ func (response PatchEmail200JSONResponse) VisitPatchEmailResponse(w http.Respons
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetEventsRequestObject struct {
+}
+
+type GetEventsResponseObject interface {
+	VisitGetEventsResponse(w http.ResponseWriter) error
+}
+
+type GetEvents200TexteventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetEvents200TexteventStreamResponse) VisitGetEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
 }
 
 type PostFormRequestObject struct {
@@ -1765,6 +1832,9 @@ type StrictServerInterface interface {
 	// (PATCH /email)
 	PatchEmail(ctx context.Context, request PatchEmailRequestObject) (PatchEmailResponseObject, error)
 
+	// (GET /events)
+	GetEvents(ctx context.Context, request GetEventsRequestObject) (GetEventsResponseObject, error)
+
 	// (POST /form)
 	PostForm(ctx context.Context, request PostFormRequestObject) (PostFormResponseObject, error)
 
@@ -2253,6 +2323,30 @@ func (sh *strictHandler) PatchEmail(ctx *gin.Context) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(PatchEmailResponseObject); ok {
 		if err := validResponse.VisitPatchEmailResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetEvents operation middleware
+func (sh *strictHandler) GetEvents(ctx *gin.Context) {
+	var request GetEventsRequestObject
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetEvents(ctx, request.(GetEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetEventsResponseObject); ok {
+		if err := validResponse.VisitGetEventsResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

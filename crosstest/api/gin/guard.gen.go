@@ -297,6 +297,11 @@ var (
 		ID: "optionsSettings", Method: "OPTIONS", Path: "/settings",
 		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	})
+	guardedOperationGetEvents = guardedOperations.Add(guard.Operation{
+		ID: "getEvents", Method: "GET", Path: "/events",
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
+		Rules:       guard.Rules{Watch: true},
+	})
 	guardedOperationGetAnywhere = guardedOperations.Add(guard.Operation{
 		ID: "getAnywhere", Method: "GET", Path: "/anywhere",
 		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}, {guardedSchemes.AccessQuery}},
@@ -451,6 +456,9 @@ type GuardedServer interface {
 	// (OPTIONS /settings) access
 	OptionsSettings(ctx context.Context, token AccessToken, request OptionsSettingsRequestObject) (OptionsSettingsResponseObject, error)
 
+	// (GET /events) access or accessCookie; watched
+	GetEvents(ctx context.Context, token AccessToken, request GetEventsRequestObject) (GetEventsResponseObject, error)
+
 	// (GET /anywhere) access or accessCookie or accessQuery
 	GetAnywhere(ctx context.Context, token AccessToken, request GetAnywhereRequestObject) (GetAnywhereResponseObject, error)
 
@@ -589,6 +597,10 @@ func (UnimplementedGuardedServer) GetReport(context.Context, AccessToken, GetRep
 }
 
 func (UnimplementedGuardedServer) OptionsSettings(context.Context, AccessToken, OptionsSettingsRequestObject) (OptionsSettingsResponseObject, error) {
+	return nil, security.ErrNotImplemented
+}
+
+func (UnimplementedGuardedServer) GetEvents(context.Context, AccessToken, GetEventsRequestObject) (GetEventsResponseObject, error) {
 	return nil, security.ErrNotImplemented
 }
 
@@ -813,6 +825,14 @@ func (s guardedStrictServer) OptionsSettings(ctx context.Context, request Option
 		return nil, err
 	}
 	return s.server.OptionsSettings(ctx, AccessToken{token}, request)
+}
+
+func (s guardedStrictServer) GetEvents(ctx context.Context, request GetEventsRequestObject) (GetEventsResponseObject, error) {
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperationGetEvents)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.GetEvents(guard.WatchedContext(ctx), AccessToken{token}, request)
 }
 
 func (s guardedStrictServer) GetAnywhere(ctx context.Context, request GetAnywhereRequestObject) (GetAnywhereResponseObject, error) {
@@ -1154,6 +1174,7 @@ func RegisterGuardedHandlersWithOptions(router gin.IRouter, si ServerInterface, 
 	router.GET(options.BaseURL+"/recent", guardedRoute(guards.Of(guardedOperationGetRecent), wrapper.GetRecent))
 	router.GET(options.BaseURL+"/report", guardedRoute(guards.Of(guardedOperationGetReport), wrapper.GetReport))
 	router.OPTIONS(options.BaseURL+"/settings", guardedRoute(guards.Of(guardedOperationOptionsSettings), wrapper.OptionsSettings))
+	router.GET(options.BaseURL+"/events", guardedRoute(guards.Of(guardedOperationGetEvents), wrapper.GetEvents))
 	router.GET(options.BaseURL+"/anywhere", guardedRoute(guards.Of(guardedOperationGetAnywhere), wrapper.GetAnywhere))
 	router.POST(options.BaseURL+"/anywhere", guardedRoute(guards.Of(guardedOperationPostAnywhere), wrapper.PostAnywhere))
 	router.POST(options.BaseURL+"/form", guardedRoute(guards.Of(guardedOperationPostForm), wrapper.PostForm))

@@ -89,6 +89,9 @@ type ServerInterface interface {
 	// (PATCH /email)
 	PatchEmail(ctx iris.Context)
 
+	// (GET /events)
+	GetEvents(ctx iris.Context)
+
 	// (POST /form)
 	PostForm(ctx iris.Context)
 
@@ -288,6 +291,13 @@ func (w *ServerInterfaceWrapper) PatchEmail(ctx iris.Context) {
 
 	// Invoke the callback with all the unmarshaled arguments
 	w.Handler.PatchEmail(ctx)
+}
+
+// GetEvents converts iris context to params.
+func (w *ServerInterfaceWrapper) GetEvents(ctx iris.Context) {
+
+	// Invoke the callback with all the unmarshaled arguments
+	w.Handler.GetEvents(ctx)
 }
 
 // PostForm converts iris context to params.
@@ -599,6 +609,7 @@ func RegisterHandlersWithOptions(router *iris.Application, si ServerInterface, o
 	router.Get(options.BaseURL+"/recent", wrapper.GetRecent)
 	router.Get(options.BaseURL+"/report", wrapper.GetReport)
 	router.Options(options.BaseURL+"/settings", wrapper.OptionsSettings)
+	router.Get(options.BaseURL+"/events", wrapper.GetEvents)
 	router.Get(options.BaseURL+"/anywhere", wrapper.GetAnywhere)
 	router.Post(options.BaseURL+"/anywhere", wrapper.PostAnywhere)
 	router.Post(options.BaseURL+"/form", wrapper.PostForm)
@@ -869,6 +880,55 @@ func (response PatchEmail200JSONResponse) VisitPatchEmailResponse(ctx iris.Conte
 	ctx.StatusCode(200)
 
 	return ctx.JSON(&response)
+}
+
+type GetEventsRequestObject struct {
+}
+
+type GetEventsResponseObject interface {
+	VisitGetEventsResponse(ctx iris.Context) error
+}
+
+type GetEvents200TexteventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetEvents200TexteventStreamResponse) VisitGetEventsResponse(ctx iris.Context) error {
+	ctx.ResponseWriter().Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		ctx.ResponseWriter().Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	ctx.StatusCode(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := ctx.ResponseWriter().(http.Flusher)
+	if !ok {
+		// Fall back to buffered copy when the response writer
+		// doesn't support flushing.
+		_, err := io.Copy(ctx.ResponseWriter(), response.Body)
+		return err
+	}
+	// Flush after each chunk so streaming clients see data
+	// immediately instead of waiting on buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := ctx.ResponseWriter().Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
 }
 
 type PostFormRequestObject struct {
@@ -1326,6 +1386,9 @@ type StrictServerInterface interface {
 
 	// (PATCH /email)
 	PatchEmail(ctx context.Context, request PatchEmailRequestObject) (PatchEmailResponseObject, error)
+
+	// (GET /events)
+	GetEvents(ctx context.Context, request GetEventsRequestObject) (GetEventsResponseObject, error)
 
 	// (POST /form)
 	PostForm(ctx context.Context, request PostFormRequestObject) (PostFormResponseObject, error)
@@ -1813,6 +1876,33 @@ func (sh *strictHandler) PatchEmail(ctx iris.Context) {
 		return
 	} else if validResponse, ok := response.(PatchEmailResponseObject); ok {
 		if err := validResponse.VisitPatchEmailResponse(ctx); err != nil {
+			ctx.StopWithError(http.StatusInternalServerError, err)
+			return
+		}
+	} else if response != nil {
+		ctx.StopWithError(http.StatusInternalServerError, fmt.Errorf("unexpected response type: %T", response))
+		return
+	}
+}
+
+// GetEvents operation middleware
+func (sh *strictHandler) GetEvents(ctx iris.Context) {
+	var request GetEventsRequestObject
+
+	handler := func(ctx iris.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetEvents(ctx, request.(GetEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		ctx.StopWithError(http.StatusInternalServerError, err)
+		return
+	} else if validResponse, ok := response.(GetEventsResponseObject); ok {
+		if err := validResponse.VisitGetEventsResponse(ctx); err != nil {
 			ctx.StopWithError(http.StatusInternalServerError, err)
 			return
 		}

@@ -296,6 +296,11 @@ var (
 		ID: "optionsSettings", Method: "OPTIONS", Path: "/settings",
 		Requirement: guard.Requirement{{guardedSchemes.Access}},
 	})
+	guardedOperationGetEvents = guardedOperations.Add(guard.Operation{
+		ID: "getEvents", Method: "GET", Path: "/events",
+		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}},
+		Rules:       guard.Rules{Watch: true},
+	})
 	guardedOperationGetAnywhere = guardedOperations.Add(guard.Operation{
 		ID: "getAnywhere", Method: "GET", Path: "/anywhere",
 		Requirement: guard.Requirement{{guardedSchemes.Access}, {guardedSchemes.AccessCookie}, {guardedSchemes.AccessQuery}},
@@ -450,6 +455,9 @@ type GuardedServer interface {
 	// (OPTIONS /settings) access
 	OptionsSettings(ctx context.Context, token AccessToken, request OptionsSettingsRequestObject) (OptionsSettingsResponseObject, error)
 
+	// (GET /events) access or accessCookie; watched
+	GetEvents(ctx context.Context, token AccessToken, request GetEventsRequestObject) (GetEventsResponseObject, error)
+
 	// (GET /anywhere) access or accessCookie or accessQuery
 	GetAnywhere(ctx context.Context, token AccessToken, request GetAnywhereRequestObject) (GetAnywhereResponseObject, error)
 
@@ -588,6 +596,10 @@ func (UnimplementedGuardedServer) GetReport(context.Context, AccessToken, GetRep
 }
 
 func (UnimplementedGuardedServer) OptionsSettings(context.Context, AccessToken, OptionsSettingsRequestObject) (OptionsSettingsResponseObject, error) {
+	return nil, security.ErrNotImplemented
+}
+
+func (UnimplementedGuardedServer) GetEvents(context.Context, AccessToken, GetEventsRequestObject) (GetEventsResponseObject, error) {
 	return nil, security.ErrNotImplemented
 }
 
@@ -812,6 +824,14 @@ func (s guardedStrictServer) OptionsSettings(ctx context.Context, request Option
 		return nil, err
 	}
 	return s.server.OptionsSettings(ctx, AccessToken{token}, request)
+}
+
+func (s guardedStrictServer) GetEvents(ctx context.Context, request GetEventsRequestObject) (GetEventsResponseObject, error) {
+	token, err := guard.RequestToken[security.NoClaims](ctx, guardedOperationGetEvents)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.GetEvents(ctx, AccessToken{token}, request)
 }
 
 func (s guardedStrictServer) GetAnywhere(ctx context.Context, request GetAnywhereRequestObject) (GetAnywhereResponseObject, error) {
@@ -1146,6 +1166,7 @@ func GuardedHandlerWithOptions(si ServerInterface, policy *guard.Policy, authent
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/recent", guards.HandlerFunc(guardedOperationGetRecent, wrapper.GetRecent))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/report", guards.HandlerFunc(guardedOperationGetReport, wrapper.GetReport))
 	m.HandleFunc(http.MethodOptions+" "+options.BaseURL+"/settings", guards.HandlerFunc(guardedOperationOptionsSettings, wrapper.OptionsSettings))
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/events", guards.HandlerFunc(guardedOperationGetEvents, wrapper.GetEvents))
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/anywhere", guards.HandlerFunc(guardedOperationGetAnywhere, wrapper.GetAnywhere))
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/anywhere", guards.HandlerFunc(guardedOperationPostAnywhere, wrapper.PostAnywhere))
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/form", guards.HandlerFunc(guardedOperationPostForm, wrapper.PostForm))
