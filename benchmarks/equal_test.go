@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/benchmarks/internal/suite"
 	"github.com/oapi-guard/oapi-guard/benchmarks/internal/tokens"
 	"github.com/oapi-guard/oapi-guard/blacklist/replica"
+	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
 // send sends a request with the token, or without credentials.
@@ -83,32 +85,47 @@ func TestEqualWork(t *testing.T) {
 // TestRedisDown checks that no stack accepts a token while Redis does not answer, even if the stack
 // accepted it before. The copy of the replica answers until it is older than the bound.
 func TestRedisDown(t *testing.T) {
-	s := newSetup(t, "HS256")
-	var later atomic.Int64 // in nanoseconds
-	s.useRedis(t, replica.WithClock(func() time.Time { return time.Now().Add(time.Duration(later.Load())) }))
-	good := s.issue(t, 1, time.Now())[0]
-	candidates := suite.Candidates(true)
-	handlers := make([]http.Handler, len(candidates))
-	for i, c := range candidates {
-		handlers[i] = s.handler(t, c)
-		if w := send(t, handlers[i], good.Text()); w.Code != http.StatusOK {
-			t.Errorf("%s with Redis: %d", c.Name, w.Code)
-		}
-	}
-	if err := s.Config.Redis.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for i, c := range candidates {
-		want := http.StatusServiceUnavailable
-		switch c.Name {
-		case suite.Floor, "oapi-guard-memory": // do not ask Redis
-			want = http.StatusOK
-		case "oapi-guard-replica":
+	for _, tt := range []struct {
+		name string
+		stop func(*setup, *redistest.Proxy) error
+	}{
+		{"silent", func(_ *setup, proxy *redistest.Proxy) error { proxy.Hold(true); return nil }},
+		{"closed", func(s *setup, _ *redistest.Proxy) error { return s.Config.Redis.Close() }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSetup(t, "HS256")
+			proxy := redistest.StartProxy(t, redistest.Start(t))
+			options := suite.RedisOptions(proxy.Addr(), callers)
+			options.ReadTimeout, options.MaxRetries = time.Second, -1 // so that the test does not take long
+			var later atomic.Int64                                    // in nanoseconds
+			s.useRedisAt(t, options, replica.WithClock(func() time.Time { return time.Now().Add(time.Duration(later.Load())) }))
+			good := s.issue(t, 1, time.Now())[0]
+			candidates := suite.Candidates(true)
+			handlers := make([]http.Handler, len(candidates))
+			for i, c := range candidates {
+				handlers[i] = s.handler(t, c)
+				if w := send(t, handlers[i], good.Text()); w.Code != http.StatusOK {
+					t.Errorf("%s with Redis: %d", c.Name, w.Code)
+				}
+			}
+			if err := tt.stop(s, proxy); err != nil {
+				t.Fatal(err)
+			}
 			later.Store(int64(replica.DefaultBound) + 1)
-		}
-		if w := send(t, handlers[i], good.Text()); w.Code != want {
-			t.Errorf("%s: %d, want %d", c.Name, w.Code, want)
-		}
+			var wg sync.WaitGroup
+			for i, c := range candidates {
+				wg.Go(func() {
+					want := http.StatusServiceUnavailable
+					if c.Name == suite.Floor || c.Name == "oapi-guard-memory" { // they do not ask Redis
+						want = http.StatusOK
+					}
+					if w := send(t, handlers[i], good.Text()); w.Code != want {
+						t.Errorf("%s: %d, want %d", c.Name, w.Code, want)
+					}
+				})
+			}
+			wg.Wait()
+		})
 	}
 }
 

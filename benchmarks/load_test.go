@@ -173,7 +173,7 @@ func newLoadSetup(tb testing.TB, withRedis bool) *loadSetup {
 		tb.Fatal(err)
 	}
 	if withRedis {
-		options := suite.RedisOptions(redistest.Start(tb).Options().Addr, callers)
+		options := suite.RedisOptions(redistest.Start(tb).Addr(), callers)
 		s, err := suite.New(tb.Context(), issuer)
 		if err != nil {
 			tb.Fatal(err)

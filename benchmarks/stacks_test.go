@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/oapi-guard/oapi-guard/benchmarks/internal/golangjwt"
 	"github.com/oapi-guard/oapi-guard/benchmarks/internal/suite"
 	"github.com/oapi-guard/oapi-guard/benchmarks/internal/tokens"
@@ -38,9 +40,14 @@ func newSetup(tb testing.TB, algorithm string) *setup {
 }
 
 // useRedis puts the revocations into a Redis that the test starts.
-func (s *setup) useRedis(tb testing.TB, options ...replica.Option) {
+func (s *setup) useRedis(tb testing.TB) {
 	tb.Helper()
-	redisOptions := suite.RedisOptions(redistest.Start(tb).Options().Addr, callers)
+	s.useRedisAt(tb, suite.RedisOptions(redistest.Start(tb).Addr(), callers))
+}
+
+// useRedisAt puts the revocations into an empty Redis.
+func (s *setup) useRedisAt(tb testing.TB, redisOptions *redis.Options, options ...replica.Option) {
+	tb.Helper()
 	if err := s.FillRedis(tb.Context(), redisOptions); err != nil {
 		tb.Fatal(err)
 	}
