@@ -54,57 +54,76 @@ func run(args []string, out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("%s is no API of benchmarks/growth", dir)
 		}
-		built := map[string]measurement{} // the programs are the same in each round
-		for range *rounds {
-			for _, s := range stacks {
-				m, ok := built[s.name]
-				if !ok {
-					if m, err = build(dir, s.name); err != nil {
-						return fmt.Errorf("%s of %s: %w", s.name, dir, err)
-					}
-					built[s.name] = m
-				}
-				if m.lines, m.compile, err = compile("./" + filepath.ToSlash(filepath.Join(dir, s.server))); err != nil {
-					return fmt.Errorf("%s of %s: %w", s.name, dir, err)
-				}
-				fmt.Fprintf(out, "BenchmarkGenerated/operations=%d/stack=%s 1 %s\n", operations, s.name, m)
-			}
+		if err := report(out, dir, operations, *rounds); err != nil {
+			return fmt.Errorf("%s: %w", dir, err)
 		}
 	}
 	return nil
 }
 
-type measurement struct {
-	lines, binary, heap int64
-	compile             time.Duration
+// report writes a line for each stack and round. The programs are built once, and a package that
+// two stacks have is compiled once a round.
+func report(out io.Writer, dir string, operations, rounds int) error {
+	programs := map[string]program{}
+	for _, s := range stacks {
+		built, err := build(dir, s.name)
+		if err != nil {
+			return err
+		}
+		programs[s.name] = built
+	}
+	for range rounds {
+		compiled := map[string]compilation{}
+		for _, s := range stacks {
+			if _, ok := compiled[s.server]; ok {
+				continue
+			}
+			c, err := compile("./" + filepath.ToSlash(filepath.Join(dir, s.server)))
+			if err != nil {
+				return err
+			}
+			compiled[s.server] = c
+		}
+		for _, s := range stacks {
+			p, c := programs[s.name], compiled[s.server]
+			fmt.Fprintf(out, "BenchmarkGenerated/operations=%d/stack=%s 1 %d lines %.1f compile-ms %d binary-B %d heap-B\n",
+				operations, s.name, c.lines, float64(c.used.Microseconds())/1000, p.size, p.heap)
+		}
+	}
+	return nil
 }
 
-func (m measurement) String() string {
-	return fmt.Sprintf("%d lines %.1f compile-ms %d binary-B %d heap-B", m.lines, float64(m.compile.Microseconds())/1000, m.binary, m.heap)
+// program is the size of a program and of its heap, in bytes.
+type program struct{ size, heap int64 }
+
+// compilation is what the compiler got and needed for a package.
+type compilation struct {
+	lines int64
+	used  time.Duration
 }
 
 // build builds the program of a stack, and measures its size and its heap.
-func build(dir, name string) (m measurement, err error) {
+func build(dir, name string) (p program, err error) {
 	temp, err := os.MkdirTemp("", "size")
 	if err != nil {
-		return m, err
+		return p, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
-	program := filepath.Join(temp, "program")
-	if _, err := output("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./"+filepath.ToSlash(filepath.Join(dir, "cmd", name))); err != nil {
-		return m, err
+	file := filepath.Join(temp, "program")
+	if _, err := output("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file, "./"+filepath.ToSlash(filepath.Join(dir, "cmd", name))); err != nil {
+		return p, err
 	}
-	info, err := os.Stat(program)
+	info, err := os.Stat(file)
 	if err != nil {
-		return m, err
+		return p, err
 	}
-	m.binary = info.Size()
-	heap, err := output(program, "heap")
+	p.size = info.Size()
+	heap, err := output(file, "heap")
 	if err != nil {
-		return m, err
+		return p, err
 	}
-	m.heap, err = strconv.ParseInt(strings.TrimSpace(string(heap)), 10, 64)
-	return m, err
+	p.heap, err = strconv.ParseInt(strings.TrimSpace(string(heap)), 10, 64)
+	return p, err
 }
 
 // listing is what go list says of a package.
@@ -112,25 +131,25 @@ const listing = `{{.ImportPath}}{{"\n"}}{{.Dir}}{{"\n"}}{{.Module.GoVersion}}{{r
 
 // compile runs the compiler on one package, as the go command does. It returns the lines of the
 // package, and the processor time.
-func compile(pkg string) (lines int64, used time.Duration, err error) {
+func compile(pkg string) (c compilation, err error) {
 	temp, err := os.MkdirTemp("", "size")
 	if err != nil {
-		return 0, 0, err
+		return c, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
 	listed, err := output("go", "list", "-f", listing, pkg)
 	if err != nil {
-		return 0, 0, err
+		return c, err
 	}
 	fields := strings.Split(strings.TrimSpace(string(listed)), "\n")
 	if len(fields) < 4 {
-		return 0, 0, fmt.Errorf("go list says %q", listed)
+		return c, fmt.Errorf("go list says %q", listed)
 	}
 	path, dir, version, files := fields[0], fields[1], fields[2], fields[3:]
 	// This compiles the package and its dependencies, if the cache lacks them.
-	exports, err := output("go", "list", "-deps", "-export", "-f", `{{if .Export}}{{.ImportPath}}={{.Export}}{{end}}`, pkg)
+	exports, err := output("go", "list", "-trimpath", "-deps", "-export", "-f", `{{if .Export}}{{.ImportPath}}={{.Export}}{{end}}`, pkg)
 	if err != nil {
-		return 0, 0, err
+		return c, err
 	}
 	var importConfig strings.Builder
 	for line := range strings.Lines(string(exports)) {
@@ -140,11 +159,11 @@ func compile(pkg string) (lines int64, used time.Duration, err error) {
 	}
 	configFile := filepath.Join(temp, "importcfg")
 	if err := os.WriteFile(configFile, []byte(importConfig.String()), 0o600); err != nil {
-		return 0, 0, err
+		return c, err
 	}
 	compiler, err := output("go", "tool", "-n", "compile")
 	if err != nil {
-		return 0, 0, err
+		return c, err
 	}
 	major := strings.Join(strings.SplitN(version, ".", 3)[:2], ".")
 	arguments := []string{
@@ -154,16 +173,17 @@ func compile(pkg string) (lines int64, used time.Duration, err error) {
 	cmd := exec.Command(strings.TrimSpace(string(compiler)), append(arguments, files...)...)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return 0, 0, fmt.Errorf("%w: %s", err, out)
+		return c, fmt.Errorf("%w: %s", err, out)
 	}
 	for _, file := range files {
 		n, err := countLines(filepath.Join(dir, file))
 		if err != nil {
-			return 0, 0, err
+			return c, err
 		}
-		lines += n
+		c.lines += n
 	}
-	return lines, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
+	c.used = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return c, nil
 }
 
 func countLines(file string) (n int64, err error) {
