@@ -32,6 +32,8 @@ func TestDirectRequirements(t *testing.T) {
 		"github.com/spf13/cobra",
 		// generated code
 		"github.com/oapi-codegen/runtime",
+		// client/oauth2source, the bridge to its token sources, whose type no other package can make
+		"golang.org/x/oauth2",
 		// stores
 		"go.etcd.io/bbolt", "github.com/redis/go-redis/v9",
 		// drivers of databases for store/sqlstore, which itself reaches none: only the command, the
@@ -107,6 +109,7 @@ func TestImports(t *testing.T) {
 		{"tokens", "./security", [][]string{tests, testPkg, generator, stores, {"github.com/santhosh-tekuri/jsonschema/v6", module + "/security/guard", module + "/security/cookies", module + "/security/pyjwt", module + "/security/providers"}}},
 		{"identity providers", "./security/providers", [][]string{tests, testPkg, generator, stores, {module + "/security/guard"}}},
 		{"requests", "./security/guard", [][]string{tests, testPkg, generator, stores, {module + "/security/cookies", module + "/security/pyjwt"}}},
+		{"the developer console", "./security/console", [][]string{tests, testPkg, generator, stores, {module + "/gen", module + "/session", module + "/security/cookies", module + "/security/pyjwt", module + "/security/providers"}}},
 		{"cookies", "./security/cookies", [][]string{tests, testPkg, generator, stores, {module + "/security/guard"}}},
 		{"layouts of Python libraries", "./security/pyjwt", [][]string{tests, testPkg, generator, stores}},
 		{"requests against the document", "./security/kinopenapi", [][]string{tests, testPkg, generator[:2], stores, {"github.com/gorilla/mux"}}},
@@ -121,6 +124,8 @@ func TestImports(t *testing.T) {
 		{"copies of a blacklist", "./blacklist/replica", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/session"}}},
 		{"a store in a database", "./store/sqlstore", [][]string{tests, testPkg, generator, drivers, {module + "/security/guard", "go.etcd.io/bbolt", "github.com/redis/go-redis/v9"}}},
 		{"the test kit", "./security/securitytest", [][]string{tests, generator, stores, {module + "/gen", module + "/security/cookies", module + "/security/pyjwt", module + "/security/providers"}}},
+		{"the runtime of clients", "./client", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist", module + "/session", "golang.org/x/oauth2", "github.com/oapi-codegen/runtime"}}},
+		{"a generated client alone", "./example/clients/api", [][]string{tests, testPkg, generator, stores, {module + "/security", module + "/blacklist", module + "/session", "golang.org/x/oauth2"}}},
 		{"sessions", "./session", [][]string{tests, testPkg, generator, stores, {module + "/security/guard", module + "/security/cookies", module + "/security/pyjwt"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

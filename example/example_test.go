@@ -449,6 +449,7 @@ func TestRunRefuses(t *testing.T) {
 		"a short secret":    {nil, map[string]string{"ADMIN_TOKEN": strings.Repeat("x", 31)}, "ADMIN_TOKEN"},
 		"a spaced secret":   {nil, map[string]string{"ADMIN_TOKEN": strings.Repeat("x y", 20)}, "ADMIN_TOKEN"},
 		"a public operator": {nil, map[string]string{"ADMIN_TOKEN": testOperator, "ADMIN_ADDR": "0.0.0.0:0", "ADDR": "127.0.0.1:0"}, "loopback"},
+		"a public console":  {nil, map[string]string{"CONSOLE_ADDR": "0.0.0.0:0", "ADDR": "127.0.0.1:0"}, "loopback"},
 		"an unknown flag":   {[]string{"-x"}, nil, "-x"},
 		"no address at all": {nil, map[string]string{"ADDR": "nonsense"}, "nonsense"},
 	} {

@@ -21,6 +21,9 @@
 //	ADMIN_TOKEN a secret of at least 32 characters. If it is set, the operations under /operator/ of
 //	            the document are served on ADMIN_ADDR: they list and end sessions, and revoke
 //	ADMIN_ADDR  the address for them, 127.0.0.1:8081 by default
+//	CONSOLE_ADDR
+//	            the loopback address of the developer console, 127.0.0.1:8090 by default, or another
+//	            port if that is in use; off for none. With -demo-users-anywhere the default is off
 //	METRICS_ADDR
 //	            the address of /metrics for Prometheus, 127.0.0.1:9464 by default, or off
 //
@@ -139,7 +142,17 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		}
 		add("the operator", listener, api.operator)
 	}
+	console, err := listenConsole(getenv("CONSOLE_ADDR"), *anywhere)
+	if err != nil {
+		return errors.Join(err, closeAll(servers))
+	}
 	fmt.Fprintf(stdout, welcome, "http://"+listener.Addr().String(), store.about, demoKey, metricsURL)
+	if console == nil {
+		fmt.Fprintln(stdout, "\nNo developer console: CONSOLE_ADDR=127.0.0.1:8090 serves it.")
+	} else {
+		servers = append(servers, newServer(console, api.console, logger))
+		fmt.Fprintf(stdout, "\nDeveloper console: http://%s%s\n", console.Addr(), api.consolePath)
+	}
 	return serve(ctx, servers, logger)
 }
 
@@ -213,7 +226,10 @@ type api struct {
 	handler http.Handler
 	// operator serves the operations under /operator/, and handler all others.
 	operator http.Handler
-	sessions *gen.GuardedSessions
+	// console serves the developer console under consolePath, and the API beside it.
+	console     http.Handler
+	consolePath string
+	sessions    *gen.GuardedSessions
 }
 
 func (a *api) Close() error { return a.sessions.Close() }
@@ -273,7 +289,11 @@ func newAPI(from setup, options ...security.Option) (*api, error) {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(refuseCrossOrigin))
 	mux.Handle("/", protection.Handler(from.proxies.remember(http.MaxBytesHandler(guarded, 16<<10))))
-	return &api{mux, operatorOnly(guarded), sessions}, nil
+	page, err := newConsole()
+	if err != nil {
+		return nil, errors.Join(err, sessions.Close())
+	}
+	return &api{mux, operatorOnly(guarded), withConsole(page, mux), page.Path(), sessions}, nil
 }
 
 // listen listens on the address, which must be loopback unless anywhere is set.

@@ -71,7 +71,7 @@ func newCommand() *cobra.Command {
 		Short: "oapi-guard generates the security layer of an API from its OpenAPI document",
 		Long: `oapi-guard generates the security layer of an API from its OpenAPI document.
 
-  oapi-guard generate [flags]   write api.gen.go and guard.gen.go
+  oapi-guard generate [flags]   write api.gen.go and guard.gen.go, and client.gen.go if asked for
   oapi-guard list [flags]       print the operations and what each of them requires
   oapi-guard version            print the versions of oapi-guard and oapi-codegen
   oapi-guard help [command]     print this text, or the flags of a command
@@ -124,7 +124,7 @@ func (f *configFlags) add(command *cobra.Command) {
 	flags.StringVar(&f.config, "config", "", "the configuration `FILE` (default: oapi-guard.yaml, where there is one)")
 	flags.StringVar(&f.spec, "spec", "", "the OpenAPI document, a `FILE` or a URL (key spec)")
 	flags.StringVar(&f.pkg, "package", "", "the `NAME` of the Go package (key package)")
-	flags.StringVar(&f.server, "server", "", "the server, a `NAME`: std-http, chi, echo, echo5, fiber, fiber-v3, gin, gorilla\nor iris (key server; default: std-http)")
+	flags.StringVar(&f.server, "server", "", "the server, a `NAME`: std-http, chi, echo, echo5, fiber, fiber-v3, gin, gorilla,\niris, or none for a client alone (key server; default: std-http)")
 }
 
 // read reads the configuration and puts the flags before its keys. Only the default configuration may

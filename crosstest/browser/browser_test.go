@@ -3,6 +3,7 @@
 package browser_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -42,6 +44,14 @@ func findBrowser(t *testing.T) string {
 // startService builds and starts the reference service. It returns its address.
 func startService(t *testing.T, store string) *url.URL {
 	t.Helper()
+	service, _ := startWithConsole(t, store)
+	return service
+}
+
+// startWithConsole builds and starts the reference service. It returns its address and that of its
+// developer console.
+func startWithConsole(t *testing.T, store string) (service, console *url.URL) {
+	t.Helper()
 	program := filepath.Join(t.TempDir(), "example")
 	build := exec.Command("go", "build", "-o", program, "./example")
 	build.Dir = "../.." // in the module of the service, which has the drivers of its stores
@@ -49,7 +59,7 @@ func startService(t *testing.T, store string) *url.URL {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	cmd := exec.Command(program)
-	cmd.Env = append(os.Environ(), "ADDR=127.0.0.1:0", "DATA_DIR="+t.TempDir(), "STORE="+store)
+	cmd.Env = append(os.Environ(), "ADDR=127.0.0.1:0", "CONSOLE_ADDR=127.0.0.1:0", "DATA_DIR="+t.TempDir(), "STORE="+store)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -62,16 +72,29 @@ func startService(t *testing.T, store string) *url.URL {
 			t.Error(err)
 		}
 	})
-	var address string
-	if _, err := fmt.Fscanf(out, "Serving the reference API on %s\n", &address); err != nil {
-		t.Fatal(err)
+	lines := bufio.NewScanner(out)
+	for console == nil && lines.Scan() {
+		if address, ok := strings.CutPrefix(lines.Text(), "Serving the reference API on "); ok {
+			service = parseURL(t, address)
+		}
+		if address, ok := strings.CutPrefix(lines.Text(), "Developer console: "); ok {
+			console = parseURL(t, address)
+		}
+	}
+	if service == nil || console == nil {
+		t.Fatal("the service does not print its addresses")
 	}
 	go func() { _, _ = io.Copy(io.Discard, out) }()
-	service, err := url.Parse(address)
+	return service, console
+}
+
+func parseURL(t *testing.T, text string) *url.URL {
+	t.Helper()
+	parsed, err := url.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return service
+	return parsed
 }
 
 // proxy is in front of the service. It lets refreshes of several tabs begin together, and can cut a

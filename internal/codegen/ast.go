@@ -27,6 +27,8 @@ type generated struct {
 	methods map[string]method
 	// registrations are in oapi-codegen's order.
 	registrations []registration
+	// client are the methods of ClientInterface, by operation. It is set by bindClient.
+	client map[*operation][]clientMethod
 }
 
 // method is a method of StrictServerInterface.
@@ -38,7 +40,8 @@ type method struct {
 }
 
 // parseGenerated reads the generated files, by file name. It returns an error for code that it does
-// not understand, because a route that it overlooked would have no guard.
+// not understand, because a route that it overlooked would have no guard. Without a router it reads no
+// server.
 func parseGenerated(code map[string]string, rt *router) (*generated, error) {
 	g := &generated{router: rt, set: token.NewFileSet(), names: fileNames{map[string]bool{}, map[string]bool{}}, methods: map[string]method{}}
 	var strict *ast.InterfaceType
@@ -56,7 +59,7 @@ func parseGenerated(code map[string]string, rt *router) (*generated, error) {
 		for _, decl := range file.Decls {
 			switch decl := decl.(type) {
 			case *ast.FuncDecl:
-				if decl.Recv == nil && decl.Name.Name == rt.register {
+				if decl.Recv == nil && rt != nil && decl.Name.Name == rt.register {
 					register = decl
 				}
 			case *ast.GenDecl:
@@ -67,6 +70,9 @@ func parseGenerated(code map[string]string, rt *router) (*generated, error) {
 				}
 			}
 		}
+	}
+	if rt == nil {
+		return g, nil
 	}
 	if strict == nil || register == nil {
 		return nil, fmt.Errorf("the generated code has no StrictServerInterface or no %s; a user template has to keep both", rt.register)

@@ -75,7 +75,9 @@ func newAttempt(c *Config, settings codegen.Configuration, libraryVersion string
 	case err != nil:
 		return nil, err
 	}
-	r.checkRoutes()
+	if !c.clientOnly() {
+		r.checkRoutes()
+	}
 	if err := r.document.restore(r.types); err != nil {
 		return nil, err
 	}
@@ -95,7 +97,7 @@ func newAttempt(c *Config, settings codegen.Configuration, libraryVersion string
 		return nil, libraryProblem(r.spec, err)
 	}
 	a := &attempt{reader: r, files: map[string][]byte{APIFile: []byte(code)}, generated: g}
-	a.operations = bind(r.operations, g, r.spec, &r.problems)
+	a.bind(c)
 	if err := r.err(); err != nil {
 		return nil, err
 	}
@@ -114,8 +116,20 @@ func existingAttempt(c *Config, r *reader) (*attempt, error) {
 	}
 	g.remedy = "; generate the package anew, or exclude under oapi-codegen: output-options what its configuration excludes"
 	a := &attempt{reader: r, files: map[string][]byte{}, generated: g}
-	a.operations = bind(r.operations, g, r.spec, &r.problems)
+	a.bind(c)
 	return a, r.err()
+}
+
+// bind finds the generated methods of the operations, those of the server and those of the client.
+func (a *attempt) bind(c *Config) {
+	r := a.reader
+	a.operations = r.operations
+	if !c.clientOnly() {
+		a.operations = bind(r.operations, a.generated, r.spec, &r.problems)
+	}
+	if c.client != nil {
+		bindClient(r, a.generated)
+	}
 }
 
 // problems reports what oapi-codegen refuses, or what of its code does not compile, with a way on.

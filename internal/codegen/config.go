@@ -24,7 +24,7 @@ type Config struct {
 	// Package is the name of the Go package that is generated.
 	Package string
 	// Server is the kind of server: "std-http" (the default), "chi", "echo", "echo5", "fiber",
-	// "fiber-v3", "gin", "gorilla" or "iris".
+	// "fiber-v3", "gin", "gorilla" or "iris", or "none" for a client alone.
 	Server string
 	// Output is the folder of the generated files. Generate does not use it.
 	Output string
@@ -39,6 +39,9 @@ type Config struct {
 	RawFallback bool
 	// Sessions generates the typed manager of package session.
 	Sessions bool
+
+	// client says what client to generate. It is nil for none.
+	client *clientConfig
 
 	oapiCodegen         codegen.Configuration
 	schemes, operations map[string]entries
@@ -61,12 +64,13 @@ const (
 	keyShadowing, keyGuardOnly                = "allow-shadowing", "guard-only"
 	keyAllowKeys, keyFallback                 = "allow-keys", "fallback-schemas"
 	keySessions                               = "sessions"
+	keyClient, keyRefresh                     = "client", "refresh"
 	keyOapiCodegen                            = "oapi-codegen"
 )
 
 var configKeys = []string{
 	keySpec, keyPackage, keyServer, keyOutput, keySchemes, keyOperations, keyRequireSecurity, keyRolesIn30, keyShadowing, keyAllowKeys,
-	keyFallback, keySessions, keyGuardOnly, keyOapiCodegen,
+	keyFallback, keySessions, keyClient, keyGuardOnly, keyOapiCodegen,
 }
 
 // ReadConfig reads a configuration file. Paths in the file are relative to its folder, the path of an
@@ -121,6 +125,7 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 	}
 	c.RequireSecurity, c.RolesIn30, c.GuardOnly = flag(keyRequireSecurity), flag(keyRolesIn30), flag(keyGuardOnly)
 	c.Sessions = flag(keySessions)
+	c.client = readClientConfig(found, &p)
 	c.schemes = readNamed(found, keySchemes, schemeKeys, &p)
 	c.operations = readNamed(found, keyOperations, operationKeys, &p)
 	c.shadowing = readList(found, keyShadowing, &p)
@@ -139,7 +144,7 @@ func ReadConfig(path string, data []byte) (*Config, error) {
 	// The strict decoder reports line numbers, so it needs the whole file.
 	whole := struct {
 		Spec, Package, Server, Output, Schemes, Operations any
-		Sessions                                           any
+		Sessions, Client                                   any
 		RequireSecurity                                    any                   `yaml:"require-security"`
 		RolesIn30                                          any                   `yaml:"roles-in-3.0"`
 		Shadowing                                          any                   `yaml:"allow-shadowing"`
@@ -244,30 +249,35 @@ func (c *Config) settings() (codegen.Configuration, error) {
 	s.PackageName = c.packageName(&p)
 	generate := top.at(keyOapiCodegen, "generate")
 	server := c.router()
-	if server == nil {
+	if server == nil && !c.clientOnly() {
 		var names []string
 		for _, rt := range routers {
 			names = append(names, rt.name)
 		}
-		p.add(top.at(keyServer), "unknown server %q; choose one of %s", c.Server, strings.Join(names, ", "))
+		p.add(top.at(keyServer), "unknown server %q; choose one of %s", c.Server, strings.Join(append(names, serverNone), ", "))
 	}
 	for _, rt := range routers {
 		enabled := rt.enabled(&s.Generate)
 		switch {
 		case rt == server:
 			*enabled = true
-		case *enabled && server != nil:
+		case *enabled && (server != nil || c.clientOnly()):
 			key := rt.name + "-server"
-			p.add(generate.at(key), "%s contradicts server: %s; remove this line", key, server.name)
+			p.add(generate.at(key), "%s contradicts server: %s; remove this line", key, cmp.Or(c.Server, DefaultServer))
 		}
 	}
 	if !c.has(generate.at("models")) {
 		s.Generate.Models = true // a client needs them too
 	}
-	if c.has(generate.at("strict-server")) && !s.Generate.Strict {
-		p.add(generate.at("strict-server"), "the guards need the strict server; remove this line")
+	if c.has(generate.at("strict-server")) && s.Generate.Strict == c.clientOnly() {
+		text := "the guards need the strict server; remove this line"
+		if c.clientOnly() {
+			text = "strict-server contradicts server: none; remove this line"
+		}
+		p.add(generate.at("strict-server"), "%s", text)
 	}
-	s.Generate.Strict = true
+	s.Generate.Strict = !c.clientOnly()
+	c.clientSettings(&s, &p)
 	// Where this is empty, a package variable of oapi-codegen keeps the suffix of an earlier run.
 	if s.OutputOptions.ResponseTypeSuffix == "" {
 		s.OutputOptions.ResponseTypeSuffix = "Response"

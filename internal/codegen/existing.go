@@ -22,7 +22,7 @@ type Package struct {
 	Name string
 	// Dir is the folder, for errors.
 	Dir string
-	// Files are the contents by file name: no tests, and not GuardFile.
+	// Files are the contents by file name: no tests, and neither GuardFile nor ClientFile.
 	Files map[string]string
 }
 
@@ -34,7 +34,7 @@ func ReadPackage(dir string) (*Package, error) {
 	}
 	p := &Package{Name: found.Name, Dir: dir, Files: map[string]string{}}
 	for _, name := range found.GoFiles {
-		if name == GuardFile {
+		if name == GuardFile || name == ClientFile {
 			continue
 		}
 		content, err := os.ReadFile(filepath.Join(dir, name))
@@ -62,6 +62,9 @@ func (c *Config) forExisting() (*Config, error) {
 	default:
 		adapted := *c
 		adapted.Package, adapted.oapiCodegen.PackageName = p.Name, ""
+		if c.clientOnly() {
+			return &adapted, nil
+		}
 		name, err := p.server()
 		switch {
 		case err != nil:

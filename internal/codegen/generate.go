@@ -16,8 +16,9 @@ import (
 
 // The files that are generated.
 const (
-	APIFile   = "api.gen.go"
-	GuardFile = "guard.gen.go"
+	APIFile    = "api.gen.go"
+	GuardFile  = "guard.gen.go"
+	ClientFile = "client.gen.go"
 )
 
 // Result is what a run generated.
@@ -47,26 +48,41 @@ func Generate(c *Config, versions Versions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !c.clientOnly() {
+		if err := a.addGuards(c, settings.PackageName, versions.Program); err != nil {
+			return nil, err
+		}
+	}
+	if c.client != nil {
+		if err := a.addClient(settings.PackageName, versions.Program); err != nil {
+			return nil, err
+		}
+	}
+	return &Result{Files: a.files, Warnings: append(warnings(settings), a.reader.warnings...), Public: publicLines(a.operations)}, nil
+}
+
+// addGuards generates GuardFile.
+func (a *attempt) addGuards(c *Config, pkg, version string) error {
 	r, g, operations := a.reader, a.generated, a.operations
 	r.checkShadowing(operations, g)
 	resolveClaims(r.document, r.types, g, &r.problems)
 	if err := r.err(); err != nil {
-		return nil, err
+		return err
 	}
-	guard, err := render(settings.PackageName, versions.Program, operations, r, g)
+	guard, err := render(pkg, version, operations, r, g)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := checkNames(guard, r, g); err != nil {
-		return nil, err
+	if err := checkNames(guard, GuardFile, r, g); err != nil {
+		return err
 	}
 	if c.Existing != nil {
 		if err := g.checkComplete(guard.text, c.Existing); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	a.files[GuardFile] = []byte(guard.text)
-	return &Result{Files: a.files, Warnings: append(warnings(settings), r.warnings...), Public: publicLines(operations)}, nil
+	return nil
 }
 
 // complete returns the configuration with what an existing package says, and that of oapi-codegen.

@@ -16,6 +16,7 @@ import (
 	"github.com/oapi-codegen/oapi-codegen/v2/pkg/codegen"
 
 	"github.com/oapi-guard/oapi-guard/internal/codegen/oracle"
+	"github.com/oapi-guard/oapi-guard/internal/race"
 )
 
 // TestReservedClaims checks that the generator reserves the claims that the runtime does. It reads the list of package
@@ -205,6 +206,9 @@ var rawSchemas = map[string]string{"asana.yaml": "17 of 606", "lago.yaml": "1 of
 // TestRealDocuments generates from real documents, serves what comes of them, and asks every operation
 // for what its security should answer.
 func TestRealDocuments(t *testing.T) {
+	if race.Enabled {
+		t.Skip("it takes minutes with the race detector: make test runs this without it")
+	}
 	var apis []servedAPI
 	for _, path := range specs(t, slices.Sorted(maps.Keys(realDocuments))...) {
 		name := filepath.Base(path)

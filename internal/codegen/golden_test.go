@@ -70,7 +70,7 @@ func generateCase(t *testing.T, name string) (*Result, error) {
 }
 
 // outputs are the files of a case that are not its input: the generated files, warnings or errors.
-var outputs = []string{APIFile, GuardFile, "warnings.txt", "stderr.txt"}
+var outputs = []string{APIFile, GuardFile, ClientFile, "warnings.txt", "stderr.txt"}
 
 func TestGolden(t *testing.T) {
 	for _, name := range cases(t) {

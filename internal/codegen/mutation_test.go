@@ -13,6 +13,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/oapi-guard/oapi-guard/internal/codegen/oracle"
+	"github.com/oapi-guard/oapi-guard/internal/race"
 )
 
 var mutations = flag.Int("mutations", 300, "how many mutations of real documents to read")
@@ -196,6 +197,9 @@ func (m *mutator) misspell(name string) string {
 // error, a warning, or exactly what the changed document says. Where the key only has another name no
 // operation is weaker without a word.
 func TestMutations(t *testing.T) {
+	if race.Enabled {
+		t.Skip("it takes minutes with the race detector: make test runs this without it")
+	}
 	names := []string{"hydra.json", "realworld.yml", "train-travel.yaml"}
 	paths := specs(t, names...)
 	dir := t.TempDir()

@@ -179,13 +179,13 @@ func word(text string) string {
 	return strconv.QuoteToASCII(text)
 }
 
-// checkNames reports names that both files declare.
-func checkNames(guard *guardCode, r *reader, g *generated) error {
+// checkNames reports names that a file and api.gen.go both declare.
+func checkNames(guard *guardCode, file string, r *reader, g *generated) error {
 	var p problems
 	for _, name := range g.collisions(guard.names) {
 		at := placeOf(name, r.document, r.spec)
 		ways := append(r.renamings(name), "rename what oapi-codegen calls so, with x-go-name")
-		text := fmt.Sprintf("the Go name %s is needed by %s; %s", name, GuardFile, strings.Join(ways, ", or "))
+		text := fmt.Sprintf("the Go name %s is needed by %s; %s", name, file, strings.Join(ways, ", or "))
 		if at.pointer == "" {
 			p.add(at, "%s", text)
 			continue

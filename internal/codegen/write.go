@@ -44,7 +44,7 @@ func (w writer) write(dir string, contents map[string][]byte) (err error) {
 			}
 		}
 	}()
-	for _, name := range []string{GuardFile, APIFile} {
+	for _, name := range []string{GuardFile, ClientFile, APIFile} {
 		content, ok := contents[name]
 		if !ok {
 			continue
