@@ -7,6 +7,9 @@ package benchmarks
 
 //go:generate go tool oapi-guard generate
 //go:generate go tool oapi-codegen -config stacks/echo/api/oapi-codegen.yaml -o stacks/echo/api/api.gen.go api.yaml
+//go:generate go tool oapi-codegen -config stacks/gin/api/oapi-codegen.yaml -o stacks/gin/api/api.gen.go api.yaml
+//go:generate go tool oapi-codegen -config stacks/fiber/api/oapi-codegen.yaml -o stacks/fiber/api/api.gen.go api.yaml
+//go:generate go tool ogen --loglevel error --config stacks/ogen/ogen.yaml --target stacks/ogen/gen --package gen --clean api.yaml
 //go:generate go tool goa gen github.com/oapi-guard/oapi-guard/benchmarks/stacks/goa/design -o stacks/goa
 //go:generate mkdir -p stacks/goswagger/gen
 //go:generate go run github.com/go-swagger/go-swagger/cmd/swagger@v0.36.7 generate server --quiet -f stacks/goswagger/swagger.yaml -A benchmark -P models.Principal --exclude-main -t stacks/goswagger/gen

@@ -24,6 +24,15 @@ output-options: {skip-prune: true}
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "api.gen.go")
+	ogenDir := filepath.Join(dir, "ogen")
+	ogenFiles := map[string]string{}
+	names, err := filepath.Glob("stacks/ogen/gen/*.go")
+	if err != nil || len(names) == 0 {
+		t.Fatal("no code of ogen", err)
+	}
+	for _, name := range names {
+		ogenFiles[name] = filepath.Join(ogenDir, filepath.Base(name))
+	}
 	for _, tt := range []struct {
 		name    string
 		command []string
@@ -35,6 +44,11 @@ output-options: {skip-prune: true}
 			map[string]string{"api/api.gen.go": file}},
 		{"oapi-codegen for echo", []string{"oapi-codegen", "-config", "stacks/echo/api/oapi-codegen.yaml", "-o", file, "api.yaml"},
 			map[string]string{"stacks/echo/api/api.gen.go": file}},
+		{"oapi-codegen for gin", []string{"oapi-codegen", "-config", "stacks/gin/api/oapi-codegen.yaml", "-o", file, "api.yaml"},
+			map[string]string{"stacks/gin/api/api.gen.go": file}},
+		{"oapi-codegen for fiber", []string{"oapi-codegen", "-config", "stacks/fiber/api/oapi-codegen.yaml", "-o", file, "api.yaml"},
+			map[string]string{"stacks/fiber/api/api.gen.go": file}},
+		{"ogen", []string{"ogen", "--loglevel", "error", "--config", "stacks/ogen/ogen.yaml", "--target", ogenDir, "--package", "gen", "api.yaml"}, ogenFiles},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if out, err := exec.CommandContext(t.Context(), "go", append([]string{"tool"}, tt.command...)...).CombinedOutput(); err != nil {

@@ -2,6 +2,7 @@ package benchmarks
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -9,51 +10,19 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/oapi-guard/oapi-guard/benchmarks/api"
 	"github.com/oapi-guard/oapi-guard/benchmarks/internal/golangjwt"
-	"github.com/oapi-guard/oapi-guard/benchmarks/internal/stack"
+	"github.com/oapi-guard/oapi-guard/benchmarks/internal/suite"
 	"github.com/oapi-guard/oapi-guard/benchmarks/internal/tokens"
-	"github.com/oapi-guard/oapi-guard/benchmarks/stacks/echo"
-	"github.com/oapi-guard/oapi-guard/benchmarks/stacks/floor"
-	"github.com/oapi-guard/oapi-guard/benchmarks/stacks/goa"
-	"github.com/oapi-guard/oapi-guard/benchmarks/stacks/goswagger"
-	"github.com/oapi-guard/oapi-guard/benchmarks/stacks/guarded"
-	"github.com/oapi-guard/oapi-guard/benchmarks/stacks/handwritten"
-	"github.com/oapi-guard/oapi-guard/benchmarks/stacks/huma"
-	"github.com/oapi-guard/oapi-guard/benchmarks/stacks/validated"
 	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/blacklist/replica"
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 	"github.com/oapi-guard/oapi-guard/security"
-	"github.com/oapi-guard/oapi-guard/store/redisstore"
 )
-
-// candidate is a stack with its name in the results.
-type candidate struct {
-	name string
-	new  func(stack.Config) (http.Handler, error)
-}
-
-var candidates = []candidate{
-	{"floor", newFloor},
-	{"oapi-guard", guarded.New},
-	{"oapi-guard-uncached", guarded.NewUncached},
-	{"hand-written", handwritten.New},
-	{"nethttp-middleware", validated.New},
-	{"goa", goa.New},
-	{"go-swagger", goswagger.New},
-	{"huma", huma.New},
-	{"echo-jwt", echo.New},
-}
-
-// newFloor returns a handler that answers with the profile of the first token.
-func newFloor(stack.Config) (http.Handler, error) {
-	return floor.New(api.Profile{Name: tokens.Name, Subject: tokens.Subject(0)}), nil
-}
 
 // setup is shared by the stacks of a run.
 type setup struct {
+	*suite.Suite
 	issuer *tokens.Issuer
-	config stack.Config
 }
 
 func newSetup(tb testing.TB, algorithm string) *setup {
@@ -62,41 +31,38 @@ func newSetup(tb testing.TB, algorithm string) *setup {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	list, err := issuer.NewMemory(tb.Context())
+	s, err := suite.New(tb.Context(), issuer)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = list.Close() })
-	s := &setup{issuer: issuer, config: issuer.Config()}
-	s.config.Blacklist = list
-	return s
+	closed(tb, s)
+	return &setup{s, issuer}
 }
 
-// useRedis puts the revocations into a Redis that the test starts. The clients of all stacks have
-// the same options.
+// useRedis puts the revocations into a Redis that the test starts.
 func (s *setup) useRedis(tb testing.TB) {
 	tb.Helper()
-	server := redistest.Start(tb)
-	options := server.Options()
-	options.PoolSize = callers // otherwise callers wait for connections instead of for Redis
-	client := redistest.Closed(tb, redis.NewClient(options))
-	// The marks of an empty store revoke sessions that began before the marks were made. These
-	// marks are made an hour ago.
-	s.openStore(tb, client, redisstore.WithClock(func() time.Time { return time.Now().Add(-time.Hour) }))
-	s.config.Blacklist = s.openStore(tb, client)
-	s.config.Redis = client
-	if err := tokens.RevokeOthers(tb.Context(), s.config); err != nil {
+	s.useRedisAt(tb, suite.RedisOptions(redistest.Start(tb).Addr(), callers))
+}
+
+// useRedisAt puts the revocations into an empty Redis.
+func (s *setup) useRedisAt(tb testing.TB, redisOptions *redis.Options, options ...replica.Option) {
+	tb.Helper()
+	if err := s.FillRedis(tb.Context(), redisOptions); err != nil {
+		tb.Fatal(err)
+	}
+	if err := s.UseRedis(tb.Context(), redisOptions, options...); err != nil {
 		tb.Fatal(err)
 	}
 }
 
-func (s *setup) openStore(tb testing.TB, client *redis.Client, options ...redisstore.Option) *redisstore.Store {
-	tb.Helper()
-	store, err := redisstore.New(tb.Context(), client, append(options, redisstore.WithLogger(discardLogger))...)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return redistest.Closed(tb, store)
+// closed closes at the end of the test.
+func closed(tb testing.TB, c io.Closer) {
+	tb.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
 }
 
 // issue returns n distinct tokens.
@@ -112,22 +78,26 @@ func (s *setup) issue(tb testing.TB, n int, at time.Time) []security.IssuedToken
 // revoke revokes the token of the subject, for all stacks.
 func (s *setup) revoke(tb testing.TB, token security.IssuedToken, subject string, begun time.Time) {
 	tb.Helper()
-	id := blacklist.Identity{Issuer: s.config.Issuer, ID: token.ID(), Session: token.Session(), Subject: subject, SessionStart: begun}
-	if _, err := s.config.Blacklist.Revoke(tb.Context(), blacklist.OfToken(id, token.ExpiresAt())); err != nil {
-		tb.Fatal(err)
+	id := blacklist.Identity{Issuer: s.Config.Issuer, ID: token.ID(), Session: token.Session(), Subject: subject, SessionStart: begun}
+	lists := []blacklist.Blacklist{s.Config.Memory}
+	if s.Config.Redis != nil {
+		lists = append(lists, s.Config.Replica) // it writes to the store, and to its copy
+		if err := s.Config.Redis.Set(tb.Context(), golangjwt.RevocationKey(token.ID()), 1, tokens.Lifetime).Err(); err != nil {
+			tb.Fatal(err)
+		}
 	}
-	if s.config.Redis != nil {
-		if err := s.config.Redis.Set(tb.Context(), golangjwt.RevocationKey(token.ID()), 1, tokens.Lifetime).Err(); err != nil {
+	for _, list := range lists {
+		if _, err := list.Revoke(tb.Context(), blacklist.OfToken(id, token.ExpiresAt())); err != nil {
 			tb.Fatal(err)
 		}
 	}
 }
 
-func (s *setup) handler(tb testing.TB, c candidate) http.Handler {
+func (s *setup) handler(tb testing.TB, c suite.Candidate) http.Handler {
 	tb.Helper()
-	handler, err := c.new(s.config)
+	handler, err := c.New(s.Config)
 	if err != nil {
-		tb.Fatalf("%s: %v", c.name, err)
+		tb.Fatalf("%s: %v", c.Name, err)
 	}
 	return handler
 }

@@ -9,9 +9,11 @@
 package main
 
 import (
+	"bytes"
 	"embed"
 	"errors"
 	"fmt"
+	"go/format"
 	"io"
 	"os"
 	"os/exec"
@@ -35,8 +37,13 @@ var templates = template.Must(template.ParseFS(files, "templates/*.tmpl"))
 
 // api is the data for the templates of one API.
 type api struct {
-	Package    string
-	Operations []operation
+	Package, Path string
+	Operations    []operation
+}
+
+// serverPackages are the packages with the code of a stack's server, by stack.
+var serverPackages = map[string]string{
+	"floor": "plain", "hand-written": "plain", "nethttp-middleware": "validated", "oapi-guard": "guarded", "ogen": "ogen",
 }
 
 type operation struct{ Name, Path string }
@@ -62,6 +69,7 @@ func run(args []string, stderr io.Writer) error {
 		return err
 	}
 	for _, a := range apis {
+		a.Path = path + "/" + a.Package
 		if err := a.generate(filepath.Join(dir, a.Package), stderr); err != nil {
 			return err
 		}
@@ -97,25 +105,99 @@ func newAPI(n int) api {
 	return a
 }
 
-// generate writes the document and the servers, and runs oapi-guard on the document.
+// generate writes the document and its packages, and runs oapi-guard and ogen on the document:
+//
+//	guarded    oapi-guard's output, and a server
+//	plain      oapi-codegen's output, which is a part of that of oapi-guard, and a server
+//	validated  the same with the document in it, for the request validator
+//	ogen       ogen's output, and a server
+//	cmd/...    a minimal program for each stack
 func (a api) generate(dir string, stderr io.Writer) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	guarded, ogen := filepath.Join(dir, "guarded"), filepath.Join(dir, "ogen")
+	guardedAPI := filepath.Join(guarded, "api.gen.go")
+	return errors.Join(
+		render(filepath.Join(dir, "api.yaml"), "api.yaml.tmpl", a),
+		render(filepath.Join(guarded, "oapi-guard.yaml"), "guarded.yaml.tmpl", a),
+		tool(guarded, stderr, "oapi-guard", "generate"),
+		render(filepath.Join(guarded, "server.go"), "guarded.go.tmpl", a.in("guarded")),
+		a.plain(guardedAPI, filepath.Join(dir, "plain")),
+		a.validated(dir, stderr),
+		render(filepath.Join(ogen, "ogen.yaml"), "ogen.yaml.tmpl", a),
+		tool(dir, stderr, "ogen", "--loglevel", "error", "--config", filepath.Join("ogen", "ogen.yaml"), "--target", "ogen", "--package", "ogen", "api.yaml"),
+		render(filepath.Join(ogen, "server.go"), "ogen.go.tmpl", a),
+		a.programs(dir),
+		render(filepath.Join(dir, "server.go"), "server.go.tmpl", a),
+	)
+}
+
+// in returns the API for the templates of another package.
+func (a api) in(name string) api {
+	a.Package = name
+	return a
+}
+
+// plain writes the package plain with a copy of oapi-codegen's output.
+func (a api) plain(source, dir string) error {
+	code, err := os.ReadFile(source)
+	if err != nil {
 		return err
 	}
-	for _, name := range []string{"api.yaml", "oapi-guard.yaml", "server.go"} {
-		if err := render(filepath.Join(dir, name), name+".tmpl", a); err != nil {
-			return err
+	code = bytes.Replace(code, []byte("\npackage guarded\n"), []byte("\npackage plain\n"), 1)
+	return errors.Join(
+		render(filepath.Join(dir, "server.go"), "strict.go.tmpl", a.in("plain")),
+		os.WriteFile(filepath.Join(dir, "api.gen.go"), code, 0o666),
+	)
+}
+
+// validated writes the package validated.
+func (a api) validated(dir string, stderr io.Writer) error {
+	target := filepath.Join(dir, "validated")
+	return errors.Join(
+		render(filepath.Join(target, "server.go"), "strict.go.tmpl", a.in("validated")),
+		render(filepath.Join(target, "oapi-codegen.yaml"), "validated.yaml.tmpl", a),
+		tool(dir, stderr, "oapi-codegen", "-config", filepath.Join("validated", "oapi-codegen.yaml"), "-o", filepath.Join("validated", "api.gen.go"), "api.yaml"),
+	)
+}
+
+// programs writes the minimal programs.
+func (a api) programs(dir string) error {
+	var errs []error
+	for stack, server := range serverPackages {
+		program := filepath.Join(dir, "cmd", stack, "main.go")
+		errs = append(errs, render(program, "main.go.tmpl", map[string]string{"Stack": stack, "Server": a.Path + "/" + server}))
+		if errs[len(errs)-1] == nil {
+			errs = append(errs, formatFile(program))
 		}
 	}
-	cmd := exec.Command("go", "tool", "oapi-guard", "generate")
+	return errors.Join(errs...)
+}
+
+// formatFile formats a file, whose parts depend on the stack.
+func formatFile(file string) error {
+	code, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if code, err = format.Source(code); err != nil {
+		return err
+	}
+	return os.WriteFile(file, code, 0o666)
+}
+
+func tool(dir string, stderr io.Writer, arguments ...string) error {
+	cmd := exec.Command("go", append([]string{"tool"}, arguments...)...)
 	cmd.Dir, cmd.Stderr = dir, stderr
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("oapi-guard generate in %s: %w", dir, err)
+		return fmt.Errorf("%s in %s: %w", arguments[0], dir, err)
 	}
 	return nil
 }
 
+// render writes a file, and its folder if there is none.
 func render(file, name string, data any) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+		return err
+	}
 	f, err := os.Create(file)
 	if err != nil {
 		return err

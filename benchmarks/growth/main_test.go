@@ -27,6 +27,7 @@ func TestGrowth(t *testing.T) {
 	for _, command := range [][]string{
 		{"go", "test", "-v", "-count=1", "-run", "TestGrowth", "-bench", ".", "-benchtime", "1x"},
 		{"gofmt", "-l", "."},
+		{"go", "vet", "./n1/cmd/..."},
 	} {
 		cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
 		cmd.Dir = dir
@@ -36,7 +37,7 @@ func TestGrowth(t *testing.T) {
 		}
 		switch command[1] {
 		case "test":
-			for _, want := range []string{"--- PASS: TestGrowth/1 ", "--- PASS: TestGrowth/12 ", "BenchmarkGrowth/operations=12/stack=nethttp-middleware"} {
+			for _, want := range []string{"--- PASS: TestGrowth/1 ", "--- PASS: TestGrowth/12 ", "BenchmarkGrowth/operations=12/stack=nethttp-middleware", "BenchmarkGrowth/operations=12/stack=ogen"} {
 				if !strings.Contains(string(out), want) {
 					t.Errorf("the output has no %q:\n%s", want, out)
 				}

@@ -13,9 +13,35 @@ import (
 
 // The stacks that the others are compared with.
 const (
-	floor = "floor"
-	guard = "oapi-guard"
+	floor   = "floor"
+	guard   = "oapi-guard"
+	replica = "oapi-guard-replica"
+	memory  = "oapi-guard-memory"
+	cached  = "hand-written-cache"
+	written = "hand-written"
 )
+
+// The units of the raw output.
+const (
+	timePerOp   = "ns/op"
+	bytesPerOp  = "B/op"
+	allocsPerOp = "allocs/op"
+	cpuPerOp    = "cpu-ns/op"
+	half        = "p50-ns"
+	nearlyAll   = "p99-ns"
+	rate        = "req/s"
+	lines       = "lines"
+	compileTime = "compile-ms"
+	binarySize  = "binary-B"
+	heapSize    = "heap-B"
+)
+
+// unitsOf are the units that a benchmark must have. Other benchmarks have those of "".
+var unitsOf = map[string][]string{
+	"":          {timePerOp, bytesPerOp, allocsPerOp},
+	"Load":      {rate, half, nearlyAll, cpuPerOp},
+	"Generated": {lines, compileTime, binarySize, heapSize},
+}
 
 // report has the measurements of one run.
 type report struct {
@@ -37,8 +63,8 @@ type param struct{ key, value string }
 
 // stack has the measurements of one stack in a group.
 type stack struct {
-	name                      string
-	seconds, bytes, allocated []float64
+	name   string
+	values map[string][]float64 // by unit, of each round
 }
 
 // parse reads the output of go test -bench -benchmem, of any number of rounds.
@@ -79,17 +105,38 @@ func (r *report) add(result *benchfmt.Result) error {
 	j := slices.IndexFunc(g.stacks, func(s *stack) bool { return s.name == name })
 	if j < 0 {
 		j = len(g.stacks)
-		g.stacks = append(g.stacks, &stack{name: name})
+		g.stacks = append(g.stacks, &stack{name: name, values: map[string][]float64{}})
 	}
 	s := g.stacks[j]
-	for unit, values := range map[string]*[]float64{"sec/op": &s.seconds, "B/op": &s.bytes, "allocs/op": &s.allocated} {
-		value, ok := result.Value(unit)
+	for _, unit := range g.units() {
+		value, ok := original(result, unit)
 		if !ok {
 			return fmt.Errorf("%s has no %s", result.Name, unit)
 		}
-		*values = append(*values, value)
+		s.values[unit] = append(s.values[unit], value)
 	}
 	return nil
+}
+
+// original returns the value as it is in the raw output, before benchfmt changed its unit.
+func original(result *benchfmt.Result, unit string) (float64, bool) {
+	for _, v := range result.Values {
+		switch unit {
+		case v.OrigUnit:
+			return v.OrigValue, true
+		case v.Unit:
+			return v.Value, true
+		}
+	}
+	return 0, false
+}
+
+// units returns the units of the group. The first decides how many rounds there are.
+func (g *group) units() []string {
+	if units, ok := unitsOf[g.benchmark]; ok {
+		return units
+	}
+	return unitsOf[""]
 }
 
 // split returns an empty group for a benchmark, and its stack, which is the parameter of that name.
@@ -124,8 +171,8 @@ func (r *report) check() error {
 			return fmt.Errorf("%s %v was not measured on %s and %s", g.benchmark, g.params, floor, guard)
 		}
 		for _, s := range g.stacks {
-			if len(s.seconds) != len(base.seconds) {
-				return fmt.Errorf("%s %v has %d rounds of %s and %d of %s", g.benchmark, g.params, len(s.seconds), s.name, len(base.seconds), floor)
+			if g.rounds(s) != g.rounds(base) {
+				return fmt.Errorf("%s %v has %d rounds of %s and %d of %s", g.benchmark, g.params, g.rounds(s), s.name, g.rounds(base), floor)
 			}
 		}
 	}
@@ -151,11 +198,33 @@ func (g *group) param(key string) string {
 	return ""
 }
 
-// nanoseconds returns the median of the rounds.
-func (s *stack) nanoseconds() float64 { return median(s.seconds) * 1e9 }
+func (g *group) rounds(s *stack) int { return len(s.values[g.units()[0]]) }
 
-// added returns how many nanoseconds the stack adds to the floor.
-func (g *group) added(s *stack) float64 { return s.nanoseconds() - g.find(floor).nanoseconds() }
+// median returns the median of the rounds.
+func (s *stack) median(unit string) float64 { return median(s.values[unit]) }
+
+// added returns how much more the stack has than the floor.
+func (g *group) added(s *stack, unit string) float64 {
+	return s.median(unit) - g.find(floor).median(unit)
+}
+
+// group returns the first group of the benchmark with these parameters, or nil.
+func (r *report) group(benchmark string, params map[string]string) *group {
+	i := slices.IndexFunc(r.groups, func(g *group) bool { return g.benchmark == benchmark && g.has(params) })
+	if i < 0 {
+		return nil
+	}
+	return r.groups[i]
+}
+
+func (g *group) has(params map[string]string) bool {
+	for key, value := range params {
+		if g.param(key) != value {
+			return false
+		}
+	}
+	return true
+}
 
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))

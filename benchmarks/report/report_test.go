@@ -63,11 +63,24 @@ func TestFigures(t *testing.T) {
 		"### HS256, 1 token, 1 caller\n",
 		"### HS256, 100,000 tokens, 64 callers\n",
 		"### 1,000 operations\n",
-		"| floor | 1,100 | (1,000 to 1,200) | 224 | 7 | 1.00 |  |  |\n",
-		"| oapi-guard | 3,100 | (3,000 to 3,200) | 1,731 | 18 | 2.82 | 2,000 | 1.00 |\n",
-		"| hand-written | 8,600 | (6,000 to 11,200) | 4,842 | 72 | 7.82 | 7,500 | 3.75 |\n",
+		"### HS256, 1,000 tokens, 64 connections, revocations in Redis\n",
+		"| floor | 1,100 | (1,000 to 1,200) | 224 | 7 | 1.00 |  |  |  |\n",
+		"| oapi-guard | 3,100 | (3,000 to 3,200) | 1,731 | 18 | 2.82 | 2,000 | 1.00 |  |\n",
+		"| hand-written | 8,600 | (6,000 to 11,200) | 4,842 | 72 | 7.82 | 7,500 | 3.75 |  |\n",
 		// Nothing is compared with an addition that is smaller than the noise.
-		"| oapi-guard | 800 | (800 to 800) | 224 | 7 | 0.89 | -100 |  |\n",
+		"| oapi-guard | 800 | (800 to 800) | 224 | 7 | 0.89 | -100 |  |  |\n",
+		"| oapi-guard-replica | 1,500 | (1,500 to 1,500) | 224 | 7 | 1.50 | 500 | 0.06 | 0.05 |\n",
+		// The load: requests per second, latencies and processor time.
+		"| floor | 40,000 | (40,000 to 40,000) | 1,500 | 3,000 | 20.0 | (20 to 20) |  |  |  |\n",
+		"| oapi-guard-replica | 38,500 | (38,000 to 39,000) | 1,600 | 3,200 | 21.0 | (21 to 21) | 1.0 | 0.06 | 0.05 |\n",
+		"| fiber-jwt | 30,000 | (30,000 to 30,000) | 2,000 | 4,000 | 18.5 | (18 to 18) | -1.5 | -0.08 | -0.07 |\n",
+		"| oapi-guard | 70,000 | 4,000 | (4,000 to 4,000) | 12.0 | 4.0 | 1,400 | 1,000 |\n",
+		// The ratios of what is added.
+		"| Shared revocation, 64 callers | oapi-guard-replica 500 ns | oapi-guard-memory 400 ns | 1.25 |\n",
+		"| Shared revocation, 64 callers | oapi-guard-replica 500 ns | hand-written-cache 10,000 ns | 0.05 (1/20.0) |\n",
+		"| Token seen before, 1 caller | oapi-guard 2,000 ns | hand-written 7,500 ns | 0.27 (1/3.8) |\n",
+		// What a stack does not.
+		"| hand-written-cache | verified once a minute, cached without a limit | the claims, and the text of the token | none; with Redis asked for each request: token |\n",
 	} {
 		if !strings.Contains(table, want) {
 			t.Errorf("the table has no %q:\n%s", want, table)
@@ -90,7 +103,7 @@ func TestMedian(t *testing.T) {
 
 // TestEscaping checks that names in the raw output stay text.
 func TestEscaping(t *testing.T) {
-	raw := strings.NewReplacer("hand-written", "<script>|&amp").Replace(mustRead(t, "testdata/raw.txt"))
+	raw := strings.NewReplacer("hand-written", "<script>|&amp", "A <Processor>", "A <script>").Replace(mustRead(t, "testdata/raw.txt"))
 	r, err := parse(strings.NewReader(raw))
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +133,7 @@ func TestEscaping(t *testing.T) {
 		}
 	}
 	all := strings.Join(texts, "\n")
-	for _, want := range []string{"<script>|&amp", "One token again and again, HS256", "7.5", "2.0"} {
+	for _, want := range []string{"A &lt;script> &amp; more", "A token that the server has seen before", "2.0", "0.50", "−1.5"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("the picture has no %q:\n%s", want, all)
 		}
@@ -138,6 +151,7 @@ func TestParseErrors(t *testing.T) {
 		{"not a result", good + "BenchmarkServe/alg=A/stack=goa-2 1 x ns/op\n", "raw output:3"},
 		{"no stack", good + "BenchmarkServe/alg=A-2 1 10 ns/op 1 B/op 1 allocs/op\n", "says no stack"},
 		{"no memory", good + "BenchmarkServe/alg=A/stack=goa-2 1 10 ns/op\n", "has no "},
+		{"no processor time", strings.NewReplacer("Serve", "Load", "ns/op", "req/s", "B/op", "p50-ns", "allocs/op", "p99-ns").Replace(good), "has no cpu-ns/op"},
 		{"no floor", strings.ReplaceAll(good, "floor", "goa"), "was not measured on floor"},
 		{"no oapi-guard", strings.ReplaceAll(good, "oapi-guard", "goa"), "was not measured on floor and oapi-guard"},
 		{"rounds", good + "BenchmarkServe/alg=A/stack=floor-2 1 10 ns/op 1 B/op 1 allocs/op\n", "1 rounds of oapi-guard and 2 of floor"},

@@ -18,9 +18,11 @@ func (r *report) table() string {
 	var b strings.Builder
 	b.WriteString("# Results\n\n")
 	b.WriteString(r.machine() + "\n\n")
-	fmt.Fprintf(&b, "Medians of %s; in brackets the fastest and the slowest. The floor is oapi-codegen's server on net/http without\n"+
-		"authentication, and *added* the time above it: for the frameworks goa, go-swagger, huma and echo with what they themselves cost\n"+
-		"more or less than that server. Written by `make bench`; [raw.txt](raw.txt) is the output of the benchmarks.\n", r.rounds())
+	fmt.Fprintf(&b, "Medians of %s; in brackets the least and the most. The floor is oapi-codegen's server on net/http without\n"+
+		"authentication, and *added* is what is above it: for the frameworks goa, go-swagger, huma, ogen, echo, gin and fiber with what they\n"+
+		"themselves cost more or less than that server. Written by `make bench`; [raw.txt](raw.txt) is the output of the benchmarks.\n", r.rounds())
+	b.WriteString(r.ratioTable())
+	b.WriteString(r.stackTable())
 	benchmark := ""
 	for _, g := range r.groups {
 		if g.benchmark != benchmark {
@@ -28,26 +30,71 @@ func (r *report) table() string {
 			fmt.Fprintf(&b, "\n## %s\n", heading(benchmark))
 		}
 		fmt.Fprintf(&b, "\n### %s\n\n", g.title())
-		b.WriteString("| stack | ns/op | | B/op | allocs/op | × floor | added ns | added, × oapi-guard's |\n")
-		b.WriteString("|---|--:|---|--:|--:|--:|--:|--:|\n")
+		header, row := g.columns()
+		b.WriteString("| stack | " + strings.Join(header, " | ") + " |\n|---|" + strings.Repeat("--:|", len(header)) + "\n")
 		for _, s := range g.stacks {
-			b.WriteString(g.row(s))
+			fmt.Fprintf(&b, "| %s | %s |\n", cell(s.name), strings.Join(row(s), " | "))
 		}
 	}
 	return b.String()
 }
 
-func (g *group) row(s *stack) string {
-	added, times := "", ""
-	if s.name != floor {
-		added = number(g.added(s))
-		if guards := g.added(g.find(guard)); guards > 0 {
-			times = strconv.FormatFloat(g.added(s)/guards, 'f', 2, 64)
-		}
+// columns returns the header of the group's table without the name of the stack, and the function
+// for the cells of a stack.
+func (g *group) columns() (header []string, row func(*stack) []string) {
+	switch g.benchmark {
+	case "Load":
+		return []string{"requests/s", "", "p50 µs", "p99 µs", "CPU µs per request", "", "added CPU µs", "added, × oapi-guard's", "added, × hand-written-cache's"}, g.loadRow
+	case "Generated":
+		return []string{"lines", "compile ms", "", "binary MB", "added MB", "heap KB", "added KB"}, g.generatedRow
 	}
-	return fmt.Sprintf("| %s | %s | (%s to %s) | %s | %s | %.2f | %s | %s |\n", cell(s.name),
-		number(s.nanoseconds()), number(slices.Min(s.seconds)*1e9), number(slices.Max(s.seconds)*1e9),
-		number(median(s.bytes)), number(median(s.allocated)), s.nanoseconds()/g.find(floor).nanoseconds(), added, times)
+	return []string{"ns/op", "", "B/op", "allocs/op", "× floor", "added ns", "added, × oapi-guard's", "added, × hand-written-cache's"}, g.timeRow
+}
+
+func (g *group) timeRow(s *stack) []string {
+	return []string{
+		number(s.median(timePerOp)), s.spread(timePerOp, 1), number(s.median(bytesPerOp)), number(s.median(allocsPerOp)),
+		fmt.Sprintf("%.2f", s.median(timePerOp)/g.find(floor).median(timePerOp)),
+		g.addedCell(s, timePerOp, 1, "%.0f"), g.times(s, guard, timePerOp), g.times(s, cached, timePerOp),
+	}
+}
+
+func (g *group) loadRow(s *stack) []string {
+	return []string{
+		number(s.median(rate)), s.spread(rate, 1), number(s.median(half) / 1000), number(s.median(nearlyAll) / 1000),
+		english.Sprintf("%.1f", s.median(cpuPerOp)/1000), s.spread(cpuPerOp, 1000),
+		g.addedCell(s, cpuPerOp, 1000, "%.1f"), g.times(s, guard, cpuPerOp), g.times(s, cached, cpuPerOp),
+	}
+}
+
+func (g *group) generatedRow(s *stack) []string {
+	return []string{
+		number(s.median(lines)), number(s.median(compileTime)), s.spread(compileTime, 1),
+		english.Sprintf("%.1f", s.median(binarySize)/1e6), g.addedCell(s, binarySize, 1e6, "%.1f"),
+		number(s.median(heapSize) / 1e3), g.addedCell(s, heapSize, 1e3, "%.0f"),
+	}
+}
+
+// spread returns the least and the most of the rounds, divided.
+func (s *stack) spread(unit string, divisor float64) string {
+	return fmt.Sprintf("(%s to %s)", number(slices.Min(s.values[unit])/divisor), number(slices.Max(s.values[unit])/divisor))
+}
+
+func (g *group) addedCell(s *stack, unit string, divisor float64, format string) string {
+	if s.name == floor {
+		return ""
+	}
+	return english.Sprintf(format, g.added(s, unit)/divisor)
+}
+
+// times returns how many times as much as the other stack a stack adds. Nothing is compared with an
+// addition that is smaller than the noise.
+func (g *group) times(s *stack, other, unit string) string {
+	o := g.find(other)
+	if s.name == floor || o == nil || g.added(o, unit) <= 0 {
+		return ""
+	}
+	return strconv.FormatFloat(g.added(s, unit)/g.added(o, unit), 'f', 2, 64)
 }
 
 func number(value float64) string { return english.Sprintf("%.0f", value) }
@@ -65,13 +112,13 @@ func (r *report) machine() string {
 
 // rounds returns a line about the number of rounds.
 func (r *report) rounds() string {
-	least, most := len(r.groups[0].stacks[0].seconds), 0
+	least, most := r.groups[0].rounds(r.groups[0].stacks[0]), 0
 	for _, g := range r.groups {
-		n := len(g.stacks[0].seconds)
+		n := g.rounds(g.stacks[0])
 		least, most = min(least, n), max(most, n)
 	}
 	if least == most {
-		return fmt.Sprintf("%d rounds", least)
+		return count(strconv.Itoa(least), "round")
 	}
 	return fmt.Sprintf("%d to %d rounds", least, most)
 }
@@ -89,9 +136,13 @@ func heading(benchmark string) string {
 	case "Parallel":
 		return "A caller per core, in the process"
 	case "Redis":
-		return "With a look-up of revoked tokens in Redis, on the same machine"
+		return "With revocations that all processes share, in a Redis on the same machine"
 	case "HTTP":
-		return "Over loopback HTTP"
+		return "Over loopback HTTP, one request after the other"
+	case "Load":
+		return "Over loopback HTTP with all cores, the server in a process of its own"
+	case "Generated":
+		return "Generated code: compiler, binary and memory"
 	case "Growth":
 		return "APIs of many operations, each asked in turn"
 	}
@@ -105,9 +156,14 @@ func (g *group) title() string {
 		switch p.key {
 		case "alg":
 			parts = append(parts, p.value)
-		case "redis": // is in the heading
+		case "redis":
+			if g.benchmark == "Load" { // elsewhere it is in the heading
+				parts = append(parts, map[string]string{"yes": "revocations in Redis", "no": "no Redis"}[p.value])
+			}
 		case "tokens":
 			parts = append(parts, count(p.value, "token"))
+		case "connections":
+			parts = append(parts, count(p.value, "connection"))
 		case "callers":
 			parts = append(parts, count(p.value, "caller"))
 		case "operations":

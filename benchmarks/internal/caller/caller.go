@@ -2,6 +2,7 @@
 package caller
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -34,7 +35,7 @@ type Caller struct {
 }
 
 // New returns a caller that begins with the start-th token. Each response must have the status 200
-// and size bytes. The context is that of the requests. It can be cancelled, as in a server.
+// and size bytes without the newline at its end, which some encoders write. The context is that of the requests. It can be cancelled, as in a server.
 func New(ctx context.Context, handler http.Handler, headers [][]string, urls []*url.URL, size, start int) *Caller {
 	return &Caller{
 		handler: handler, headers: headers, urls: urls, size: size, next: start,
@@ -59,6 +60,8 @@ func (c *Caller) Call() error {
 	return nil
 }
 
+var newline = []byte("\n")
+
 // response is a response that discards its body.
 type response struct {
 	header       http.Header
@@ -75,6 +78,6 @@ func (r *response) WriteHeader(status int) {
 
 func (r *response) Write(p []byte) (int, error) {
 	r.WriteHeader(http.StatusOK)
-	r.size += len(p)
+	r.size += len(bytes.TrimSuffix(p, newline))
 	return len(p), nil
 }

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"testing"
+
+	"github.com/valyala/fasthttp"
 )
 
 type key struct{}
@@ -20,7 +22,7 @@ func TestCall(t *testing.T) {
 		seen = append(seen, r.Method+" "+r.URL.Path+" "+r.Header.Get("Authorization"))
 		w.Header().Set("Content-Type", "text/plain")
 		*r = *r.WithContext(context.WithValue(r.Context(), key{}, true))
-		_, _ = w.Write([]byte("ok"))
+		_, _ = w.Write([]byte("ok\n"))
 	})
 	c := New(t.Context(), handler, [][]string{{"a"}, {"b"}, {"c"}}, []*url.URL{{Path: "/1"}, {Path: "/2"}}, 2, 1)
 	for range 4 {
@@ -53,6 +55,42 @@ func TestCallErrors(t *testing.T) {
 		"nothing written": func(http.ResponseWriter, *http.Request) {},
 	} {
 		if err := New(t.Context(), handler, [][]string{{"a"}}, []*url.URL{{Path: "/"}}, 2, 0).Call(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// TestCallFast checks the same of a handler of fasthttp.
+func TestCallFast(t *testing.T) {
+	var seen []string
+	handler := func(c *fasthttp.RequestCtx) {
+		if c.UserValue("key") != nil || len(c.Response.Body()) != 0 {
+			t.Error("the request or the response is left over from the one before")
+		}
+		seen = append(seen, string(c.Method())+" "+string(c.Path())+" "+string(c.Request.Header.Peek("Authorization")))
+		c.SetUserValue("key", true)
+		_, _ = c.WriteString("ok\n")
+	}
+	c := NewFast(handler, [][]string{{"a"}, {"b"}}, "/1", 2, 1)
+	for range 3 {
+		if err := c.Call(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"GET /1 b", "GET /1 a", "GET /1 b"}; !slices.Equal(seen, want) {
+		t.Errorf("%q, want %q", seen, want)
+	}
+}
+
+// TestCallFastErrors checks that refused requests are errors.
+func TestCallFastErrors(t *testing.T) {
+	for name, handler := range map[string]fasthttp.RequestHandler{
+		"a status":        func(c *fasthttp.RequestCtx) { c.Error("ok", http.StatusUnauthorized) },
+		"a shorter body":  func(c *fasthttp.RequestCtx) { _, _ = c.WriteString("o") },
+		"a longer body":   func(c *fasthttp.RequestCtx) { _, _ = c.WriteString("ok!") },
+		"nothing written": func(*fasthttp.RequestCtx) {},
+	} {
+		if err := NewFast(handler, [][]string{{"a"}}, "/", 2, 0).Call(); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

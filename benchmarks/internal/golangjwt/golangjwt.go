@@ -38,57 +38,105 @@ func Status(err error) int {
 	return http.StatusUnauthorized
 }
 
+// Leeway is how long an expired token is still accepted.
+const Leeway = 30 * time.Second
+
 // Verifier verifies access tokens. It is safe for concurrent use.
 type Verifier struct {
-	parser *jwt.Parser
-	key    any
-	redis  *redis.Client
+	parser    *jwt.Parser
+	validator *jwt.Validator
+	algorithm string
+	key       any
+	redis     *redis.Client
 }
 
 // New returns a verifier.
 func New(c stack.Config) *Verifier {
+	options := []jwt.ParserOption{
+		jwt.WithValidMethods([]string{c.Algorithm}),
+		jwt.WithIssuer(c.Issuer),
+		jwt.WithAudience(c.Audience),
+		jwt.WithExpirationRequired(),
+		jwt.WithIssuedAt(),
+		jwt.WithLeeway(Leeway),
+	}
 	return &Verifier{
-		parser: jwt.NewParser(
-			jwt.WithValidMethods([]string{c.Algorithm}),
-			jwt.WithIssuer(c.Issuer),
-			jwt.WithAudience(c.Audience),
-			jwt.WithExpirationRequired(),
-			jwt.WithIssuedAt(),
-			jwt.WithLeeway(30*time.Second),
-		),
-		key:   c.Key,
-		redis: c.Redis,
+		parser:    jwt.NewParser(options...),
+		validator: jwt.NewValidator(options...),
+		algorithm: c.Algorithm,
+		key:       c.Key,
+		redis:     c.Redis,
 	}
 }
 
 // Verify returns the claims of a valid access token that is not revoked.
 func (v *Verifier) Verify(ctx context.Context, text string) (*Claims, error) {
-	claims := &Claims{}
-	if _, err := v.parser.ParseWithClaims(text, claims, v.keyOf); err != nil {
+	claims, err := v.Parse(text)
+	if err != nil {
 		return nil, err
 	}
-	if v.redis == nil {
-		return claims, nil
-	}
-	if claims.ID == "" {
-		return nil, errors.New("a token without an id cannot be looked up")
-	}
-	n, err := v.redis.Exists(ctx, RevocationKey(claims.ID)).Result()
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	case n > 0:
-		return nil, ErrRevoked
+	if err := v.CheckRevoked(ctx, claims.ID); err != nil {
+		return nil, err
 	}
 	return claims, nil
 }
 
-// keyOf returns the key for access tokens. A refresh token is not one (RFC 9068, section 4).
-func (v *Verifier) keyOf(token *jwt.Token) (any, error) {
-	if typ, _ := token.Header["typ"].(string); typ != "at+jwt" {
-		return nil, errors.New("not an access token")
+// Parse returns the claims of a valid access token. It does not look up whether the token was
+// revoked.
+func (v *Verifier) Parse(text string) (*Claims, error) {
+	claims := &Claims{}
+	if _, err := v.parser.ParseWithClaims(text, claims, v.Key); err != nil {
+		return nil, err
+	}
+	return claims, nil
+}
+
+// CheckClaims checks the claims of a token that a middleware parsed without the options of the
+// parser, and looks up whether the token was revoked.
+func (v *Verifier) CheckClaims(ctx context.Context, claims *Claims) error {
+	if err := v.validator.Validate(claims); err != nil {
+		return err
+	}
+	return v.CheckRevoked(ctx, claims.ID)
+}
+
+// CheckRevoked returns an error if the token with this id was revoked, or if Redis does not answer.
+// Without Redis it returns nil.
+func (v *Verifier) CheckRevoked(ctx context.Context, id string) error {
+	if v.redis == nil {
+		return nil
+	}
+	if id == "" {
+		return errors.New("a token without an id cannot be looked up")
+	}
+	n, err := v.redis.Exists(ctx, RevocationKey(id)).Result()
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case n > 0:
+		return ErrRevoked
+	}
+	return nil
+}
+
+// Key returns the key for access tokens of the algorithm. A refresh token is not one (RFC 9068,
+// section 4).
+func (v *Verifier) Key(token *jwt.Token) (any, error) {
+	if token.Method.Alg() != v.algorithm {
+		return nil, errors.New("another algorithm")
+	}
+	if err := CheckType(token.Header); err != nil {
+		return nil, err
 	}
 	return v.key, nil
+}
+
+// CheckType returns an error if the header is not that of an access token.
+func CheckType(header map[string]any) error {
+	if typ, _ := header["typ"].(string); typ != "at+jwt" {
+		return errors.New("not an access token")
+	}
+	return nil
 }
 
 // RevocationKey returns the key in Redis that marks the token with this id as revoked.

@@ -23,7 +23,7 @@ import (
 )
 
 // answer is the response of each operation.
-var answer = fmt.Sprintf(`{"name":%q,"subject":%q}`+"\n", tokens.Name, tokens.Subject(0))
+var answer = fmt.Sprintf(`{"name":%q,"subject":%q}`, tokens.Name, tokens.Subject(0))
 
 // API is a generated API. Its operations are GET requests with different paths, and answer with a
 // profile.
@@ -36,6 +36,8 @@ type API struct {
 	Plain func(func(context.Context) (name, subject string)) http.Handler
 	// Guarded is the same behind the guards of oapi-guard.
 	Guarded func(*security.Validator) (http.Handler, error)
+	// Ogen is the server of ogen with a security handler, which returns the context with the caller.
+	Ogen func(func(context.Context) (name, subject string), func(context.Context, string) (context.Context, error)) (http.Handler, error)
 }
 
 // Path returns the path of a request for the i-th operation.
@@ -67,14 +69,29 @@ func (a API) handlers(tb testing.TB) (names []string, handlers map[string]http.H
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return []string{"floor", "oapi-guard", "nethttp-middleware"}, map[string]http.Handler{
-		"floor": a.Plain(func(context.Context) (string, string) { return tokens.Name, tokens.Subject(0) }),
-		"nethttp-middleware": validated.Middleware(config, spec)(a.Plain(func(ctx context.Context) (string, string) {
-			claims := golangjwt.FromContext(ctx)
-			return claims.Name, claims.Subject
-		})),
-		"oapi-guard": guard,
+	verifier := golangjwt.New(config)
+	ogen, err := a.Ogen(claimant, func(ctx context.Context, token string) (context.Context, error) {
+		claims, err := verifier.Verify(ctx, token)
+		if err != nil {
+			return nil, err
+		}
+		return golangjwt.NewContext(ctx, claims), nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return []string{"floor", "oapi-guard", "nethttp-middleware", "ogen"}, map[string]http.Handler{
+		"floor":              a.Plain(func(context.Context) (string, string) { return tokens.Name, tokens.Subject(0) }),
+		"nethttp-middleware": validated.Middleware(config, spec)(a.Plain(claimant)),
+		"oapi-guard":         guard,
+		"ogen":               ogen,
 	}, issued
+}
+
+// claimant returns the name and the subject of the claims in the context.
+func claimant(ctx context.Context) (name, subject string) {
+	claims := golangjwt.FromContext(ctx)
+	return claims.Name, claims.Subject
 }
 
 func (a API) guarded(config stack.Config) (http.Handler, error) {

@@ -44,16 +44,28 @@ type Issuer struct {
 	signKey   *keys.Key
 }
 
+// NewSecretIssuer returns an issuer for HS256.
+func NewSecretIssuer(secret []byte) (*Issuer, error) {
+	i := newIssuer("HS256")
+	var err error
+	i.verifyKey = secret
+	i.signKey, err = keys.NewHMAC(keys.HS256, secret)
+	return i, err
+}
+
+func newIssuer(algorithm string) *Issuer {
+	return &Issuer{Name: "https://login.example.com", Audience: "https://api.example.com", algorithm: algorithm}
+}
+
 // NewIssuer makes a key for the algorithm, and an issuer with the key.
 func NewIssuer(algorithm string) (*Issuer, error) {
-	i := &Issuer{Name: "https://login.example.com", Audience: "https://api.example.com", algorithm: algorithm}
+	i := newIssuer(algorithm)
 	var err error
 	switch algorithm {
 	case "HS256":
 		secret := make([]byte, 32)
 		_, _ = rand.Read(secret) // never fails
-		i.verifyKey = secret
-		i.signKey, err = keys.NewHMAC(keys.HS256, secret)
+		return NewSecretIssuer(secret)
 	case "RS256":
 		var private *rsa.PrivateKey
 		if private, err = rsa.GenerateKey(rand.Reader, 2048); err == nil {

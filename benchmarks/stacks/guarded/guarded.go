@@ -23,6 +23,18 @@ func NewUncached(c stack.Config) (http.Handler, error) {
 	return newHandler(c, security.WithoutTokenCache())
 }
 
+// NewMemory returns the handler with the blacklist in memory.
+func NewMemory(c stack.Config) (http.Handler, error) {
+	c.Blacklist = c.Memory
+	return newHandler(c)
+}
+
+// NewReplica returns the handler with the copy of the blacklist in Redis.
+func NewReplica(c stack.Config) (http.Handler, error) {
+	c.Blacklist = c.Replica
+	return newHandler(c)
+}
+
 func newHandler(c stack.Config, options ...security.VerifierOption) (http.Handler, error) {
 	validator, err := NewValidator(c, options...)
 	if err != nil {

@@ -17,8 +17,13 @@ func New(c stack.Config) (http.Handler, error) {
 	return authenticate(golangjwt.New(c), api.Handler(NewServer())), nil
 }
 
+// verifier verifies access tokens.
+type verifier interface {
+	Verify(ctx context.Context, text string) (*golangjwt.Claims, error)
+}
+
 // authenticate accepts requests with a valid token, and puts its claims into their context.
-func authenticate(verifier *golangjwt.Verifier, next http.Handler) http.Handler {
+func authenticate(verifier verifier, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text, ok := golangjwt.Bearer(r.Header.Get("Authorization"))
 		if !ok {
