@@ -39,13 +39,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"runtime"
 	"syscall"
-	"time"
 
 	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/crypto/bcrypt"
@@ -118,91 +116,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	defer func() { err = errors.Join(err, api.Close()) }()
 
-	listener, err := listen(orDefault(getenv("ADDR"), "127.0.0.1:8080"), *anywhere)
+	servers, err := listenAll(getenv, *anywhere, api, metrics, logger)
 	if err != nil {
 		return err
 	}
-	servers := []server{newServer(listener, api.handler, logger)}
-	add := func(what string, listener net.Listener, handler http.Handler) {
-		logger.Info("serving "+what, "address", listener.Addr().String())
-		servers = append(servers, newServer(listener, handler, logger))
-	}
-	metricsListener, err := listenForMetrics(getenv("METRICS_ADDR"), *anywhere, logger)
-	if err != nil {
-		return errors.Join(err, closeAll(servers))
-	}
-	metricsURL := "nowhere"
-	if metricsListener != nil {
-		metricsURL = "http://" + metricsListener.Addr().String() + "/metrics"
-		add("metrics", metricsListener, metrics)
-	}
-	if operator != nil {
-		listener, err := listen(orDefault(getenv("ADMIN_ADDR"), "127.0.0.1:8081"), *anywhere)
-		if err != nil {
-			return errors.Join(err, closeAll(servers))
-		}
-		add("the operator", listener, api.operator)
-	}
-	console, err := listenConsole(getenv("CONSOLE_ADDR"), *anywhere)
-	if err != nil {
-		return errors.Join(err, closeAll(servers))
-	}
-	fmt.Fprintf(stdout, welcome, "http://"+listener.Addr().String(), store.about, demoKey, metricsURL)
-	if console == nil {
-		fmt.Fprintln(stdout, "\nNo developer console: CONSOLE_ADDR=127.0.0.1:8090 serves it.")
-	} else {
-		servers = append(servers, newServer(console, api.console, logger))
-		fmt.Fprintf(stdout, "\nDeveloper console: http://%s%s\n", console.Addr(), api.consolePath)
-	}
-	return serve(ctx, servers, logger)
-}
-
-// server is an HTTP server and the listener that it serves.
-type server struct {
-	*http.Server
-	listener net.Listener
-}
-
-func newServer(listener net.Listener, handler http.Handler, logger *slog.Logger) server {
-	return server{&http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-	}, listener}
-}
-
-// closeAll closes the listeners of servers that do not serve yet.
-func closeAll(servers []server) (err error) {
-	for _, s := range servers {
-		err = errors.Join(err, s.listener.Close())
-	}
-	return err
-}
-
-// serve serves until ctx ends or a server fails, and then waits for the requests in progress.
-func serve(ctx context.Context, servers []server, logger *slog.Logger) error {
-	stopped := make(chan error, len(servers))
-	for _, s := range servers {
-		go func() { stopped <- s.Serve(s.listener) }()
-	}
-	var err error
-	select {
-	case err = <-stopped:
-	case <-ctx.Done():
-		logger.Info("shutting down")
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	for _, s := range servers {
-		if failed := s.Shutdown(ctx); failed != nil {
-			err = errors.Join(err, failed, s.Close())
-		}
-	}
-	return err
+	servers.print(stdout, store.about)
+	return servers.serve(ctx)
 }
 
 // clientID is the client_id of the tokens. A service with several clients sets it for each log-in.
@@ -289,32 +208,9 @@ func newAPI(from setup, options ...security.Option) (*api, error) {
 	return &api{mux, operatorOnly(guarded), withConsole(page, mux), page.Path(), sessions}, nil
 }
 
-// listen listens on the address, which must be loopback unless anywhere is set.
-func listen(addr string, anywhere bool) (net.Listener, error) {
-	resolved, err := net.ResolveTCPAddr("tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	if !anywhere && !resolved.IP.IsLoopback() {
-		return nil, fmt.Errorf("%s is not a loopback address, and the passwords of the demo users are public; use -demo-users-anywhere to listen there", addr)
-	}
-	return net.ListenTCP("tcp", resolved)
-}
-
 func orDefault(value, otherwise string) string {
 	if value == "" {
 		return otherwise
 	}
 	return value
 }
-
-const welcome = `Serving the reference API on %[1]s
-Users: alice/wonderland (USER), admin/rabbit-hole (ADMIN). Sessions and revocations are kept %[2]s.
-Metrics for Prometheus are served at %[4]s
-Try:
-  curl -s %[1]s/greeting
-  TOKEN=$(curl -s %[1]s/login -d '{"username":"alice","password":"wonderland"}' | sed 's/.*"access_token":"\([^"]*\).*/\1/')
-  curl -s %[1]s/protected -H "Authorization: Bearer $TOKEN"
-  curl -N %[1]s/events -H "Authorization: Bearer $TOKEN"
-  curl -s %[1]s/reports -d '{"title":"A report"}' -H "Authorization: Bearer $TOKEN" -H "X-API-Key: %[3]s"
-`
