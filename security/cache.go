@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/maypok86/otter/v2"
-
 	"github.com/oapi-guard/oapi-guard/internal/jose"
 	"github.com/oapi-guard/oapi-guard/internal/payload"
 )
@@ -93,7 +91,7 @@ func newTokenCache(tokens, bytes int) *tokenCache {
 
 // cacheTable is the memory of a tokenCache.
 type cacheTable struct {
-	tokens *otter.Cache[tokenSum, *cachedToken]
+	tokens cachedTokens
 	clock  cacheClock
 	// least is that of the cache.
 	least uint32
@@ -102,6 +100,18 @@ type cacheTable struct {
 	room  atomic.Int64
 	once  [seenSlots]atomic.Uint64
 	front front
+}
+
+// cachedTokens is what the cache needs of package otter. Packages that import this one would compile
+// all of otter's generic code again if a type of otter stood here: a second for each generated
+// package.
+type cachedTokens interface {
+	get(sum tokenSum) (*cachedToken, bool)
+	// has reports whether the token is there, without a record of the look-up.
+	has(token *cachedToken) bool
+	set(token *cachedToken)
+	setIfAbsent(token *cachedToken)
+	remove(sum tokenSum)
 }
 
 // seenSlots is how many tokens that came once are remembered, by a part of their hash.
@@ -205,7 +215,7 @@ func (p *cachePlace) find(want TokenType, now payload.Instant) *cachedToken {
 	inFront := known != nil && known.sum == p.sum && now < known.end
 	if !inFront || known.isTouchDue(now) {
 		var ok bool
-		if known, ok = t.tokens.GetIfPresent(p.sum); !ok {
+		if known, ok = t.tokens.get(p.sum); !ok {
 			return nil
 		}
 		known.touched.Store(int64(now))
@@ -227,7 +237,7 @@ func (t *cacheTable) putInFront(token *cachedToken, now payload.Instant) {
 		return
 	}
 	slot.Store(token)
-	if e, ok := t.tokens.GetEntryQuietly(token.sum); !ok || e.Value != token {
+	if !t.tokens.has(token) {
 		slot.CompareAndSwap(token, nil) // it left meanwhile, perhaps before it was in front
 	}
 }
@@ -236,20 +246,7 @@ func (c *tokenCache) allocate(now payload.Instant) (*cacheTable, error) {
 	t := &cacheTable{clock: cacheClock{start: now}, least: c.least}
 	t.room.Store(int64(c.bytes))
 	var err error
-	t.tokens, err = otter.New(&otter.Options[tokenSum, *cachedToken]{
-		MaximumWeight: c.bytes,
-		Weigher:       func(_ tokenSum, token *cachedToken) uint32 { return max(token.size, c.least) },
-		ExpiryCalculator: otter.ExpiryCreatingFunc(func(e otter.Entry[tokenSum, *cachedToken]) time.Duration {
-			return time.Duration(e.Value.end-e.Value.stored) * time.Millisecond
-		}),
-		OnDeletion: func(e otter.DeletionEvent[tokenSum, *cachedToken]) {
-			t.front.slot(&e.Value.sum).CompareAndSwap(e.Value, nil)
-		},
-		Clock: &t.clock,
-		// The request that adds a token makes room for it. Nothing runs in the background, so there
-		// is nothing to close.
-		Executor: func(task func()) { task() },
-	})
+	t.tokens, err = newCachedTokens(t, c.bytes)
 	if err != nil {
 		return nil, err
 	}
@@ -288,14 +285,14 @@ func (p *cachePlace) store(verified verifiedPayload, want TokenType, token AnyTo
 		t.token = token
 	}
 	if replaces {
-		p.table.tokens.Set(p.sum, t)
+		p.table.tokens.set(t)
 	} else {
-		p.table.tokens.SetIfAbsent(p.sum, t)
+		p.table.tokens.setIfAbsent(t)
 	}
 }
 
 // forget removes the token of the text.
-func (p *cachePlace) forget() { p.table.tokens.Invalidate(p.sum) }
+func (p *cachePlace) forget() { p.table.tokens.remove(p.sum) }
 
 // sumOf copies the text through the stack, because a conversion in one piece would allocate.
 func sumOf(text string) (sum tokenSum) {

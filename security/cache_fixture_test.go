@@ -110,10 +110,11 @@ func (f *cacheFixture) kept(t testing.TB) int {
 	if g == nil {
 		return 0
 	}
-	g.tokens.CleanUp()
-	n, weight := g.tokens.EstimatedSize(), g.tokens.WeightedSize()
+	tokens := g.tokens.(otterTokens).cache
+	tokens.CleanUp()
+	n, weight := tokens.EstimatedSize(), tokens.WeightedSize()
 	var bytes uint64
-	for _, kept := range g.tokens.All() {
+	for _, kept := range tokens.All() {
 		bytes += uint64(kept.size)
 	}
 	if weight > c.bytes || bytes > weight || uint64(n)*uint64(c.least) > weight {
@@ -121,7 +122,7 @@ func (f *cacheFixture) kept(t testing.TB) int {
 	}
 	for i := range g.front {
 		if known := g.front[i].Load(); known != nil {
-			if e, ok := g.tokens.GetEntryQuietly(known.sum); !ok || e.Value != known {
+			if !g.tokens.has(known) {
 				t.Errorf("slot %d of the front has another entry than the cache", i)
 			}
 		}

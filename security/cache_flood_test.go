@@ -171,7 +171,7 @@ func TestCacheBoundsHoldConcurrently(t *testing.T) {
 			})
 		}
 		group.Wait()
-		tokens := f.verifier.cache.table.Load().tokens
+		tokens := f.verifier.cache.table.Load().tokens.(otterTokens).cache
 		at := tokens.EstimatedSize()
 		n := f.kept(t)
 		t.Logf("bounds of %d tokens and %d bytes: %d cached, %d before the last maintenance", bounds[0], bounds[1], n, at)
@@ -282,7 +282,7 @@ func TestCacheEstimatesBytes(t *testing.T) {
 		for i := range n {
 			present(fmt.Sprint(i))
 		}
-		tokens := f.verifier.cache.table.Load().tokens
+		tokens := f.verifier.cache.table.Load().tokens.(otterTokens).cache
 		tokens.CleanUp()
 		took, estimated := heap()-before, 0
 		for _, kept := range tokens.All() {

@@ -147,9 +147,9 @@ func TestFrontRefusesTokenThatLeftCache(t *testing.T) {
 	text := uniqueToken("first")
 	f.present(t, text)
 	g := f.verifier.cache.table.Load()
-	known, _ := g.tokens.GetIfPresent(sumOfToken(text))
+	known, _ := g.tokens.get(sumOfToken(text))
 	for _, backAgain := range []bool{false, true} {
-		g.tokens.InvalidateAll()
+		g.tokens.(otterTokens).cache.InvalidateAll()
 		if backAgain {
 			f.present(t, text)
 		}
@@ -202,7 +202,7 @@ func TestFrontAsksCacheInTime(t *testing.T) {
 		sum := sumOfToken(text)
 		slot := g.front.slot(&sum)
 		known := slot.Load()
-		g.tokens.InvalidateAll()
+		g.tokens.(otterTokens).cache.InvalidateAll()
 		slot.Store(known)
 		f.clock.Advance(wait)
 		if found := f.present(t, text); found != want {

@@ -47,13 +47,13 @@ func operationsOf(t testing.TB, document string) []guard.Operation {
 	if err := os.WriteFile(file, []byte(document), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	listed, _, err := codegen.List(&codegen.Config{Spec: file})
+	listed, err := codegen.List(&codegen.Config{Spec: file})
 	if err != nil {
 		t.Fatal(err)
 	}
 	schemes := map[string]*guard.Scheme{"access": access, "accessCookie": accessCookie, "oauth": {Name: "oauth", Token: plainAccess}, "key": key}
 	var list []guard.Operation
-	for _, l := range listed {
+	for _, l := range listed.Operations {
 		o := guard.Operation{ID: l.ID, Method: l.Method, Path: l.Path, Rules: guard.Rules{
 			Fresh: l.Fresh, MaxAge: time.Duration(l.MaxAge) * time.Second, AllowRoles: l.AllowRoles, DenyRoles: l.DenyRoles,
 		}}
