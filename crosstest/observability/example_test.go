@@ -24,8 +24,6 @@ type example struct {
 	url, metrics string
 }
 
-const operatorSecret = "marked-operator-secret-of-32-characters"
-
 func startExample(t *testing.T) *example {
 	t.Helper()
 	dir := t.TempDir()
