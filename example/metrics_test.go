@@ -78,7 +78,7 @@ func TestMetricsOfTheProgram(t *testing.T) {
 		`oapiguard_guard_decisions_total{oapiguard_operation="login",oapiguard_outcome="served"} 1`,
 		`oapiguard_guard_decisions_total{http_response_status_code="401",oapiguard_operation="getProtected",oapiguard_outcome="refused",oapiguard_reason="This operation needs credentials."} 1`,
 		`oapiguard_guard_decision_duration_seconds_count{oapiguard_operation="login",oapiguard_outcome="served"} 1`,
-		`oapiguard_requests_refused_total{http_response_status_code="401",oapiguard_operation="getProtected",oapiguard_reason="The token has been revoked."} `,
+		`oapiguard_refused_requests_total{http_response_status_code="401",oapiguard_operation="getProtected",oapiguard_reason="The token has been revoked."} `,
 		`oapiguard_blacklist_checks_total{oapiguard_outcome="not_revoked"} `,
 		`oapiguard_blacklist_checks_total{oapiguard_outcome="revoked"} `,
 		`oapiguard_replica_bound_seconds 2`,

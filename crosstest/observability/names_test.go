@@ -47,7 +47,6 @@ func export(t *testing.T) exportedData {
 	reader, spans := sdkmetric.NewManualReader(), tracetest.NewSpanRecorder()
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
 	db := must(sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "store.db")+pragmas))(t)
-	db.SetMaxOpenConns(1)
 	check(t, sqlstore.Migrate(t.Context(), db, sqlstore.SQLite))
 	store := must(sqlstore.New(t.Context(), db, sqlstore.SQLite))(t)
 	copied := must(replica.New(store))(t)

@@ -9,7 +9,7 @@
 //	    http.response.status_code      of a request that was not served
 //	oapiguard.guard.decision.duration  histogram in seconds
 //	    oapiguard.operation, oapiguard.outcome
-//	oapiguard.requests.refused         counter of requests that were not served, also by their handlers
+//	oapiguard.refused.requests         counter of requests that were not served, also by their handlers
 //	    oapiguard.operation, oapiguard.reason, http.response.status_code
 //
 // No metric and no attribute contains anything of the request: no id, no token and no address.
@@ -56,13 +56,13 @@ func outcomeOf(status int) string {
 }
 
 // Refusals returns an option for a policy that counts each request that was not served, in the
-// counter oapiguard.requests.refused: those that a guard refuses, those whose parameters cannot be
+// counter oapiguard.refused.requests: those that a guard refuses, those whose parameters cannot be
 // decoded, and those whose handlers return an error. Use [Decisions] to count what guards decide.
 func Refusals(provider metric.MeterProvider) (guard.Option, error) {
 	if provider == nil {
 		return nil, errors.New("observe: Refusals needs a meter provider")
 	}
-	counter, err := provider.Meter(scope).Int64Counter("oapiguard.requests.refused",
+	counter, err := provider.Meter(scope).Int64Counter("oapiguard.refused.requests",
 		metric.WithDescription("Number of requests that were not served, by operation, status and reason."), metric.WithUnit("{request}"))
 	if err != nil {
 		return nil, err

@@ -104,7 +104,7 @@ func TestRefusals(t *testing.T) {
 		}
 		want := map[string]int64{}
 		if tt.want != "" {
-			want["oapiguard.requests.refused "+tt.want] = int64(tt.times)
+			want["oapiguard.refused.requests "+tt.want] = int64(tt.times)
 		}
 		if !maps.Equal(m.counts, want) {
 			t.Errorf("%s: counts %v, want %v", tt.name, m.counts, want)
