@@ -47,15 +47,14 @@ func open(t *testing.T, clock func() time.Time, opts ...replica.Option) *replica
 // later one.
 type applied struct {
 	*replica.Replica
-	before   uint64 // records in the copy at first
-	revoked  atomic.Uint64
-	deadline time.Duration
+	before  uint64 // records in the copy at first
+	revoked atomic.Uint64
 }
 
 func openApplied(t *testing.T, clock func() time.Time, opts ...replica.Option) *applied {
 	t.Helper()
 	r := open(t, clock, opts...)
-	return &applied{Replica: r, before: records(r), deadline: 10 * time.Second}
+	return &applied{Replica: r, before: records(r)}
 }
 
 func records(r *replica.Replica) (n uint64) {
@@ -73,7 +72,7 @@ func (a *applied) Revoke(ctx context.Context, r blacklist.Revocation) (bool, err
 	}
 	n := a.revoked.Add(1)
 	for began := time.Now(); records(a.Replica) < a.before+n; time.Sleep(100 * time.Microsecond) {
-		if time.Since(began) > a.deadline {
+		if time.Since(began) > 10*time.Second {
 			return before, errors.New("the record did not arrive")
 		}
 	}
