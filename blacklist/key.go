@@ -23,15 +23,30 @@ type Key [sha256.Size]byte
 func KeyOf(kind Kind, id Identity) (Key, bool) {
 	switch kind {
 	case Token:
-		return hash(kind, id.Issuer, id.ID), id.ID != ""
+		return hash(kind, id.Issuer, id.ID), id.Has(kind)
 	case Session:
-		return hash(kind, id.Issuer, id.Subject, id.Session), id.Session != ""
+		return hash(kind, id.Issuer, id.Subject, id.Session), id.Has(kind)
 	case Subject:
-		return hash(kind, id.Issuer, id.Subject), id.Subject != ""
+		return hash(kind, id.Issuer, id.Subject), id.Has(kind)
 	case Issuer:
 		return hash(kind, namespace(kind, &id)), true
 	default:
 		return Key{}, false
+	}
+}
+
+// Has reports whether a revocation of the kind can cover the token: whether the token has the id
+// that the kind needs.
+func (id *Identity) Has(kind Kind) bool {
+	switch kind {
+	case Token:
+		return id.ID != ""
+	case Session:
+		return id.Session != ""
+	case Subject:
+		return id.Subject != ""
+	default:
+		return kind == Issuer
 	}
 }
 

@@ -35,6 +35,7 @@ type Memory struct {
 var (
 	_ Blacklist = (*Memory)(nil)
 	_ InProcess = (*Memory)(nil)
+	_ Locator   = (*Memory)(nil)
 )
 
 const (
@@ -95,6 +96,27 @@ func (m *Memory) Revoke(ctx context.Context, r Revocation) (before bool, err err
 
 // IsRevoked implements [Blacklist]. It returns [ErrClosed] after Close, and never waits.
 func (m *Memory) IsRevoked(ctx context.Context, id Identity) (bool, error) {
+	return m.isRevoked(ctx, &id, nil)
+}
+
+// Locate implements [Locator].
+func (m *Memory) Locate(id Identity) *Located {
+	located, issuer := &Located{Identity: id}, m.keys.place.text(id.Issuer)
+	for kind := Token; kind <= Issuer; kind++ {
+		if id.Has(kind) {
+			located.Places[kind-1] = m.keys.place.of(kind, issuer, &id)
+		}
+	}
+	return located
+}
+
+// IsRevokedAt implements [Locator].
+func (m *Memory) IsRevokedAt(ctx context.Context, located *Located) (bool, error) {
+	return m.isRevoked(ctx, &located.Identity, located)
+}
+
+// isRevoked computes the places unless located has them.
+func (m *Memory) isRevoked(ctx context.Context, id *Identity, located *Located) (bool, error) {
 	if err := m.usable(ctx); err != nil {
 		return false, err
 	}
@@ -102,20 +124,40 @@ func (m *Memory) IsRevoked(ctx context.Context, id Identity) (bool, error) {
 	if start < m.notBefore {
 		return true, nil
 	}
-	// At random, because a counter would be written by every core.
-	if rand.Uint64()%lookupsPerSweep == 0 {
-		m.entries.SweepSome(millis.Floor(m.clock()))
+	version := m.entries.Version()
+	if located.IsAbsent(version) {
+		return false, nil
 	}
-	iss := m.keys.place.text(id.Issuer)
-	if id.ID != "" && m.covers(Token, iss, &id, start) ||
-		id.Session != "" && m.covers(Session, iss, &id, start) ||
-		id.Subject != "" && m.covers(Subject, iss, &id, start) {
-		return true, nil
+	var issuer uint64
+	if located == nil {
+		// At random, because a counter would be written by every core.
+		if rand.Uint64()%lookupsPerSweep == 0 {
+			m.entries.SweepSome(millis.Floor(m.clock()))
+		}
+		issuer = m.keys.place.text(id.Issuer)
 	}
-	if id.Template != "" {
-		iss = m.keys.place.text(id.Template)
+	absent := true
+	for kind := Token; kind <= Issuer; kind++ {
+		if !id.Has(kind) || !m.entries.Has(uint8(kind)) {
+			continue
+		}
+		var place uint64
+		if located != nil {
+			place = located.Places[kind-1]
+		} else {
+			place = m.keys.place.of(kind, issuer, id)
+		}
+		if slot := m.find(kind, place, id); slot != nil {
+			if slot.Covers(millis.Floor(m.clock()), start) {
+				return true, nil
+			}
+			absent = false
+		}
 	}
-	return m.covers(Issuer, iss, &id, start), nil
+	if absent {
+		located.SetAbsent(version)
+	}
+	return false, nil
 }
 
 // InProcess says that look-ups do not wait.
@@ -141,17 +183,11 @@ func (m *Memory) usable(ctx context.Context) error {
 	return nil
 }
 
-// covers reports whether an entry of the kind is in force for the token. iss is the place hash of
-// its namespace. The whole key and the clock cost more than the place, so they are computed only if
-// the filter says that there may be an entry.
-func (m *Memory) covers(kind Kind, iss uint64, id *Identity, start int64) bool {
-	if !m.entries.Has(uint8(kind)) {
-		return false
-	}
-	place := m.keys.place.hash(kind, iss, id)
+// find returns the entry of the kind, which has the place, or nil. The whole key costs more than the
+// place, so it is computed only if the filter says that there may be an entry.
+func (m *Memory) find(kind Kind, place uint64, id *Identity) *entries.Slot {
 	if !m.entries.MayContain(place) {
-		return false
+		return nil
 	}
-	s := m.entries.Find(entries.MakeKey(uint8(kind), m.keys.nameOf(kind, id), place))
-	return s != nil && s.Covers(millis.Floor(m.clock()), start)
+	return m.entries.Find(entries.MakeKey(uint8(kind), m.keys.nameOf(kind, id), place))
 }

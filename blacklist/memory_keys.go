@@ -15,12 +15,11 @@ type keyMaker struct{ name, place hasher }
 func newKeyMaker() keyMaker { return keyMaker{newHasher(), newHasher()} }
 
 func (m *keyMaker) key(kind Kind, id *Identity) entries.Key {
-	place := m.place.hash(kind, m.place.text(namespace(kind, id)), id)
-	return entries.MakeKey(uint8(kind), m.nameOf(kind, id), place)
+	return entries.MakeKey(uint8(kind), m.nameOf(kind, id), m.place.of(kind, m.place.text(id.Issuer), id))
 }
 
 func (m *keyMaker) nameOf(kind Kind, id *Identity) uint64 {
-	return m.name.hash(kind, m.name.text(namespace(kind, id)), id)
+	return m.name.of(kind, m.name.text(id.Issuer), id)
 }
 
 // hasher is a seeded hash: the sum of the hashes of the fields, each multiplied by a different odd
@@ -40,9 +39,12 @@ func newHasher() hasher {
 
 func (h *hasher) text(s string) uint64 { return maphash.String(h.seed, s) }
 
-// hash returns the hash for the kind. iss is the hash of the namespace.
-func (h *hasher) hash(kind Kind, iss uint64, id *Identity) uint64 {
-	sum := uint64(kind)*h.factors[0] + iss*h.factors[1]
+// of returns the hash for the kind. issuer is the hash of the issuer.
+func (h *hasher) of(kind Kind, issuer uint64, id *Identity) uint64 {
+	if kind == Issuer && id.Template != "" {
+		issuer = h.text(id.Template)
+	}
+	sum := uint64(kind)*h.factors[0] + issuer*h.factors[1]
 	switch kind {
 	case Token:
 		sum += h.text(id.ID) * h.factors[2]

@@ -210,6 +210,9 @@ func TestMemoryAnswersLikeAMap(t *testing.T) {
 		id, now := identity(), clock.ms.Load()
 		if random.IntN(2) == 0 {
 			got, expect := isRevoked(t, m, id), false
+			if at, err := m.IsRevokedAt(ctx, m.Locate(id)); err != nil || at != got {
+				t.Fatalf("step %d: revoked = %t with its places: %t, %v", step, got, at, err)
+			}
 			for kind := Token; kind <= Issuer; kind++ {
 				k, _ := KeyOf(kind, id)
 				e, ok := want[k]
@@ -243,6 +246,24 @@ func TestMemoryAnswersLikeAMap(t *testing.T) {
 		clock.add(time.Duration(random.IntN(5)) * time.Millisecond)
 	}
 	checkCounts(t, m)
+}
+
+// TestClockSetBackEndsAbsence: an entry that has ended is in force again when the clock is corrected,
+// also for a token whose places are known.
+func TestClockSetBackEndsAbsence(t *testing.T) {
+	m, clock := newMemory(t)
+	id := Identity{Issuer: "issuer", ID: "a", SessionStart: start}
+	mustRevoke(t, m, OfToken(id, clock.now().Add(time.Hour)))
+	located := m.Locate(id)
+	for _, step := range []struct {
+		by   time.Duration
+		want bool
+	}{{0, true}, {2 * time.Hour, false}, {0, false}, {-2 * time.Hour, true}} {
+		clock.add(step.by)
+		if got, err := m.IsRevokedAt(ctx, located); err != nil || got != step.want {
+			t.Errorf("after a step of %s: revoked = %t, %v", step.by, got, err)
+		}
+	}
 }
 
 // checkCounts compares the counters with the content of the shards.

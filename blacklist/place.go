@@ -19,11 +19,11 @@ func PlaceOf(key PlaceKey, kind Kind, id Identity) (uint64, bool) {
 	issuer := namespace(kind, &id)
 	switch kind {
 	case Token:
-		return entries.Place(key, uint8(kind), issuer, id.ID), id.ID != ""
+		return entries.Place(key, uint8(kind), issuer, id.ID), id.Has(kind)
 	case Session:
-		return entries.Place(key, uint8(kind), issuer, id.Subject, id.Session), id.Session != ""
+		return entries.Place(key, uint8(kind), issuer, id.Subject, id.Session), id.Has(kind)
 	case Subject:
-		return entries.Place(key, uint8(kind), issuer, id.Subject), id.Subject != ""
+		return entries.Place(key, uint8(kind), issuer, id.Subject), id.Has(kind)
 	case Issuer:
 		return entries.Place(key, uint8(kind), issuer), true
 	default:

@@ -37,6 +37,8 @@ type verifiedToken struct {
 	header   *decodedHeader
 	// text is the token itself, if the verifier stores it.
 	text string
+	// places is where the blacklist has its entries, for a token that is cached, or nil.
+	places *tokenPlaces
 }
 
 // identity is how the blacklist knows the token. It is not stored, because tokens whose claims no

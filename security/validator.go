@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
@@ -28,7 +29,9 @@ type Validator struct {
 	verifiers map[string]*Verifier
 	blacklist blacklist.Blacklist
 	// inProcess is set where look-ups need no deadline.
-	inProcess         bool
+	inProcess bool
+	// locator is the blacklist itself, if it can find the entries of a cached token again, or nil.
+	locator           blacklist.Locator
 	lookupTimeout     time.Duration
 	revocationTimeout time.Duration
 	clockSkew         time.Duration
@@ -113,6 +116,9 @@ func NewValidator(verifier *Verifier, list blacklist.Blacklist, options ...Valid
 		lookupTimeout: DefaultLookupTimeout, revocationTimeout: DefaultRevocationTimeout,
 	}
 	_, v.inProcess = blacklist.As[blacklist.InProcess](list)
+	if v.inProcess {
+		v.locator, _ = list.(blacklist.Locator) // not what it wraps, whose look-ups nobody would observe
+	}
 	for _, option := range options {
 		if option == nil {
 			return nil, errNilOption
@@ -169,8 +175,7 @@ func (v *Validator) CheckRevoked(ctx context.Context, token AnyToken) error {
 	if err != nil {
 		return err
 	}
-	id := t.identity()
-	revoked, err := v.lookUp(ctx, &id)
+	revoked, err := v.lookUpToken(ctx, t)
 	return v.judgeRevoked(ctx, t, revoked, err)
 }
 
@@ -252,6 +257,35 @@ func (v *Validator) lookUp(ctx context.Context, id *blacklist.Identity) (bool, e
 		defer cancel()
 	}
 	revoked, err := v.blacklist.IsRevoked(ctx, *id)
+	if err != nil {
+		return false, unavailable("the blacklist did not answer", err)
+	}
+	return revoked, nil
+}
+
+// tokenPlaces is where the blacklist of the first validator that looked up a cached token has its
+// entries.
+type tokenPlaces = atomic.Pointer[locatedToken]
+
+type locatedToken struct {
+	validator *Validator
+	*blacklist.Located
+}
+
+// lookUpToken is lookUp for a token. The ids of a cached one are hashed once.
+func (v *Validator) lookUpToken(ctx context.Context, t *verifiedToken) (bool, error) {
+	var located *locatedToken
+	if v.locator != nil && t.places != nil {
+		if located = t.places.Load(); located == nil {
+			located = &locatedToken{v, v.locator.Locate(t.identity())}
+			t.places.Store(located)
+		}
+	}
+	if located == nil || located.validator != v {
+		id := t.identity()
+		return v.lookUp(ctx, &id)
+	}
+	revoked, err := v.locator.IsRevokedAt(ctx, located.Located)
 	if err != nil {
 		return false, unavailable("the blacklist did not answer", err)
 	}

@@ -235,7 +235,7 @@ func (v *Verifier) newToken(p verifiedPayload, want TokenType, now payload.Insta
 		c = &atNow
 	}
 	return want.newToken(verifiedToken{
-		claims: c, verifier: v, typ: want.Name(), header: p.memo, text: p.text,
+		claims: c, verifier: v, typ: want.Name(), header: p.memo, text: p.text, places: p.places,
 	})
 }
 
@@ -265,6 +265,8 @@ type verifiedPayload struct {
 	memo   *decodedHeader
 	// text is the token, if the verifier stores it.
 	text string
+	// places is nil for a token that is not cached.
+	places *tokenPlaces
 }
 
 // verifyText verifies a token without the cache.

@@ -16,8 +16,9 @@
 // can select it. Run the suite with -race as well: some checks call the store from many goroutines.
 //
 // If the store has a method Close() error, the suite tests it too, and calls it before the cleanup
-// of the test does. The suite does not test what a store promises beyond the contract, such as
-// surviving a crash or noticing that it was emptied.
+// of the test does. A [blacklist.Locator] runs each check twice, the second time with look-ups by
+// IsRevokedAt. The suite does not test what a store promises beyond the contract, such as surviving
+// a crash or noticing that it was emptied.
 package blacklisttest
 
 import (
@@ -60,8 +61,12 @@ func Run(t *testing.T, open func(t *testing.T, clock func() time.Time) blacklist
 			if c.moves && cfg.lifetime > 0 {
 				t.Skip("the check moves the clock, and the store has a real one")
 			}
-			if err := c.try(func(clock func() time.Time) blacklist.Blacklist { return open(t, clock) }, cfg); err != nil {
+			opened := func(clock func() time.Time) blacklist.Blacklist { return open(t, clock) }
+			if err := c.try(opened, cfg); err != nil {
 				t.Errorf("%s\n%v", c.promise, err)
+			}
+			if err := c.tryLocated(opened, cfg); err != nil && !t.Failed() {
+				t.Errorf("with IsRevokedAt: %s\n%v", c.promise, err)
 			}
 		})
 	}
@@ -73,6 +78,29 @@ type check struct {
 	promise string
 	moves   bool // needs a clock that the suite moves
 	run     func(*harness)
+}
+
+// tryLocated is try with the look-ups of a blacklist.Locator, twice: the second time each identity of
+// the check is looked up before and after each revocation too. It does nothing with another store.
+func (c check) tryLocated(open func(clock func() time.Time) blacklist.Blacklist, cfg config) error {
+	var last *located
+	var eager []blacklist.Identity
+	for range 2 {
+		err := c.try(func(clock func() time.Time) blacklist.Blacklist {
+			store := open(clock)
+			locator, ok := store.(blacklist.Locator)
+			if !ok {
+				return store
+			}
+			last = newLocated(locator, eager)
+			return last
+		}, cfg)
+		if last == nil || err != nil {
+			return err // without a Locator: what try returned
+		}
+		eager = last.asked()
+	}
+	return nil
 }
 
 // try runs the check on an empty store and returns the error of the first step that failed.

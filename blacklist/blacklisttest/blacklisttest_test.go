@@ -124,6 +124,42 @@ func TestChecksFindFaults(t *testing.T) {
 	}
 }
 
+// locatorFaults are the faults of a locatingModel, each with the checks that must find it.
+var locatorFaults = map[string][]string{
+	"absence is remembered for ever":          {"Token", "Session", "Subject", "Issuer", "ConcurrentUse"},
+	"what ended once is absent for ever":      {"BeforeExpired"},
+	"the version changes before the entry":    {"ConcurrentUse"},
+	"absence ignores the context":             {"DoneContext"},
+	"absence outlives Close":                  {"Close"},
+	"the place of another token of a session": {"OneLookup"},
+}
+
+// TestChecksFindFaultsOfLocators shows that the checks find the faults with IsRevokedAt, and no fault
+// in a correct blacklist.Locator.
+func TestChecksFindFaultsOfLocators(t *testing.T) {
+	t.Parallel()
+	locating := func(fault string) func(func() time.Time) blacklist.Blacklist {
+		return func(clock func() time.Time) blacklist.Blacklist {
+			return &locatingModel{model: open("")(clock).(*model), fault: fault}
+		}
+	}
+	for _, c := range checks {
+		if err := c.tryLocated(locating(""), config{}); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	for fault, names := range locatorFaults {
+		for _, name := range names {
+			t.Run(fault+"/"+name, func(t *testing.T) {
+				i := slices.IndexFunc(checks, func(c check) bool { return c.name == name })
+				if err := checks[i].tryLocated(locating(fault), config{}); err == nil {
+					t.Fatal("the check did not find the fault")
+				}
+			})
+		}
+	}
+}
+
 // TestEveryCheckFindsAFault shows that every check finds at least one fault.
 func TestEveryCheckFindsAFault(t *testing.T) {
 	finds := make(map[string]bool)

@@ -352,7 +352,7 @@ func doneContext(h *harness) {
 }
 
 func closed(h *harness) {
-	c, ok := h.store.(io.Closer)
+	c, ok := blacklist.As[io.Closer](h.store)
 	if !ok {
 		return
 	}

@@ -149,7 +149,7 @@ func concurrentUse(h *harness) {
 }
 
 func closeInUse(h *harness) {
-	c, ok := h.store.(io.Closer)
+	c, ok := blacklist.As[io.Closer](h.store)
 	if !ok {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
@@ -328,4 +329,66 @@ func (m *model) Close() error {
 	}
 	m.closed = true
 	return nil
+}
+
+// locatingModel is a model that remembers that there was no entry for a token.
+type locatingModel struct {
+	*model
+	fault   string
+	version atomic.Uint64
+}
+
+func (m *locatingModel) Locate(id blacklist.Identity) *blacklist.Located {
+	if m.fault == "the place of another token of a session" {
+		id.ID = ""
+	}
+	return &blacklist.Located{Identity: id}
+}
+
+func (m *locatingModel) Revoke(ctx context.Context, r blacklist.Revocation) (bool, error) {
+	early := m.fault == "the version changes before the entry"
+	if early {
+		m.version.Add(1)
+		time.Sleep(100 * time.Microsecond)
+	}
+	before, err := m.model.Revoke(ctx, r)
+	if err == nil && !early && m.fault != "absence is remembered for ever" {
+		m.version.Add(1)
+	}
+	return before, err
+}
+
+func (m *locatingModel) IsRevokedAt(ctx context.Context, located *blacklist.Located) (bool, error) {
+	version := m.version.Load()
+	if located.IsAbsent(version) {
+		switch {
+		case ctx.Err() != nil && m.fault != "absence ignores the context":
+			return false, ctx.Err()
+		case m.isClosed() && m.fault != "absence outlives Close":
+			return false, blacklist.ErrClosed
+		}
+		return false, nil
+	}
+	revoked, err := m.model.IsRevoked(ctx, located.Identity)
+	if err == nil && !revoked {
+		if m.fault == "what ended once is absent for ever" && m.hasEntry(located.Identity) {
+			m.fault = "absence is remembered for ever"
+		}
+		located.SetAbsent(version)
+	}
+	return revoked, err
+}
+
+func (m *locatingModel) isClosed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.closed
+}
+
+func (m *locatingModel) hasEntry(id blacklist.Identity) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key, _ := m.key(blacklist.Token, id)
+	_, ok := m.entries[key]
+	return ok
 }

@@ -25,6 +25,8 @@ type fixture struct {
 
 	wallStep      atomic.Int64 // added to the wall clock
 	monotonicStep atomic.Int64 // added to the monotonic clock
+
+	located map[blacklist.Identity]*blacklist.Located // the tokens that r was asked about
 }
 
 const bound = replica.DefaultBound
@@ -105,12 +107,33 @@ func (f *fixture) revokeElsewhere(id blacklist.Identity) {
 // wait lets the Replica read what there is.
 func (f *fixture) wait() { synctest.Wait() }
 
-// expect looks up the token and expects the answer. asks says whether the store has to be asked.
+// lookUps returns both kinds of look-up of the token, by their names.
+func (f *fixture) lookUps(id blacklist.Identity) map[string]func() (bool, error) {
+	if f.located == nil {
+		f.located = make(map[blacklist.Identity]*blacklist.Located)
+	}
+	if f.located[id] == nil {
+		f.located[id] = f.r.Locate(id)
+	}
+	return map[string]func() (bool, error){
+		"IsRevoked":   func() (bool, error) { return f.r.IsRevoked(f.Context(), id) },
+		"IsRevokedAt": func() (bool, error) { return f.r.IsRevokedAt(f.Context(), f.located[id]) },
+	}
+}
+
+// expect looks up the token in both ways and expects the answer. asks says whether the store has to
+// be asked.
 func (f *fixture) expect(why string, id blacklist.Identity, revoked, asks bool) {
 	f.Helper()
+	for name, lookUp := range f.lookUps(id) {
+		f.expectAnswer(why+": "+name, lookUp, revoked, asks)
+	}
+}
+
+func (f *fixture) expectAnswer(why string, lookUp func() (bool, error), revoked, asks bool) {
+	f.Helper()
 	before := f.r.Stats().Asked
-	got, err := f.r.IsRevoked(f.Context(), id)
-	if err != nil || got != revoked {
+	if got, err := lookUp(); err != nil || got != revoked {
 		f.Errorf("%s: revoked = %t, %v; want %t", why, got, err, revoked)
 	}
 	if asked := f.r.Stats().Asked - before; asks != (asked == 1) {

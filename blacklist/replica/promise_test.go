@@ -32,12 +32,17 @@ func TestPromiseHoldsUnderFaults(t *testing.T) {
 		type revoked struct {
 			id blacklist.Identity
 			at time.Time
+			// located are its places in each process, which was asked for the token before.
+			located map[*replica.Replica]*blacklist.Located
 		}
 		var all []revoked
 		var answers, errors int
 		look := func(r *replica.Replica, one revoked) {
 			begun := time.Now()
 			found, err := r.IsRevoked(t.Context(), one.id)
+			if random.IntN(2) == 0 {
+				found, err = r.IsRevokedAt(t.Context(), one.located[r])
+			}
 			switch {
 			case err != nil:
 				errors++
@@ -66,7 +71,13 @@ func TestPromiseHoldsUnderFaults(t *testing.T) {
 				f.wallStep.Store([]int64{0, int64(time.Hour), -int64(time.Hour)}[random.IntN(3)])
 			}
 			r := list[random.IntN(processes)]
-			one := revoked{id: numbered(i)}
+			one := revoked{id: numbered(i), located: make(map[*replica.Replica]*blacklist.Located)}
+			for _, r := range list {
+				one.located[r] = r.Locate(one.id)
+				if found, _ := r.IsRevokedAt(t.Context(), one.located[r]); found {
+					t.Error("a token that was not revoked yet is")
+				}
+			}
 			if _, err := r.Revoke(t.Context(), blacklist.OfToken(one.id, time.Now().Add(24*time.Hour))); err == nil {
 				one.at = time.Now()
 				all = append(all, one)

@@ -35,6 +35,7 @@ var (
 	_ blacklist.Pinger    = (*Replica)(nil)
 	_ blacklist.Wrapper   = (*Replica)(nil)
 	_ blacklist.InProcess = (*Replica)(nil)
+	_ blacklist.Locator   = (*Replica)(nil)
 )
 
 var (
@@ -86,13 +87,25 @@ func (r *Replica) Revoke(ctx context.Context, rev blacklist.Revocation) (before 
 //
 // A token that the copy covers is revoked, whatever the age of the copy.
 func (r *Replica) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, error) {
+	return r.isRevoked(ctx, &id, nil)
+}
+
+// Locate implements [blacklist.Locator].
+func (r *Replica) Locate(id blacklist.Identity) *blacklist.Located { return r.table.places.Locate(id) }
+
+// IsRevokedAt implements [blacklist.Locator].
+func (r *Replica) IsRevokedAt(ctx context.Context, located *blacklist.Located) (bool, error) {
+	return r.isRevoked(ctx, &located.Identity, located)
+}
+
+func (r *Replica) isRevoked(ctx context.Context, id *blacklist.Identity, located *blacklist.Located) (bool, error) {
 	if err := r.usable(ctx); err != nil {
 		return false, err
 	}
 	// The order matters. A process may be suspended between any two steps. The age is that of the
 	// copy before the look-up, at the time after the look-up.
 	state := r.state.Load()
-	until, covered := r.table.covered(&id)
+	until, covered := r.table.covered(id, located)
 	now := r.cfg.clock.now()
 	if covered {
 		if until > state.time(now) {
@@ -101,7 +114,7 @@ func (r *Replica) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, e
 	} else if r.answers(state, now) {
 		return false, nil
 	}
-	return r.ask(ctx, id)
+	return r.ask(ctx, *id)
 }
 
 // IsRevokedNow is IsRevoked for a decision that cannot wait for the bound: a token that the copy does
@@ -110,7 +123,7 @@ func (r *Replica) IsRevokedNow(ctx context.Context, id blacklist.Identity) (bool
 	if err := r.usable(ctx); err != nil {
 		return false, err
 	}
-	if until, covered := r.table.covered(&id); covered && until > r.state.Load().time(r.cfg.clock.now()) {
+	if until, covered := r.table.covered(&id, nil); covered && until > r.state.Load().time(r.cfg.clock.now()) {
 		return true, nil
 	}
 	return r.feed.IsRevoked(ctx, id)

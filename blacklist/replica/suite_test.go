@@ -72,6 +72,9 @@ func (a *applied) Revoke(ctx context.Context, r blacklist.Revocation) (bool, err
 	}
 	n := a.revoked.Add(1)
 	for began := time.Now(); records(a.Replica) < a.before+n; time.Sleep(100 * time.Microsecond) {
+		if err := a.Ping(ctx); err != nil {
+			return before, err // closed meanwhile: the record does not arrive
+		}
 		if time.Since(began) > 10*time.Second {
 			return before, errors.New("the record did not arrive")
 		}

@@ -1,17 +1,15 @@
 package replica
 
 import (
-	"cmp"
 	"errors"
-	"hash/maphash"
 	"math"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/internal/entries"
 	"github.com/oapi-guard/oapi-guard/internal/millis"
+	"github.com/oapi-guard/oapi-guard/internal/places"
 )
 
 // grace is how long the copy keeps an entry after its end, so that a clock that is a little ahead,
@@ -20,10 +18,10 @@ const grace = 5 * time.Minute
 
 // table is the copy: the entries, the newest mark, and what a look-up needs to find them.
 type table struct {
-	entries    entries.Set
-	names      func(blacklist.Kind, blacklist.Identity) (uint64, bool)
-	key        [16]byte
-	namespaces namespaces
+	entries entries.Set
+	names   func(blacklist.Kind, blacklist.Identity) (uint64, bool)
+	key     blacklist.PlaceKey
+	places  places.Maker
 	// notBefore is the newest mark. A look-up in the store compares with one of the marks, so the
 	// newest refuses at least the same sessions.
 	notBefore atomic.Int64
@@ -36,38 +34,39 @@ const noMark = math.MinInt64
 func newTable(feed Feed, capacity int) *table {
 	t := &table{names: feed.Name, key: feed.PlaceKey()}
 	t.entries.Init(capacity, grace.Milliseconds())
-	t.namespaces.key, t.namespaces.seed = t.key, maphash.MakeSeed()
+	t.places.Init(t.key)
 	t.notBefore.Store(noMark)
 	return t
 }
 
-// covered reports whether the table covers the token, and the latest end of what covers it.
-func (t *table) covered(id *blacklist.Identity) (until int64, ok bool) {
+// covered reports whether the table covers the token, and the latest end of what covers it. It
+// computes the places unless located has them.
+func (t *table) covered(id *blacklist.Identity, located *blacklist.Located) (until int64, ok bool) {
 	start := millis.Floor(id.SessionStart)
 	if mark := t.notBefore.Load(); start <= mark && mark != noMark {
 		return millis.Never, true
 	}
-	hasToken := id.ID != "" && t.has(blacklist.Token)
-	hasSession := id.Session != "" && t.has(blacklist.Session)
-	hasSubject := id.Subject != "" && t.has(blacklist.Subject)
-	var computed entries.Namespace // unless it is cached
-	if hasToken || hasSession || hasSubject {
-		n := t.namespaces.of(id.Issuer, &computed)
-		if hasToken {
-			until = t.find(blacklist.Token, n.One(uint8(blacklist.Token), id.ID), id, start)
+	version := t.entries.Version()
+	if located.IsAbsent(version) {
+		return notFound, false
+	}
+	absent := true
+	var common places.Common
+	for kind := blacklist.Token; kind <= blacklist.Issuer; kind++ {
+		if !id.Has(kind) || !t.entries.Has(uint8(kind)) {
+			continue
 		}
-		if hasSession {
-			place := n.Two(uint8(blacklist.Session), id.Subject, id.Session)
-			until = max(until, t.find(blacklist.Session, place, id, start))
+		place := t.places.Place(kind, id, located, &common)
+		if !t.entries.MayContain(place) {
+			continue
 		}
-		if hasSubject {
-			place := n.One(uint8(blacklist.Subject), id.Subject)
-			until = max(until, t.find(blacklist.Subject, place, id, start))
+		if slot := t.entries.FindPlace(uint8(kind), place); slot != nil {
+			absent = false
+			until = max(until, t.end(slot, kind, place, id, start))
 		}
 	}
-	if t.has(blacklist.Issuer) {
-		n := t.namespaces.of(cmp.Or(id.Template, id.Issuer), &computed)
-		until = max(until, t.find(blacklist.Issuer, n.Issuer(), id, start))
+	if absent {
+		located.SetAbsent(version)
 	}
 	return until, until != notFound
 }
@@ -75,23 +74,10 @@ func (t *table) covered(id *blacklist.Identity) (until int64, ok bool) {
 // notFound is the end of no entry. An entry that ended in 1970 or before is as good as none.
 const notFound = 0
 
-func (t *table) has(kind blacklist.Kind) bool { return t.entries.Has(uint8(kind)) }
-
-// find returns the end of the entry that covers a session that began at start, or notFound. The
-// digest of the store costs more than the rest of a look-up, so it is computed only if there is an
-// entry with the place.
-func (t *table) find(kind blacklist.Kind, place uint64, id *blacklist.Identity, start int64) int64 {
-	if !t.entries.MayContain(place) {
-		return notFound
-	}
-	return t.findNamed(kind, place, id, start)
-}
-
-func (t *table) findNamed(kind blacklist.Kind, place uint64, id *blacklist.Identity, start int64) int64 {
-	slot := t.entries.FindPlace(uint8(kind), place)
-	if slot == nil {
-		return notFound
-	}
+// end returns the end of the entry for the token, if it covers a session that began at start, or
+// notFound. slot is the first one with the place of the entry, perhaps of another token. The digest
+// of the store costs more than the rest of a look-up, so it is computed only where there is one.
+func (t *table) end(slot *entries.Slot, kind blacklist.Kind, place uint64, id *blacklist.Identity, start int64) int64 {
 	name, ok := t.names(kind, *id)
 	if !ok {
 		return notFound
@@ -162,34 +148,4 @@ func (t *table) raiseMark(notBefore int64) {
 			return
 		}
 	}
-}
-
-// namespaces caches those of issuers and templates, of which a process sees few. The first 256
-// stay; those of others are computed for each look-up.
-type namespaces struct {
-	key   [16]byte
-	seed  maphash.Seed
-	slots [256]atomic.Pointer[namespace]
-}
-
-type namespace struct {
-	issuer string
-	entries.Namespace
-}
-
-// maxCachedIssuer is the length of the longest issuer that is cached.
-const maxCachedIssuer = 512
-
-// of returns the Namespace of the issuer. It uses computed if that is not cached.
-func (s *namespaces) of(issuer string, computed *entries.Namespace) *entries.Namespace {
-	slot := &s.slots[maphash.String(s.seed, issuer)%uint64(len(s.slots))]
-	n := slot.Load()
-	if n != nil && n.issuer == issuer {
-		return &n.Namespace
-	}
-	*computed = entries.NewNamespace(s.key, issuer)
-	if n == nil && len(issuer) <= maxCachedIssuer {
-		slot.CompareAndSwap(nil, &namespace{strings.Clone(issuer), *computed})
-	}
-	return computed
 }

@@ -46,23 +46,3 @@ func TestForeverKeepsEndedEntries(t *testing.T) {
 	}
 	check(t, set)
 }
-
-// TestNamespacesReturnsThatOfTheIssuer asks for more issuers than are cached, twice each, and for one
-// that is too long.
-func TestNamespacesReturnsThatOfTheIssuer(t *testing.T) {
-	var cache Namespaces
-	cache.Init(countingKey())
-	long := make([]byte, maxCachedIssuer+1)
-	issuers := []string{"", string(long)}
-	for i := range 2 * len(cache.slots) {
-		issuers = append(issuers, string(rune('a'+i)))
-	}
-	for range 2 {
-		for _, issuer := range issuers {
-			var computed Namespace
-			if got, want := cache.Of(issuer, &computed).Issuer(), Place(countingKey(), 4, issuer); got != want {
-				t.Fatalf("issuer %q: place %#x, want %#x", issuer, got, want)
-			}
-		}
-	}
-}

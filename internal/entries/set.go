@@ -51,6 +51,10 @@ type Set struct {
 	count  atomic.Int64        // entries in the shards, including expired ones
 	ofKind [kinds]atomic.Int64 // the same by kind, so that absent kinds are not looked up
 	cursor atomic.Uint64       // the shard to sweep next
+
+	_       [64]byte // look-ups read the version, and only changes write to its cache line
+	version atomic.Uint64
+	_       [64]byte
 }
 
 const (
@@ -120,6 +124,10 @@ func (t *Set) Put(e Entry, now int64) (before, ok bool) {
 
 func (t *Set) shardAt(place uint64) *shard { return &t.shards[place>>t.shift] }
 
+// Version returns a number that each Put changes that adds an entry: after look-ups can find the
+// entry, and before Put returns.
+func (t *Set) Version() uint64 { return t.version.Load() }
+
 // put records e and reports whether it was in force before. done is false if there is no room.
 func (t *Set) put(e Entry, now int64) (before, done bool) {
 	sh := t.shardAt(e.Key.Place)
@@ -135,6 +143,7 @@ func (t *Set) put(e Entry, now int64) (before, done bool) {
 	// Counted before it can be found: a look-up that follows this call must not skip the kind.
 	t.ofKind[e.Key.kind()].Add(1)
 	t.subtract(sh.insert(e, now-t.grace))
+	t.version.Add(1)
 	return false, true
 }
 

@@ -66,6 +66,7 @@ func newGuard(policy *Policy, authenticators Authenticators, o *Operation) (*Gua
 	}
 	g.findExclusivePairs()
 	g.findDisplaced()
+	g.findTokenSources()
 	return g, nil
 }
 
@@ -162,6 +163,20 @@ func (g *Guard) findDisplaced() {
 			one.displacedBy = append(one.displacedBy, other.source)
 		}
 	})
+}
+
+// findTokenSources finds the sources of tokens and of nothing else.
+func (g *Guard) findTokenSources() {
+	for i := range g.sources {
+		g.sources[i].onlyTokens = true
+	}
+	for _, a := range g.alternatives {
+		for _, s := range a {
+			if s.Kind != KindJWT {
+				g.sources[s.source].onlyTokens = false
+			}
+		}
+	}
 }
 
 // isNil reports whether an interface holds nothing, or a nil pointer.

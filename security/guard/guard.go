@@ -122,31 +122,32 @@ func (g *Guard) isIdle() bool {
 // false. params are the path parameters that the router found.
 func (g *Guard) HTTP(w http.ResponseWriter, r *http.Request, params PathParams) (*http.Request, bool) {
 	var d decision
-	g.decide(r.Context(), httpRequest{r}, &d)
+	ctx := r.Context()
+	g.decide(ctx, httpRequest{r}, &d)
 	if d.err != nil {
-		g.observe(r.Context(), &d, d.refused)
-		g.response(r.Context(), d.refused).write(w)
+		g.observe(ctx, &d, d.refused)
+		g.response(ctx, d.refused).write(w)
 		return nil, false
 	}
 	if d.private {
 		w.Header().Set("Cache-Control", privateResponse)
 	}
 	if d.passed.guard != nil {
-		ctx := r.Context()
 		if g.operation.Rules.Watch {
 			ctx, _ = g.watch(ctx, &d.passed) // the context of a request ends with it
 		}
-		r = r.WithContext(d.passed.on(ctx))
+		ctx = d.passed.on(ctx)
+		r = r.WithContext(ctx)
 	}
 	if g.policy.schema != nil {
 		if err := g.policy.schema.ValidateRequest(r, g.operation, params); err != nil {
-			invalid := refused{err: err, token: tokenOf(r.Context())}
-			g.observe(r.Context(), &d, invalid)
-			g.response(r.Context(), invalid).write(w)
+			invalid := refused{err: err, token: tokenOf(ctx)}
+			g.observe(ctx, &d, invalid)
+			g.response(ctx, invalid).write(w)
 			return nil, false
 		}
 	}
-	g.observe(r.Context(), &d, refused{})
+	g.observe(ctx, &d, refused{})
 	return r, true
 }
 
@@ -318,6 +319,11 @@ func (g *Guard) malformed(at located) error {
 	for i := range g.sources {
 		if at[i].malformed != nil {
 			return at[i].malformed
+		}
+		if g.sources[i].onlyTokens {
+			if err := checkSpace(at[i].text); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

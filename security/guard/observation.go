@@ -83,9 +83,12 @@ func (g *Guard) measureRevoked(ctx context.Context, c *acceptedCredential, m *me
 
 // observe calls the observers of decisions. r has no error for a request that passes.
 func (g *Guard) observe(ctx context.Context, d *decision, r refused) {
-	if !g.isObserved() {
-		return
+	if g.isObserved() {
+		g.callObservers(ctx, d, r)
 	}
+}
+
+func (g *Guard) callObservers(ctx context.Context, d *decision, r refused) {
 	o := Observation{
 		Operation: g.operation, Duration: time.Since(d.measured.began),
 		TokenTried:     d.measured.tokens > 0,

@@ -77,9 +77,9 @@ type locatedCredential struct {
 	certificate *x509.Certificate
 }
 
-// locate reads the credential at the source into the zero place at. The same header or query parameter twice, and the word
-// of an auth scheme alone, make the request malformed, because it is not clear which credential
-// counts. Browsers send the same cookie twice after its path or domain has changed: verify decides.
+// locate reads the credential at the source into the zero place at. The same header or query
+// parameter twice, and the word of an auth scheme alone, make the request malformed, because it is
+// not clear which credential counts. Browsers send the same cookie twice after its path or domain has changed: verify decides.
 // An empty value is no credential. A header with the word of another auth scheme has none for this
 // source.
 func (s *source) locate(r Request, at *locatedCredential) error {
@@ -146,14 +146,29 @@ func (s *source) locate(r Request, at *locatedCredential) error {
 }
 
 // cutPrefix returns the credential of a header in the form that nearly all requests have: the word of
-// the auth scheme as the source spells it, one space, and a text without white space.
+// the auth scheme, one space, and a text without white space. White space inside a token is left to
+// the verifier, which finds it only in tokens that it does not know; see Guard.malformed.
 func (s *source) cutPrefix(value string) (credential string, ok bool) {
 	word := len(s.prefix)
-	if word == 0 || len(value) <= word+1 || value[word] != ' ' || value[:word] != s.prefix {
+	if word == 0 || len(value) <= word+1 || value[word] != ' ' || value[:word] != s.usual && !strings.EqualFold(value[:word], s.prefix) {
 		return "", false
 	}
 	credential = value[word+1:]
-	return credential, strings.IndexByte(credential, ' ') < 0 && strings.IndexByte(credential, '\t') < 0
+	if s.onlyTokens {
+		return credential, credential[0] > ' ' && credential[len(credential)-1] > ' '
+	}
+	return credential, checkSpace(credential) == nil
+}
+
+// checkSpace returns the error for white space in a credential that has none.
+func checkSpace(credential string) error {
+	switch {
+	case strings.IndexByte(credential, '\t') >= 0:
+		return malformed("a tab")
+	case strings.IndexByte(credential, ' ') >= 0:
+		return malformed("more than one credential")
+	}
+	return nil
 }
 
 // maxSameCookie bounds the further values of one cookie.

@@ -99,11 +99,15 @@ var ambientPrefixes = []string{"basic", "digest", "negotiate", "ntlm", "kerberos
 
 // source is the place of a credential, in a comparable form.
 type source struct {
-	in     Location
-	name   string
-	prefix string
+	in   Location
+	name string
+	// prefix is the word of the auth scheme in lower case, and usual is how nearly all clients write
+	// it.
+	prefix, usual string
 	// spaces is set where the credential may contain spaces.
 	spaces bool
+	// onlyTokens is set where each scheme with this source has a JWT. The guard sets it.
+	onlyTokens bool
 }
 
 func (s *Scheme) source() source {
@@ -124,6 +128,9 @@ func (s *Scheme) source() source {
 		src.prefix = "basic"
 	case s.Kind == KindJWT || s.Parameter == "":
 		src.prefix = "bearer"
+	}
+	if src.prefix != "" {
+		src.usual = strings.ToUpper(src.prefix[:1]) + src.prefix[1:]
 	}
 	src.spaces = src.spaces && src.prefix != "bearer"
 	return src

@@ -66,6 +66,7 @@ func heapInUse() uint64 {
 	return stats.HeapAlloc
 }
 
+// later is after every mark of the tests.
 var later = time.Now().Add(time.Hour)
 
 func benchID(i int) blacklist.Identity {

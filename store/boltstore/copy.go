@@ -1,7 +1,6 @@
 package boltstore
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -12,6 +11,7 @@ import (
 	"github.com/oapi-guard/oapi-guard/blacklist"
 	"github.com/oapi-guard/oapi-guard/internal/entries"
 	"github.com/oapi-guard/oapi-guard/internal/millis"
+	"github.com/oapi-guard/oapi-guard/internal/places"
 )
 
 // Look-ups read a copy of the mark and the entries, in memory. They take no lock and no transaction.
@@ -28,11 +28,13 @@ import (
 // A look-up reads first what is announced and then the copy, because revocations move from the one
 // to the other.
 type copied struct {
-	notBefore  int64
-	namespaces entries.Namespaces
-	settled    atomic.Pointer[entries.Set]
+	notBefore int64
+	places    places.Maker
+	settled   atomic.Pointer[entries.Set]
 	// announced is nil while nothing is.
 	announced atomic.Pointer[entries.Set]
+	// version changes with each announcement, after look-ups can find it.
+	version atomic.Uint64
 	// unsettled are the announced revocations, and removable is up to when ended entries leave. Only
 	// the writer uses them.
 	unsettled []recorded
@@ -52,7 +54,7 @@ const minCapacity = 1 << 16
 // newCopied returns a copy that has no entries yet, and room for so many and as many again.
 func newCopied(m mark, count int) *copied {
 	c := &copied{notBefore: m.notBefore, removable: math.MinInt64}
-	c.namespaces.Init(m.places)
+	c.places.Init(m.places)
 	c.settled.Store(entries.New(max(2*count, minCapacity), entries.Forever))
 	return c
 }
@@ -75,32 +77,35 @@ func load(db *bbolt.DB, m mark) (c *copied, err error) {
 	return c, err
 }
 
-// covers reports whether the mark or a revocation in force covers the token. It reads the clock only
-// if there is an entry for the token.
-func (c *copied) covers(id *blacklist.Identity, clock *clock) bool {
+// covers reports whether the mark or a revocation in force covers the token. It computes the places
+// unless located has them, and reads the clock only if there is an entry for the token.
+func (c *copied) covers(id *blacklist.Identity, located *blacklist.Located, clock *clock) bool {
 	start := millis.Floor(id.SessionStart)
 	if start <= c.notBefore {
 		return true
 	}
-	announced := c.announced.Load() // before settled
-	l := lookUp{id: id, start: start, announced: announced, settled: c.settled.Load()}
-	hasToken := id.ID != "" && l.has(blacklist.Token)
-	hasSession := id.Session != "" && l.has(blacklist.Session)
-	hasSubject := id.Subject != "" && l.has(blacklist.Subject)
-	var computed entries.Namespace // unless it is cached
-	if hasToken || hasSession || hasSubject {
-		n := c.namespaces.Of(id.Issuer, &computed)
-		if hasToken && l.find(clock, blacklist.Token, n.One(uint8(blacklist.Token), id.ID)) ||
-			hasSession && l.find(clock, blacklist.Session, n.Two(uint8(blacklist.Session), id.Subject, id.Session)) ||
-			hasSubject && l.find(clock, blacklist.Subject, n.One(uint8(blacklist.Subject), id.Subject)) {
-			return true
-		}
-	}
-	if !l.has(blacklist.Issuer) {
+	version := c.version.Load() // before announced
+	if located.IsAbsent(version) {
 		return false
 	}
-	n := c.namespaces.Of(cmp.Or(id.Template, id.Issuer), &computed)
-	return l.find(clock, blacklist.Issuer, n.Issuer())
+	announced := c.announced.Load() // before settled
+	l := lookUp{id: id, start: start, announced: announced, settled: c.settled.Load()}
+	absent := true
+	var common places.Common
+	for kind := blacklist.Token; kind <= blacklist.Issuer; kind++ {
+		if !id.Has(kind) || !l.has(kind) {
+			continue
+		}
+		found, covers := l.find(clock, kind, c.places.Place(kind, id, located, &common))
+		if covers {
+			return true
+		}
+		absent = absent && !found
+	}
+	if absent {
+		located.SetAbsent(version)
+	}
+	return false
 }
 
 // lookUp is a look-up of a token of a session that began at start. The clock is no field: id would
@@ -116,27 +121,36 @@ func (l *lookUp) has(kind blacklist.Kind) bool {
 	return l.settled.Has(uint8(kind)) || l.announced != nil && l.announced.Has(uint8(kind))
 }
 
-// find reports whether an entry of the kind, which has the place, covers the token.
-func (l *lookUp) find(clock *clock, kind blacklist.Kind, place uint64) bool {
-	return l.settled.MayContain(place) && l.findIn(l.settled, clock, kind, place) ||
-		l.announced != nil && l.findIn(l.announced, clock, kind, place)
+// find reports whether there are entries of the kind with the place, and whether one covers the
+// token.
+func (l *lookUp) find(clock *clock, kind blacklist.Kind, place uint64) (found, covers bool) {
+	if l.settled.MayContain(place) {
+		if found, covers = l.findIn(l.settled, clock, kind, place); covers {
+			return found, covers
+		}
+	}
+	if l.announced != nil {
+		announced, covers := l.findIn(l.announced, clock, kind, place)
+		return found || announced, covers
+	}
+	return found, false
 }
 
 // findIn computes the key only if there is an entry with the place: it costs more than the rest of a
 // look-up.
-func (l *lookUp) findIn(set *entries.Set, clock *clock, kind blacklist.Kind, place uint64) bool {
+func (l *lookUp) findIn(set *entries.Set, clock *clock, kind blacklist.Kind, place uint64) (found, covers bool) {
 	slot := set.FindPlace(uint8(kind), place)
 	if slot == nil {
-		return false
+		return false, false
 	}
 	key, ok := blacklist.KeyOf(kind, *l.id)
 	if !ok {
-		return false
+		return true, false
 	}
 	if k := copyKey(kind, key, place); slot.Key() != k {
 		slot = set.Find(k)
 	}
-	return slot != nil && slot.Covers(clock.read().sure, l.start)
+	return true, slot != nil && slot.Covers(clock.read().sure, l.start)
 }
 
 // copyKey returns the key of an entry in the copy.
@@ -155,6 +169,7 @@ func (c *copied) announce(revocations []recorded) {
 	}
 	c.unsettled = revocations
 	c.announced.Store(set)
+	c.version.Add(1)
 }
 
 // settle moves what is announced to the copy. The writer calls it after the commit.

@@ -132,6 +132,9 @@ func TestSweepRemovesFromTheCopy(t *testing.T) {
 // answered yet.
 func TestLookUpDuringCommit(t *testing.T) {
 	s := open(t, newPath(t))
+	if revoked(t, s, token("a")) {
+		t.Error("the token is revoked before its revocation")
+	}
 	commits := 0
 	s.afterCommit = func(err error) error {
 		commits++
@@ -181,6 +184,9 @@ func TestLookUpsAfterConcurrentCommits(t *testing.T) {
 		writing.Go(func() {
 			for i := range each {
 				name := fmt.Sprint(w, "-", i)
+				if revoked(t, s, token(name)) {
+					t.Errorf("%s is revoked before its revocation", name)
+				}
 				revoke(t, s, token(name), time.Time{})
 				names <- name
 			}
@@ -229,6 +235,9 @@ func TestFailedCommit(t *testing.T) {
 			path := newPath(t)
 			s := open(t, path)
 			revoke(t, s, token("before"), time.Time{})
+			if revoked(t, s, token("a")) {
+				t.Error("the token is revoked before its revocation")
+			}
 			changes := 0
 			defer s.OnChange(func() { changes++ })()
 			s.beforeCommit = func() { tt.fail(t, s) }

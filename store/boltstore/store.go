@@ -58,6 +58,7 @@ type Store struct {
 var (
 	_ blacklist.Blacklist = (*Store)(nil)
 	_ blacklist.InProcess = (*Store)(nil)
+	_ blacklist.Locator   = (*Store)(nil)
 	_ blacklist.Pinger    = (*Store)(nil)
 	_ session.Store       = (*Store)(nil)
 )
@@ -83,13 +84,25 @@ func start(db *bbolt.DB, room *space, places blacklist.PlaceKey, c *copied, now 
 // blacklist.ErrClosed, the error of ctx, or wraps blacklist.ErrUnavailable: after bbolt found damage
 // that it cannot go on after.
 func (s *Store) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, error) {
+	return s.isRevoked(ctx, &id, nil)
+}
+
+// Locate implements blacklist.Locator.
+func (s *Store) Locate(id blacklist.Identity) *blacklist.Located { return s.copied.places.Locate(id) }
+
+// IsRevokedAt implements blacklist.Locator.
+func (s *Store) IsRevokedAt(ctx context.Context, located *blacklist.Located) (bool, error) {
+	return s.isRevoked(ctx, &located.Identity, located)
+}
+
+func (s *Store) isRevoked(ctx context.Context, id *blacklist.Identity, located *blacklist.Located) (bool, error) {
 	if err := s.usable(ctx); err != nil {
 		return false, err
 	}
 	if s.stuck.Load() {
 		return false, errDamaged
 	}
-	return s.copied.covers(&id, s.clock), nil
+	return s.copied.covers(id, located, s.clock), nil
 }
 
 // InProcess says that look-ups do not wait.
