@@ -187,6 +187,29 @@ func TestIncompleteReadsDoNotCount(t *testing.T) {
 	})
 }
 
+// TestUnconfirmedReadsDoNotCount: what they return counts, and they do not make the copy younger.
+func TestUnconfirmedReadsDoNotCount(t *testing.T) {
+	inBubble(t, nil, func(f *fixture) {
+		f.store.Unconfirmed.Store(true)
+		f.wait()
+		id := token("a")
+		f.revokeElsewhere(id)
+		f.wait()
+		f.expect("of an unconfirmed read", id, true, false)
+		f.expect("within the bound", token("b"), false, false)
+		time.Sleep(bound + time.Second)
+		f.expect("after the bound", token("b"), false, true)
+		reads := f.store.Reads.Load()
+		time.Sleep(time.Minute)
+		if n := f.store.Reads.Load() - reads; n > 1000 {
+			t.Errorf("%d reads in a minute", n)
+		}
+		f.store.Unconfirmed.Store(false)
+		time.Sleep(bound)
+		f.expect("after a confirmed read", token("b"), false, false)
+	})
+}
+
 // TestFeedWithoutProgressIsNotReadInALoop: such a feed is wrong, and never counts.
 func TestFeedWithoutProgressIsNotReadInALoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -103,6 +103,9 @@ type Batch struct {
 	// Complete is set if Read returned everything: fewer records than its limit. Otherwise the
 	// Replica reads again at once, and the read does not count for its age.
 	Complete bool
+	// Unconfirmed is set if Read does not know yet whether it reached the server that revocations go
+	// to. The entries count, and the read does not count for the age of the copy.
+	Unconfirmed bool
 	// Now is the time of the store, read after the entries. The copy keeps an entry until five
 	// minutes after its end by this time. A store in the process uses its clock.
 	Now time.Time

@@ -161,7 +161,7 @@ func (f *following) readBatch(ctx context.Context, wait time.Duration) (complete
 	}
 	f.stats.batch(&batch, f.cfg.clock.now().since(read))
 	changed := len(batch.Entries) > 0
-	if batch.Complete {
+	if batch.Complete && !batch.Unconfirmed {
 		changed = f.advance(&freshness{began: began, overflows: f.overflows, feedTime: batch.Now.UnixMilli(), read: read}) || changed
 	}
 	f.sweep(end, len(batch.Entries))

@@ -180,8 +180,16 @@ var rules = []rule{
 		name: "the age is compared after the look-up", scenario: "redis: frozen look-up", violation: frozen,
 		edits: []edit{{
 			"blacklist/replica/replica.go",
-			"\tuntil, covered := r.table.covered(&id)\n\tnow := r.cfg.clock.now()\n\tif covered {\n\t\tif until > state.time(now)",
-			"\tnow := r.cfg.clock.now()\n\tuntil, covered := r.table.covered(&id)\n\tif covered {\n\t\tif until > state.time(now)",
+			"\tuntil, covered := r.table.covered(id, located)\n\tnow := r.cfg.clock.now()\n\tif covered {\n\t\tif until > state.time(now)",
+			"\tnow := r.cfg.clock.now()\n\tuntil, covered := r.table.covered(id, located)\n\tif covered {\n\t\tif until > state.time(now)",
+		}},
+	}, {
+		name: "an entry ends the memory of absence", scenario: "redis: no fault", violation: atOnce,
+		edits: []edit{{"internal/entries/set.go", "\tt.version.Add(1)\n", ""}},
+	}, {
+		name: "a master without replicas gives no answer", scenario: "sentinel: fence", violation: late,
+		edits: []edit{{
+			"store/redisstore/fence.go", "\tif f.wait.Val() < int64(f.replicas) {\n", "\tif f.wait.Val() < 0 {\n",
 		}},
 	}, {
 		name: "a repeated revocation has a record", scenario: "cluster: stream unreachable", violation: late,

@@ -89,9 +89,19 @@ func (p *presenting) choose() {
 // present looks a revocation up.
 func (p *presenting) present(slot int) {
 	began := monotonic()
-	revoked, err := p.copy.IsRevoked(context.Background(), identity(slot, p.board.start(slot)))
+	var revoked bool
+	var err error
+	if located, ok := p.located.Load(slot); ok {
+		revoked, err = p.copy.IsRevokedAt(context.Background(), located.(*blacklist.Located))
+	} else {
+		revoked, err = p.copy.IsRevoked(context.Background(), identity(slot, p.board.start(slot)))
+	}
 	p.judge(slot, began, revoked, err)
 }
+
+// locatedEach is of how many revocations one is looked up by its places, which the process knows
+// from before the revocation: the copy has remembered that there was no entry.
+const locatedEach = 16
 
 // judge checks the answer of a look-up. A revocation that the store has lost is left out; the state
 // of its slot is not a time.
@@ -208,8 +218,8 @@ type search struct {
 }
 
 type wanted struct {
-	slot int
-	id   blacklist.Identity
+	slot    int
+	located *blacklist.Located
 }
 
 func (s *search) look() {
@@ -217,13 +227,17 @@ func (s *search) look() {
 		if s.board.process(s.next) == s.cfg.ID {
 			continue // in force at once
 		}
-		s.missing = append(s.missing, wanted{s.next, identity(s.next, s.board.start(s.next))})
+		located := s.copy.Locate(identity(s.next, s.board.start(s.next)))
+		if s.next%locatedEach == 0 {
+			s.located.Store(s.next, located)
+		}
+		s.missing = append(s.missing, wanted{s.next, located})
 	}
 	s.missing = slices.DeleteFunc(s.missing, func(w wanted) bool {
 		if state := s.board.state(w.slot); state == stateFailed || state == stateLost {
 			return true
 		}
-		revoked, err := s.copy.IsRevoked(onlyCopy, w.id)
+		revoked, err := s.copy.IsRevokedAt(onlyCopy, w.located)
 		if err != nil || !revoked {
 			return false
 		}

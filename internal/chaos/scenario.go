@@ -46,6 +46,11 @@ func scenarios() []scenario {
 			about: "the master, which works, is cut off from everything until there is another one, and then is reachable again",
 			run:   partitionOldMaster, long: 90 * time.Second, short: time.Second,
 		}, {
+			name: "sentinel: fence",
+			about: "the master is cut off together with two processes, which have a fence (WithFence) and go on reaching it, while " +
+				"another server becomes the master",
+			run: fenceOldMaster, long: 90 * time.Second, short: time.Second,
+		}, {
 			name: "cluster: fail-over", about: "the masters are killed in turn, that of the stream too; revocations wait for the replica",
 			run: clusterFailover, long: 100 * time.Second,
 		}, {

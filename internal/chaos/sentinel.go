@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -140,25 +141,60 @@ func partitionOldMaster(c *chaos) {
 	f.repeat(func(int) {
 		old, err := p.master()
 		c.must(err)
-		cut := monotonic()
-		p.proxies[old].setCut(true)
-		master := old
-		c.eventually("there is another master", func() error {
-			if master, err = p.master(); err == nil && master == old {
-				err = errors.New("the same")
+		p.cutOff(f, old, rand.N(c.bound))
+	})
+}
+
+// cutOff cuts off the master until another one was there for the pause, and waits until all servers
+// are together again.
+func (p *proxied) cutOff(f *fleet, old int, pause time.Duration) {
+	cut := monotonic()
+	p.proxies[old].setCut(true)
+	master := old
+	p.eventually("there is another master", func() (err error) {
+		if master, err = p.master(); err == nil && master == old {
+			err = errors.New("the same")
+		}
+		return err
+	})
+	// A revocation waits for one of the two replicas, and Sentinel does not promise to choose it.
+	f.findLost(storeConfig{Kind: standalone, Addrs: []string{p.nodes[master].Addr()}}, cut-int64(2*time.Second))
+	p.pause(pause)
+	p.proxies[old].setCut(false)
+	p.eventually("the former master is a replica", func() error {
+		now, err := p.master()
+		if err == nil {
+			err = p.complete(now)
+		}
+		return err
+	})
+}
+
+// fenceOldMaster cuts off the master together with two processes, which go on reaching it. All have a
+// fence: a master without a replica gives no answer. The fail-over back to the first master, which
+// Sentinel makes without stopping the other one first, needs it too.
+func fenceOldMaster(c *chaos) {
+	const cutOff = 2
+	p := startProxied(c)
+	c.do(p.nodes[0], "CONFIG", "SET", "replica-priority", 1) // a fail-over leads back to it
+	store := storeConfig{Kind: sentinel, Addrs: p.sentinels, Replicas: 1, Fence: 1}
+	f := c.followRedis(store, func(i int, cfg *workerConfig) {
+		if i < cutOff {
+			cfg.Store.Kind, cfg.Store.Addrs = standalone, []string{p.nodes[0].Addr()}
+		}
+	})
+	f.repeat(func(int) {
+		p.cutOff(f, 0, c.bound+rand.N(2*c.bound))
+		back := monotonic()
+		c.eventually("the former master is the master again", func() error {
+			if now, err := p.master(); err != nil || now == 0 {
+				return err
 			}
-			return err
+			_, err := send(p.sentinels[0], "SENTINEL", "FAILOVER", redistest.MasterName)
+			return cmp.Or(err, errors.New("not yet"))
 		})
-		// A revocation waits for one of the two replicas, and Sentinel does not promise to choose it.
-		f.findLost(storeConfig{Kind: standalone, Addrs: []string{p.nodes[master].Addr()}}, cut-int64(2*time.Second))
-		c.pause(rand.N(c.bound))
-		p.proxies[old].setCut(false)
-		c.eventually("the former master is a replica", func() error {
-			now, err := p.master()
-			if err == nil {
-				err = p.complete(now)
-			}
-			return err
-		})
+		// It may lack what waited for the other replica.
+		f.findLost(storeConfig{Kind: standalone, Addrs: []string{p.nodes[0].Addr()}}, back-int64(2*time.Second))
+		c.eventually("the replicas are connected", func() error { return p.complete(0) })
 	})
 }

@@ -36,6 +36,7 @@ type storeConfig struct {
 	Routes map[string]string
 
 	Replicas     int // that a revocation waits for
+	Fence        int // replicas that confirm what is read
 	FeedLength   int
 	WriteTimeout time.Duration
 }
@@ -57,6 +58,9 @@ func openStore(ctx context.Context, c storeConfig, clock func() time.Time) (stor
 	opts := []redisstore.Option{redisstore.WithLogger(quietLogger()), redisstore.WithClock(clock)}
 	if c.Replicas > 0 {
 		opts = append(opts, redisstore.WithReplicas(c.Replicas, 700*time.Millisecond))
+	}
+	if c.Fence > 0 {
+		opts = append(opts, redisstore.WithFence(c.Fence, 100*time.Millisecond))
 	}
 	if c.FeedLength > 0 {
 		opts = append(opts, redisstore.WithFeedLength(c.FeedLength))

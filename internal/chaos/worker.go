@@ -41,6 +41,9 @@ type worker struct {
 	stopping atomic.Bool
 	callers  sync.WaitGroup
 
+	// located are the places of some revocations, by their slot.
+	located sync.Map
+
 	counts counters
 	delays delays
 	faults faults
@@ -316,6 +319,8 @@ func (w *worker) revoke() {
 		return
 	}
 	start := w.board.start(slot)
+	located := w.copy.Locate(identity(slot, start))
+	_, _ = w.copy.IsRevokedAt(onlyCopy, located)
 	for giveUp := time.Now().Add(30 * time.Second); ; {
 		_, err := w.copy.Revoke(context.Background(), revocation(slot, start))
 		now := monotonic()
@@ -331,7 +336,7 @@ func (w *worker) revoke() {
 		time.Sleep(20 * time.Millisecond)
 	}
 	w.counts.acknowledged.Add(1)
-	if revoked, err := w.copy.IsRevoked(context.Background(), identity(slot, start)); err == nil && !revoked {
+	if revoked, err := w.copy.IsRevokedAt(context.Background(), located); err == nil && !revoked {
 		w.faults.add(violation{Kind: atOnce, Slot: slot, Process: w.cfg.ID, Age: w.copy.Stats().Age})
 	}
 }

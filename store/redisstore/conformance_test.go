@@ -48,6 +48,12 @@ func TestConformanceSentinel(t *testing.T) {
 	runConformance(t, redistest.StartSentinel(t).Client(t), WithReplicas(2, time.Second))
 }
 
+// TestConformanceWithFence has a fence behind each look-up.
+func TestConformanceWithFence(t *testing.T) {
+	f := startFenced(t)
+	runConformance(t, f.old.Client(t), WithFence(1, 2*time.Second))
+}
+
 func TestConformanceCluster(t *testing.T) {
 	runConformance(t, redistest.StartCluster(t).Client(t), WithReplicas(1, time.Second))
 }

@@ -38,6 +38,7 @@
 //   - An old master that is cut off from the others may continue to answer, without the newest
 //     revocations, until the clients leave it. With Sentinel that is when the client learns of the
 //     fail-over, on a Cluster after cluster-node-timeout (keep cluster-allow-reads-when-down at no).
+//     [WithFence] makes its answers errors.
 //     Behind a fixed address, such as a cloud endpoint, connections to a demoted master may stay open.
 //     In front of what it reads the store sends a command that changes nothing and that a replica
 //     refuses. go-redis then connects again. So a demoted master gives no answer, unless it accepts
@@ -76,7 +77,7 @@
 //	for sessions:                 +time +hget +hset +hdel +zadd +zrem +zrange +zrevrange
 //	                              +zrangebyscore +zcount +sadd +srem +srandmember +pexpire +pttl +unlink
 //	for copies:                   +time +xread +xrange +xrevrange +scan; on a Cluster +cluster|nodes
-//	with WithReplicas:            +wait
+//	with WithReplicas, WithFence: +wait
 //	with WithAOF:                 +waitaof
 //	with a database other than 0: +select
 //	on a Cluster:                 +cluster|slots +asking
@@ -182,6 +183,7 @@
 //	{P:b}:t:H    *:UNTIL:PLACE:NONCE            a token
 //	{P:00}:f     stream of records              the feed of copies
 //	{P:00}:w     never exists                   the command that a replica refuses (SET with XX)
+//	{P:b}:c      empty, for a minute            the write that replicas confirm (WithFence)
 //	{P:b}:r:H    hash: session id to KEEP:ROW   the rows of a subject; the field "" is its record,
 //	                                            EPOCH:VERSION:LIFE
 //	{P:b}:b:H    sorted set of session ids      the live rows of a subject, by their beginning

@@ -147,6 +147,18 @@ func TestFeedSentinel(t *testing.T) {
 	})
 }
 
+// TestFeedWithFence has a fence behind the reads.
+func TestFeedWithFence(t *testing.T) {
+	f := startFenced(t)
+	feedtest.Run(t, func(t *testing.T) feedtest.Store {
+		return feedStore(t, func() redis.UniversalClient {
+			o := f.old.Options()
+			o.PoolSize = manyFollowers
+			return redistest.Closed(t, redis.NewClient(o))
+		}, WithFence(1, 400*time.Millisecond))
+	})
+}
+
 func TestFeedCluster(t *testing.T) {
 	c := redistest.StartCluster(t)
 	feedtest.Run(t, func(t *testing.T) feedtest.Store {

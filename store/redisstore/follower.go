@@ -36,6 +36,7 @@ type follower struct {
 
 	position recordID // of the last record that was read
 	history  history
+	fenced   time.Time // when the last fence was confirmed
 }
 
 // history identifies the data of a server. A server with another history has other records.
@@ -152,6 +153,11 @@ func (f *follower) read(ctx context.Context, wait time.Duration) (replica.Batch,
 	first := redis.NewXMessageSliceCmd(ctx, "xrange", f.store.layout.stream(), "-", "+", "count", 1)
 	state := newHistoryQuery(ctx, f.store.layout)
 	cmds := append([]redis.Cmder{xread, first}, state.commands()...)
+	var fence fence
+	if time.Since(f.fenced) >= fenceInterval {
+		fence = f.store.newFence(ctx, f.store.layout.stream())
+	}
+	cmds = append(cmds, fence.commands()...)
 	if err := f.stream.send(ctx, max(wait, 0)+f.store.cfg.writeTimeout, cmds...); err != nil {
 		return replica.Batch{}, err
 	}
@@ -171,7 +177,15 @@ func (f *follower) read(ctx context.Context, wait time.Duration) (replica.Batch,
 			return replica.Batch{}, gap("records were trimmed before they were read")
 		}
 	}
-	return f.take(xread.Val(), now)
+	if err := fence.refused(); err != nil {
+		return replica.Batch{}, unavailable(err)
+	}
+	batch, err := f.take(xread.Val(), now)
+	if fence.replicas > 0 {
+		f.fenced = time.Now()
+	}
+	batch.Unconfirmed = f.store.cfg.fence > 0 && fence.replicas == 0
+	return batch, err
 }
 
 // failed returns the error of a read with an error reply. The next one uses a new connection.

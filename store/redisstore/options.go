@@ -53,6 +53,8 @@ type config struct {
 	aof           bool
 	aofReplicas   int
 	aofWait       time.Duration
+	fence         int // replicas
+	fenceWait     time.Duration
 	missing       MissingMark
 	skew          time.Duration
 	feedLength    int
@@ -101,6 +103,22 @@ func WithMaxInFlight(n int) Option { return func(c *config) { c.maxInFlight = n 
 // wait.
 func WithReplicas(n int, timeout time.Duration) Option {
 	return func(c *config) { c.replicas, c.replicasWait = n, timeout }
+}
+
+// WithFence makes every look-up, and every read of a copy (package replica), wait until n replicas of
+// the master confirm that it still is their master. Otherwise the look-up returns an error, and the
+// copy does not count as fresh. It is for services in which clients may keep reaching a master that
+// is cut off from its replicas, while one of those was promoted. With n for all replicas such a
+// master never answers. With fewer it answers if it is cut off together with n of them. What package
+// session reads has no fence: its writes wait with [WithReplicas].
+//
+// The price: a look-up that reaches the server takes a write and a round trip to the replicas more,
+// and while fewer than n replicas are connected, look-ups return errors as soon as copies are older
+// than their bound. The timeout must be shorter than both timeouts of [WithTimeouts] and the
+// client's ReadTimeout, and for copies shorter than a quarter of their bound. The default is not to
+// wait. [WithReplicas] is the same for what is written.
+func WithFence(n int, timeout time.Duration) Option {
+	return func(c *config) { c.fence, c.fenceWait = n, timeout }
 }
 
 // WithAOF makes every revocation and every write of sessions wait (WAITAOF, Redis 7.2) until the master and n of its replicas
@@ -156,8 +174,8 @@ func newConfig(opts []Option) (*config, error) {
 	return c, c.validate()
 }
 
-// wait returns the longest time that a write waits for replicas or disks.
-func (c *config) wait() time.Duration { return max(c.replicasWait, c.aofWait) }
+// wait returns the longest time that a command waits for replicas or disks.
+func (c *config) wait() time.Duration { return max(c.replicasWait, c.aofWait, c.fenceWait) }
 
 func (c *config) validate() error {
 	switch {
@@ -175,8 +193,13 @@ func (c *config) validate() error {
 		return fmt.Errorf("redisstore: WithReplicas: n must be at least 0, and the timeout at least 1ms (0 would wait for ever)")
 	case c.aofReplicas < 0 || c.aof && c.aofWait < time.Millisecond:
 		return fmt.Errorf("redisstore: WithAOF: n must be at least 0, and the timeout at least 1ms (0 would wait for ever)")
+	case c.fence < 0 || c.fence > 0 && c.fenceWait < time.Millisecond:
+		return fmt.Errorf("redisstore: WithFence: n must be at least 0, and the timeout at least 1ms (0 would wait for ever)")
+	case c.fence > 0 && c.fenceWait >= c.lookupTimeout:
+		return fmt.Errorf("redisstore: WithFence: the timeout %v must be shorter than the look-up timeout %v: "+
+			"set a longer one with WithTimeouts", c.fenceWait, c.lookupTimeout)
 	case c.wait() >= c.writeTimeout:
-		return fmt.Errorf("redisstore: WithReplicas or WithAOF: the timeout %v must be shorter than the write timeout %v: "+
+		return fmt.Errorf("redisstore: WithReplicas, WithAOF or WithFence: the timeout %v must be shorter than the write timeout %v: "+
 			"set a longer one with WithTimeouts", c.wait(), c.writeTimeout)
 	case c.missing != LogOut && c.missing != Refuse:
 		return fmt.Errorf("redisstore: WithMissingMark: the value must be LogOut or Refuse")

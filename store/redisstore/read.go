@@ -165,7 +165,10 @@ func (s *Store) get(ctx context.Context, keys []string) ([]any, error) {
 		return values, err
 	}
 	s.cluster.ReloadState(ctx)
-	return s.getEach(ctx, keys)
+	if values, err = s.getEach(ctx, keys); err == nil {
+		err = s.confirm(ctx, keys[0])
+	}
+	return values, err
 }
 
 // send answers the queries: with one MGET on a single server, with a pipeline of one MGET per query
@@ -173,6 +176,7 @@ func (s *Store) get(ctx context.Context, keys []string) ([]any, error) {
 // asked whether it is a master. Once a second send also asks for the state of the server.
 func (s *Store) send(ctx context.Context, node *redis.Client, queries []*query) {
 	perCommand := len(queries)
+	fence := s.newFence(ctx, queries[0].keys[0])
 	if s.cluster != nil {
 		perCommand = 1
 	}
@@ -182,6 +186,7 @@ func (s *Store) send(ctx context.Context, node *redis.Client, queries []*query) 
 	for group := range slices.Chunk(queries, perCommand) {
 		cmds = append(cmds, newMGet(ctx, group))
 	}
+	cmds = append(cmds, fence.commands()...)
 	watch := s.watches.of(node)
 	asks := watch.due(s.cfg.now())
 	var state stateQuery
@@ -203,7 +208,7 @@ func (s *Store) send(ctx context.Context, node *redis.Client, queries []*query) 
 	if errors.As(err, &reply) {
 		err = nil
 	}
-	err = cmp.Or(err, probe.refused())
+	err = cmp.Or(err, probe.refused(), fence.refused())
 	if asks {
 		err = cmp.Or(err, watch.answer(state, s.cluster != nil))
 	}

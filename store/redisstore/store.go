@@ -127,10 +127,16 @@ func (s *Store) Ping(ctx context.Context) error {
 		return err
 	}
 	marks, err := s.readMarks(ctx, allBuckets())
-	if err == nil && len(marks.missing) > 0 {
-		err = errNoMark
+	switch {
+	case err != nil:
+		return err
+	case len(marks.missing) > 0:
+		return errNoMark
 	}
-	return err
+	if err := s.confirm(ctx, s.layout.stream()); err != nil {
+		return unavailable(err)
+	}
+	return nil
 }
 
 // Close makes every later call return blacklist.ErrClosed. It does not close the client. A second

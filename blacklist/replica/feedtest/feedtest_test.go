@@ -62,6 +62,7 @@ var faults = map[fakefeed.Fault][]string{
 	fakefeed.ApplyErrorIgnored:      {"SnapshotApplyError"},
 	fakefeed.AlwaysComplete:         {"Complete"},
 	fakefeed.NeverComplete:          {"Complete", "Wait"},
+	fakefeed.NeverConfirmed:         {"Complete"},
 	fakefeed.PositionMovesOnError:   {"Context"},
 	fakefeed.WaitsForever:           {"Wait"},
 	fakefeed.NeverWaits:             {"Wait"},

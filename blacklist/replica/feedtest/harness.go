@@ -239,7 +239,7 @@ func (r *reader) read(wait time.Duration) (replica.Batch, error) {
 	return b, nil
 }
 
-// drain reads until a read is complete.
+// drain reads until a read is complete and counts for the age of a copy.
 func (r *reader) drain() {
 	for range 100_000 {
 		b, err := r.read(0)
@@ -249,11 +249,11 @@ func (r *reader) drain() {
 		case err != nil:
 			r.fail("Read: %w", err)
 			return
-		case b.Complete:
+		case b.Complete && !b.Unconfirmed:
 			return
 		}
 	}
-	r.fail("no read is complete")
+	r.fail("no read is complete and confirmed")
 }
 
 // expectRecord expects a record of the entry among those that were read.

@@ -32,6 +32,7 @@ const (
 	ApplyErrorIgnored      Fault = "the error of apply is ignored"
 	AlwaysComplete         Fault = "every read is complete"
 	NeverComplete          Fault = "no read is complete"
+	NeverConfirmed         Fault = "no read is confirmed"
 	PositionMovesOnError   Fault = "a failed read moves the position"
 	WaitsForever           Fault = "a read waits longer than it should"
 	NeverWaits             Fault = "a read does not wait"
@@ -264,7 +265,8 @@ func (f *follower) readOnce() (replica.Batch, <-chan struct{}, error) {
 	}
 	batch := replica.Batch{
 		Entries: slices.Clone(rest), Now: f.s.time(),
-		Complete: (complete || f.s.Fault == AlwaysComplete) && f.s.Fault != NeverComplete,
+		Complete:    (complete || f.s.Fault == AlwaysComplete) && f.s.Fault != NeverComplete,
+		Unconfirmed: f.s.Unconfirmed.Load() || f.s.Fault == NeverConfirmed,
 	}
 	if f.s.Fault == Prefetches {
 		previous := f.prefetched

@@ -44,6 +44,9 @@ type Store struct {
 	noFollow error
 	silent   atomic.Bool
 
+	// Unconfirmed makes the batches of reads unconfirmed.
+	Unconfirmed atomic.Bool
+
 	Lookups, Reads, Snapshots atomic.Int64
 }
 
