@@ -147,7 +147,7 @@ func (f *front) slot(sum *tokenSum) *atomic.Pointer[cachedToken] {
 const touchInterval = 16
 
 // cachedToken is shared by the requests with the same token. It never changes, except for touched and
-// places.
+// what places points to.
 type cachedToken struct {
 	sum  tokenSum
 	want TokenType
@@ -162,8 +162,6 @@ type cachedToken struct {
 	stored, end payload.Instant
 	// touched is when the cache last recorded a look-up: an Instant.
 	touched atomic.Int64
-	// places is what the token and its copies share.
-	places tokenPlaces
 	// size is how much memory the token takes, in bytes.
 	size uint32
 }
@@ -286,7 +284,9 @@ func (p *cachePlace) store(verified verifiedPayload, want TokenType, token AnyTo
 		// The text is a part of the request's header, all of which it would hold in memory.
 		signed: strings.Clone(p.signed),
 	}
-	t.verifiedPayload.places, token.verified().places = &t.places, &t.places
+	// Apart from the rest, so that a token that a handler keeps does not keep all of it.
+	t.places = new(tokenPlaces)
+	token.verified().places = t.places
 	if shared {
 		t.token = token
 	}

@@ -38,6 +38,7 @@ type proxied struct {
 	nodes     []*redistest.Server
 	proxies   []*proxy
 	sentinels []string
+	epoch     int // the fail-overs that are known
 }
 
 func startProxied(c *chaos) *proxied {
@@ -120,6 +121,23 @@ func (p *proxied) master() (int, error) {
 	return found, nil
 }
 
+// failedOver expects that there were so many fail-overs since the last call. Sentinels on a machine
+// that is too busy replace a master that works: it goes on answering, which the store does not
+// promise anything about, and the scenario shows nothing.
+func (p *proxied) failedOver(times int) {
+	reply, err := send(p.sentinels[0], "SENTINEL", "MASTER", redistest.MasterName)
+	p.must(err)
+	fields, ok := reply.(map[any]any)
+	epoch, err := strconv.Atoi(fmt.Sprint(fields["config-epoch"]))
+	if !ok || err != nil {
+		p.Fatalf("SENTINEL MASTER replies %v", reply)
+	}
+	if made := epoch - p.epoch; made != times {
+		p.Fatalf("%d fail-overs, want %d: the machine is too busy for the timeouts of the Sentinels", made, times)
+	}
+	p.epoch = epoch
+}
+
 // complete returns an error unless the node is a master with two replicas.
 func (p *proxied) complete(i int) error {
 	reply, err := send(p.nodes[i].Addr(), "INFO", "replication")
@@ -148,6 +166,7 @@ func partitionOldMaster(c *chaos) {
 // cutOff cuts off the master until another one was there for the pause, and waits until all servers
 // are together again.
 func (p *proxied) cutOff(f *fleet, old int, pause time.Duration) {
+	p.failedOver(0)
 	cut := monotonic()
 	p.proxies[old].setCut(true)
 	master := old
@@ -168,6 +187,7 @@ func (p *proxied) cutOff(f *fleet, old int, pause time.Duration) {
 		}
 		return err
 	})
+	p.failedOver(1)
 }
 
 // fenceOldMaster cuts off the master together with two processes, which go on reaching it. All have a
@@ -193,6 +213,7 @@ func fenceOldMaster(c *chaos) {
 			_, err := send(p.sentinels[0], "SENTINEL", "FAILOVER", redistest.MasterName)
 			return cmp.Or(err, errors.New("not yet"))
 		})
+		p.failedOver(1)
 		// It may lack what waited for the other replica.
 		f.findLost(storeConfig{Kind: standalone, Addrs: []string{p.nodes[0].Addr()}}, back-int64(2*time.Second))
 		c.eventually("the replicas are connected", func() error { return p.complete(0) })
