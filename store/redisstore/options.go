@@ -35,8 +35,8 @@ const (
 	// LogOut makes a new mark: all sessions that began before are refused, revoked or not. It is
 	// the default.
 	LogOut MissingMark = iota
-	// Refuse makes look-ups, revocations and transactions return blacklist.ErrUnavailable until [Store.MakeMarks]
-	// is called, on the first start too.
+	// Refuse makes look-ups, revocations and transactions return blacklist.ErrUnavailable until
+	// [Store.MakeMarks] is called, on the first start too.
 	Refuse
 )
 
@@ -70,9 +70,10 @@ type Option func(*config)
 func WithPrefix(prefix string) Option { return func(c *config) { c.prefix = prefix } }
 
 // WithHMACKey makes the keys in Redis an HMAC-SHA-256 with the secret, at least 32 bytes, instead
-// of plain SHA-256. Then the blacklist in a dump of Redis does not show whether a guessed subject is
-// in it. The rows of sessions contain their subjects in clear. All processes need the same secret: with another one every call returns an error. To change the
-// secret, change the prefix too, which logs everybody out.
+// of plain SHA-256. Then the blacklist in a dump of Redis does not show whether a guessed subject
+// is in it. The rows of sessions contain their subjects in clear. All processes need the same
+// secret: with another one every call returns an error. To change the secret, change the prefix
+// too, which logs everybody out.
 func WithHMACKey(secret []byte) Option {
 	return func(c *config) { c.hmacKey = append([]byte{}, secret...) }
 }
@@ -96,21 +97,21 @@ func WithBreaker(failures int, coolDown time.Duration) Option {
 // once.
 func WithMaxInFlight(n int) Option { return func(c *config) { c.maxInFlight = n } }
 
-// WithReplicas makes every revocation and every write of sessions wait (WAIT) until n replicas of its master have it. The
-// timeout must be shorter than the write timeout and the client's ReadTimeout. With too few
-// replicas in time the revocation returns an error, although the master has recorded it. A
-// fail-over loses nothing if n covers every replica that may be promoted. The default is not to
-// wait.
+// WithReplicas makes every revocation and every write of sessions wait (WAIT) until n replicas of
+// its master have it. The timeout must be shorter than the write timeout and the client's
+// ReadTimeout. With too few replicas in time the revocation returns an error, although the master
+// has recorded it. A fail-over loses nothing if n covers every replica that may be promoted. The
+// default is not to wait.
 func WithReplicas(n int, timeout time.Duration) Option {
 	return func(c *config) { c.replicas, c.replicasWait = n, timeout }
 }
 
-// WithFence makes every look-up, and every read of a copy (package replica), wait until n replicas of
-// the master confirm that it still is their master. Otherwise the look-up returns an error, and the
-// copy does not count as fresh. It is for services in which clients may keep reaching a master that
-// is cut off from its replicas, while one of those was promoted. With n for all replicas such a
-// master never answers. With fewer it answers if it is cut off together with n of them. What package
-// session reads has no fence: its writes wait with [WithReplicas].
+// WithFence makes every look-up, and every read of a copy (package replica), wait until n replicas
+// of the master confirm that it still is their master. Otherwise the look-up returns an error, and
+// the copy does not count as fresh. It is for services in which clients may keep reaching a master
+// that is cut off from its replicas, while one of those was promoted. With n for all replicas such
+// a master never answers. With fewer it answers if it is cut off together with n of them. What
+// package session reads has no fence: its writes wait with [WithReplicas].
 //
 // The price: a look-up that reaches the server takes a write and a round trip to the replicas more,
 // and while fewer than n replicas are connected, look-ups return errors as soon as copies are older
@@ -121,9 +122,9 @@ func WithFence(n int, timeout time.Duration) Option {
 	return func(c *config) { c.fence, c.fenceWait = n, timeout }
 }
 
-// WithAOF makes every revocation and every write of sessions wait (WAITAOF, Redis 7.2) until the master and n of its replicas
-// have written it to their append-only files on disk. The timeout has the bounds of [WithReplicas].
-// The default is not to wait.
+// WithAOF makes every revocation and every write of sessions wait (WAITAOF, Redis 7.2) until the
+// master and n of its replicas have written it to their append-only files on disk. The timeout has
+// the bounds of [WithReplicas]. The default is not to wait.
 func WithAOF(n int, timeout time.Duration) Option {
 	return func(c *config) { c.aof, c.aofReplicas, c.aofWait = true, n, timeout }
 }
@@ -138,10 +139,10 @@ func WithMissingMark(m MissingMark) Option { return func(c *config) { c.missing 
 // are refused as well.
 func WithClockSkew(d time.Duration) Option { return func(c *config) { c.skew = d } }
 
-// WithFeedLength sets how many records for copies of the store (package replica) are kept, 100,000 by
-// default and at least 1,000. A copy that did not read for so many revocations reads the whole store
-// again. While it reads the whole store no more than so many may be made, or it begins once more. A
-// record takes about 70 bytes of memory in Redis. All processes should set the same.
+// WithFeedLength sets how many records for copies of the store (package replica) are kept, 100,000
+// by default and at least 1,000. A copy that did not read for so many revocations reads the whole
+// store again. While it reads the whole store no more than so many may be made, or it begins once
+// more. A record takes about 70 bytes of memory in Redis. All processes should set the same.
 func WithFeedLength(records int) Option { return func(c *config) { c.feedLength = records } }
 
 // WithClock sets the clock, time.Now by default. It is called from several goroutines at once.
