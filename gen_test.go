@@ -14,8 +14,9 @@ import (
 	"github.com/oapi-guard/oapi-guard/security/guard"
 )
 
-// TestGuardedOperations reads api.yaml without the generator and compares what it says of each operation's security with
-// what the generated code does: the reference API has no rules of the document.
+// TestGuardedOperations reads api.yaml without the generator and compares what it says of each
+// operation's security with what the generated code does: the reference API has no rules of the
+// document.
 func TestGuardedOperations(t *testing.T) {
 	data, err := os.ReadFile("api.yaml")
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 
 const module = "github.com/oapi-guard/oapi-guard"
 
-// TestDirectRequirements checks that every direct requirement of the root module is one that was decided on: users of the
-// library get them all into their module graph.
+// TestDirectRequirements checks that every direct requirement of the root module is one that was
+// decided on: users of the library get them all into their module graph.
 func TestDirectRequirements(t *testing.T) {
 	allowed := []string{
 		// what tokens are made of
@@ -24,7 +24,8 @@ func TestDirectRequirements(t *testing.T) {
 		"github.com/maypok86/otter/v2",
 		// the generator; kin-openapi also checks requests, in a package that nothing else here imports
 		"github.com/oapi-codegen/oapi-codegen/v2", "github.com/getkin/kin-openapi", "gopkg.in/yaml.v3", "golang.org/x/tools",
-		// schemas of private claims: generated code checks them where a document has constraints; kin-openapi has it too
+		// schemas of private claims: generated code checks them where a document has constraints;
+		// kin-openapi has it too
 		"github.com/santhosh-tekuri/jsonschema/v6",
 		// the overlay of a document that oapi-codegen cannot read before it; oapi-codegen has it too
 		"github.com/speakeasy-api/openapi",

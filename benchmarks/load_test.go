@@ -43,7 +43,8 @@ func BenchmarkLoad(b *testing.B) {
 				b.Run("stack="+c.Name, func(b *testing.B) {
 					if server == nil {
 						server = l.start(b, c.Name)
-						// The caches have all tokens, and the clients their connections, before anything is measured.
+						// The caches have all tokens, and the clients their connections, before
+						// anything is measured.
 						if _, err := l.dial(b, server).Send(2 * comingBack); err != nil {
 							b.Fatal(err)
 						}

@@ -32,8 +32,8 @@ func benchTokens(b *testing.B, f *fixture, n int) []string {
 
 // BenchmarkVerify compares the verification of a token with typed claims with that of golang-jwt,
 // on the same tokens: with the token in the cache (warm), with private claims that are decoded anew
-// or shared, with a schema of the claims, without a cache (cold), and with a cache that is so small that it evicts every token
-// (churn).
+// or shared, with a schema of the claims, without a cache (cold), and with a cache that is so small
+// that it evicts every token (churn).
 func BenchmarkVerify(b *testing.B) {
 	material := testKeys()
 	withSchema := accessToken.WithSchema(claimschema.Lazy(`{"type": "object", "required": ["name"], "properties": {"name": {"type": "string", "minLength": 1}}}`))

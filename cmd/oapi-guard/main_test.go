@@ -27,8 +27,9 @@ func (m stopping) Run() int {
 	return m.M.Run()
 }
 
-// TestScripts runs the scripts of testdata. In a script, $REPO is this module and own-module makes go.mod and go.sum of a
-// user's module that has it as a tool, for which nothing has to be downloaded.
+// TestScripts runs the scripts of testdata. In a script, $REPO is this module and own-module makes
+// go.mod and go.sum of a user's module that has it as a tool, for which nothing has to be
+// downloaded.
 func TestScripts(t *testing.T) {
 	repo, err := filepath.Abs("../..")
 	if err != nil {

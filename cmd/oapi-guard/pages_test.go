@@ -30,23 +30,26 @@ const (
 	moduleVersion = "v0.1.0"
 )
 
-// TestPages follows pages of the documentation to the letter, in an empty folder and without a network: a reader who
-// copies the blocks of a page in order gets what the page promises. This module comes from a module proxy that holds the
-// files of the working tree as a release, and the other modules come from the module cache. Nothing is replaced.
+// TestPages follows pages of the documentation to the letter, in an empty folder and without a
+// network: a reader who copies the blocks of a page in order gets what the page promises. This
+// module comes from a module proxy that holds the files of the working tree as a release, and the
+// other modules come from the module cache. Nothing is replaced.
 //
-// A script of testdata/pages names the page: "follow PAGE". A comment in front of a fenced block says what the reader
-// does with the block; blocks without such a comment are not tried:
+// A script of testdata/pages names the page: "follow PAGE". A comment in front of a fenced block
+// says what the reader does with the block; blocks without such a comment are not tried:
 //
 //	<!-- try: file PATH -->      writes the block to the file
 //	<!-- try: run -->            runs the block in the shell, which stops at the first command that fails
 //	<!-- try: serve :PORT -->    runs the block in the background and waits until the port accepts connections
 //	<!-- try: output -->         compares the block with what the last run block printed; ... stands for any text
 //
-// All blocks of a page share one shell, so cd and variables stay in force. Another comment may stand between a mark and
-// its block. A port that a serve block names is free on the reader's machine, but perhaps not here: the test chooses
-// another one and writes it into all blocks of the page.
+// All blocks of a page share one shell, so cd and variables stay in force. Another comment may
+// stand between a mark and its block. A port that a serve block names is free on the reader's
+// machine, but perhaps not here: the test chooses another one and writes it into all blocks of the
+// page.
 //
-// The first run compiles the generator and its modules, which takes a minute or two; then they are in the build cache.
+// The first run compiles the generator and its modules, which takes a minute or two; then they are
+// in the build cache.
 func TestPages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles the generator in another module")
@@ -74,7 +77,8 @@ func TestPages(t *testing.T) {
 			e.Setenv("GOENV", "off")
 			e.Setenv("GOWORK", "off")
 			e.Setenv("GOTOOLCHAIN", "local")
-			// Without paths in the objects the build cache serves the next run, whose module cache is elsewhere.
+			// Without paths in the objects the build cache serves the next run, whose module cache
+			// is elsewhere.
 			e.Setenv("GOFLAGS", "-trimpath -modcacherw")
 			e.Values["environment"] = e
 			return nil
@@ -83,8 +87,8 @@ func TestPages(t *testing.T) {
 	})
 }
 
-// TestMarkedPages checks that a script follows each page with marks, and the two pages that a new reader begins with. A
-// page without marks cannot be followed, so lost marks fail in TestPages.
+// TestMarkedPages checks that a script follows each page with marks, and the two pages that a new
+// reader begins with. A page without marks cannot be followed, so lost marks fail in TestPages.
 func TestMarkedPages(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/pages/*.txtar")
 	if err != nil {
@@ -117,9 +121,9 @@ func TestMarkedPages(t *testing.T) {
 	}
 }
 
-// fillModuleCache makes sure that the module cache has what a module needs that uses every public package and the tool:
-// "go mod tidy" there also reads tests of dependencies, which no build of this module needs. It downloads only what is
-// missing.
+// fillModuleCache makes sure that the module cache has what a module needs that uses every public
+// package and the tool: "go mod tidy" there also reads tests of dependencies, which no build of
+// this module needs. It downloads only what is missing.
 func fillModuleCache(t *testing.T, repo string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -157,7 +161,8 @@ func output(t *testing.T, dir, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// pathWithoutCommand returns PATH without the folders that have an oapi-guard: readers have it as a tool of their module.
+// pathWithoutCommand returns PATH without the folders that have an oapi-guard: readers have it as a
+// tool of their module.
 func pathWithoutCommand() string {
 	dirs := slices.DeleteFunc(filepath.SplitList(os.Getenv("PATH")), func(dir string) bool {
 		_, err := os.Stat(filepath.Join(dir, "oapi-guard"))
@@ -166,8 +171,8 @@ func pathWithoutCommand() string {
 	return strings.Join(dirs, string(filepath.ListSeparator))
 }
 
-// writeProxy writes the files of a module proxy (https://go.dev/ref/mod#goproxy-protocol) that serves one release of the
-// module: the files of the working tree that git tracks or would add.
+// writeProxy writes the files of a module proxy (https://go.dev/ref/mod#goproxy-protocol) that
+// serves one release of the module: the files of the working tree that git tracks or would add.
 func writeProxy(proxy, repo string) error {
 	cmd := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	cmd.Dir = repo
@@ -371,7 +376,8 @@ func matches(shown, printed string) bool {
 	return regexp.MustCompile("^" + pattern + "$").MatchString(printed)
 }
 
-// usesRelease checks that a module of the folder requires the release of the proxy, and that none has a replacement.
+// usesRelease checks that a module of the folder requires the release of the proxy, and that none
+// has a replacement.
 func usesRelease(dir string) error {
 	required := false
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {

@@ -79,9 +79,9 @@ type locatedCredential struct {
 
 // locate reads the credential at the source into the zero place at. The same header or query
 // parameter twice, and the word of an auth scheme alone, make the request malformed, because it is
-// not clear which credential counts. Browsers send the same cookie twice after its path or domain has changed: verify decides.
-// An empty value is no credential. A header with the word of another auth scheme has none for this
-// source.
+// not clear which credential counts. Browsers send the same cookie twice after its path or domain
+// has changed: verify decides. An empty value is no credential. A header with the word of another
+// auth scheme has none for this source.
 func (s *source) locate(r Request, at *locatedCredential) error {
 	var values []string
 	unreadable := 0

@@ -23,8 +23,9 @@ import (
 // several errors in a row a breaker refuses look-ups for a moment (breaker.go). Once a second a call
 // asks its server whether it is a master and keeps all keys (watch.go). Sessions are in sessions.go.
 
-// Store is a blacklist and a store of sessions in Redis. It is safe for concurrent use. It starts goroutines for look-ups
-// only, and they end within the look-up timeout if the hooks of the client respect their context.
+// Store is a blacklist and a store of sessions in Redis. It is safe for concurrent use. It starts
+// goroutines for look-ups only, and they end within the look-up timeout if the hooks of the client
+// respect their context.
 type Store struct {
 	cfg     *config
 	layout  *layout

@@ -35,7 +35,8 @@ type Caller struct {
 }
 
 // New returns a caller that begins with the start-th token. Each response must have the status 200
-// and size bytes without the newline at its end, which some encoders write. The context is that of the requests. It can be cancelled, as in a server.
+// and size bytes without the newline at its end, which some encoders write. The context is that of
+// the requests. It can be cancelled, as in a server.
 func New(ctx context.Context, handler http.Handler, headers [][]string, urls []*url.URL, size, start int) *Caller {
 	return &Caller{
 		handler: handler, headers: headers, urls: urls, size: size, next: start,
