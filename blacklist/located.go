@@ -9,8 +9,8 @@ import (
 // ids, such as [Memory]. The same token comes many times. A caller that asks for it again and again
 // has its ids hashed once: it keeps what Locate returned, and calls IsRevokedAt.
 //
-// A [Wrapper] of such a blacklist that observes or changes look-ups is no Locator, unless it has
-// these methods itself: see IsRevokedAt of the blacklist alone, never that of [As].
+// The validator calls these methods of the blacklist that it gets, and not of one that this wraps
+// ([Wrapper]): a wrapper without them sees each look-up as IsRevoked.
 type Locator interface {
 	Blacklist
 	// Locate returns the identity with the places of its entries in this blacklist. They never

@@ -55,7 +55,11 @@ func Wrap(list blacklist.Blacklist, provider metric.MeterProvider) (blacklist.Bl
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err
 	}
-	return &observed{list: list, checks: checks, checkTime: checkTime, revocations: revocations, revokeTime: revokeTime}, nil
+	o := observed{list: list, checks: checks, checkTime: checkTime, revocations: revocations, revokeTime: revokeTime}
+	if locator, ok := list.(blacklist.Locator); ok {
+		return &observedLocator{o, locator}, nil
+	}
+	return &o, nil
 }
 
 // buckets range from a look-up in memory to one that reaches its timeout.
@@ -81,6 +85,11 @@ func outcome(value string) metric.MeasurementOption {
 func (o *observed) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, error) {
 	start := time.Now()
 	revoked, err := o.list.IsRevoked(ctx, id)
+	return o.checked(ctx, start, revoked, err)
+}
+
+// checked records a look-up and returns its result.
+func (o *observed) checked(ctx context.Context, start time.Time, revoked bool, err error) (bool, error) {
 	attributes := checkNotRevoked
 	switch {
 	case err != nil:
@@ -107,6 +116,20 @@ func (o *observed) Revoke(ctx context.Context, r blacklist.Revocation) (bool, er
 	o.revocations.Add(ctx, 1, attributes)
 	o.revokeTime.Record(ctx, time.Since(start).Seconds(), attributes)
 	return before, err
+}
+
+// observedLocator is for a list that finds the entries of a token again.
+type observedLocator struct {
+	observed
+	locator blacklist.Locator
+}
+
+func (o *observedLocator) Locate(id blacklist.Identity) *blacklist.Located { return o.locator.Locate(id) }
+
+func (o *observedLocator) IsRevokedAt(ctx context.Context, located *blacklist.Located) (bool, error) {
+	start := time.Now()
+	revoked, err := o.locator.IsRevokedAt(ctx, located)
+	return o.checked(ctx, start, revoked, err)
 }
 
 // Unwrap implements blacklist.Wrapper.

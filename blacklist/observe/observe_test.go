@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/oapi-guard/oapi-guard/blacklist"
+	"github.com/oapi-guard/oapi-guard/blacklist/blacklisttest"
 )
 
 // recorder is a meter that keeps records as text. It replaces an SDK, which would be a large
@@ -130,6 +133,60 @@ func TestWrapKeepsInProcess(t *testing.T) {
 	} else if _, ok := blacklist.As[blacklist.InProcess](observed); !ok {
 		t.Error("the wrapper does not implement InProcess, the wrapped blacklist does")
 	}
+}
+
+// locator is a scripted blacklist.Locator.
+type locator struct{ *scripted }
+
+func (locator) Locate(id blacklist.Identity) *blacklist.Located {
+	return &blacklist.Located{Identity: id}
+}
+
+func (l locator) IsRevokedAt(context.Context, *blacklist.Located) (bool, error) {
+	return l.answer, l.err
+}
+
+// TestWrapKeepsLocators: look-ups by places are recorded like the others, and only of a list that has
+// them.
+func TestWrapKeepsLocators(t *testing.T) {
+	r := &recorder{}
+	list := &scripted{answer: true, err: errDown}
+	plain, err := Wrap(list, provider{recorder: r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := plain.(blacklist.Locator); ok {
+		t.Error("the wrapper of a list without places is a Locator")
+	}
+	observed, err := Wrap(locator{list}, provider{recorder: r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrapper := observed.(blacklist.Locator)
+	revoked, err := wrapper.IsRevokedAt(t.Context(), wrapper.Locate(blacklist.Identity{Issuer: "issuer", ID: "a"}))
+	if !revoked || err != errDown {
+		t.Errorf("IsRevokedAt = %v, %v", revoked, err)
+	}
+	want := []string{"oapiguard.blacklist.checks 1 oapiguard.outcome=error", "oapiguard.blacklist.check.duration true oapiguard.outcome=error"}
+	if !slices.Equal(r.records, want) {
+		t.Errorf("recorded %q, want %q", r.records, want)
+	}
+}
+
+// TestWrappedMemoryConforms runs the suite of blacklists, also with look-ups by places.
+func TestWrappedMemoryConforms(t *testing.T) {
+	blacklisttest.Run(t, func(t *testing.T, now func() time.Time) blacklist.Blacklist {
+		memory, err := blacklist.NewMemory(blacklist.WithClock(now), blacklist.WithLogger(slog.New(slog.DiscardHandler)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		observed, err := Wrap(memory, noop.NewMeterProvider())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = memory.Close() })
+		return observed
+	})
 }
 
 func TestWrapRefusesNil(t *testing.T) {
