@@ -124,7 +124,9 @@ type observedLocator struct {
 	locator blacklist.Locator
 }
 
-func (o *observedLocator) Locate(id blacklist.Identity) *blacklist.Located { return o.locator.Locate(id) }
+func (o *observedLocator) Locate(id blacklist.Identity) *blacklist.Located {
+	return o.locator.Locate(id)
+}
 
 func (o *observedLocator) IsRevokedAt(ctx context.Context, located *blacklist.Located) (bool, error) {
 	start := time.Now()

@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -157,26 +158,8 @@ func BenchmarkMemoryIsRevoked(b *testing.B) {
 	for _, all := range []bool{false, true} {
 		for _, n := range benchSizes {
 			b.Run(fmt.Sprintf("%s/%d", kindsOf(all), n), func(b *testing.B) {
-				m, err := blacklist.NewMemory(blacklist.WithLogger(slog.New(slog.DiscardHandler)))
-				if err != nil {
-					b.Fatal(err)
-				}
-				ctx, unknown, until := context.Background(), unknownTokens(), time.Now().Add(24*time.Hour)
-				for i := range n {
-					id := blacklist.Identity{Issuer: "https://issuer.example", ID: fmt.Sprintf("r%035d", i), Session: "s" + fmt.Sprint(i), Subject: "u" + fmt.Sprint(i)}
-					r := blacklist.OfToken(id, until)
-					switch {
-					case all && i == 0:
-						r = blacklist.OfIssuer("another", time.Now(), until)
-					case all && i%10 == 1:
-						r = blacklist.OfSession(id, until)
-					case all && i%10 == 2:
-						r = blacklist.OfSubject(id.Issuer, id.Subject, time.Now(), until)
-					}
-					if _, err := m.Revoke(ctx, r); err != nil {
-						b.Fatal(err)
-					}
-				}
+				m := fullMemory(b, n, all)
+				ctx, unknown := context.Background(), unknownTokens()
 				bestOf(b, func(i uint64) {
 					if revoked, err := m.IsRevoked(ctx, unknown(i)); revoked || err != nil {
 						b.Fatal(revoked, err)
@@ -185,6 +168,79 @@ func BenchmarkMemoryIsRevoked(b *testing.B) {
 			})
 		}
 	}
+}
+
+func fullMemory(b *testing.B, n int, all bool) *blacklist.Memory {
+	b.Helper()
+	m, err := blacklist.NewMemory(blacklist.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	until := time.Now().Add(24 * time.Hour)
+	for i := range n {
+		id := blacklist.Identity{Issuer: "https://issuer.example", ID: fmt.Sprintf("r%035d", i), Session: "s" + fmt.Sprint(i), Subject: "u" + fmt.Sprint(i)}
+		r := blacklist.OfToken(id, until)
+		switch {
+		case all && i == 0:
+			r = blacklist.OfIssuer("another", time.Now(), until)
+		case all && i%10 == 1:
+			r = blacklist.OfSession(id, until)
+		case all && i%10 == 2:
+			r = blacklist.OfSubject(id.Issuer, id.Subject, time.Now(), until)
+		}
+		if _, err := m.Revoke(context.Background(), r); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return m
+}
+
+// BenchmarkLocated measures look-ups of a thousand tokens that come again and again, among 1,000,000
+// entries of all kinds: with ids that are hashed each time; with known places, after a revocation;
+// and with the memory that there is no entry, while nothing was revoked.
+func BenchmarkLocated(b *testing.B) {
+	const tokens = 1000
+	for name, list := range map[string]blacklist.Locator{"Memory": fullMemory(b, 1_000_000, true), "Replica": fullReplica(b, 1_000_000)} {
+		unknown := unknownTokens()
+		var ids [tokens]blacklist.Identity
+		var located [tokens]*blacklist.Located
+		for i := range ids {
+			id := unknown(uint64(i))
+			id.ID, id.Session, id.Subject = strings.Clone(id.ID), strings.Clone(id.Session), strings.Clone(id.Subject)
+			ids[i], located[i] = id, list.Locate(id)
+		}
+		expect := func(revoked bool, err error) {
+			if revoked || err != nil {
+				b.Fatal(revoked, err)
+			}
+		}
+		ctx := context.Background()
+		b.Run(name+"/ids", func(b *testing.B) {
+			bestOf(b, func(i uint64) { expect(list.IsRevoked(ctx, ids[i%tokens])) })
+		})
+		b.Run(name+"/places", func(b *testing.B) {
+			bestOf(b, func(i uint64) {
+				located[i%tokens].SetAbsent(math.MaxUint64) // as if there had been another entry since
+				expect(list.IsRevokedAt(ctx, located[i%tokens]))
+			})
+		})
+		b.Run(name+"/absent", func(b *testing.B) {
+			bestOf(b, func(i uint64) { expect(list.IsRevokedAt(ctx, located[i%tokens])) })
+		})
+	}
+}
+
+func fullReplica(b *testing.B, n int) *replica.Replica {
+	b.Helper()
+	r, err := replica.New(bigFeed{n: n, allKinds: true}, quiet)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = r.Close() })
+	if err := r.Ready(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	return r
 }
 
 // BenchmarkClock is the part of a look-up that reads both clocks.
