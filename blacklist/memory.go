@@ -101,7 +101,7 @@ func (m *Memory) IsRevoked(ctx context.Context, id Identity) (bool, error) {
 
 // Locate implements [Locator].
 func (m *Memory) Locate(id Identity) *Located {
-	located, issuer := &Located{Identity: id}, m.keys.place.text(id.Issuer)
+	located, issuer := &Located{Owner: m, Identity: id}, m.keys.place.text(id.Issuer)
 	for kind := Token; kind <= Issuer; kind++ {
 		if id.Has(kind) {
 			located.Places[kind-1] = m.keys.place.of(kind, issuer, &id)
@@ -128,12 +128,12 @@ func (m *Memory) isRevoked(ctx context.Context, id *Identity, located *Located) 
 	if located.IsAbsent(version) {
 		return false, nil
 	}
+	// At random, because a counter would be written by every core.
+	if rand.Uint64()%lookupsPerSweep == 0 {
+		m.entries.SweepSome(millis.Floor(m.clock()))
+	}
 	var issuer uint64
 	if located == nil {
-		// At random, because a counter would be written by every core.
-		if rand.Uint64()%lookupsPerSweep == 0 {
-			m.entries.SweepSome(millis.Floor(m.clock()))
-		}
 		issuer = m.keys.place.text(id.Issuer)
 	}
 	absent := true

@@ -42,7 +42,7 @@ const (
 	// maxCachedAge is how long a token stays in the cache, if it does not expire before.
 	maxCachedAge = time.Hour
 	// cachedTokenSize is what each token takes besides its text and its lists, in bytes.
-	cachedTokenSize = 880
+	cachedTokenSize = 896
 )
 
 // WithTokenCache sets how many verified tokens the verifier caches and in how many bytes of memory,

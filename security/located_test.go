@@ -91,6 +91,67 @@ func TestWrapperSeesEachLookUp(t *testing.T) {
 	}
 }
 
+// strictList embeds a Locator and overrides its IsRevoked.
+type strictList struct {
+	*blacklist.Memory
+	refuses atomic.Bool
+}
+
+func (l *strictList) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, error) {
+	if l.refuses.Load() {
+		return true, nil
+	}
+	return l.Memory.IsRevoked(ctx, id)
+}
+
+// TestOverriddenLookUp: the methods of an embedded Locator do not replace the IsRevoked of the type
+// around it.
+func TestOverriddenLookUp(t *testing.T) {
+	f := newFixture(t)
+	list := &strictList{Memory: newMemoryList(t, f.clock.Now)}
+	v := must(NewValidator(f.verifier, list))(t)
+	text := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
+	for range 3 {
+		if err := present(t, v, accessToken, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list.refuses.Store(true)
+	if present(t, v, accessToken, text) == nil {
+		t.Error("a token is accepted that IsRevoked of the blacklist refuses")
+	}
+}
+
+// namedList is a Locator of a type that == cannot compare.
+type namedList struct {
+	*blacklist.Memory
+	names []string
+}
+
+func (l namedList) Locate(id blacklist.Identity) *blacklist.Located {
+	located := l.Memory.Locate(id)
+	located.Owner = l
+	return located
+}
+
+// TestBlacklistsThatCannotBeCompared: a Locator of such a type is asked as any other blacklist.
+func TestBlacklistsThatCannotBeCompared(t *testing.T) {
+	f := newFixture(t)
+	v := must(NewValidator(f.verifier, namedList{newMemoryList(t, f.clock.Now), []string{"a"}}))(t)
+	text := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
+	for range 3 {
+		if err := present(t, v, accessToken, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := v.Revoke(t.Context(), f.token(t, text, accessToken)); err != nil {
+		t.Fatal(err)
+	}
+	if present(t, v, accessToken, text) == nil {
+		t.Error("a revoked token is accepted")
+	}
+}
+
 // TestValidatorsShareAVerifier: each looks up in its own blacklist.
 func TestValidatorsShareAVerifier(t *testing.T) {
 	f := newFixture(t)

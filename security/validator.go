@@ -117,7 +117,7 @@ func NewValidator(verifier *Verifier, list blacklist.Blacklist, options ...Valid
 	}
 	_, v.inProcess = blacklist.As[blacklist.InProcess](list)
 	if v.inProcess {
-		v.locator, _ = list.(blacklist.Locator) // not what it wraps, whose look-ups nobody would observe
+		v.locator = blacklist.LocatorOf(list)
 	}
 	for _, option := range options {
 		if option == nil {

@@ -88,8 +88,8 @@ func (c check) tryLocated(open func(clock func() time.Time) blacklist.Blacklist,
 	for range 2 {
 		err := c.try(func(clock func() time.Time) blacklist.Blacklist {
 			store := open(clock)
-			locator, ok := store.(blacklist.Locator)
-			if !ok {
+			locator := blacklist.LocatorOf(store)
+			if locator == nil {
 				return store
 			}
 			last = newLocated(locator, eager)

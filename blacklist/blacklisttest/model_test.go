@@ -342,7 +342,7 @@ func (m *locatingModel) Locate(id blacklist.Identity) *blacklist.Located {
 	if m.fault == "the place of another token of a session" {
 		id.ID = ""
 	}
-	return &blacklist.Located{Identity: id}
+	return &blacklist.Located{Owner: m, Identity: id}
 }
 
 func (m *locatingModel) Revoke(ctx context.Context, r blacklist.Revocation) (bool, error) {

@@ -125,7 +125,9 @@ type observedLocator struct {
 }
 
 func (o *observedLocator) Locate(id blacklist.Identity) *blacklist.Located {
-	return o.locator.Locate(id)
+	located := o.locator.Locate(id)
+	located.Owner = o
+	return located
 }
 
 func (o *observedLocator) IsRevokedAt(ctx context.Context, located *blacklist.Located) (bool, error) {

@@ -91,7 +91,9 @@ func (r *Replica) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, e
 }
 
 // Locate implements [blacklist.Locator].
-func (r *Replica) Locate(id blacklist.Identity) *blacklist.Located { return r.table.places.Locate(id) }
+func (r *Replica) Locate(id blacklist.Identity) *blacklist.Located {
+	return r.table.places.Locate(r, id)
+}
 
 // IsRevokedAt implements [blacklist.Locator].
 func (r *Replica) IsRevokedAt(ctx context.Context, located *blacklist.Located) (bool, error) {

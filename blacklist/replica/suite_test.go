@@ -57,6 +57,13 @@ func openApplied(t *testing.T, clock func() time.Time, opts ...replica.Option) *
 	return &applied{Replica: r, before: records(r)}
 }
 
+// Locate implements blacklist.Locator.
+func (a *applied) Locate(id blacklist.Identity) *blacklist.Located {
+	located := a.Replica.Locate(id)
+	located.Owner = a
+	return located
+}
+
 func records(r *replica.Replica) (n uint64) {
 	for _, delays := range r.Stats().Delays {
 		n += delays

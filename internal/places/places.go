@@ -31,9 +31,9 @@ const maxCachedIssuer = 512
 // Init makes m an empty Maker for places with the key.
 func (m *Maker) Init(key blacklist.PlaceKey) { m.key, m.seed = key, maphash.MakeSeed() }
 
-// Locate returns the identity with all its places.
-func (m *Maker) Locate(id blacklist.Identity) *blacklist.Located {
-	located := &blacklist.Located{Identity: id}
+// Locate returns the identity with all its places in the blacklist.
+func (m *Maker) Locate(owner blacklist.Blacklist, id blacklist.Identity) *blacklist.Located {
+	located := &blacklist.Located{Owner: owner, Identity: id}
 	var common Common
 	for kind := blacklist.Token; kind <= blacklist.Issuer; kind++ {
 		if id.Has(kind) {

@@ -26,7 +26,7 @@ func TestPlacesAreThoseOfTheStore(t *testing.T) {
 				id.Template = issuer + "/{tenant}"
 			}
 			var forwards, backwards Common
-			located := m.Locate(id)
+			located := m.Locate(nil, id)
 			for kind := blacklist.Token; kind <= blacklist.Issuer; kind++ {
 				want, ok := blacklist.PlaceOf(key, kind, id)
 				last := blacklist.Issuer + blacklist.Token - kind
@@ -48,7 +48,7 @@ func TestPlacesAreThoseOfTheStore(t *testing.T) {
 func TestLocateLeavesOutWhatTheTokenHasNot(t *testing.T) {
 	var m Maker
 	m.Init(blacklist.PlaceKey{1})
-	located := m.Locate(blacklist.Identity{Issuer: "issuer", Subject: "subject"})
+	located := m.Locate(nil, blacklist.Identity{Issuer: "issuer", Subject: "subject"})
 	for kind := blacklist.Token; kind <= blacklist.Issuer; kind++ {
 		place := located.Places[kind-1]
 		if absent := kind == blacklist.Token || kind == blacklist.Session; absent != (place == 0) {

@@ -1,6 +1,9 @@
 package guard
 
 import (
+	"context"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 )
@@ -332,4 +335,36 @@ func TestRulesHoldForEachCredential(t *testing.T) {
 			who: "access:alice key:alice",
 		},
 	})
+}
+
+// TestMalformedTokenBesideAnotherScheme: where an alternative needs a key and a token, no
+// authenticator is called for a request whose token cannot be read.
+func TestMalformedTokenBesideAnotherScheme(t *testing.T) {
+	f := newFixture(t)
+	text := must(f.issuer.IssueAccessToken(t.Context(), "alice", nil))(t).Text()
+	calls := 0
+	authenticators := Authenticators{"key": AuthenticateKey(func(_ context.Context, key string) (*Caller[Principal], error) {
+		calls++
+		return account(key)
+	})}
+	operation := &Operation{ID: "op", Requirement: Requirement{{keyScheme, accessScheme}}}
+	handler := must(NewGuards(f.policy, authenticators, operation))(t).HandlerFunc(operation, func(http.ResponseWriter, *http.Request) {})
+	for _, tt := range []struct {
+		token         string
+		status, calls int
+	}{
+		{token: text, status: 200, calls: 1},
+		{token: text[:20] + " " + text[20:], status: 400, calls: 0},
+		{token: text[:20] + "\t" + text[20:], status: 400, calls: 0},
+	} {
+		calls = 0
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Authorization", "Bearer "+tt.token)
+		r.Header.Set("X-API-Key", "alice")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if w.Code != tt.status || calls != tt.calls {
+			t.Errorf("status %d and %d calls of the authenticator, want %d and %d", w.Code, calls, tt.status, tt.calls)
+		}
+	}
 }

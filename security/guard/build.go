@@ -165,14 +165,15 @@ func (g *Guard) findDisplaced() {
 	})
 }
 
-// findTokenSources finds the sources of tokens and of nothing else.
+// findTokenSources finds the sources that have one token each time, and nothing else. In an
+// alternative with another scheme a malformed token must be known before that is tried.
 func (g *Guard) findTokenSources() {
 	for i := range g.sources {
 		g.sources[i].onlyTokens = true
 	}
 	for _, a := range g.alternatives {
 		for _, s := range a {
-			if s.Kind != KindJWT {
+			if s.Kind != KindJWT || len(a) > 1 {
 				g.sources[s.source].onlyTokens = false
 			}
 		}

@@ -106,7 +106,8 @@ type source struct {
 	prefix, usual string
 	// spaces is set where the credential may contain spaces.
 	spaces bool
-	// onlyTokens is set where each scheme with this source has a JWT. The guard sets it.
+	// onlyTokens is set where each scheme with this source is a JWT and has no other scheme beside
+	// it. The guard sets it.
 	onlyTokens bool
 }
 

@@ -88,7 +88,9 @@ func (s *Store) IsRevoked(ctx context.Context, id blacklist.Identity) (bool, err
 }
 
 // Locate implements blacklist.Locator.
-func (s *Store) Locate(id blacklist.Identity) *blacklist.Located { return s.copied.places.Locate(id) }
+func (s *Store) Locate(id blacklist.Identity) *blacklist.Located {
+	return s.copied.places.Locate(s, id)
+}
 
 // IsRevokedAt implements blacklist.Locator.
 func (s *Store) IsRevokedAt(ctx context.Context, located *blacklist.Located) (bool, error) {

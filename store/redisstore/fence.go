@@ -15,7 +15,7 @@ import (
 // answering, without the revocations that the new master gets. So behind the commands that read, on
 // the same connection, come a write and WAIT. The replicas that answer follow this master, and did
 // so after the reads: none of them had been promoted. What the commands read does not count unless
-// enough replicas answer.
+// enough replicas answer. A fence is for one connection: what another one reads has its own.
 
 // fenceInterval is the time between two fences of a follower. Records that it reads meanwhile are
 // applied at once, but the age of the copy counts from the last read with a fence.
@@ -67,25 +67,6 @@ func (f fence) refused() error {
 		return errUnconfirmed
 	}
 	return nil
-}
-
-// confirm sends a fence to the master of the key.
-func (s *Store) confirm(ctx context.Context, key string) error {
-	if s.cfg.fence == 0 {
-		return nil
-	}
-	node := s.single
-	if s.cluster != nil {
-		var err error
-		if node, err = s.cluster.MasterForKey(ctx, key); err != nil {
-			return err
-		}
-	}
-	f := s.newFence(ctx, key)
-	if _, err := node.Pipelined(ctx, func(p redis.Pipeliner) error { return p.BatchProcess(ctx, f.commands()...) }); err != nil {
-		return err
-	}
-	return f.refused()
 }
 
 var errUnconfirmed = &storeError{text: "too few replicas confirm that the server is still their master: " +

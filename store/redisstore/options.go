@@ -106,16 +106,16 @@ func WithReplicas(n int, timeout time.Duration) Option {
 	return func(c *config) { c.replicas, c.replicasWait = n, timeout }
 }
 
-// WithFence makes every look-up, and every read of a copy (package replica), wait until n replicas
-// of the master confirm that it still is their master. Otherwise the look-up returns an error, and
-// the copy does not count as fresh. It is for services in which clients may keep reaching a master
-// that is cut off from its replicas, while one of those was promoted. With n for all replicas such
-// a master never answers. With fewer it answers if it is cut off together with n of them. What
-// package session reads has no fence: its writes wait with [WithReplicas].
+// WithFence makes everything that is read wait until n replicas of the master confirm that it still
+// is their master: look-ups, sessions, and the reads of a copy (package replica). Otherwise it is an
+// error, and the copy does not count as fresh. It is for services in which clients may keep reaching
+// a master that is cut off from its replicas, while one of those was promoted. With n for all
+// replicas such a master gives no answer, as long as no other server becomes its replica. With fewer
+// it answers if it is cut off together with n of them.
 //
-// The price: a look-up that reaches the server takes a write and a round trip to the replicas more,
-// and while fewer than n replicas are connected, look-ups return errors as soon as copies are older
-// than their bound. The timeout must be shorter than both timeouts of [WithTimeouts] and the
+// The price: a read that reaches the server takes a write and a round trip to the replicas more, and
+// while fewer than n replicas are connected, look-ups return errors as soon as copies are older than
+// their bound. On a Cluster look-ups also return errors while the slot of their bucket is moved. The timeout must be shorter than both timeouts of [WithTimeouts] and the
 // client's ReadTimeout, and for copies shorter than a quarter of their bound. The default is not to
 // wait. [WithReplicas] is the same for what is written.
 func WithFence(n int, timeout time.Duration) Option {

@@ -165,10 +165,10 @@ func (s *Store) get(ctx context.Context, keys []string) ([]any, error) {
 		return values, err
 	}
 	s.cluster.ReloadState(ctx)
-	if values, err = s.getEach(ctx, keys); err == nil {
-		err = s.confirm(ctx, keys[0])
+	if s.cfg.fence > 0 {
+		return nil, err // the keys may come from several masters, and a fence is for one
 	}
-	return values, err
+	return s.getEach(ctx, keys)
 }
 
 // send answers the queries: with one MGET on a single server, with a pipeline of one MGET per query

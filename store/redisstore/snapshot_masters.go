@@ -58,7 +58,8 @@ func (f *follower) masters(ctx context.Context) (masters, error) {
 	return all, nil
 }
 
-// verify returns an error unless all masters have the same state as before.
+// verify returns an error unless all masters have the same state as before, and replicas confirm
+// each of them if there is a fence. The reads that follow have one for the master of the stream only.
 func (f *follower) verify(ctx context.Context, all masters) error {
 	if f.store.cluster == nil {
 		return nil
@@ -72,6 +73,44 @@ func (f *follower) verify(ctx context.Context, all masters) error {
 			f.store.cluster.ReloadState(ctx)
 			return errNotOneState
 		}
+	}
+	return f.confirm(ctx, all)
+}
+
+// confirm sends a fence to each master that has a bucket.
+func (f *follower) confirm(ctx context.Context, all masters) error {
+	if f.store.cfg.fence == 0 {
+		return nil
+	}
+	keys := make(map[*redis.Client]string) // one of each master
+	for _, bucket := range allBuckets() {
+		key := f.store.layout.mark(bucket)
+		node, err := f.store.cluster.MasterForKey(ctx, key)
+		if err != nil {
+			return unavailable(err)
+		}
+		keys[node] = key
+	}
+	for _, m := range all {
+		node, err := m.link.client(ctx)
+		if err != nil {
+			return unavailable(err)
+		}
+		key, ok := keys[node]
+		if !ok {
+			continue
+		}
+		delete(keys, node)
+		fence := f.store.newFence(ctx, key)
+		if err := m.link.send(ctx, f.store.cfg.writeTimeout, fence.commands()...); err != nil {
+			return err
+		}
+		if err := fence.refused(); err != nil {
+			return unavailable(err)
+		}
+	}
+	if len(keys) > 0 { // the client has learned of other masters meanwhile
+		return errNotOneState
 	}
 	return nil
 }

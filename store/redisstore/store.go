@@ -128,16 +128,10 @@ func (s *Store) Ping(ctx context.Context) error {
 		return err
 	}
 	marks, err := s.readMarks(ctx, allBuckets())
-	switch {
-	case err != nil:
-		return err
-	case len(marks.missing) > 0:
-		return errNoMark
+	if err == nil && len(marks.missing) > 0 {
+		err = errNoMark
 	}
-	if err := s.confirm(ctx, s.layout.stream()); err != nil {
-		return unavailable(err)
-	}
-	return nil
+	return err
 }
 
 // Close makes every later call return blacklist.ErrClosed. It does not close the client. A second

@@ -100,7 +100,7 @@ const maxRounds = 12
 // some of the ops may have run.
 func (s *Store) write(ctx context.Context, ops []op) error { return s.run(ctx, ops, true) }
 
-// read runs the ops without waiting for replicas or disks.
+// read runs the ops without waiting for replicas or disks, except those of a fence.
 func (s *Store) read(ctx context.Context, ops []op) error { return s.run(ctx, ops, false) }
 
 // run sends the ops to their masters, and again after errors that a retry may solve.
@@ -196,8 +196,10 @@ func (s *Store) runNode(ctx context.Context, node *redis.Client, ops []op, sendS
 	asks := watch.due(s.cfg.now())
 	var state stateQuery
 	var probe masterProbe
+	var fence fence
 	if !wait { // a replica refuses the others
 		probe = s.newMasterProbe(ctx)
+		fence = s.newFence(ctx, ops[0].key())
 	}
 	_, err := node.Pipelined(ctx, func(p redis.Pipeliner) error {
 		_ = p.BatchProcess(ctx, probe.commands()...)
@@ -208,6 +210,7 @@ func (s *Store) runNode(ctx context.Context, node *redis.Client, ops []op, sendS
 		for i, o := range ops {
 			o.add(ctx, p, sendScript && i == 0) // the server then knows the script for the others
 		}
+		_ = p.BatchProcess(ctx, fence.commands()...)
 		if wait && s.cfg.replicas > 0 {
 			waited = redis.NewIntCmd(ctx, "wait", s.cfg.replicas, s.cfg.replicasWait.Milliseconds())
 			_ = p.Process(ctx, waited)
@@ -238,6 +241,8 @@ func (s *Store) runNode(ctx context.Context, node *redis.Client, ops []op, sendS
 	case err != nil:
 		// Retry all ops: those that succeeded find their nonce, and WAIT must cover them too.
 		return ops, err
+	case fence.refused() != nil:
+		return ops, fence.refused()
 	case waited != nil && waited.Val() < int64(s.cfg.replicas):
 		return ops, errFewReplicas
 	case synced != nil && !enoughDisks(synced.Val(), s.cfg.aofReplicas):
