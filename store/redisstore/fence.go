@@ -37,7 +37,7 @@ func (s *Store) newFence(ctx context.Context, key string) fence {
 	if s.cfg.fence == 0 {
 		return fence{}
 	}
-	tag, _, _ := strings.Cut(key, "}")
+	tag, _, _ := strings.Cut(cmp.Or(key, s.layout.stream()), "}")
 	return fence{
 		replicas: s.cfg.fence,
 		write:    redis.NewStatusCmd(ctx, "set", tag+fenceKey, "", "px", fenceLife.Milliseconds()),

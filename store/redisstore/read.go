@@ -176,7 +176,7 @@ func (s *Store) get(ctx context.Context, keys []string) ([]any, error) {
 // asked whether it is a master. Once a second send also asks for the state of the server.
 func (s *Store) send(ctx context.Context, node *redis.Client, queries []*query) {
 	perCommand := len(queries)
-	fence := s.newFence(ctx, queries[0].keys[0])
+	fence := s.newFence(ctx, firstKey(queries))
 	if s.cluster != nil {
 		perCommand = 1
 	}
@@ -215,6 +215,16 @@ func (s *Store) send(ctx context.Context, node *redis.Client, queries []*query) 
 	for i := first; len(queries) > 0; i, queries = i+1, queries[perCommand:] {
 		distribute(queries[:perCommand], cmds[i].(*redis.SliceCmd), err)
 	}
+}
+
+// firstKey returns a key of the queries, or "" if they have none.
+func firstKey(queries []*query) string {
+	for _, q := range queries {
+		if len(q.keys) > 0 {
+			return q.keys[0]
+		}
+	}
+	return ""
 }
 
 // newMGet returns one MGET for the keys of all queries.
