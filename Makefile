@@ -86,7 +86,7 @@ check-generate: ## fail where gen/, example/ and crosstest/ are not what their d
 
 .PHONY: chaos
 # CHAOS are flags of the program; `go run ./internal/chaos -help` lists them.
-chaos: ## break servers, networks and clocks under copies for 35 minutes, into internal/chaos/results/ (CHAOS="-run trim")
+chaos: ## break servers, networks and clocks under copies for 38 minutes, into internal/chaos/results/ (CHAOS="-run trim")
 	@scripts/services.sh
 	go run ./internal/chaos -out internal/chaos/results $(CHAOS)
 
