@@ -69,7 +69,7 @@ func ExampleNewSchemaValidator() {
 	handler.ServeHTTP(w, r)
 	fmt.Println(w.Code, w.Header().Get("Content-Type"))
 	fmt.Println(w.Body)
-	// Output: 400 application/problem+json {"title":"Bad Request","status":400,"detail":"The
-	// request is not what the description of this API
-	// says.","violations":[{"in":"body","name":"/username","rule":"minLength"},{"in":"body","name":"/password","rule":"required"}]}
+	// Output:
+	// 400 application/problem+json
+	// {"title":"Bad Request","status":400,"detail":"The request is not what the description of this API says.","violations":[{"in":"body","name":"/username","rule":"minLength"},{"in":"body","name":"/password","rule":"required"}]}
 }

@@ -98,8 +98,7 @@ func ExampleKeycloak() {
 func ExampleAuth0() {
 	_, err := providers.Auth0(context.Background(), "https://tenant.eu.auth0.com/", "https://api.example.com")
 	fmt.Println(err)
-	// Output: providers: the domain of Auth0 is like "tenant.eu.auth0.com", without https:// and
-	// without a slash
+	// Output: providers: the domain of Auth0 is like "tenant.eu.auth0.com", without https:// and without a slash
 }
 
 // Everybody on GitHub can get a token for any audience, so the owner is an argument. Other claims
