@@ -98,6 +98,9 @@ func (c check) tryLocated(open func(clock func() time.Time) blacklist.Blacklist,
 		if last == nil || err != nil {
 			return err // without a Locator: what try returned
 		}
+		if cfg.lifetime > 0 {
+			return nil // the sessions of another try begin at another time
+		}
 		eager = last.asked()
 	}
 	return nil
