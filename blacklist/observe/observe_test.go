@@ -155,14 +155,14 @@ func TestWrapKeepsLocators(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := plain.(blacklist.Locator); ok {
-		t.Error("the wrapper of a list without places is a Locator")
-	}
 	observed, err := Wrap(locator{list}, provider{recorder: r})
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrapper := observed.(blacklist.Locator)
+	wrapper := blacklist.LocatorOf(observed)
+	if wrapper == nil || blacklist.LocatorOf(plain) != nil {
+		t.Fatal("only the wrapper of a Locator is one")
+	}
 	revoked, err := wrapper.IsRevokedAt(t.Context(), wrapper.Locate(blacklist.Identity{Issuer: "issuer", ID: "a"}))
 	if !revoked || err != errDown {
 		t.Errorf("IsRevokedAt = %v, %v", revoked, err)

@@ -39,6 +39,9 @@ func open(t *testing.T, clock func() time.Time, opts ...replica.Option) *replica
 	if err := r.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if blacklist.LocatorOf(r) == nil {
+		t.Fatal("a Replica is no Locator: the suite would leave its look-ups by places out")
+	}
 	return r
 }
 

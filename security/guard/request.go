@@ -150,7 +150,10 @@ func (s *source) locate(r Request, at *locatedCredential) error {
 // the verifier, which finds it only in tokens that it does not know; see Guard.malformed.
 func (s *source) cutPrefix(value string) (credential string, ok bool) {
 	word := len(s.prefix)
-	if word == 0 || len(value) <= word+1 || value[word] != ' ' || value[:word] != s.usual && !strings.EqualFold(value[:word], s.prefix) {
+	if word == 0 || len(value) <= word+1 || value[word] != ' ' {
+		return "", false
+	}
+	if value[:word] != s.usual && !strings.EqualFold(value[:word], s.prefix) {
 		return "", false
 	}
 	credential = value[word+1:]
