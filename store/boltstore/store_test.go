@@ -38,6 +38,9 @@ func open(t testing.TB, path string, options ...Option) *Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
+	if blacklist.LocatorOf(s) == nil {
+		t.Fatal("a Store is no Locator: the suite would leave its look-ups by places out")
+	}
 	return s
 }
 
