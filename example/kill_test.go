@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oapi-guard/oapi-guard/internal/freeport"
 	"github.com/oapi-guard/oapi-guard/internal/race"
 	"github.com/oapi-guard/oapi-guard/security"
 	"github.com/oapi-guard/oapi-guard/session/sessiontest"
@@ -27,7 +27,7 @@ func TestKilledServiceKeepsSessions(t *testing.T) {
 		t.Skip("the passwords of the log-ins take minutes with the race detector: make test runs this without it")
 	}
 	const kills, between = 100, 100
-	service := &killedService{t: t, addr: freeAddr(t), dir: t.TempDir(), client: &http.Client{
+	service := &killedService{t: t, addr: freeport.Addr(t), dir: t.TempDir(), client: &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 10 * time.Second,
 	}}
 	service.start()
@@ -120,15 +120,4 @@ func (s *killedService) post(ctx context.Context, path, token, body string) (ref
 		return "", security.ErrTokenRevoked
 	}
 	return "", fmt.Errorf("status %d", response.StatusCode)
-}
-
-// freeAddr returns an address on loopback with a port that nobody listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,6 +12,8 @@ import (
 
 	"go.opentelemetry.io/otel/metric/noop"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/oapi-guard/oapi-guard/internal/freeport"
 )
 
 // operate sends a request to the operator's listener.
@@ -192,12 +193,7 @@ func TestOperatorLogsNoIDs(t *testing.T) {
 
 // TestOperatorAddress starts the program with an operator.
 func TestOperatorAddress(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := freeport.Addr(t)
 	p := startProcess(t, "DATA_DIR="+t.TempDir(), "ADMIN_TOKEN="+testOperator, "ADMIN_ADDR="+address)
 	p.operatorURL = "http://" + address
 	alice := p.login("alice", "wonderland")

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/oapi-guard/oapi-guard/internal/freeport"
 	"github.com/oapi-guard/oapi-guard/internal/operator"
 	"github.com/oapi-guard/oapi-guard/internal/pgtest"
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
@@ -170,7 +171,7 @@ func places(t *testing.T) map[string]struct {
 	args  []string // of the command
 } {
 	redis, postgres := redistest.Start(t, redistest.WithPassword("redis-password")), pgtest.Shared(t)
-	admin := fmt.Sprintf("127.0.0.1:%d", redistest.FreePort(t))
+	admin := freeport.Addr(t)
 	t.Setenv("ADMIN_ADDR", admin)
 	issuer := []string{"--issuer", serviceIssuer}
 	return map[string]struct {
@@ -307,7 +308,7 @@ func TestRevokeRefusesAnotherStore(t *testing.T) {
 				{name: "another secret", only: "bolt", env: []string{"ADMIN_TOKEN", "wrong-password"}, args: place.args, status: 1, want: "ADMIN_TOKEN"},
 				{name: "no secret", only: "bolt", env: []string{"ADMIN_TOKEN", ""}, args: place.args, status: 1, want: "ADMIN_TOKEN"},
 				{name: "the address of the API", only: "bolt", args: []string{"--admin-url", s.url}, status: 1, want: "ADMIN_ADDR"},
-				{name: "nobody at the address", only: "bolt", args: []string{"--admin-url", fmt.Sprintf("http://127.0.0.1:%d", redistest.FreePort(t))}, status: 1, want: "does not answer"},
+				{name: "nobody at the address", only: "bolt", args: []string{"--admin-url", "http://" + freeport.Addr(t)}, status: 1, want: "does not answer"},
 				{name: "the secret in clear", only: "bolt", args: []string{"--admin-url", "http://service.example.com"}, status: 1, want: "https"},
 			} {
 				if tt.only != "" && !strings.Contains(tt.only, name) {

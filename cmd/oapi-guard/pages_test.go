@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/oapi-guard/oapi-guard/internal/freeport"
 )
 
 const (
@@ -83,7 +85,9 @@ func TestPages(t *testing.T) {
 			e.Values["environment"] = e
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"follow": follow},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"follow": func(ts *testscript.TestScript, neg bool, args []string) { follow(t, ts, neg, args) },
+		},
 	})
 }
 
@@ -261,31 +265,20 @@ func blocksOf(page string) ([]block, error) {
 }
 
 // withFreePorts replaces the port of each serve block by a free one, in all blocks.
-func withFreePorts(blocks []block) error {
+func withFreePorts(t *testing.T, blocks []block) {
 	for _, serve := range blocks {
 		if serve.action != "serve" {
 			continue
 		}
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return err
-		}
-		_, port, err := net.SplitHostPort(l.Addr().String())
-		if err := l.Close(); err != nil {
-			return err
-		}
-		if err != nil {
-			return err
-		}
+		port := fmt.Sprintf(":%d", freeport.New(t))
 		for i := range blocks {
 			b := &blocks[i]
 			if b.action == "serve" {
-				b.argument = strings.ReplaceAll(b.argument, serve.argument, ":"+port)
+				b.argument = strings.ReplaceAll(b.argument, serve.argument, port)
 			}
-			b.text = strings.ReplaceAll(b.text, serve.argument, ":"+port)
+			b.text = strings.ReplaceAll(b.text, serve.argument, port)
 		}
 	}
-	return nil
 }
 
 // TestMarks checks that a page whose marks are not understood is not followed in part.
@@ -332,13 +325,13 @@ func TestShownOutput(t *testing.T) {
 }
 
 // follow runs the blocks of a page.
-func follow(ts *testscript.TestScript, neg bool, args []string) {
+func follow(t *testing.T, ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: follow PAGE")
 	}
 	blocks, err := blocksOf(ts.ReadFile(args[0]))
 	ts.Check(err)
-	ts.Check(withFreePorts(blocks))
+	withFreePorts(t, blocks)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	s, err := startShell(ctx, ts.Value("environment").(*testscript.Env), ts.MkAbs("."))

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oapi-guard/oapi-guard/internal/freeport"
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
@@ -76,7 +77,7 @@ func startProxied(c *chaos) *proxied {
 // startSentinel starts a Sentinel. Their timeouts differ, so that they do not ask for votes at the
 // same time.
 func (p *proxied) startSentinel(i int) {
-	port, dir := redistest.FreePort(p), p.TempDir()
+	port, dir := freeport.New(p), p.TempDir()
 	conf := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nsentinel monitor %s 127.0.0.1 %d 2\n"+
 		"sentinel down-after-milliseconds %s %d\nsentinel failover-timeout %s 3000\n",
 		port, dir, redistest.MasterName, p.proxies[0].port(), redistest.MasterName, 400+200*i, redistest.MasterName)

@@ -25,6 +25,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
 
+	"github.com/oapi-guard/oapi-guard/internal/freeport"
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
@@ -96,7 +97,7 @@ func StopShared() {
 
 func newServer(t testing.TB, options []Option) *Server {
 	t.Helper()
-	s := &Server{t: t, Port: redistest.FreePort(t), bin: binaries(t), as: credential(t)}
+	s := &Server{t: t, Port: freeport.New(t), bin: binaries(t), as: credential(t)}
 	for _, option := range options {
 		option(s)
 	}

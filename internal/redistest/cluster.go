@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/oapi-guard/oapi-guard/internal/freeport"
 )
 
 // Cluster is a Redis Cluster of six nodes: three masters, each with a replica.
@@ -26,7 +28,7 @@ func StartCluster(t testing.TB, opts ...Option) *Cluster {
 	c := &Cluster{t: t}
 	bus := make([]int, 6)
 	for i := range 6 {
-		bus[i] = FreePort(t)
+		bus[i] = freeport.New(t)
 		c.Nodes = append(c.Nodes, Start(t, append([]Option{WithArgs(
 			"--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port", strconv.Itoa(bus[i]),
 			"--cluster-replica-validity-factor", "0",

@@ -11,7 +11,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -23,6 +22,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/oapi-guard/oapi-guard/internal/freeport"
 )
 
 // Timeout bounds every wait of this package.
@@ -71,7 +72,7 @@ func Start(t testing.TB, opts ...Option) *Server {
 
 func newServer(t testing.TB, opts ...Option) *Server {
 	t.Helper()
-	s := &Server{t: t, Port: FreePort(t), dir: tempDir(t)}
+	s := &Server{t: t, Port: freeport.New(t), dir: tempDir(t)}
 	for _, opt := range opts {
 		opt(s)
 	}
@@ -103,22 +104,6 @@ func binary(t testing.TB) string {
 			"scripts/services.sh, or install it (apt-get install redis-server, brew install redis): %v", err)
 	}
 	return path
-}
-
-// FreePort returns a port on which no process listens. It is below the ports that the system uses
-// for outgoing connections.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	for range 200 {
-		port := 20000 + rand.IntN(12000)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			_ = l.Close()
-			return port
-		}
-	}
-	t.Fatal("redistest: no free port")
-	return 0
 }
 
 // launch starts the process with its arguments and the extra ones, and waits until it answers.
