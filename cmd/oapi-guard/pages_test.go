@@ -32,10 +32,10 @@ const (
 	moduleVersion = "v0.1.0"
 )
 
-// TestPages follows pages of the documentation to the letter, in an empty folder and without a
-// network: a reader who copies the blocks of a page in order gets what the page promises. This
-// module comes from a module proxy that holds the files of the working tree as a release, and the
-// other modules come from the module cache. Nothing is replaced.
+// TestPages follows pages of the documentation to the letter, in an empty folder: a reader who
+// copies the blocks of a page in order gets what the page promises. This module comes from a module
+// proxy that holds the files of the working tree as a release. The other modules come from the
+// module cache, and from GOPROXY where it lacks one. Nothing is replaced.
 //
 // A script of testdata/pages names the page: "follow PAGE". A comment in front of a fenced block
 // says what the reader does with the block; blocks without such a comment are not tried:
@@ -67,12 +67,18 @@ func TestPages(t *testing.T) {
 	fillModuleCache(t, repo)
 	moduleCache := output(t, repo, "go", "env", "GOMODCACHE")
 	buildCache := output(t, repo, "go", "env", "GOCACHE")
+	network := output(t, repo, "go", "env", "GOPROXY")
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/pages",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("REPO", repo)
 			e.Setenv("PATH", pathWithoutCommand())
-			e.Setenv("GOPROXY", "file://"+filepath.ToSlash(proxy)+",file://"+filepath.ToSlash(moduleCache)+"/cache/download")
+			e.Setenv("GOPROXY", "file://"+filepath.ToSlash(proxy)+",file://"+filepath.ToSlash(moduleCache)+"/cache/download,"+network)
+			for _, name := range []string{"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
+				if value, set := os.LookupEnv(name); set {
+					e.Setenv(name, value)
+				}
+			}
 			e.Setenv("GOSUMDB", "off")
 			e.Setenv("GOPATH", filepath.Join(e.WorkDir, ".gopath"))
 			e.Setenv("GOCACHE", buildCache)
@@ -125,29 +131,31 @@ func TestMarkedPages(t *testing.T) {
 	}
 }
 
-// fillModuleCache makes sure that the module cache has what a module needs that uses every public
-// package and the tool: "go mod tidy" there also reads tests of dependencies, which no build of
-// this module needs. It downloads only what is missing.
+// fillModuleCache makes sure that the module cache has what modules need that use the tool, and
+// either what generated code imports or every public package: "go mod tidy" there also reads tests
+// of dependencies, which no build of this module needs, and the fewer modules one requires, the
+// older are the versions that it selects. It downloads only what is missing. What a page needs
+// besides comes from GOPROXY.
 func fillModuleCache(t *testing.T, repo string) {
 	t.Helper()
-	dir := t.TempDir()
-	source := "package user\n\nimport (\n"
-	for _, pkg := range strings.Fields(output(t, repo, "go", "list", "-f", `{{if ne .Name "main"}}{{.ImportPath}}{{end}}`, "./...")) {
-		if !strings.Contains(pkg, "/internal/") {
-			source += fmt.Sprintf("\t_ %q\n", pkg)
-		}
-	}
+	generated := []string{modulePath + "/security", modulePath + "/security/guard"}
+	public := slices.DeleteFunc(strings.Fields(output(t, repo, "go", "list", "-f", `{{if ne .Name "main"}}{{.ImportPath}}{{end}}`, "./...")),
+		func(pkg string) bool { return strings.Contains(pkg, "/internal/") })
 	mod := fmt.Sprintf("module example.com/user\n\ngo 1.26.0\n\ntool %[1]s/cmd/oapi-guard\n\nrequire %[1]s v0.0.0\n\nreplace %[1]s => %[2]s\n", modulePath, repo)
-	for name, content := range map[string]string{"go.mod": mod, "user.go": source + ")\n"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
-			t.Fatal(err)
+	for _, imports := range [][]string{generated, public} {
+		dir := t.TempDir()
+		source := "package user\n\nimport (\n\t_ \"" + strings.Join(imports, "\"\n\t_ \"") + "\"\n)\n"
+		for name, content := range map[string]string{"go.mod": mod, "user.go": source} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	tidy := exec.Command("go", "mod", "tidy")
-	tidy.Dir, tidy.Env = dir, append(os.Environ(), "GOPROXY=off", "GOSUMDB=off", "GOFLAGS=", "GOWORK=off")
-	if tidy.Run() != nil {
-		t.Log("the module cache lacks modules; downloading them")
-		output(t, dir, "go", "mod", "tidy")
+		tidy := exec.Command("go", "mod", "tidy")
+		tidy.Dir, tidy.Env = dir, append(os.Environ(), "GOPROXY=off", "GOSUMDB=off", "GOFLAGS=", "GOWORK=off")
+		if tidy.Run() != nil {
+			t.Log("the module cache lacks modules; downloading them")
+			output(t, dir, "go", "mod", "tidy")
+		}
 	}
 }
 
