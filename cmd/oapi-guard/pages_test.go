@@ -50,8 +50,7 @@ const (
 // machine, but perhaps not here: the test chooses another one and writes it into all blocks of the
 // page.
 //
-// The first run compiles the generator and its modules, which takes a minute or two; then they are
-// in the build cache.
+// The generator and its modules are compiled once, which takes a minute or two.
 func TestPages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles the generator in another module")
@@ -65,29 +64,15 @@ func TestPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	fillModuleCache(t, repo)
-	moduleCache := output(t, repo, "go", "env", "GOMODCACHE")
-	buildCache := output(t, repo, "go", "env", "GOCACHE")
-	network := output(t, repo, "go", "env", "GOPROXY")
+	environment := readersEnvironment(t, repo, proxy)
+	compileGenerator(t, environment)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/pages",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("REPO", repo)
-			e.Setenv("PATH", pathWithoutCommand())
-			e.Setenv("GOPROXY", "file://"+filepath.ToSlash(proxy)+",file://"+filepath.ToSlash(moduleCache)+"/cache/download,"+network)
-			for _, name := range []string{"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
-				if value, set := os.LookupEnv(name); set {
-					e.Setenv(name, value)
-				}
+			for name, value := range environment {
+				e.Setenv(name, value)
 			}
-			e.Setenv("GOSUMDB", "off")
-			e.Setenv("GOPATH", filepath.Join(e.WorkDir, ".gopath"))
-			e.Setenv("GOCACHE", buildCache)
-			e.Setenv("GOENV", "off")
-			e.Setenv("GOWORK", "off")
-			e.Setenv("GOTOOLCHAIN", "local")
-			// Without paths in the objects the build cache serves the next run, whose module cache
-			// is elsewhere.
-			e.Setenv("GOFLAGS", "-trimpath -modcacherw")
 			e.Values["environment"] = e
 			return nil
 		},
@@ -155,6 +140,50 @@ func fillModuleCache(t *testing.T, repo string) {
 		if tidy.Run() != nil {
 			t.Log("the module cache lacks modules; downloading them")
 			output(t, dir, "go", "mod", "tidy")
+		}
+	}
+}
+
+// readersEnvironment returns the environment of the readers, who share one module cache.
+func readersEnvironment(t *testing.T, repo, proxy string) map[string]string {
+	t.Helper()
+	environment := map[string]string{
+		"PATH": pathWithoutCommand(),
+		"GOPROXY": "file://" + filepath.ToSlash(proxy) +
+			",file://" + filepath.ToSlash(output(t, repo, "go", "env", "GOMODCACHE")) + "/cache/download" +
+			"," + output(t, repo, "go", "env", "GOPROXY"),
+		"GOSUMDB":     "off",
+		"GOPATH":      t.TempDir(),
+		"GOCACHE":     output(t, repo, "go", "env", "GOCACHE"),
+		"GOENV":       "off",
+		"GOWORK":      "off",
+		"GOTOOLCHAIN": "local",
+		// Without paths in the objects the build cache serves the next run, whose module cache is
+		// elsewhere. "go tool" does not know the flag.
+		"GOFLAGS": "-trimpath -modcacherw",
+	}
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
+		if value, set := os.LookupEnv(name); set {
+			environment[name] = value
+		}
+	}
+	return environment
+}
+
+// compileGenerator compiles the generator as readers do, before they do it side by side.
+func compileGenerator(t *testing.T, environment map[string]string) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, args := range [][]string{
+		{"mod", "init", "example.com/first"}, {"get", "-tool", modulePath + "/cmd/oapi-guard"}, {"tool", "oapi-guard", "version"},
+	} {
+		cmd := exec.Command("go", args...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "PWD="+dir)
+		for name, value := range environment {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 	}
 }
