@@ -16,9 +16,10 @@ import (
 // ends nothing, and that the end of the context does.
 func TestWatch(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "spec.yaml")
+	// Each change is one step, because the watcher may still look at the files when the next one comes.
 	write := func(text string) {
 		t.Helper()
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		if err := errors.Join(os.WriteFile(file+".new", []byte(text), 0o600), os.Rename(file+".new", file)); err != nil {
 			t.Fatal(err)
 		}
 	}
