@@ -314,7 +314,8 @@ func TestLookUpsFindEntriesDuringMoves(t *testing.T) {
 
 // TestMemoryFreesMemory adds a million entries and lets them expire: their memory is freed.
 func TestMemoryFreesMemory(t *testing.T) {
-	if testing.Short() || race.Enabled {
+	race.Skip(t)
+	if testing.Short() {
 		t.Skip("takes too long: a million entries")
 	}
 	const n = 1_000_000

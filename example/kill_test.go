@@ -23,9 +23,7 @@ import (
 // TestKilledServiceKeepsSessions kills the service 100 times (SIGKILL) while 64 clients refresh at
 // it. It keeps its sessions in a bolt file. Clients repeat until they have an answer.
 func TestKilledServiceKeepsSessions(t *testing.T) {
-	if race.Enabled {
-		t.Skip("the passwords of the log-ins take minutes with the race detector: make test runs this without it")
-	}
+	race.Skip(t) // the passwords of the log-ins
 	const kills, between = 100, 100
 	service := &killedService{t: t, addr: freeport.Addr(t), dir: t.TempDir(), client: &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 10 * time.Second,

@@ -206,9 +206,7 @@ var rawSchemas = map[string]string{"asana.yaml": "17 of 606", "lago.yaml": "1 of
 // TestRealDocuments generates from real documents, serves what comes of them, and asks every operation
 // for what its security should answer.
 func TestRealDocuments(t *testing.T) {
-	if race.Enabled {
-		t.Skip("it takes minutes with the race detector: make test runs this without it")
-	}
+	race.Skip(t)
 	var apis []servedAPI
 	for _, path := range specs(t, slices.Sorted(maps.Keys(realDocuments))...) {
 		name := filepath.Base(path)
@@ -250,6 +248,7 @@ func TestRealDocuments(t *testing.T) {
 // TestUncompiled generates from real documents whose schemas oapi-codegen refuses or does not compile,
 // without a configuration: the errors name the schemas and the way on.
 func TestUncompiled(t *testing.T) {
+	race.Skip(t)
 	for _, tt := range []struct{ document, schema, way string }{
 		{document: "asana.yaml", schema: "oapi-codegen refuses schema AttachmentResponse: merging two schemas", way: "fallback-schemas: raw"},
 		{document: "lago.yaml", schema: "oapi-codegen refuses schema Currency: another part of the document", way: "resolve-type-name-collisions: true"},

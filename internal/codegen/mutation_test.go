@@ -197,9 +197,7 @@ func (m *mutator) misspell(name string) string {
 // error, a warning, or exactly what the changed document says. Where the key only has another name no
 // operation is weaker without a word.
 func TestMutations(t *testing.T) {
-	if race.Enabled {
-		t.Skip("it takes minutes with the race detector: make test runs this without it")
-	}
+	race.Skip(t)
 	names := []string{"hydra.json", "realworld.yml", "train-travel.yaml"}
 	paths := specs(t, names...)
 	dir := t.TempDir()

@@ -18,9 +18,7 @@ func TestSessionConformance(t *testing.T) {
 }
 
 func TestManagerConformance(t *testing.T) {
-	if race.Enabled {
-		t.Skip("takes too long with the race detector: make test runs it without; package session runs the suite with it")
-	}
+	race.Skip(t) // package session runs the suite with it
 	sessiontest.TestManager(t, openBefore)
 }
 

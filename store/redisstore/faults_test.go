@@ -70,6 +70,7 @@ func TestFaultOfTheServerIsAnError(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			srv := redistest.Start(t, tt.start...)
 			c := &clock{}
 			s := open(t, srv.Client(t), quick(WithClock(c.now))...)

@@ -30,10 +30,8 @@ func runSessions(t *testing.T, client redis.UniversalClient, opts ...Option) {
 	}, sessiontest.WithRealClock())
 }
 
-func TestManagerOfSessions(t *testing.T) {
-	if race.Enabled {
-		t.Skip("takes too long with the race detector: make test runs it without; package session runs the suite with it")
-	}
+func TestManagerConformance(t *testing.T) {
+	race.Skip(t) // package session runs the suite with it
 	client := redistest.Start(t).Client(t)
 	var n atomic.Int64
 	sessiontest.TestManager(t, func(t *testing.T, _ func() time.Time) session.Store {

@@ -62,6 +62,7 @@ func TestRotationsSurviveFaults(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			s, fail := tt.start(t)
 			rotateDuring(t, s, fail)
 		})

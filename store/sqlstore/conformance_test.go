@@ -33,10 +33,8 @@ func TestSessions(t *testing.T) {
 	})
 }
 
-func TestManager(t *testing.T) {
-	if race.Enabled {
-		t.Skip("takes too long with the race detector: make test runs it without; package session runs the suite with it")
-	}
+func TestManagerConformance(t *testing.T) {
+	race.Skip(t) // package session runs the suite with it
 	eachDialect(t, func(t *testing.T, d *database) {
 		var options []sessiontest.Option
 		if d.dialect == PostgreSQL {
