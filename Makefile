@@ -27,10 +27,11 @@ run: ## build and serve the example (ADDR=127.0.0.1:8080)
 	@go run ./example
 
 .PHONY: test
+# The tests of redisstore take longest, so they begin first.
 test: ## run all tests, with a real redis-server and PostgreSQL (REDIS_SERVER=PATH, POSTGRES_BIN=DIR, INSTALL_SERVICES=no)
 	@scripts/services.sh
-	go test $(RACE) -shuffle=on -timeout 15m ./...
-	$(if $(RACE),go test -timeout 15m -run '$(WITHOUT_RACE)' ./blacklist ./store/... ./example ./internal/codegen)
+	go test $(RACE) -shuffle=on -timeout 15m ./store/redisstore ./...
+	$(if $(RACE),go test -timeout 15m -run '$(WITHOUT_RACE)' ./store/sqlstore ./store/... ./blacklist ./example ./internal/codegen)
 	cd crosstest && go test -count=1 ./...
 	cd benchmarks && go test -count=1 ./...
 

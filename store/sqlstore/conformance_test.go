@@ -23,6 +23,7 @@ func TestBlacklist(t *testing.T) {
 
 func TestSessions(t *testing.T) {
 	eachDialect(t, func(t *testing.T, d *database) {
+		t.Parallel()
 		var options []sessiontest.Option
 		if d.dialect == PostgreSQL {
 			options = append(options, sessiontest.WithRealClock())
@@ -36,6 +37,7 @@ func TestSessions(t *testing.T) {
 func TestManagerConformance(t *testing.T) {
 	race.Skip(t) // package session runs the suite with it
 	eachDialect(t, func(t *testing.T, d *database) {
+		t.Parallel()
 		var options []sessiontest.Option
 		if d.dialect == PostgreSQL {
 			options = append(options, sessiontest.WithRealClock())

@@ -478,6 +478,7 @@ func TestSessionThatEndsIsRecorded(t *testing.T) {
 // TestReplica runs the suite of blacklists on a copy in memory of the store.
 func TestReplica(t *testing.T) {
 	eachDialect(t, func(t *testing.T, d *database) {
+		t.Parallel()
 		blacklisttest.Run(t, func(t *testing.T, clock func() time.Time) blacklist.Blacklist {
 			epoch := clock()
 			var feed replica.Feed = openNew(t, d.dialect, clock)
