@@ -42,9 +42,10 @@ func scenarios() []scenario {
 			name: "sentinel: fail-over", about: "the master is killed, and comes back as a replica; revocations wait for both replicas",
 			run: sentinelFailover, long: 120 * time.Second, short: time.Second,
 		}, {
-			name:  "sentinel: old master partitioned",
-			about: "the master, which works, is cut off from everything until there is another one, and then is reachable again",
-			run:   partitionOldMaster, long: 90 * time.Second, short: time.Second,
+			name: "sentinel: old master partitioned",
+			about: "the master, which works, is cut off from everything until there is another one, and is reachable again when " +
+				"the clients have left it",
+			run: partitionOldMaster, long: 90 * time.Second, short: time.Second,
 		}, {
 			name: "sentinel: fence",
 			about: "the master is cut off together with two processes, which have a fence (WithFence) and go on reaching it, while " +

@@ -154,13 +154,15 @@ func (p *proxied) complete(i int) error {
 
 // partitionOldMaster cuts off the master. It works, and would answer everybody who reached it. What
 // was sent to it meanwhile arrives when it is reachable again, before it learns that it is no master.
+// That is when the clients have learned it: within the bound of the fail-over it answers clients
+// that have not left it, about which the store promises nothing without a fence.
 func partitionOldMaster(c *chaos) {
 	p := startProxied(c)
 	f := c.followRedis(storeConfig{Kind: sentinel, Addrs: p.sentinels, Replicas: 1}, nil)
 	f.repeat(func(int) {
 		old, err := p.master()
 		c.must(err)
-		p.cutOff(f, old, rand.N(c.bound))
+		p.cutOff(f, old, c.bound+rand.N(c.bound))
 	})
 }
 

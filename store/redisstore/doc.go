@@ -38,6 +38,7 @@
 //   - An old master that is cut off from the others may continue to answer, without the newest
 //     revocations, until the clients leave it. With Sentinel that is when the client learns of the
 //     fail-over, on a Cluster after cluster-node-timeout (keep cluster-allow-reads-when-down at no).
+//     One that is reachable again within that time answers what was sent to it meanwhile, too.
 //     [WithFence] makes its answers errors.
 //     Behind a fixed address, such as a cloud endpoint, connections to a demoted master may stay open.
 //     In front of what it reads the store sends a command that changes nothing and that a replica
