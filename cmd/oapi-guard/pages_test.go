@@ -3,7 +3,6 @@
 package main
 
 import (
-	"archive/zip"
 	"bufio"
 	"bytes"
 	"context"
@@ -27,15 +26,9 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/freeport"
 )
 
-const (
-	modulePath    = "github.com/oapi-guard/oapi-guard"
-	moduleVersion = "v0.1.0"
-)
-
 // TestPages follows pages of the documentation to the letter, in an empty folder: a reader who
 // copies the blocks of a page in order gets what the page promises. This module comes from a module
-// proxy that holds the files of the working tree as a release. The other modules come from the
-// module cache, and from GOPROXY where it lacks one. Nothing is replaced.
+// proxy that serves the files of the working tree as a release. Nothing is replaced.
 //
 // A script of testdata/pages names the page: "follow PAGE". A comment in front of a fenced block
 // says what the reader does with the block; blocks without such a comment are not tried:
@@ -59,12 +52,7 @@ func TestPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := t.TempDir()
-	if err := writeProxy(proxy, repo); err != nil {
-		t.Fatal(err)
-	}
-	fillModuleCache(t, repo)
-	environment := readersEnvironment(t, repo, proxy)
+	environment := readersEnvironment(t, repo)
 	compileGenerator(t, environment)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/pages",
@@ -116,44 +104,16 @@ func TestMarkedPages(t *testing.T) {
 	}
 }
 
-// fillModuleCache makes sure that the module cache has what modules need that use the tool, and
-// either what generated code imports or every public package: "go mod tidy" there also reads tests
-// of dependencies, which no build of this module needs, and the fewer modules one requires, the
-// older are the versions that it selects. It downloads only what is missing. What a page needs
-// besides comes from GOPROXY.
-func fillModuleCache(t *testing.T, repo string) {
-	t.Helper()
-	generated := []string{modulePath + "/security", modulePath + "/security/guard"}
-	public := slices.DeleteFunc(strings.Fields(output(t, repo, "go", "list", "-f", `{{if ne .Name "main"}}{{.ImportPath}}{{end}}`, "./...")),
-		func(pkg string) bool { return strings.Contains(pkg, "/internal/") })
-	mod := fmt.Sprintf("module example.com/user\n\ngo 1.26.0\n\ntool %[1]s/cmd/oapi-guard\n\nrequire %[1]s v0.0.0\n\nreplace %[1]s => %[2]s\n", modulePath, repo)
-	for _, imports := range [][]string{generated, public} {
-		dir := t.TempDir()
-		source := "package user\n\nimport (\n\t_ \"" + strings.Join(imports, "\"\n\t_ \"") + "\"\n)\n"
-		for name, content := range map[string]string{"go.mod": mod, "user.go": source} {
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		tidy := exec.Command("go", "mod", "tidy")
-		tidy.Dir, tidy.Env = dir, append(os.Environ(), "GOPROXY=off", "GOSUMDB=off", "GOFLAGS=", "GOWORK=off")
-		if tidy.Run() != nil {
-			t.Log("the module cache lacks modules; downloading them")
-			output(t, dir, "go", "mod", "tidy")
-		}
-	}
-}
-
 // readersEnvironment returns the environment of the readers, who share one module cache.
-func readersEnvironment(t *testing.T, repo, proxy string) map[string]string {
+func readersEnvironment(t *testing.T, repo string) map[string]string {
 	t.Helper()
-	environment := map[string]string{
-		"PATH": pathWithoutCommand(),
-		"GOPROXY": "file://" + filepath.ToSlash(proxy) +
-			",file://" + filepath.ToSlash(output(t, repo, "go", "env", "GOMODCACHE")) + "/cache/download" +
-			"," + output(t, repo, "go", "env", "GOPROXY"),
+	gopath := t.TempDir()
+	return map[string]string{
+		"PATH":        pathWithoutCommand(),
+		"GOPROXY":     startModuleProxy(t, repo),
 		"GOSUMDB":     "off",
-		"GOPATH":      t.TempDir(),
+		"GOPATH":      gopath,
+		"GOMODCACHE":  filepath.Join(gopath, "pkg", "mod"),
 		"GOCACHE":     output(t, repo, "go", "env", "GOCACHE"),
 		"GOENV":       "off",
 		"GOWORK":      "off",
@@ -162,12 +122,6 @@ func readersEnvironment(t *testing.T, repo, proxy string) map[string]string {
 		// elsewhere. "go tool" does not know the flag.
 		"GOFLAGS": "-trimpath -modcacherw",
 	}
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
-		if value, set := os.LookupEnv(name); set {
-			environment[name] = value
-		}
-	}
-	return environment
 }
 
 // compileGenerator compiles the generator as readers do, before they do it side by side.
@@ -210,74 +164,6 @@ func pathWithoutCommand() string {
 		return err == nil
 	})
 	return strings.Join(dirs, string(filepath.ListSeparator))
-}
-
-// writeProxy writes the files of a module proxy (https://go.dev/ref/mod#goproxy-protocol) that
-// serves one release of the module: the files of the working tree that git tracks or would add.
-func writeProxy(proxy, repo string) error {
-	cmd := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-	cmd.Dir = repo
-	out, err := cmd.Output()
-	if err != nil {
-		return fmt.Errorf("git ls-files: %w", err)
-	}
-	files := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
-	archive, err := moduleZip(repo, files)
-	if err != nil {
-		return err
-	}
-	mod, err := os.ReadFile(filepath.Join(repo, "go.mod"))
-	if err != nil {
-		return err
-	}
-	dir := filepath.Join(proxy, filepath.FromSlash(modulePath), "@v")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	for name, content := range map[string][]byte{
-		"list":                  []byte(moduleVersion + "\n"),
-		moduleVersion + ".info": []byte(`{"Version":"` + moduleVersion + `","Time":"2026-01-01T00:00:00Z"}`),
-		moduleVersion + ".mod":  mod,
-		moduleVersion + ".zip":  archive,
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// moduleZip returns the zip of a module (https://go.dev/ref/mod#zip-files). Nested modules are not in it.
-func moduleZip(repo string, files []string) ([]byte, error) {
-	var nested []string
-	for _, file := range files {
-		if path.Base(file) == "go.mod" && file != "go.mod" {
-			nested = append(nested, path.Dir(file)+"/")
-		}
-	}
-	var b bytes.Buffer
-	archive := zip.NewWriter(&b)
-	for _, file := range files {
-		if slices.ContainsFunc(nested, func(dir string) bool { return strings.HasPrefix(file, dir) }) {
-			continue
-		}
-		content, err := os.ReadFile(filepath.Join(repo, filepath.FromSlash(file)))
-		if os.IsNotExist(err) {
-			continue // deleted, and git does not know it yet
-		}
-		if err != nil {
-			return nil, err
-		}
-		w, err := archive.Create(modulePath + "@" + moduleVersion + "/" + file)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := w.Write(content); err != nil {
-			return nil, err
-		}
-	}
-	err := archive.Close()
-	return b.Bytes(), err
 }
 
 // block is a fenced block of a page, with the words of its mark.
