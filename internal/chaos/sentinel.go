@@ -80,7 +80,7 @@ func (p *proxied) startSentinel(i int) {
 	port, dir := freeport.New(p), p.TempDir()
 	conf := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nsentinel monitor %s 127.0.0.1 %d 2\n"+
 		"sentinel down-after-milliseconds %s %d\nsentinel failover-timeout %s 3000\n",
-		port, dir, redistest.MasterName, p.proxies[0].port(), redistest.MasterName, 400+200*i, redistest.MasterName)
+		port, dir, redistest.MasterName, p.proxies[0].port(), redistest.MasterName, 1000+250*i, redistest.MasterName)
 	path := filepath.Join(dir, "sentinel.conf")
 	p.must(os.WriteFile(path, []byte(conf), 0o600))
 	program := os.Getenv("REDIS_SERVER")
