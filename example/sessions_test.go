@@ -129,6 +129,17 @@ func (a *app) over(p pair) {
 	a.call("POST", "/refresh", p.Refresh, "").want(a.t, 401, `error="invalid_token"`)
 }
 
+// lasts checks when a session begins and ends whose log-in ran between before and after. It begins when the log-in does.
+// A store that was empty refuses all that began before it, so there it begins a second later. It lasts from the end of the
+// log-in on, in whole seconds.
+func lasts(t *testing.T, got listed, lifetime time.Duration, before, after time.Time) {
+	t.Helper()
+	if got.Began.Before(before.Truncate(time.Millisecond)) || got.Began.After(after.Add(time.Second)) || got.LastSeen.IsZero() ||
+		got.ExpiresAt.Before(before.Add(lifetime).Truncate(time.Second)) || got.ExpiresAt.After(after.Add(lifetime)) {
+		t.Errorf("a log-in between %s and %s began a session of %s: %+v", before, after, lifetime, got)
+	}
+}
+
 func TestListSessions(t *testing.T) {
 	onStores(t, func(t *testing.T, a *app) {
 		before := time.Now()
@@ -148,12 +159,7 @@ func TestListSessions(t *testing.T) {
 			if got.Device != device || got.UserAgent != userAgent || got.Address != "127.0.0.1" || got.Current != (device == "phone") {
 				t.Errorf("%+v", got)
 			}
-			// The session begins when the log-in does. A store that was empty refuses all that began before
-			// it, so there it begins a second later. It lasts from the end of the log-in on, in whole seconds.
-			if got.Began.Before(before.Truncate(time.Millisecond)) || got.Began.After(after.Add(time.Second)) || got.LastSeen.IsZero() ||
-				got.ExpiresAt.Before(before.Add(sessionLifetime).Truncate(time.Second)) || got.ExpiresAt.After(after.Add(sessionLifetime)) {
-				t.Errorf("log-ins from %s to %s, but the session of the %s: %+v", before, after, device, got)
-			}
+			lasts(t, got, sessionLifetime, before, after)
 		}
 		a.call("GET", "/sessions", "", "").want(t, 401, "Bearer")
 		a.call("GET", "/sessions", phone.Refresh, "").want(t, 401, "invalid_token")
@@ -199,12 +205,11 @@ func TestSessionsArePaged(t *testing.T) {
 }
 
 func TestRememberMe(t *testing.T) {
-	a := newApp(t)
-	p := a.call("POST", "/login", "", `{"username":"alice","password":"wonderland","remember_me":true}`).pair(t)
-	got := a.call("GET", "/sessions", p.Access, "").page(t).Sessions[0]
-	if length := got.ExpiresAt.Sub(got.Began); length < rememberedLifetime-2*time.Second || length > rememberedLifetime {
-		t.Errorf("the session lasts %s", length)
-	}
+	onStores(t, func(t *testing.T, a *app) {
+		before := time.Now()
+		p := a.call("POST", "/login", "", `{"username":"alice","password":"wonderland","remember_me":true}`).pair(t)
+		lasts(t, a.call("GET", "/sessions", p.Access, "").page(t).Sessions[0], rememberedLifetime, before, time.Now())
+	})
 }
 
 func TestEndASession(t *testing.T) {
