@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -125,7 +124,7 @@ func (p *proxied) master() (int, error) {
 // failedOver expects that there were so many fail-overs since the last call. Sentinels on a machine
 // that is too busy replace a master that works: it goes on answering, which the store does not
 // promise anything about, and the scenario shows nothing.
-func (p *proxied) failedOver(times int) {
+func (p *proxied) failedOver(what string, times int) {
 	reply, err := send(p.sentinels[0], "SENTINEL", "MASTER", redistest.MasterName)
 	p.must(err)
 	fields, ok := reply.(map[any]any)
@@ -134,9 +133,30 @@ func (p *proxied) failedOver(times int) {
 		p.Fatalf("SENTINEL MASTER replies %v", reply)
 	}
 	if made := epoch - p.epoch; made != times {
-		p.Fatalf("%d fail-overs, want %d: the machine may be too busy for the timeouts of the Sentinels", made, times)
+		p.Fatalf("%s: %d fail-overs, want %d; the machine may be too busy for the timeouts of the Sentinels", what, made, times)
 	}
 	p.epoch = epoch
+}
+
+// preferred returns an error unless a fail-over that the first Sentinel makes leads to the node: it
+// leaves out a replica that it has not reached for a while, and a priority that it has not read yet.
+func (p *proxied) preferred(i int) error {
+	reply, err := send(p.sentinels[0], "SENTINEL", "REPLICAS", redistest.MasterName)
+	if err != nil {
+		return err
+	}
+	replicas, ok := reply.([]any)
+	if !ok {
+		return fmt.Errorf("SENTINEL REPLICAS replies %v", reply)
+	}
+	for _, r := range replicas {
+		r, _ := r.(map[any]any)
+		if r["port"] == strconv.Itoa(p.proxies[i].port()) && r["flags"] == "slave" && r["slave-priority"] == "1" &&
+			r["master-link-status"] == "ok" {
+			return nil
+		}
+	}
+	return fmt.Errorf("SENTINEL REPLICAS replies %v", reply)
 }
 
 // complete returns an error unless the node is a master with two replicas.
@@ -169,7 +189,7 @@ func partitionOldMaster(c *chaos) {
 // cutOff cuts off the master until another one was there for the pause, and waits until all servers
 // are together again.
 func (p *proxied) cutOff(f *fleet, old int, pause time.Duration) {
-	p.failedOver(0)
+	p.failedOver("before the partition", 0)
 	cut := monotonic()
 	p.proxies[old].setCut(true)
 	master := old
@@ -190,7 +210,7 @@ func (p *proxied) cutOff(f *fleet, old int, pause time.Duration) {
 		}
 		return err
 	})
-	p.failedOver(1)
+	p.failedOver("the fail-over of the partition", 1)
 }
 
 // fenceOldMaster cuts off the master together with two processes, which go on reaching it. All have a
@@ -208,15 +228,20 @@ func fenceOldMaster(c *chaos) {
 	})
 	f.repeat(func(int) {
 		p.cutOff(f, 0, c.bound+rand.N(2*c.bound))
+		p.eventually("a Sentinel would choose the former master", func() error { return p.preferred(0) })
 		back := monotonic()
-		c.eventually("the former master is the master again", func() error {
-			if now, err := p.master(); err != nil || now == 0 {
-				return err
-			}
+		p.eventually("the fail-over back begins", func() error {
 			_, err := send(p.sentinels[0], "SENTINEL", "FAILOVER", redistest.MasterName)
-			return cmp.Or(err, errors.New("not yet"))
+			return err
 		})
-		p.failedOver(1)
+		p.eventually("the former master is the master again", func() error {
+			now, err := p.master()
+			if err == nil && now != 0 {
+				err = errors.New("another one")
+			}
+			return err
+		})
+		p.failedOver("the fail-over back", 1)
 		// It may lack what waited for the other replica.
 		f.findLost(storeConfig{Kind: standalone, Addrs: []string{p.nodes[0].Addr()}}, back-int64(2*time.Second))
 		c.eventually("the replicas are connected", func() error { return p.complete(0) })

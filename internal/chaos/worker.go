@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -81,10 +82,21 @@ type faults struct {
 func (f *faults) add(v violation) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.count++; len(f.list) < 5000 {
+	if f.count++; len(f.list) < maxViolations {
 		f.list = append(f.list, v)
 	}
 }
+
+// first returns the first violations, so many at most, and how many there were.
+func (f *faults) first(most int) (list []violation, count int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.list[:min(most, len(f.list))]), f.count
+}
+
+// maxViolations is how many violations of a process the program keeps. A status has the first ten only, for the report of a
+// scenario that ends early.
+const maxViolations = 5000
 
 // report is what a worker prints, one JSON object a line.
 type report struct {
@@ -174,9 +186,7 @@ func (w *worker) run() {
 			r.Lookups, r.Errors = w.counts.lookups.Load(), w.counts.errors.Load()
 			r.Delays = w.delays.quantiles()
 			r.Heap = heap()
-			w.faults.mu.Lock()
-			r.Violations, r.ViolationCount = w.faults.list, w.faults.count
-			w.faults.mu.Unlock()
+			r.Violations, r.ViolationCount = w.faults.first(maxViolations)
 			w.print(r)
 		}
 	}
@@ -224,9 +234,7 @@ func (w *worker) status() report {
 		RefusedWrongly: w.counts.refusedWrongly.Load(),
 		Snapshots:      s.Snapshots, SnapshotsFailed: s.SnapshotsFailed, SnapshotTook: s.SnapshotTook,
 	}
-	w.faults.mu.Lock()
-	r.ViolationCount = w.faults.count
-	w.faults.mu.Unlock()
+	r.Violations, r.ViolationCount = w.faults.first(10)
 	if s.LastError != nil {
 		r.LastError = s.LastError.Error()
 	}
