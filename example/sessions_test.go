@@ -129,9 +129,9 @@ func (a *app) over(p pair) {
 	a.call("POST", "/refresh", p.Refresh, "").want(a.t, 401, `error="invalid_token"`)
 }
 
-// lasts checks when a session begins and ends whose log-in ran between before and after. It begins when the log-in does.
-// A store that was empty refuses all that began before it, so there it begins a second later. It lasts from the end of the
-// log-in on, in whole seconds.
+// lasts checks when a session begins and ends whose log-in ran between before and after. It begins
+// when the log-in does. A store that was empty refuses all that began before it, so there it begins
+// a second later. It lasts from the end of the log-in on, in whole seconds.
 func lasts(t *testing.T, got listed, lifetime time.Duration, before, after time.Time) {
 	t.Helper()
 	if got.Began.Before(before.Truncate(time.Millisecond)) || got.Began.After(after.Add(time.Second)) || got.LastSeen.IsZero() ||

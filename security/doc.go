@@ -26,8 +26,9 @@
 //
 // [Verifier.Verify] checks, in this order, and stops at the first failure: the size, the compact
 // form, the header, the key (by the header's kid and the algorithm of the key), the signature, the
-// form of the claims, the times, the issuer, the token type and the audience. It decodes nothing of the payload
-// before the signature is verified. A key is bound to one algorithm; a token never chooses it.
+// form of the claims, the times, the issuer, the token type and the audience. It decodes nothing of
+// the payload before the signature is verified. A key is bound to one algorithm; a token never
+// chooses it.
 //
 // A verifier caches verified tokens, so that the next request with the same token is spared the
 // signature and the decoding. Whatever depends on the time is decided for each request. See

@@ -121,7 +121,8 @@ func releaseFiles(repo string) (map[string][]byte, error) {
 	}, nil
 }
 
-// moduleZip returns the zip of a module (https://go.dev/ref/mod#zip-files). Nested modules are not in it.
+// moduleZip returns the zip of a module (https://go.dev/ref/mod#zip-files). Nested modules are not
+// in it.
 func moduleZip(repo string, files []string) ([]byte, error) {
 	var nested []string
 	for _, file := range files {

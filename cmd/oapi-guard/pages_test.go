@@ -363,7 +363,8 @@ func (s *shell) run(text string) (string, error) {
 	}
 }
 
-// serve runs commands in the background until the shell ends, and waits until something listens on the port.
+// serve runs commands in the background until the shell ends, and waits until something listens on
+// the port.
 func (s *shell) serve(text, port string) error {
 	log := filepath.Join(s.files, "serve")
 	ended := filepath.Join(s.files, "ended")

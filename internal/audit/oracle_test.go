@@ -95,8 +95,8 @@ func requests() []request {
 	return all
 }
 
-// anOperation returns a random operation. Its lists of allowed roles have several elements if disjunctions
-// are wanted.
+// anOperation returns a random operation. Its lists of allowed roles have several elements if
+// disjunctions are wanted.
 func anOperation(random *rand.Rand, disjunctions bool) codegen.ListedOperation {
 	o := codegen.ListedOperation{Method: "GET", Path: "/x"}
 	some := func(of ...string) []string {

@@ -94,8 +94,8 @@ func (f *faults) first(most int) (list []violation, count int) {
 	return slices.Clone(f.list[:min(most, len(f.list))]), f.count
 }
 
-// maxViolations is how many violations of a process the program keeps. A status has the first ten only, for the report of a
-// scenario that ends early.
+// maxViolations is how many violations of a process the program keeps. A status has the first ten
+// only, for the report of a scenario that ends early.
 const maxViolations = 5000
 
 // report is what a worker prints, one JSON object a line.

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// kinds are the kinds of credentials that are not JWTs, as package security and the methods of an Authenticator name them.
+// kinds are the kinds of credentials that are not JWTs, as package security and the methods of an
+// Authenticator name them.
 var kinds = map[kind]struct{ constant, resolve, parameter string }{
 	kindBasic:       {"guard.KindBasic", "guard.AuthenticateBasic", "credentials guard.BasicCredentials"},
 	kindKey:         {"guard.KindKey", "guard.AuthenticateKey", "key string"},
@@ -37,7 +38,8 @@ func listCall(method string, list []string) string {
 	return "." + method + "(" + strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", list), "[]string{"), "}") + ")"
 }
 
-// schemeFields returns the fields that say what the credential is, where it stands and whose it is, as Go.
+// schemeFields returns the fields that say what the credential is, where it stands and whose it is,
+// as Go.
 func schemeFields(s *scheme) string {
 	var b strings.Builder
 	field := func(name, value string) {

@@ -35,7 +35,8 @@ type Result struct {
 // Versions are the versions in the headers of the files: of this program, and of the oapi-codegen in it.
 type Versions struct{ Program, Library string }
 
-// Generate returns the files for a configuration. The error joins a [Problem] for each thing that is wrong.
+// Generate returns the files for a configuration. The error joins a [Problem] for each thing that
+// is wrong.
 func Generate(c *Config, versions Versions) (*Result, error) {
 	c, settings, err := c.complete()
 	if err != nil {

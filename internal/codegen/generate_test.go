@@ -19,8 +19,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/race"
 )
 
-// TestReservedClaims checks that the generator reserves the claims that the runtime does. It reads the list of package
-// security, which it may not import.
+// TestReservedClaims checks that the generator reserves the claims that the runtime does. It reads
+// the list of package security, which it may not import.
 func TestReservedClaims(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "../payload/claims.go", nil, parser.SkipObjectResolution)
 	if err != nil {
@@ -48,8 +48,8 @@ func TestReservedClaims(t *testing.T) {
 	}
 }
 
-// TestFailClosed changes api.gen.go in ways that oapi-codegen does not, or not yet, and checks that each is refused: a route
-// that is not understood would be a route without a guard.
+// TestFailClosed changes api.gen.go in ways that oapi-codegen does not, or not yet, and checks that
+// each is refused: a route that is not understood would be a route without a guard.
 func TestFailClosed(t *testing.T) {
 	result, err := generateCase(t, "access-refresh")
 	if err != nil {
@@ -130,8 +130,9 @@ func bindCode(t *testing.T, name, server, code string) error {
 	return r.err()
 }
 
-// TestTwoRuns checks that filtering first and generating then gives what oapi-codegen gives at once: on its output for the
-// documents of testdata see TestOapiCodegenOutput, these are larger ones.
+// TestTwoRuns checks that filtering first and generating then gives what oapi-codegen gives at
+// once: on its output for the documents of testdata see TestOapiCodegenOutput, these are larger
+// ones.
 func TestTwoRuns(t *testing.T) {
 	for _, path := range specs(t, "hydra.json", "realworld.yml", "train-travel.yaml", "lakefs.yml") {
 		t.Run(filepath.Base(path), func(t *testing.T) {

@@ -23,8 +23,9 @@ var update = flag.Bool("update", false, "write the golden files instead of compa
 // testVersion stands in the headers of the golden files in place of the real versions.
 var testVersion = Versions{Program: "v0.0.0", Library: "v0.0.0"}
 
-// cases returns the folders of testdata, each of which is a case: a document spec.yaml or spec.json, perhaps an
-// oapi-guard.yaml, and what comes of it: the generated files, or the errors in stderr.txt.
+// cases returns the folders of testdata, each of which is a case: a document spec.yaml or
+// spec.json, perhaps an oapi-guard.yaml, and what comes of it: the generated files, or the errors
+// in stderr.txt.
 func cases(t *testing.T) []string {
 	t.Helper()
 	entries, err := os.ReadDir("testdata")
@@ -163,7 +164,7 @@ func TestFormatted(t *testing.T) {
 	}
 }
 
-// TestTwice checks that a document gives the same bytes every time, although both oapi-codegen and Go's maps have moods.
+// TestTwice checks that a document gives the same bytes every time, although Go's maps have no order.
 func TestTwice(t *testing.T) {
 	race.Skip(t)
 	for _, name := range cases(t) {
@@ -183,9 +184,9 @@ func TestTwice(t *testing.T) {
 	}
 }
 
-// TestOapiCodegenOutput checks that api.gen.go is what oapi-codegen itself makes of a document, but for the line that says
-// who generated it, wherever no schema has to be kept for claims; also where the claims are in use elsewhere, so that keeping
-// them keeps nothing.
+// TestOapiCodegenOutput checks that api.gen.go is what oapi-codegen itself makes of a document, but
+// for the line that says who generated it, wherever no schema has to be kept for claims; also where
+// the claims are in use elsewhere, so that keeping them keeps nothing.
 func TestOapiCodegenOutput(t *testing.T) {
 	for _, name := range []string{
 		"access-refresh", "aliases", "claims-in-use", "config", "empty", "included", "names", "optional", "overlay", "public-only", "rules", "several-files",

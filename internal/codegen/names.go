@@ -14,7 +14,8 @@ import (
 	"github.com/oapi-codegen/oapi-codegen/v2/pkg/codegen"
 )
 
-// goTokenName returns the Go type of a token type: AccessToken for access, PasswordResetToken for password-reset.
+// goTokenName returns the Go type of a token type: AccessToken for access, PasswordResetToken for
+// password-reset.
 func goTokenName(name string) string {
 	var b strings.Builder
 	for part := range strings.SplitSeq(name, "-") {
@@ -60,7 +61,8 @@ func unused(name string, taken map[string]bool) string {
 	return free
 }
 
-// goType is a Go type that the user names: one of the generated package, a predeclared one, or one of a package that is imported.
+// goType is a Go type that the user names: one of the generated package, a predeclared one, or one
+// of a package that is imported.
 type goType struct {
 	// text is the type as Go; %s in it stands for the name of the import.
 	text string
@@ -96,7 +98,8 @@ func readGoType(e entry, p *problems) goType {
 	return t
 }
 
-// validImport reports whether a text can be an import path, as far as that can be told without looking for it.
+// validImport reports whether a text can be an import path, as far as that can be told without
+// looking for it.
 func validImport(path string) bool {
 	for part := range strings.SplitSeq(path, "/") {
 		if part == "" || part == "." || part == ".." || strings.ContainsFunc(part, func(r rune) bool {
@@ -114,7 +117,8 @@ type imports struct {
 	taken map[string]bool
 }
 
-// newImports takes the names of the packages that are imported already, and what generated code calls other things by.
+// newImports takes the names of the packages that are imported already, and what generated code
+// calls other things by.
 func newImports(paths []string) *imports {
 	i := &imports{map[string]string{}, map[string]bool{}}
 	for _, path := range paths {
@@ -170,7 +174,8 @@ func goFieldName(name string) string {
 	return "X" + strings.Join(parts, "")
 }
 
-// word returns a text for a comment: as it is where it is a plain word, else quoted, so that nothing in it ends the comment.
+// word returns a text for a comment: as it is where it is a plain word, else quoted, so that
+// nothing in it ends the comment.
 func word(text string) string {
 	plain := func(r rune) bool { return r > ' ' && r < 0x7f && r != '"' && r != '`' && r != '\\' }
 	if text != "" && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {

@@ -331,7 +331,8 @@ func (v *view) addOperations(operations []*operation, rt *router, tokens map[str
 	}
 }
 
-// addImports names what the code imports beside package security: the standard library, the router, and what user's types are from.
+// addImports names what the code imports beside package security: the standard library, the router,
+// and what user's types are from.
 func (v *view) addImports(operations []*operation, rt *router, packages *imports) {
 	standard, others := rt.importsWith(map[string]bool{
 		"context": len(v.Operations) > 0 || len(v.Authenticated) > 0,

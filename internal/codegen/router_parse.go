@@ -89,7 +89,8 @@ func (g *generated) methodRegistration(call *ast.CallExpr) (registration, bool) 
 	}, known && ok
 }
 
-// echoRegistration reads router.GET(options.BaseURL+"/path", wrapper.Handler, options.OperationMiddlewares["id"]...).
+// echoRegistration reads router.GET(options.BaseURL+"/path", wrapper.Handler,
+// options.OperationMiddlewares["id"]...).
 func (g *generated) echoRegistration(call *ast.CallExpr) (registration, bool) {
 	if len(call.Args) != 3 || !call.Ellipsis.IsValid() {
 		return registration{}, false
@@ -123,7 +124,8 @@ func (g *generated) chiRegistration(call *ast.CallExpr) (registration, bool) {
 	return g.methodRegistration(inner)
 }
 
-// gorillaRegistration reads r.HandleFunc(options.BaseURL+"/path", wrapper.Handler).Methods(http.MethodGet).
+// gorillaRegistration reads r.HandleFunc(options.BaseURL+"/path",
+// wrapper.Handler).Methods(http.MethodGet).
 func (g *generated) gorillaRegistration(call *ast.CallExpr) (registration, bool) {
 	f, ok := call.Fun.(*ast.SelectorExpr)
 	if !ok || f.Sel.Name != "Methods" || len(call.Args) != 1 {

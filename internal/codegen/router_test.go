@@ -22,8 +22,8 @@ func generateFor(t *testing.T, name, server string) (*Result, error) {
 // registrationOfGetMe matches the statement that registers GetMe, on each router.
 var registrationOfGetMe = regexp.MustCompile(`(?m)^\t(r\.Group\(func\(r chi\.Router\) \{\n\t\t)?.*wrapper\.GetMe\b.*\n(\t\}\)\n)?`)
 
-// TestRegistrations changes what oapi-codegen generates for each router in ways that it does not, or not yet, and checks that each is
-// refused.
+// TestRegistrations changes what oapi-codegen generates for each router in ways that it does not,
+// or not yet, and checks that each is refused.
 func TestRegistrations(t *testing.T) {
 	for _, rt := range routers {
 		result, err := generateFor(t, "access-refresh", rt.name)
@@ -64,7 +64,8 @@ func TestRegistrations(t *testing.T) {
 	}
 }
 
-// TestEchoMiddlewares checks that a registration on echo has the middlewares of the operation, which come behind the guard.
+// TestEchoMiddlewares checks that a registration on echo has the middlewares of the operation,
+// which come behind the guard.
 func TestEchoMiddlewares(t *testing.T) {
 	for _, server := range []string{"echo", "echo5"} {
 		result, err := generateFor(t, "access-refresh", server)
@@ -85,7 +86,8 @@ func TestEchoMiddlewares(t *testing.T) {
 	}
 }
 
-// TestOrder checks that the guarded handlers are registered in oapi-codegen's order, but for HEAD on fiber's version 2.
+// TestOrder checks that the guarded handlers are registered in oapi-codegen's order, but for HEAD
+// on fiber's version 2.
 func TestOrder(t *testing.T) {
 	patterns := []string{"HEAD /c", "GET /a", "POST /a", "HEAD /b", "HEAD /a", "GET /b", "GET /c"}
 	for _, rt := range routers {
@@ -157,8 +159,8 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// FuzzCompare checks with a request that two paths which both match it are found to, where regular expressions do the matching as
-// on gorilla.
+// FuzzCompare checks with a request that two paths which both match it are found to, where regular
+// expressions do the matching as on gorilla.
 func FuzzCompare(f *testing.F) {
 	for _, seed := range [][3]string{
 		{"/a/{x}", "/{y}/b", "/a/b"}, {"/a/{x}.json", "/a/{x}", "/a/b.json"}, {"/{x}-{y}", "/{x}{y}", "/a-b"}, {"/a", "/a/", "/a/"},
@@ -209,8 +211,8 @@ func TestAllowShadowing(t *testing.T) {
 	}
 }
 
-// TestManyRoutes checks that comparing every route with every other one does not take long. A thousand of them have half a million
-// pairs.
+// TestManyRoutes checks that comparing every route with every other one does not take long. A
+// thousand of them have half a million pairs.
 func TestManyRoutes(t *testing.T) {
 	rt := routerOf(t, "gorilla")
 	g := &generated{router: rt}

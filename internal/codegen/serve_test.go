@@ -25,7 +25,8 @@ func packages(t *testing.T) []string {
 	return names
 }
 
-// goTool runs the go command on this module with files added that are not on disk. It returns what the command printed.
+// goTool runs the go command on this module with files added that are not on disk. It returns what
+// the command printed.
 func goTool(t *testing.T, files map[string]string, args ...string) (string, error) {
 	t.Helper()
 	dir := t.TempDir()
@@ -65,7 +66,8 @@ func TestVet(t *testing.T) {
 	}
 }
 
-// TestServe serves every case over HTTP and asks each of its operations for what its security should answer.
+// TestServe serves every case over HTTP and asks each of its operations for what its security
+// should answer.
 func TestServe(t *testing.T) {
 	var apis []servedAPI
 	for _, name := range packages(t) {
@@ -80,7 +82,8 @@ type servedAPI struct {
 	files map[string][]byte
 }
 
-// serve runs testdata/serve.go.txt with a server for each API, whose methods do nothing but say that they were reached.
+// serve runs testdata/serve.go.txt with a server for each API, whose methods do nothing but say
+// that they were reached.
 func serve(t *testing.T, served []servedAPI) {
 	t.Helper()
 	program, err := os.ReadFile("testdata/serve.go.txt")
@@ -158,7 +161,8 @@ func (s *stub) find(name string) (found *ast.InterfaceType) {
 
 func (s *stub) has(name string) bool { return s.find(name) != nil }
 
-// methods returns a type whose methods say that they were reached; those of an Authenticator resolve what the program issued.
+// methods returns a type whose methods say that they were reached; those of an Authenticator
+// resolve what the program issued.
 func (s *stub) methods(suffix, name string) string {
 	var b strings.Builder
 	of := s.find(name)

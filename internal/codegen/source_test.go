@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestFind looks up places across anchors, merge keys and references to other files, those that go round in circles too.
+// TestFind looks up places across anchors, merge keys and references to other files, those that go
+// round in circles too.
 func TestFind(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{

@@ -55,7 +55,8 @@ func TestWriteFiles(t *testing.T) {
 	}
 }
 
-// TestWriteFilesUnchanged checks that a file that stays the same is not touched, so that nothing is built anew.
+// TestWriteFilesUnchanged checks that a file that stays the same is not touched, so that nothing is
+// built anew.
 func TestWriteFilesUnchanged(t *testing.T) {
 	dir := t.TempDir()
 	if err := WriteFiles(dir, contents("same")); err != nil {
@@ -67,7 +68,8 @@ func TestWriteFilesUnchanged(t *testing.T) {
 	}
 }
 
-// TestWriteFilesFailure lets every step fail that can and checks that the old files are whole, with nothing beside them.
+// TestWriteFilesFailure lets every step fail that can and checks that the old files are whole, with
+// nothing beside them.
 func TestWriteFilesFailure(t *testing.T) {
 	old := contents("old")
 	for _, existed := range []bool{true, false} {
@@ -168,7 +170,8 @@ func TestWriteFilesInTheWay(t *testing.T) {
 	})
 }
 
-// TestWriteFilesLink checks that a link stays a link, and that the file behind it is the one that is replaced.
+// TestWriteFilesLink checks that a link stays a link, and that the file behind it is the one that
+// is replaced.
 func TestWriteFilesLink(t *testing.T) {
 	dir, real := t.TempDir(), t.TempDir()
 	target := filepath.Join(real, "real.go")

@@ -1,9 +1,10 @@
 // Package pgtest starts real PostgreSQL servers for tests. They listen on free ports of 127.0.0.1,
 // keep their files in a temporary directory, and end with the test.
 //
-// The programs initdb and postgres are those in the directory that POSTGRES_BIN names, else on PATH,
-// else of the newest version that Debian or brew has installed. Without them the test fails and says how to
-// install them, because the store would be untested. POSTGRES_BIN=no skips the test instead.
+// The programs initdb and postgres are those in the directory that POSTGRES_BIN names, else on
+// PATH, else of the newest version that Debian or brew has installed. Without them the test fails
+// and says how to install them, because the store would be untested. POSTGRES_BIN=no skips the test
+// instead.
 //
 // PostgreSQL refuses to run as root. As root, the server runs as the user postgres, else nobody.
 package pgtest

@@ -113,11 +113,12 @@ func WithReplicas(n int, timeout time.Duration) Option {
 // replicas such a master gives no answer, as long as no other server becomes its replica. With fewer
 // it answers if it is cut off together with n of them.
 //
-// The price: a read that reaches the server takes a write and a round trip to the replicas more, and
-// while fewer than n replicas are connected, look-ups return errors as soon as copies are older than
-// their bound. On a Cluster look-ups also return errors while the slot of their bucket is moved. The timeout must be shorter than both timeouts of [WithTimeouts] and the
-// client's ReadTimeout, and for copies shorter than a quarter of their bound. The default is not to
-// wait. [WithReplicas] is the same for what is written.
+// The price: a read that reaches the server takes a write and a round trip to the replicas more,
+// and while fewer than n replicas are connected, look-ups return errors as soon as copies are older
+// than their bound. On a Cluster look-ups also return errors while the slot of their bucket is
+// moved. The timeout must be shorter than both timeouts of [WithTimeouts] and the client's
+// ReadTimeout, and for copies shorter than a quarter of their bound. The default is not to wait.
+// [WithReplicas] is the same for what is written.
 func WithFence(n int, timeout time.Duration) Option {
 	return func(c *config) { c.fence, c.fenceWait = n, timeout }
 }
