@@ -45,7 +45,7 @@ func TestConformanceWithSecretOverRESP2(t *testing.T) {
 }
 
 func TestConformanceSentinel(t *testing.T) {
-	runConformance(t, redistest.StartSentinel(t).Client(t), WithReplicas(2, time.Second))
+	runConformance(t, redistest.StartSentinel(t).Client(t), WithReplicas(2, replicasWait))
 }
 
 // TestConformanceWithFence has a fence behind each look-up.
@@ -55,5 +55,5 @@ func TestConformanceWithFence(t *testing.T) {
 }
 
 func TestConformanceCluster(t *testing.T) {
-	runConformance(t, redistest.StartCluster(t).Client(t), WithReplicas(1, time.Second))
+	runConformance(t, redistest.StartCluster(t).Client(t), WithReplicas(1, replicasWait))
 }

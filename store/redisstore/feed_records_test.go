@@ -151,7 +151,7 @@ func TestSnapshotOfEmptiedStore(t *testing.T) {
 // master was exchanged. No snapshot is read while a slot is moved.
 func TestClusterFollowersNoticeMoves(t *testing.T) {
 	c := redistest.StartCluster(t)
-	s := open(t, c.Client(t), WithReplicas(1, time.Second), WithTimeouts(5*time.Second, 5*time.Second))
+	s := open(t, c.Client(t), WithReplicas(1, replicasWait), WithTimeouts(5*time.Second, 5*time.Second))
 	slot := int(c.Nodes[0].Do("CLUSTER", "KEYSLOT", s.layout.stream()).(int64))
 	from := slot * 3 / 16384
 	source, target := c.Nodes[from], c.Nodes[(from+1)%3]
@@ -247,7 +247,7 @@ func TestClusterRecordFollowsEntry(t *testing.T) {
 	id := user("a")
 	order := &recordOrder{seen: func() bool { return true }}
 	client.OnNewNode(func(node *redis.Client) { node.AddHook(order) })
-	s := open(t, client, WithReplicas(1, time.Second))
+	s := open(t, client, WithReplicas(1, replicasWait), WithTimeouts(5*time.Second, 5*time.Second))
 	key, _ := s.layout.entry(s.layout.bucket(id), blacklist.Token, id)
 	order.seen = func() bool { n, err := plain.Exists(t.Context(), key).Result(); return err == nil && n == 1 }
 	order.records.Store(0)

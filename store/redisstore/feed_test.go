@@ -137,7 +137,7 @@ func TestFeedSentinel(t *testing.T) {
 			o := sn.Options()
 			o.PoolSize = manyFollowers
 			return redistest.Closed(t, redis.NewFailoverClient(o))
-		}, WithReplicas(2, time.Second))
+		}, WithReplicas(2, replicasWait))
 		store.Gaps = map[string]func(context.Context) error{"fail-over": func(context.Context) error {
 			master.Kill()
 			master = sn.Rejoin(master, sn.WaitFailover(master))
@@ -166,7 +166,7 @@ func TestFeedCluster(t *testing.T) {
 			o := c.Options()
 			o.PoolSize = manyFollowers
 			return redistest.Closed(t, redis.NewClusterClient(o))
-		}, WithReplicas(1, time.Second))
+		}, WithReplicas(1, replicasWait))
 	})
 }
 

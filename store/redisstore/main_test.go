@@ -153,6 +153,11 @@ func sessionErrors(t testing.TB, s *Store) map[string]error {
 // client's timeouts only takes 3 s.
 const slack = 2 * time.Second
 
+// replicasWait is how long a revocation waits for replicas where the test is not about that. It is
+// less than the client's ReadTimeout of 3 s. A replica that is told its master once more connects
+// again within a second.
+const replicasWait = 2500 * time.Millisecond
+
 // waitUntilWorks waits until look-ups, revocations and Ping succeed again, without a restart.
 func waitUntilWorks(t testing.TB, s *Store) {
 	t.Helper()
