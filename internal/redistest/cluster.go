@@ -3,6 +3,7 @@ package redistest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -41,10 +42,21 @@ func StartCluster(t testing.TB, opts ...Option) *Cluster {
 		if i < 3 {
 			n.Do("CLUSTER", "ADDSLOTSRANGE", i*slots/3, (i+1)*slots/3-1)
 		}
-		if i > 0 {
-			n.Do("CLUSTER", "MEET", "127.0.0.1", c.Nodes[0].Port, bus[0])
-		}
 	}
+	Eventually(t, "all nodes have met", func() error {
+		known, err := c.Nodes[0].connectedNodes()
+		if err != nil {
+			return err
+		}
+		for i, n := range c.Nodes {
+			if !slices.Contains(known, ids[i]) {
+				// A meeting that takes longer than the node timeout, on a busy machine, is given up.
+				n.Do("CLUSTER", "MEET", "127.0.0.1", c.Nodes[0].Port, bus[0])
+				err = fmt.Errorf("the first node is connected to %d nodes", len(known))
+			}
+		}
+		return err
+	})
 	for i := range 3 {
 		Eventually(t, "a node knows its master", func() error {
 			_, err := c.Nodes[i+3].do("CLUSTER", "REPLICATE", ids[i])
@@ -76,8 +88,8 @@ func (c *Cluster) WaitWhole(n int) {
 			if err != nil {
 				return err
 			}
-			if connected < n {
-				return fmt.Errorf("a node is connected to %d nodes", connected)
+			if len(connected) < n {
+				return fmt.Errorf("a node is connected to %d nodes", len(connected))
 			}
 			running++
 		}
@@ -88,23 +100,22 @@ func (c *Cluster) WaitWhole(n int) {
 	})
 }
 
-// connectedNodes returns the number of nodes that this node is connected to, itself included.
-func (s *Server) connectedNodes() (int, error) {
+// connectedNodes returns the ids of the nodes that this node is connected to, its own included.
+func (s *Server) connectedNodes() (ids []string, err error) {
 	reply, err := s.do("CLUSTER", "NODES")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	connected := 0
 	for line := range strings.Lines(fmt.Sprint(reply)) {
 		fields := strings.Fields(line) // id, address, flags, ..., link state at 7
 		if len(fields) <= 7 || fields[7] != "connected" {
 			continue
 		}
 		if flags := fields[2]; !strings.Contains(flags, "fail") && !strings.Contains(flags, "handshake") {
-			connected++
+			ids = append(ids, fields[0])
 		}
 	}
-	return connected, nil
+	return ids, nil
 }
 
 // WaitReplica waits until a replica is connected to the master.

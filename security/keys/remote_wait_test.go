@@ -131,14 +131,18 @@ func TestWaitingRequestsAreBounded(t *testing.T) {
 				}()
 			}
 			synctest.Wait()
+			mu.Lock()
 			if !maps.Equal(answers[503], map[time.Duration]int{0: more}) || len(answers[200]) != 0 {
 				t.Errorf("key %s, at once: %v, want %d times 503", id, answers, more)
 			}
+			mu.Unlock()
 			time.Sleep(time.Second) // the time of the bubble
 			synctest.Wait()
+			mu.Lock()
 			if !maps.Equal(answers[200], map[time.Duration]int{time.Second: most}) || len(answers[503]) != 1 {
 				t.Errorf("key %s, after the fetch: %v, want %d times 200", id, answers, most)
 			}
+			mu.Unlock()
 			time.Sleep(keys.DefaultMinRefetchInterval)
 		}
 	})
