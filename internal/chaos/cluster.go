@@ -9,7 +9,7 @@ import (
 
 // startCluster starts a Cluster.
 func startCluster(c *chaos) (servers *redistest.Cluster, store storeConfig) {
-	servers = redistest.StartCluster(c, redistest.WithAOF())
+	servers = redistest.StartCluster(c, redistest.WithAOF("everysec"))
 	store = storeConfig{Kind: cluster}
 	for _, node := range servers.Nodes {
 		store.Addrs = append(store.Addrs, node.Addr())

@@ -13,9 +13,9 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
-// startRedis starts a server that loses nothing when it is killed.
+// startRedis starts a server with an append-only file.
 func (c *chaos) startRedis(options ...redistest.Option) *redistest.Server {
-	return redistest.Start(c, append([]redistest.Option{redistest.WithAOF()}, options...)...)
+	return redistest.Start(c, append([]redistest.Option{redistest.WithAOF("everysec")}, options...)...)
 }
 
 // followRedis makes the marks on the server and starts the processes.
@@ -38,7 +38,7 @@ func noFault(c *chaos) {
 }
 
 func pauseAndKill(c *chaos) {
-	srv := c.startRedis()
+	srv := c.startRedis(redistest.WithAOF("always"))
 	f := c.followRedis(storeConfig{Kind: standalone, Addrs: []string{srv.Addr()}}, nil)
 	f.repeat(func(round int) {
 		srv.Pause()

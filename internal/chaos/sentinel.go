@@ -1,28 +1,19 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/oapi-guard/oapi-guard/internal/freeport"
 	"github.com/oapi-guard/oapi-guard/internal/redistest"
 )
 
 func sentinelFailover(c *chaos) {
 	servers := redistest.StartSentinel(c)
-	store := storeConfig{Kind: sentinel, Replicas: 2}
-	for _, s := range servers.Sentinels {
-		store.Addrs = append(store.Addrs, s.Addr())
-	}
-	f := c.followRedis(store, nil)
+	f := c.followRedis(storeConfig{Kind: sentinel, Addrs: servers.Sentinels.Addrs(), Replicas: 2}, nil)
 	master := servers.Nodes[0]
 	f.repeat(func(int) {
 		master.Kill()
@@ -37,7 +28,7 @@ type proxied struct {
 	*chaos
 	nodes     []*redistest.Server
 	proxies   []*proxy
-	sentinels []string
+	sentinels redistest.Quorum
 	epoch     int // the fail-overs that are known
 }
 
@@ -54,78 +45,20 @@ func startProxied(c *chaos) *proxied {
 		p.nodes, p.proxies = append(p.nodes, node), append(p.proxies, proxy)
 	}
 	c.eventually("two replicas are connected", func() error { return p.complete(0) })
-	for i := range 3 {
-		p.startSentinel(i)
-	}
-	c.eventually("the Sentinels know each other", func() error {
-		for _, address := range p.sentinels {
-			reply, err := send(address, "SENTINEL", "MASTER", redistest.MasterName)
-			if err != nil {
-				return err
-			}
-			text := fmt.Sprint(reply)
-			if !strings.Contains(text, "num-slaves:2") || !strings.Contains(text, "num-other-sentinels:2") {
-				return errors.New(text)
-			}
-		}
-		return nil
-	})
+	p.sentinels = redistest.StartQuorum(p, p.proxies[0].port(), "", time.Second)
 	return p
-}
-
-// startSentinel starts a Sentinel. Their timeouts differ, so that they do not ask for votes at the
-// same time.
-func (p *proxied) startSentinel(i int) {
-	port, dir := freeport.New(p), p.TempDir()
-	conf := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nsentinel monitor %s 127.0.0.1 %d 2\n"+
-		"sentinel down-after-milliseconds %s %d\nsentinel failover-timeout %s 3000\n",
-		port, dir, redistest.MasterName, p.proxies[0].port(), redistest.MasterName, 1000+250*i, redistest.MasterName)
-	path := filepath.Join(dir, "sentinel.conf")
-	p.must(os.WriteFile(path, []byte(conf), 0o600))
-	program := os.Getenv("REDIS_SERVER")
-	if program == "" {
-		program = "redis-server"
-	}
-	cmd := exec.Command(program, path, "--sentinel")
-	cmd.SysProcAttr = dieWithParent()
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	p.must(cmd.Start())
-	p.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	p.sentinels = append(p.sentinels, hostPort(port))
 }
 
 // master returns the number of the node that all Sentinels name.
 func (p *proxied) master() (int, error) {
-	found := -1
-	for _, address := range p.sentinels {
-		reply, err := send(address, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", redistest.MasterName)
-		if err != nil {
-			return 0, err
-		}
-		for i, proxy := range p.proxies {
-			if strings.Contains(fmt.Sprint(reply), " "+strconv.Itoa(proxy.port())+"]") {
-				if found >= 0 && found != i {
-					return 0, errors.New("the Sentinels do not agree")
-				}
-				found = i
-			}
-		}
-	}
-	if found < 0 {
-		return 0, errors.New("the Sentinels name no node")
-	}
-	return found, nil
+	return p.sentinels.Master(p.proxies[0].port(), p.proxies[1].port(), p.proxies[2].port())
 }
 
 // failedOver expects that there were so many fail-overs since the last call. Sentinels on a machine
 // that is too busy replace a master that works: it goes on answering, which the store does not
 // promise anything about, and the scenario shows nothing.
 func (p *proxied) failedOver(what string, times int) {
-	reply, err := send(p.sentinels[0], "SENTINEL", "MASTER", redistest.MasterName)
+	reply, err := send(p.sentinels[0].Addr(), "SENTINEL", "MASTER", redistest.MasterName)
 	p.must(err)
 	fields, ok := reply.(map[any]any)
 	epoch, err := strconv.Atoi(fmt.Sprint(fields["config-epoch"]))
@@ -141,7 +74,7 @@ func (p *proxied) failedOver(what string, times int) {
 // preferred returns an error unless a fail-over that the first Sentinel makes leads to the node: it
 // leaves out a replica that it has not reached for a while, and a priority that it has not read yet.
 func (p *proxied) preferred(i int) error {
-	reply, err := send(p.sentinels[0], "SENTINEL", "REPLICAS", redistest.MasterName)
+	reply, err := send(p.sentinels[0].Addr(), "SENTINEL", "REPLICAS", redistest.MasterName)
 	if err != nil {
 		return err
 	}
@@ -178,7 +111,7 @@ func (p *proxied) complete(i int) error {
 // that have not left it, about which the store promises nothing without a fence.
 func partitionOldMaster(c *chaos) {
 	p := startProxied(c)
-	f := c.followRedis(storeConfig{Kind: sentinel, Addrs: p.sentinels, Replicas: 1}, nil)
+	f := c.followRedis(storeConfig{Kind: sentinel, Addrs: p.sentinels.Addrs(), Replicas: 1}, nil)
 	f.repeat(func(int) {
 		old, err := p.master()
 		c.must(err)
@@ -220,7 +153,7 @@ func fenceOldMaster(c *chaos) {
 	const cutOff = 2
 	p := startProxied(c)
 	c.do(p.nodes[0], "CONFIG", "SET", "replica-priority", 1) // a fail-over leads back to it
-	store := storeConfig{Kind: sentinel, Addrs: p.sentinels, Replicas: 1, Fence: 1}
+	store := storeConfig{Kind: sentinel, Addrs: p.sentinels.Addrs(), Replicas: 1, Fence: 1}
 	f := c.followRedis(store, func(i int, cfg *workerConfig) {
 		if i < cutOff {
 			cfg.Store.Kind, cfg.Store.Addrs = standalone, []string{p.nodes[0].Addr()}
@@ -231,7 +164,7 @@ func fenceOldMaster(c *chaos) {
 		p.eventually("a Sentinel would choose the former master", func() error { return p.preferred(0) })
 		back := monotonic()
 		p.eventually("the fail-over back begins", func() error {
-			_, err := send(p.sentinels[0], "SENTINEL", "FAILOVER", redistest.MasterName)
+			_, err := send(p.sentinels[0].Addr(), "SENTINEL", "FAILOVER", redistest.MasterName)
 			return err
 		})
 		p.eventually("the former master is the master again", func() error {

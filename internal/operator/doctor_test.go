@@ -27,7 +27,7 @@ func found(r *operator.Report) string {
 }
 
 func TestDoctorChecksTheStore(t *testing.T) {
-	used, empty := redistest.Start(t), redistest.Start(t, redistest.WithAOF())
+	used, empty := redistest.Start(t), redistest.Start(t, redistest.WithAOF("everysec"))
 	evicts := redistest.Start(t, redistest.WithArgs("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru"))
 	service := must(redisstore.New(t.Context(), used.Client(t), redisstore.WithLogger(slog.New(slog.DiscardHandler))))(t)
 	defer service.Close()

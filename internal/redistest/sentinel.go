@@ -19,7 +19,7 @@ const MasterName = "guard"
 // Sentinels is a master with two replicas, monitored by three Sentinels.
 type Sentinels struct {
 	Nodes     []*Server // at the start the first is the master
-	Sentinels []*Server
+	Sentinels Quorum
 	t         testing.TB
 }
 
@@ -36,12 +36,39 @@ func StartSentinel(t testing.TB, opts ...Option) *Sentinels {
 		s.Nodes = append(s.Nodes, r)
 	}
 	Eventually(t, "two replicas are connected", func() error { return master.hasReplicas(2) })
+	s.Sentinels = StartQuorum(t, master.Port, master.Password, 400*time.Millisecond)
+	return s
+}
+
+// Quorum is three Sentinels that monitor a master.
+type Quorum []*Server
+
+// StartQuorum starts Sentinels that monitor the master behind the port, and waits until they know its
+// two replicas and each other. A server is down when it has not answered for downAfter, or up to
+// twice as long: the Sentinels have different timeouts, so that they do not ask for votes at the same
+// time. Then none would win, and they would wait for seconds.
+func StartQuorum(t testing.TB, port int, password string, downAfter time.Duration) Quorum {
+	t.Helper()
+	var q Quorum
 	for i := range 3 {
-		s.Sentinels = append(s.Sentinels, startSentinel(t, master, i))
+		s := newServer(t)
+		conf := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nsentinel monitor %s 127.0.0.1 %d 2\n"+
+			"sentinel down-after-milliseconds %s %d\nsentinel failover-timeout %s 3000\nsentinel parallel-syncs %s 2\n",
+			s.Port, s.dir, MasterName, port, MasterName, (downAfter + time.Duration(i)*downAfter/2).Milliseconds(), MasterName, MasterName)
+		if password != "" {
+			conf += fmt.Sprintf("sentinel auth-pass %s %s\n", MasterName, password)
+		}
+		path := filepath.Join(s.dir, "sentinel.conf")
+		if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.run([]string{path, "--sentinel"})
+		s.WaitReady()
+		q = append(q, s)
 	}
 	Eventually(t, "every Sentinel knows two replicas and two other Sentinels", func() error {
-		for _, sn := range s.Sentinels {
-			v, err := sn.do("SENTINEL", "MASTER", MasterName)
+		for _, s := range q {
+			v, err := s.do("SENTINEL", "MASTER", MasterName)
 			if err != nil {
 				return err
 			}
@@ -52,27 +79,38 @@ func StartSentinel(t testing.TB, opts ...Option) *Sentinels {
 		}
 		return nil
 	})
-	return s
+	return q
 }
 
-// startSentinel starts the i-th Sentinel. The Sentinels have different timeouts, so that they do
-// not ask for votes at the same time: then none would win, and they would wait for seconds.
-func startSentinel(t testing.TB, master *Server, i int) *Server {
-	t.Helper()
-	s := newServer(t)
-	conf := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nsentinel monitor %s 127.0.0.1 %d 2\n"+
-		"sentinel down-after-milliseconds %s %d\nsentinel failover-timeout %s 3000\nsentinel parallel-syncs %s 2\n",
-		s.Port, s.dir, MasterName, master.Port, MasterName, 400+200*i, MasterName, MasterName)
-	if master.Password != "" {
-		conf += fmt.Sprintf("sentinel auth-pass %s %s\n", MasterName, master.Password)
+// Addrs returns host:port of each.
+func (q Quorum) Addrs() (addrs []string) {
+	for _, s := range q {
+		addrs = append(addrs, s.Addr())
 	}
-	path := filepath.Join(s.dir, "sentinel.conf")
-	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
+	return addrs
+}
+
+// Master returns which of the ports all Sentinels name as that of the master.
+func (q Quorum) Master(ports ...int) (int, error) {
+	var named, tilt []string
+	for _, s := range q {
+		v, err := s.do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MasterName)
+		if err != nil {
+			return 0, err
+		}
+		named = append(named, fmt.Sprint(v))
+		v, err = s.do("INFO", "sentinel")
+		if err != nil {
+			return 0, err
+		}
+		tilt = append(tilt, fmt.Sprint(strings.Contains(fmt.Sprint(v), "sentinel_tilt:1")))
 	}
-	s.run([]string{path, "--sentinel"})
-	s.WaitReady()
-	return s
+	for i, port := range ports {
+		if named[0] == fmt.Sprintf("[127.0.0.1 %d]", port) && named[1] == named[0] && named[2] == named[0] {
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("the Sentinels name %q of %d; in TILT mode: %s", named, ports, tilt)
 }
 
 // Client returns a fail-over client that is closed at the end of the test.
@@ -83,39 +121,26 @@ func (s *Sentinels) Client(t testing.TB) *redis.Client {
 
 // Options returns client options that redisstore accepts, with a short timeout for connecting.
 func (s *Sentinels) Options() *redis.FailoverOptions {
-	o := &redis.FailoverOptions{
+	return &redis.FailoverOptions{
 		MasterName: MasterName, Password: s.Nodes[0].Password, ContextTimeoutEnabled: true, DialTimeout: time.Second,
+		SentinelAddrs: s.Sentinels.Addrs(),
 	}
-	for _, sn := range s.Sentinels {
-		o.SentinelAddrs = append(o.SentinelAddrs, sn.Addr())
-	}
-	return o
 }
 
 // agreed returns the node that all Sentinels name as the master and whose role is master.
 func (s *Sentinels) agreed() (*Server, error) {
-	var master *Server
-	for _, sn := range s.Sentinels {
-		v, err := sn.do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MasterName)
-		if err != nil {
-			return nil, err
-		}
-		for _, n := range s.Nodes {
-			if strings.Contains(fmt.Sprint(v), " "+strconv.Itoa(n.Port)+"]") {
-				if master != nil && master != n {
-					return nil, errors.New("the Sentinels do not agree")
-				}
-				master = n
-			}
-		}
+	var ports []int
+	for _, n := range s.Nodes {
+		ports = append(ports, n.Port)
 	}
-	if master == nil {
-		return nil, errors.New("the Sentinels name no node")
+	i, err := s.Sentinels.Master(ports...)
+	if err != nil {
+		return nil, err
 	}
-	if role := master.role(); role != "master" {
+	if role := s.Nodes[i].role(); role != "master" {
 		return nil, errors.New(role)
 	}
-	return master, nil
+	return s.Nodes[i], nil
 }
 
 // WaitFailover waits until all Sentinels name a master other than old, and returns it.

@@ -26,8 +26,9 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/freeport"
 )
 
-// Timeout bounds every wait of this package.
-const Timeout = 45 * time.Second
+// Timeout bounds every wait of this package. A Sentinel does nothing for 30 s after the machine stood
+// still for two (its TILT mode).
+const Timeout = 90 * time.Second
 
 // Server is one redis-server process.
 type Server struct {
@@ -54,8 +55,10 @@ func WithPassword(password string) Option {
 	}
 }
 
-// WithAOF makes the server keep an append-only file.
-func WithAOF() Option { return WithArgs("--appendonly", "yes") }
+// WithAOF makes the server keep an append-only file. fsync is its setting appendfsync. With everysec,
+// the default of Redis, a server that is killed can lose what it has acknowledged: it puts writes to
+// the file off while an fsync runs. With always it loses nothing.
+func WithAOF(fsync string) Option { return WithArgs("--appendonly", "yes", "--appendfsync", fsync) }
 
 // WithArgs adds arguments to the command line, for example "--maxmemory", "10mb".
 func WithArgs(args ...string) Option {

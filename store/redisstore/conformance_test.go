@@ -33,7 +33,7 @@ func runConformance(t *testing.T, client redis.UniversalClient, opts ...Option) 
 }
 
 func TestConformanceStandalone(t *testing.T) {
-	runConformance(t, redistest.Start(t, redistest.WithPassword(password), redistest.WithAOF()).Client(t))
+	runConformance(t, redistest.Start(t, redistest.WithPassword(password), redistest.WithAOF("everysec")).Client(t))
 }
 
 // TestConformanceWithSecretOverRESP2 uses the protocol of old servers and proxies, whose replies

@@ -67,9 +67,10 @@
 //
 // Set appendonly yes. Without any file a restart empties the store, which logs everybody out. With
 // snapshots (RDB) only, a restart loses the revocations made since the last snapshot. The log warns
-// of a server without an append-only file. With appendfsync everysec, the default of Redis, an
-// acknowledged revocation survives the end of the process, but a crash of the machine may lose the
-// last second. With appendfsync always, or [WithAOF], it is as safe as the disk.
+// of a server without an append-only file. With appendfsync everysec, the default of Redis, a server
+// that is killed and a machine that crashes may lose the acknowledged revocations of the last two
+// seconds: Redis puts off writes to the file while an fsync runs. It writes all when it is told to
+// end (SIGTERM). With appendfsync always, or [WithAOF], a revocation is as safe as the disk.
 //
 // The ACL of the user, with the default prefix:
 //

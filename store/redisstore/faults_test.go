@@ -34,7 +34,7 @@ func TestFaultOfTheServerIsAnError(t *testing.T) {
 	}{
 		{
 			name:   "killed, restarted with its file",
-			start:  []redistest.Option{redistest.WithAOF()},
+			start:  []redistest.Option{redistest.WithAOF("always")},
 			fault:  func(s *redistest.Server) { s.Kill() },
 			repair: func(s *redistest.Server) { s.Restart() },
 		},

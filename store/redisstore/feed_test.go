@@ -54,7 +54,7 @@ func universal(s *Store) redis.UniversalClient {
 const manyFollowers = 1000
 
 func TestFeedStandalone(t *testing.T) {
-	srv := redistest.Start(t, redistest.WithAOF(), redistest.WithArgs("--appendfsync", "always"))
+	srv := redistest.Start(t, redistest.WithAOF("always"))
 	feedtest.Run(t, func(t *testing.T) feedtest.Store {
 		store := feedStore(t, func() redis.UniversalClient {
 			o := srv.Options()

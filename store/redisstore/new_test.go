@@ -220,7 +220,7 @@ func TestNewWarns(t *testing.T) {
 		t.Errorf("no warning of new marks: %s", log.String())
 	}
 	log.Reset()
-	s := redistest.Start(t, redistest.WithAOF())
+	s := redistest.Start(t, redistest.WithAOF("everysec"))
 	if _, err := New(t.Context(), s.Client(t), WithLogger(discard())); err != nil {
 		t.Fatal(err)
 	}

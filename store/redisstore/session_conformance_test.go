@@ -40,7 +40,7 @@ func TestManagerConformance(t *testing.T) {
 }
 
 func TestSessionsStandalone(t *testing.T) {
-	runSessions(t, redistest.Start(t, redistest.WithPassword(password), redistest.WithAOF()).Client(t))
+	runSessions(t, redistest.Start(t, redistest.WithPassword(password), redistest.WithAOF("everysec")).Client(t))
 }
 
 // TestSessionsWithSecretOverRESP2 uses the protocol of old servers and proxies, whose replies have

@@ -26,7 +26,7 @@ func TestRotationsSurviveFaults(t *testing.T) {
 			}
 		}},
 		{name: "killed, appendfsync always", start: func(t *testing.T) (*Store, func()) {
-			srv := redistest.Start(t, redistest.WithAOF(), redistest.WithArgs("--appendfsync", "always"))
+			srv := redistest.Start(t, redistest.WithAOF("always"))
 			return open(t, srv.Client(t)), func() {
 				srv.Kill()
 				time.Sleep(3 * time.Second) // longer than the deadline of a call
