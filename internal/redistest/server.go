@@ -26,9 +26,8 @@ import (
 	"github.com/oapi-guard/oapi-guard/internal/freeport"
 )
 
-// Timeout bounds every wait of this package. A Sentinel does nothing for 30 s after the machine stood
-// still for two (its TILT mode).
-const Timeout = 90 * time.Second
+// Timeout bounds every wait of this package.
+const Timeout = 45 * time.Second
 
 // Server is one redis-server process.
 type Server struct {
