@@ -18,7 +18,7 @@ import (
 
 // endBound is how long a stream may go on after a revocation. Package security asks the blacklist
 // once a second; the rest is for a slow machine.
-const endBound = 10 * time.Second
+const endBound = 4 * time.Second
 
 // stream is an open stream of events.
 type stream struct {

@@ -29,7 +29,7 @@ func TestStreamEndsWithItsSession(t *testing.T) {
 		if data := stream.next(); data != "data: The token has been revoked." {
 			t.Errorf("the reason is %q", data)
 		}
-		if after := time.Since(began); after > 20*time.Second {
+		if after := time.Since(began); after > 5*time.Second {
 			t.Errorf("the stream ended %s after the log-out", after)
 		}
 	})

@@ -18,7 +18,7 @@ import (
 
 // endBound is how long a stream may go on after a revocation: a second, and the rest for a slow
 // machine.
-const endBound = 10 * time.Second
+const endBound = 4 * time.Second
 
 // TestEventSourceEndsWithItsToken reads a stream with EventSource, on every router. The token is in a
 // cookie, because EventSource sends no header. After the revocation the stream ends, the browser

@@ -73,10 +73,7 @@ func (p *proxied) preferred(i int) error {
 	if err != nil {
 		return err
 	}
-	replicas, ok := reply.([]any)
-	if !ok {
-		return fmt.Errorf("SENTINEL REPLICAS replies %v", reply)
-	}
+	replicas, _ := reply.([]any)
 	for _, r := range replicas {
 		r, _ := r.(map[any]any)
 		if r["port"] == strconv.Itoa(p.proxies[i].port()) && r["flags"] == "slave" && r["slave-priority"] == "1" &&
